@@ -1,0 +1,45 @@
+"""The contract of a rollout engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+from lit_entropy.types import Completions
+
+
+class RolloutEngine(ABC):
+    """Samples responses from the current policy.
+
+    Sampling is from the full softmax at ``temperature`` (no top-k, no top-p, no penalties), or
+    greedy at temperature 0. A sequence depends on (seed, purpose, step, prompt id, sample id) only.
+    """
+
+    @abstractmethod
+    def generate(
+        self,
+        policy: Any,
+        prompts: list[list[int]],
+        prompt_ids_B: Tensor,
+        sample_ids_B: Tensor,
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        keys: tuple[int | str, ...],
+    ) -> Completions:
+        """Sample one response for each row.
+
+        Args:
+            policy: the :class:`lit_entropy.policy.Policy` with the current weights.
+            prompts: token ids of each row's prompt (B lists, unpadded; rows may repeat a prompt).
+            prompt_ids_B: int64 ``Problem.id`` of each row.
+            sample_ids_B: int64 sample index of each row within its prompt.
+            max_new_tokens: limit of the response, end-of-sequence token included.
+            temperature: sampling temperature; 0 decodes greedily.
+            keys: (seed, purpose, step), the prefix of the counter that keys every draw.
+
+        Returns:
+            Completions on the policy's device, in the order of the rows.
+        """

@@ -1,0 +1,156 @@
+"""The records that flow through one RL step, and the legend of shape suffixes.
+
+Legend, used in every name of the package:
+P prompts of an RL step, G samples a prompt, B = P * G sequences (prompt-major: row p * G + g),
+S prompt tokens (left-padded), T response tokens (right-padded), L = S + T, V vocabulary, D hidden.
+Logarithms are natural: entropies and KL divergences are in nats. Fractions are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One prompt with what is needed to score a response to it.
+
+    Attributes:
+        id: Stable identity; keys the random numbers of its samples.
+        prompt: Plain text, or chat messages ``[{"role": ..., "content": ...}]``.
+        answer: The reference answer as text.
+        difficulty: Integer level by which validation is split (chain length, say); 0 if none.
+    """
+
+    id: int
+    prompt: str | list[dict[str, str]]
+    answer: str
+    difficulty: int = 0
+
+
+@dataclass
+class Completions:
+    """What a rollout engine returns for B prompts-times-samples.
+
+    Attributes:
+        tokens_BT: int64, right-padded with the pad token.
+        mask_BT: bool, True on sampled tokens including the end-of-sequence token.
+        logprobs_BT: float32, log pi of each sampled token at the sampling temperature, 0 on padding.
+        entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding.
+        truncated_B: bool, True where the limit of new tokens ended the response.
+    """
+
+    tokens_BT: Tensor
+    mask_BT: Tensor
+    logprobs_BT: Tensor
+    entropies_BT: Tensor
+    truncated_B: Tensor
+
+
+@dataclass
+class Experience:
+    """Rows of a rollout with everything a loss needs; every tensor has B as its first dimension.
+
+    Only the first three fields are required, so that a loss can be called alone on plain tensors.
+
+    Attributes:
+        mask_BT: bool, tokens that are scored by the loss (after the group filter).
+        old_logprobs_BT: float32, log pi_old of the response tokens at the training temperature.
+        advantages_BT: float32, raw advantages, never pre-scaled.
+        response_mask_BT: bool, every response token, before the group filter.
+        tokens_BT: int64 response tokens, right-padded.
+        prompt_tokens_BS: int64 prompt tokens, left-padded.
+        prompt_mask_BS: bool, True on prompt tokens.
+        entropies_BT: float32, exact entropies under pi_old, nats.
+        sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
+        reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
+        rewards_B: float32.
+        correct_B: bool.
+        truncated_B: bool.
+        prompt_ids_B: int64 ``Problem.id``.
+        sample_ids_B: int64 index of the sample in its group, 0..G-1.
+        difficulty_B: int64.
+        selected_BT: bool, tokens that a covariance loss selected over the whole optimiser
+            minibatch; None when the loss is to select within this batch.
+        minibatch_tokens: scored tokens of the whole optimiser minibatch, over microbatches and
+            ranks: the denominator of the objective.
+        update: index of the optimiser update, counted from the start of the run; keys random draws.
+    """
+
+    mask_BT: Tensor
+    old_logprobs_BT: Tensor
+    advantages_BT: Tensor
+    response_mask_BT: Tensor | None = None
+    tokens_BT: Tensor | None = None
+    prompt_tokens_BS: Tensor | None = None
+    prompt_mask_BS: Tensor | None = None
+    entropies_BT: Tensor | None = None
+    sampler_logprobs_BT: Tensor | None = None
+    reference_logprobs_BT: Tensor | None = None
+    rewards_B: Tensor | None = None
+    correct_B: Tensor | None = None
+    truncated_B: Tensor | None = None
+    prompt_ids_B: Tensor | None = None
+    sample_ids_B: Tensor | None = None
+    difficulty_B: Tensor | None = None
+    selected_BT: Tensor | None = None
+    minibatch_tokens: int | None = None
+    update: int = 0
+
+    def __len__(self) -> int:
+        return self.mask_BT.shape[0]
+
+    def rows(self, index: Tensor) -> Experience:
+        """The rows ``index`` (int64 [N]) of every per-sequence field; scalars are kept."""
+        return self._map(lambda tensor: tensor[index.to(tensor.device)])
+
+    def to(self, device: torch.device | str) -> Experience:
+        """Every tensor on ``device`` (Lightning's batch transfer calls this)."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, function: Any) -> Experience:
+        changes = {
+            item.name: function(value)
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Tensor)
+        }
+        return replace(self, **changes)
+
+
+class PolicyOutput(NamedTuple):
+    """What the policy says of an ``Experience``'s response tokens, at the training temperature.
+
+    Attributes:
+        logprobs_BT: float32, log pi of the given tokens, differentiable.
+        entropy_BT: float32, exact entropy of each token distribution in nats, differentiable.
+    """
+
+    logprobs_BT: Tensor
+    entropy_BT: Tensor
+
+
+class Mean(NamedTuple):
+    """A metric as a total and its weight, so that means stay exact over microbatches and ranks."""
+
+    total: Tensor
+    weight: Tensor
+
+
+@dataclass
+class LossOutput:
+    """What a loss returns.
+
+    Attributes:
+        token_loss_BT: float32, loss of each token. The module alone aggregates: the sum over
+            ``mask_BT`` divided by the scored tokens of the whole optimiser minibatch.
+        metrics: detached numbers to log under ``policy/<name>``. A scalar tensor is a mean over the
+            batch's scored tokens; a ``Mean`` carries its own weight.
+    """
+
+    token_loss_BT: Tensor
+    metrics: Mapping[str, Tensor | Mean] = field(default_factory=dict)
