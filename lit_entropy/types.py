@@ -8,9 +8,9 @@ Logarithms are natural: entropies and KL divergences are in nats. Fractions are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,13 +113,27 @@ class Experience:
         """Every tensor on ``device`` (Lightning's batch transfer calls this)."""
         return self._map(lambda tensor: tensor.to(device))
 
-    def _map(self, function: Any) -> Experience:
+    def trimmed(self) -> Experience:
+        """Without the columns that are padding in every row: less to compute, nothing else."""
+        scored_BT = self.mask_BT if self.response_mask_BT is None else self.response_mask_BT
+        stop = int(scored_BT.any(0).sum())
         changes = {
-            item.name: function(value)
-            for item in fields(self)
-            if isinstance(value := getattr(self, item.name), Tensor)
+            name: value[:, :stop] for name, value in self.tensors().items() if name.endswith("_BT")
         }
-        return replace(self, **changes)
+        if self.prompt_mask_BS is not None and self.prompt_tokens_BS is not None:
+            width = int(self.prompt_mask_BS.any(0).sum())
+            changes["prompt_tokens_BS"] = self.prompt_tokens_BS[:, -width:]
+            changes["prompt_mask_BS"] = self.prompt_mask_BS[:, -width:]
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensor fields that are set, by name."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Experience:
+        changes = {name: function(value) for name, value in self.tensors().items()}
+        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 class PolicyOutput(NamedTuple):

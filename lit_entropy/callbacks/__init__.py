@@ -1,0 +1,8 @@
+"""Lightning callbacks that measure a run; each reads what the module offers and logs numbers."""
+
+from lit_entropy.callbacks.covariance import CovarianceMonitor
+from lit_entropy.callbacks.entropy import EntropyMonitor
+from lit_entropy.callbacks.entropy_delta import EntropyDelta
+from lit_entropy.callbacks.samples import Samples
+
+__all__ = ["CovarianceMonitor", "EntropyDelta", "EntropyMonitor", "Samples"]

@@ -1,0 +1,9 @@
+"""Policy losses: one algorithm a file; name any of them by ``model.loss.class_path``."""
+
+from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.losses.clip_cov import ClipCov
+from lit_entropy.losses.kl_cov import KLCov
+from lit_entropy.losses.policy_gradient import PolicyGradient
+from lit_entropy.losses.ppo_clip import PPOClip
+
+__all__ = ["ClipCov", "KLCov", "PPOClip", "PolicyGradient", "PolicyLoss"]

@@ -1,0 +1,111 @@
+"""Covariance between log-probability and advantage over the rollout."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lit_entropy.callbacks.accuracy_bins import AccuracyBins
+from lit_entropy.callbacks.base import (
+    RolloutCallback,
+    group_size_of,
+    is_mine,
+    own_rows,
+    required,
+)
+from lit_entropy.functional.covariance import tail_means, token_covariance
+from lit_entropy.functional.masked import masked_sum
+from lit_entropy.metrics import reduce_means
+from lit_entropy.types import Experience, Mean
+
+
+class CovarianceMonitor(RolloutCallback):
+    """Token covariance of the rollout (arXiv 2505.22617, eq. 10, Table 1, Fig. 8 right).
+
+    c_i = (log pi_old(y_i) - mean_j log pi_old(y_j)) (A_i - mean_j A_j), the means over all N
+    response tokens of the RL step, before the group filter. Unit: nats times that of A.
+
+    ====================== =================================================================
+    key                    formula
+    ====================== =================================================================
+    cov/mean               mean of c_i over all tokens
+    cov/top_<fraction>     mean of the max(1, floor(fraction * N)) largest c_i: ``top_2e-4``,
+                           ``top_2e-3``, ``top_2e-2``, ``top_0.2``, ``top_0.5`` (Table 1)
+    cov/positive_share     share of tokens with c_i > 0, in [0, 1]
+    cov/by_accuracy/<bin>  mean of c_i over the tokens of the prompts whose group accuracy is
+                           in bin (``none``, ``low``, ``middle``, ``high``, ``all``)
+    ====================== =================================================================
+
+    A bin without prompts is not logged.
+
+    Args:
+        fractions: Fractions of tokens in (0, 1] whose mean covariance is logged.
+        bin_edges: Inner edges of the accuracy intervals, increasing in (0, 1), upper edge included.
+        bin_names: Names of the intervals between accuracy 0 and 1, one more than edges.
+
+    Raises:
+        ValueError: a fraction is outside (0, 1] or listed twice, or the bins do not fit.
+    """
+
+    def __init__(
+        self,
+        fractions: tuple[float, ...] = (2e-4, 2e-3, 2e-2, 0.2, 0.5),
+        bin_edges: tuple[float, ...] = (1 / 3, 2 / 3),
+        bin_names: tuple[str, ...] = ("low", "middle", "high"),
+    ) -> None:
+        self.fractions = tuple(float(fraction) for fraction in fractions)
+        if bad := [value for value in self.fractions if not 0 < value <= 1]:
+            raise ValueError(f"fractions must be in (0, 1], got {bad}")
+        self.tail_keys = tuple(f"cov/top_{short(fraction)}" for fraction in self.fractions)
+        if len(set(self.tail_keys)) != len(self.tail_keys):
+            raise ValueError(f"fractions must be distinct, got {list(fractions)}")
+        self.bins = AccuracyBins(bin_edges, bin_names)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that may be logged."""
+        by_accuracy = (f"cov/by_accuracy/{name}" for name in self.bins.names)
+        return ("cov/mean", "cov/positive_share", *self.tail_keys, *by_accuracy)
+
+    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
+        group_size = group_size_of(module, experience)
+        mask_BT = required(experience, "response_mask_BT")
+        # elementwise, on the rollout every rank holds: cheaper than reducing the centres first
+        covariance_BT = token_covariance(
+            experience.old_logprobs_BT, experience.advantages_BT, mask_BT
+        )
+        rows = own_rows(trainer, len(experience), group_size).to(mask_BT.device)
+        own_mask_BT = mask_BT[rows]
+        totals_B = masked_sum(covariance_BT[rows], own_mask_BT, -1, dtype=torch.float64)
+        tokens_B = own_mask_BT.sum(-1)
+        positive = (covariance_BT[rows] > 0) & own_mask_BT
+        correct_B = required(experience, "correct_B")[rows]
+        sums = {
+            "cov/mean": Mean(totals_B.sum(), tokens_B.sum()),
+            "cov/positive_share": Mean(positive.sum(), tokens_B.sum()),
+            **self._tails(trainer, covariance_BT, mask_BT),
+            **self.bins.means("cov/by_accuracy", totals_B, tokens_B, correct_B, group_size),
+        }
+        self.log(module, reduce_means(sums, module.device))
+
+    def _tails(self, trainer: Trainer, covariance_BT: Tensor, mask_BT: Tensor) -> dict[str, Mean]:
+        zero, one = torch.zeros(()), torch.ones(())
+        sums = dict.fromkeys(self.tail_keys, Mean(zero, zero))
+        mine = [number for number in range(len(self.fractions)) if is_mine(trainer, number)]
+        if mine and mask_BT.any():
+            # 1.5 / N raises a quota of less than one token to one and changes no other
+            least = min(1.5 / int(mask_BT.sum()), 1.0)
+            fractions = [max(self.fractions[number], least) for number in mine]
+            tails = tail_means(covariance_BT, mask_BT, fractions)
+            for number, tail in zip(mine, tails, strict=True):
+                sums[self.tail_keys[number]] = Mean(tail, one)
+        return sums
+
+
+def short(fraction: float) -> str:
+    """A fraction as a key: ``2e-4`` below 0.1, ``0.2`` from there on."""
+    if fraction >= 0.1:
+        return f"{fraction:g}"
+    mantissa, exponent = f"{fraction:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

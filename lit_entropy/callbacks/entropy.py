@@ -1,0 +1,76 @@
+"""Entropy of the policy on its own rollout."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+from lit_entropy.callbacks.accuracy_bins import AccuracyBins
+from lit_entropy.callbacks.base import (
+    RolloutCallback,
+    group_size_of,
+    own_share,
+    required,
+)
+from lit_entropy.functional.masked import masked_sum
+from lit_entropy.metrics import reduce_means
+from lit_entropy.types import Experience, Mean
+
+
+class EntropyMonitor(RolloutCallback):
+    """Exact policy entropy of the rollout, before the group filter (arXiv 2505.22617, eq. 5).
+
+    H_t is the exact entropy of the sampling distribution at a response token, nats.
+
+    ========================== ============================================================ ====
+    key                        formula                                                      unit
+    ========================== ============================================================ ====
+    entropy/token_mean         sum of H_t over all response tokens / their number           nats
+    entropy/sequence_mean      mean over responses of the mean of H_t over tokens (eq. 5)   nats
+    entropy/by_accuracy/<bin>  token mean over the prompts whose group accuracy is in bin   nats
+    ========================== ============================================================ ====
+
+    The bins: ``none`` (accuracy 0), ``low`` (0, 1/3], ``middle`` (1/3, 2/3], ``high`` (2/3, 1),
+    ``all`` (1). A bin without prompts is not logged.
+
+    Args:
+        bin_edges: Inner edges of the accuracy intervals, increasing in (0, 1), upper edge included.
+        bin_names: Names of the intervals between accuracy 0 and 1, one more than edges.
+
+    Raises:
+        ValueError: edges or names do not fit.
+    """
+
+    def __init__(
+        self,
+        bin_edges: tuple[float, ...] = (1 / 3, 2 / 3),
+        bin_names: tuple[str, ...] = ("low", "middle", "high"),
+    ) -> None:
+        self.bins = AccuracyBins(bin_edges, bin_names)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every key that may be logged."""
+        by_accuracy = (f"entropy/by_accuracy/{name}" for name in self.bins.names)
+        return ("entropy/token_mean", "entropy/sequence_mean", *by_accuracy)
+
+    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
+        group_size = group_size_of(module, experience)
+        own = own_share(trainer, experience, group_size)
+        mask_BT = required(own, "response_mask_BT")
+        totals_B = masked_sum(required(own, "entropies_BT"), mask_BT, -1, dtype=torch.float64)
+        tokens_B = mask_BT.sum(-1)
+        # an empty response has no token mean: it does not count as a sequence
+        sequence_means_B = totals_B / tokens_B.clamp(min=1)
+        sums = {
+            "entropy/token_mean": Mean(totals_B.sum(), tokens_B.sum()),
+            "entropy/sequence_mean": Mean(sequence_means_B.sum(), (tokens_B > 0).sum()),
+            **self.bins.means(
+                "entropy/by_accuracy",
+                totals_B,
+                tokens_B,
+                required(own, "correct_B"),
+                group_size,
+            ),
+        }
+        self.log(module, reduce_means(sums, module.device))

@@ -1,0 +1,29 @@
+"""Validation before the first RL step, logged as RL step 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+
+class InitialValidation(Callback):
+    """Evaluates the untrained policy, so that every curve starts at the base model.
+
+    Lightning's own sanity check runs before training too, but throws its metrics away.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Evaluate and log, unless the run is resumed or validation is off."""
+        limit = trainer.limit_val_batches
+        if trainer.current_epoch > 0 or not limit:
+            return
+        batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        count = limit if isinstance(limit, int) else int(limit * len(batches))
+        pl_module.on_validation_epoch_start()
+        for index, batch in enumerate(batches[:count]):
+            pl_module.validation_step(batch, index)
+        metrics = pl_module.validation_metrics()
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=0)

@@ -1,0 +1,97 @@
+"""A table of prompts, responses and rewards at each validation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
+
+COLUMNS = ("prompt", "response", "reward", "correct", "difficulty")
+
+
+class Samples(Callback):
+    """Writes the first responses of each validation, always to the same held-out problems.
+
+    Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response a line in full, where 10 is
+    the RL step (``trainer.current_epoch``) that the validation followed. A file is never changed:
+    other content for the same step goes to ``step_00010-2.jsonl``, with a warning. A W&B logger
+    also gets the table ``samples/validation``, one immutable ``wandb.Table`` a validation.
+
+    ================== =========================================================== =====
+    key                content                                                     unit
+    ================== =========================================================== =====
+    samples/validation columns prompt, response, reward, correct, difficulty (W&B) table
+    ================== =========================================================== =====
+
+    Args:
+        rows: Number of responses to keep, at least 1.
+        max_characters: Limit of a prompt's and of a response's text in the W&B table.
+
+    Raises:
+        ValueError: a number is below 1.
+    """
+
+    def __init__(self, rows: int = 16, max_characters: int = 4000) -> None:
+        for name, value in (("rows", rows), ("max_characters", max_characters)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.rows = rows
+        self.max_characters = max_characters
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = trainer.log_dir  # a broadcast: every rank must ask
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        samples = getattr(pl_module, "validation_samples", None)
+        if samples is None:
+            raise ValueError(
+                f"{type(pl_module).__name__} has no validation_samples: set it to a list of dicts "
+                f"with the keys {COLUMNS} at the end of validation"
+            )
+        kept = [{column: sample[column] for column in COLUMNS} for sample in samples[: self.rows]]
+        write_once(
+            Path(folder or ".") / "samples", f"step_{trainer.current_epoch:05d}", to_lines(kept)
+        )
+        data = [[self._short(value) for value in sample.values()] for sample in kept]
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_table("samples/validation", columns=list(COLUMNS), data=data)
+
+    def _short(self, value: Any) -> Any:
+        if isinstance(value, list):  # chat messages
+            value = json.dumps(value)
+        if not isinstance(value, str) or len(value) <= self.max_characters:
+            return value
+        return value[: self.max_characters] + f" [{len(value) - self.max_characters} more]"
+
+
+def to_lines(samples: Sequence[dict[str, Any]]) -> str:
+    """JSON lines in ASCII, so that no character of a response can act on a terminal or fail."""
+    return "".join(json.dumps(sample, allow_nan=False) + "\n" for sample in samples)
+
+
+def write_once(folder: Path, stem: str, text: str) -> Path:
+    """Write ``<stem>.jsonl``, or ``<stem>-2.jsonl`` and so on if it holds something else.
+
+    Returns:
+        The file that holds the text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, count = folder / f"{stem}.jsonl", 1
+    while path.exists():
+        if path.read_text(encoding="utf-8") == text:
+            return path
+        count += 1
+        path = folder / f"{stem}-{count}.jsonl"
+    if count > 1:
+        rank_zero_warn(f"{stem}.jsonl in {folder} holds other samples; writing {path.name}")
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return path

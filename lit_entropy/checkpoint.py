@@ -1,0 +1,161 @@
+"""Checkpoints that a kill, a full disk or a NaN cannot spoil, and the rules of a resume.
+
+The file is written beside its final name and renamed: Lightning's own save goes through TMPDIR and
+is a plain copy when that lies on another filesystem, and it swallows ``PermissionError``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
+
+from lit_entropy.errors import CheckpointError, ensure_finite
+from lit_entropy.resume import MAY_CHANGE, check_same_experiment
+
+__all__ = [
+    "MAY_CHANGE",
+    "AtomicCheckpointIO",
+    "atomic_write",
+    "check_same_experiment",
+    "resolve_checkpoint",
+]
+
+_TEMPORARY = ".tmp-"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Saves finite checkpoints atomically and loads tensors only, never pickled code.
+
+    Pass it as ``Trainer(plugins=[AtomicCheckpointIO()])``.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write ``path`` so that it holds either the old or the new checkpoint, whatever happens.
+
+        Args:
+            checkpoint: module and trainer state.
+            path: target on a local or mounted filesystem.
+            storage_options: not supported, must be None.
+
+        Raises:
+            NonFiniteError: when a floating tensor of the ``state_dict`` is NaN or infinite.
+            OSError: disk full, no permission, and the like; an existing file is left as it was.
+        """
+        if storage_options is not None:
+            raise ValueError(f"storage_options={storage_options!r} is not supported: leave it out.")
+        step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
+        for name, value in checkpoint.get("state_dict", {}).items():
+            if isinstance(value, Tensor):
+                ensure_finite(f"checkpoint not saved: weight {name}", value, step)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        with atomic_write(target) as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint with ``weights_only=True``.
+
+        Args:
+            path: local file.
+            map_location: as in ``torch.load``.
+            weights_only: True or None; False is refused.
+
+        Raises:
+            FileNotFoundError: no such file.
+            CheckpointError: the file is empty, truncated or not a checkpoint.
+        """
+        if weights_only is False:
+            raise ValueError("weights_only=False runs code from the file: leave it out.")
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"No checkpoint file {path} (remote addresses are not read).")
+        try:
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        except (OSError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # torch raises half a dozen types for a damaged file
+            raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+            raise _unreadable(path, "it holds no state_dict")
+        return checkpoint
+
+
+@contextmanager
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
+    """A binary file that replaces ``target`` in one step when the block ends without an error."""
+    temporary = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        error.add_note(f"while writing {target}, which keeps its former content, if it had any")
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # makes the rename itself survive a power cut
+    finally:
+        os.close(directory)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the unfinished files of processes that were killed while saving."""
+    for leftover in folder.glob(f"*{_TEMPORARY}*"):
+        owner = leftover.name.rpartition(_TEMPORARY)[2]
+        if owner.isdigit() and not _alive(int(owner)):
+            leftover.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _unreadable(path: str | Path, reason: str) -> CheckpointError:
+    others = sorted(p.name for p in Path(path).parent.glob("*.ckpt") if p.name != Path(path).name)
+    remedy = f"one of {others} beside it" if others else "a copy of it, or start a fresh run"
+    return CheckpointError(
+        f"{path} is not a checkpoint of this project or is damaged ({reason}). Resume from {remedy}."
+    )
+
+
+def resolve_checkpoint(
+    ckpt_path: str | Path | None, run_folder: str | Path
+) -> Path | None:
+    """The file to resume from.
+
+    Args:
+        ckpt_path: a file, ``last`` for the run's newest checkpoint, or None for a fresh start.
+        run_folder: folder of the run.
+
+    Raises:
+        FileNotFoundError: when there is no such file (Lightning would start from scratch).
+    """
+    if ckpt_path is None:
+        return None
+    folder = Path(run_folder) / "checkpoints"
+    path = folder / "last.ckpt" if str(ckpt_path) == "last" else Path(ckpt_path)
+    if path.is_file():
+        return path
+    present = sorted(str(file) for file in folder.glob("*.ckpt"))
+    remedy = f"Name one of {present}" if present else "Leave ckpt_path out to start a fresh run"
+    raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}. {remedy}.")

@@ -1,0 +1,186 @@
+"""The command line: ``lit-entropy fit|validate|test|predict|pretrain``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lit_entropy.checkpoint import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.data import PromptDataModule
+from lit_entropy.experiment import ExperimentRecord, check_checkpoint, plain_config
+from lit_entropy.loggers import RunLogger, SafeWandbLogger, claim_run_folder, wandb_available
+from lit_entropy.module import EntropyModule
+from lit_entropy.pretrain import pretrain
+
+#: Subcommands that are plain functions; their signature is their command line.
+COMMANDS: dict[str, Callable[..., Any]] = {"pretrain": pretrain}
+
+
+@dataclass
+class RunOptions:
+    """Where a run is kept and where it is logged.
+
+    Args:
+        folder: folder of all runs.
+        name: folder of this run below it; a name that is taken gets a number, nothing is
+            overwritten.
+        wandb: Weights & Biases beside metrics.csv; auto logs there when an API key is present.
+        project: Weights & Biases project.
+    """
+
+    folder: str = "runs"
+    name: str = "run"
+    wandb: Literal["auto", "on", "offline", "off"] = "auto"
+    project: str = "lit_entropy"
+
+
+def fixed_seed(seed: bool | int) -> int:
+    """The seed as a number: a drawn one could not key the counter-based random numbers."""
+    if isinstance(seed, bool):
+        raise ValueError(f"seed_everything={seed} must be a whole number, 0 say")
+    return seed
+
+
+class EntropyCLI(LightningCLI):
+    """LightningCLI with run folders, one seed, component files and function subcommands."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run options, the checkpoint callback and the links."""
+        parser.add_argument("--run", type=RunOptions, default=RunOptions())
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.save_last": True,
+                "checkpoint.every_n_epochs": 10,
+                "checkpoint.save_on_train_epoch_end": True,
+                "checkpoint.filename": "rl_step_{epoch}",
+                "trainer.num_sanity_val_steps": 0,
+                "trainer.log_every_n_steps": 1,
+                "trainer.use_distributed_sampler": False,
+            }
+        )
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        for name, function in COMMANDS.items():
+            command_parser = self.init_parser(description=_summary(function))
+            command_parser.add_function_arguments(function, as_group=False)
+            self._subcommand_parsers[name] = command_parser
+            parser._subcommands_action.add_subcommand(name, command_parser, help=_summary(function))
+
+    def _parse_ckpt_path(self) -> None:
+        # the stock method lets the checkpoint's arguments win over the command line, silently;
+        # here the configuration given counts and check_checkpoint refuses one that differs
+        return None
+
+    def _set_seed(self) -> None:
+        if self.config["subcommand"] not in COMMANDS:
+            super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        """Resolve the run folder and the checkpoint before anything heavy is built."""
+        if self.subcommand in COMMANDS:
+            return
+        config = self.config[self.subcommand]
+        resume = self.subcommand == "fit" and config.ckpt_path is not None
+        if config.ckpt_path is not None:
+            folder = Path(config.run.folder) / config.run.name
+            checkpoint = Path(resolve_checkpoint(config.ckpt_path, folder))
+            config.ckpt_path = str(checkpoint)
+            if resume:
+                config.run.folder = str(checkpoint.parent.parent.parent)
+                config.run.name = checkpoint.parent.parent.name
+                check_checkpoint(checkpoint, plain_config(self._parser(self.subcommand), config))
+        name = config.run.name if self.subcommand == "fit" else f"{config.run.name}-{self.subcommand}"
+        if rank_zero_only.rank == 0:
+            name = claim_run_folder(config.run.folder, name, resume=resume)
+        config.run.name = name
+        if config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(Path(config.run.folder) / name / "checkpoints")
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; nothing for a function subcommand."""
+        if self.subcommand not in COMMANDS:
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer with the CSV logger first and checkpoints written atomically."""
+        trainer = self._get(self.config_init, "trainer")
+        plugins = trainer.get("plugins") or []
+        plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
+        return super().instantiate_trainer(
+            logger=self._loggers(trainer.get("logger")),
+            plugins=[*plugins, AtomicCheckpointIO()],
+            **kwargs,
+        )
+
+    def _loggers(self, configured: Any) -> list[Logger]:
+        run: RunOptions = self._get(self.config_init, "run")
+        loggers: list[Logger] = [RunLogger(run.folder, run.name)]
+        if run.wandb in ("on", "offline") or (run.wandb == "auto" and wandb_available()):
+            offline = run.wandb == "offline"
+            loggers.append(
+                SafeWandbLogger(run.folder, run.name, project=run.project, offline=offline)
+            )
+        if isinstance(configured, Logger):
+            configured = [configured]
+        return loggers + (configured if isinstance(configured, list) else [])
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand in COMMANDS:
+            arguments = self.config[subcommand].as_dict()
+            arguments.pop("config", None)
+            COMMANDS[subcommand](**arguments)
+        else:
+            super()._run_subcommand(subcommand)
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").strip().splitlines()[0]
+
+
+def main(args: list[str] | None = None) -> EntropyCLI:
+    """Run the command line.
+
+    Args:
+        args: arguments instead of those of the process.
+
+    Returns:
+        The CLI object, with the trainer, module and data of the finished run.
+    """
+    # ${...} refers to absolute keys and follows command-line overrides
+    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    try:
+        return EntropyCLI(
+            EntropyModule,
+            PromptDataModule,
+            save_config_callback=ExperimentRecord,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "description": "Study, reproduce and control policy entropy in reinforcement "
+                "learning of reasoning language models.",
+            },
+            args=args,
+        )
+    except SIGTERMException:  # Lightning would end with exit code 0
+        sys.exit(143)
+
+
+def console() -> None:
+    """Entry point of the console script, whose return value would become the exit code."""
+    main()

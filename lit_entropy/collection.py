@@ -1,0 +1,216 @@
+"""From prompts to experience: rollout, reward, group filter, advantage, old log-probs.
+
+Ranks sample disjoint groups and exchange them, so that every rank holds the whole rollout and
+minibatches, selections and metrics do not depend on the number of ranks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.rollouts.local import left_pad
+from lit_entropy.types import Completions, Experience, PolicyOutput, Problem
+
+if TYPE_CHECKING:
+    from lit_entropy.data import PromptDataModule
+    from lit_entropy.module import EntropyModule
+
+
+def occurrence_offsets(problems: Sequence[Problem], group_size: int) -> list[int]:
+    """First sample id of each prompt's group, so that a repeated prompt gets fresh samples."""
+    seen: Counter[int] = Counter()
+    offsets = []
+    for problem in problems:
+        offsets.append(seen[problem.id] * group_size)
+        seen[problem.id] += 1
+    return offsets
+
+
+def has_signal(rewards_PG: Tensor) -> Tensor:
+    """Bool [P]: groups whose rewards are not all the same."""
+    return rewards_PG.amax(dim=1) > rewards_PG.amin(dim=1)
+
+
+def sample_groups(
+    module: EntropyModule, data: PromptDataModule, rl_step: int, attempt: int
+) -> Experience:
+    """Sample and score one draw of P prompts, each rank its share; returns all P * G rows."""
+    problems = data.draw(rl_step, attempt)
+    offsets = occurrence_offsets(problems, data.group_size)
+    rank, world = module.trainer.global_rank, module.trainer.world_size
+    share = range(rank * len(problems) // world, (rank + 1) * len(problems) // world)
+    rows = [problems[index] for index in share for _ in range(data.group_size)]
+    samples = [offsets[index] + g for index in share for g in range(data.group_size)]
+    prompts = data.encode(rows, module.policy.tokenizer)
+    prompt_ids_B = torch.tensor([problem.id for problem in rows])
+    with module.stopwatch("rollout"), module.forward_context():
+        completions = module.rollout.generate(
+            module.policy,
+            prompts,
+            prompt_ids_B,
+            torch.tensor(samples),
+            max_new_tokens=module.max_new_tokens,
+            temperature=module.temperature,
+            keys=(data.seed, "rollout", rl_step, attempt),
+        )
+    with module.stopwatch("reward"):
+        rewards, correct = score(module, data, rows, completions, rl_step)
+    experience = _experience(module, prompts, completions, rewards, correct)
+    experience.prompt_ids_B = prompt_ids_B
+    experience.sample_ids_B = torch.tensor(samples)
+    experience.difficulty_B = torch.tensor([problem.difficulty for problem in rows])
+    return gather(module, experience.to(module.device))
+
+
+def score(
+    module: EntropyModule,
+    data: PromptDataModule,
+    problems: Sequence[Problem],
+    completions: Completions,
+    rl_step: int,
+) -> tuple[list[float], list[bool]]:
+    """Rewards and correctness of decoded responses.
+
+    Raises:
+        NonFiniteError: a reward is NaN or infinite; names the problem.
+    """
+    texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
+    rewards, correct = [], []
+    for problem, text in zip(problems, texts, strict=True):
+        reward = float(data.task.reward(problem, text))
+        if not abs(reward) < float("inf"):
+            raise NonFiniteError(
+                f"reward of problem {problem.id} is {reward} at RL step {rl_step + 1}: "
+                f"{type(data.task).__name__}.reward must return a finite number. "
+                f"The response starts {text[:80]!r}"
+            )
+        rewards.append(reward)
+        correct.append(data.task.is_correct(problem, text, reward))
+    return rewards, correct
+
+
+def _experience(
+    module: EntropyModule,
+    prompts: list[list[int]],
+    completions: Completions,
+    rewards: list[float],
+    correct: list[bool],
+) -> Experience:
+    prompt_tokens_BS, prompt_mask_BS = left_pad(prompts, module.policy.pad_token_id)
+    return Experience(
+        mask_BT=completions.mask_BT,
+        old_logprobs_BT=completions.logprobs_BT,
+        advantages_BT=torch.zeros_like(completions.logprobs_BT),
+        response_mask_BT=completions.mask_BT,
+        tokens_BT=completions.tokens_BT,
+        prompt_tokens_BS=prompt_tokens_BS,
+        prompt_mask_BS=prompt_mask_BS,
+        entropies_BT=completions.entropies_BT,
+        sampler_logprobs_BT=completions.logprobs_BT,
+        rewards_B=torch.tensor(rewards),
+        correct_B=torch.tensor(correct),
+        truncated_B=completions.truncated_B,
+    )
+
+
+def widen(experience: Experience, prompt_width: int, width: int) -> Experience:
+    """Pad prompts on the left and responses on the right; padding is masked wherever it is read."""
+
+    def pad(name: str, tensor: Tensor) -> Tensor:
+        if name.endswith("_BT"):
+            return nn.functional.pad(tensor, (0, width - tensor.shape[1]))
+        if name.endswith("_BS"):
+            return nn.functional.pad(tensor, (prompt_width - tensor.shape[1], 0))
+        return tensor
+
+    tensors = {key: pad(key, value) for key, value in experience.tensors().items()}
+    return replace(experience, **tensors)  # type: ignore[arg-type]
+
+
+def concatenate(parts: list[Experience]) -> Experience:
+    """Join experiences row after row."""
+    prompt_width = max(_widths(part)[0] for part in parts)
+    width = max(_widths(part)[1] for part in parts)
+    columns = [widen(part, prompt_width, width).tensors() for part in parts]
+    joined = {key: torch.cat([column[key] for column in columns]) for key in columns[0]}
+    return Experience(**joined)  # type: ignore[arg-type]
+
+
+def gather(module: EntropyModule, experience: Experience) -> Experience:
+    """All ranks' rows in rank order, on every rank."""
+    if module.trainer.world_size == 1:
+        return experience
+    widths = module.all_gather(torch.tensor(_widths(experience), device=module.device))
+    prompt_width, width = (int(value) for value in widths.amax(dim=0))
+    tensors = widen(experience, prompt_width, width).tensors()
+    gathered = {key: module.all_gather(value).flatten(0, 1) for key, value in tensors.items()}
+    return Experience(**gathered)
+
+
+def _widths(experience: Experience) -> tuple[int, int]:
+    assert experience.prompt_tokens_BS is not None
+    return experience.prompt_tokens_BS.shape[1], experience.mask_BT.shape[1]
+
+
+def filter_groups(
+    experience: Experience, data: PromptDataModule, signal_P: Tensor
+) -> tuple[Experience, Tensor]:
+    """Choose the rows to train on and mask the groups without signal, as ``group_filter`` says.
+
+    Returns:
+        The experience with its final ``mask_BT`` and the int64 rows [P * G] to train on, whole
+        groups in the order in which they were drawn, those with signal first when some were
+        resampled.
+    """
+    wanted = data.prompts_per_step
+    if len(signal_P) > wanted:
+        chosen = torch.argsort((~signal_P).long(), stable=True)[:wanted].sort().values
+    else:
+        chosen = torch.arange(len(signal_P), device=signal_P.device)
+    offsets = torch.arange(data.group_size, device=signal_P.device)
+    rows = (chosen[:, None] * data.group_size + offsets).flatten()
+    if data.group_filter != "none":
+        keep_P = torch.zeros_like(signal_P)
+        keep_P[chosen] = signal_P[chosen]
+        mask_BT = experience.mask_BT & keep_P.repeat_interleave(data.group_size)[:, None]
+        experience = replace(experience, mask_BT=mask_BT)
+    return experience, rows.cpu()
+
+
+@torch.no_grad()
+def score_tokens(
+    module: EntropyModule, experience: Experience, parts: list[Tensor], policy: nn.Module
+) -> PolicyOutput:
+    """Log-probs and entropies under ``policy`` of this rank's rows, summed over the ranks.
+
+    Args:
+        module: gives device, precision context and the ranks.
+        experience: the rows to score.
+        parts: int64 row indices of each forward pass of this rank; ranks hold disjoint rows.
+        policy: the policy, or its frozen reference copy.
+
+    Returns:
+        float32 [B, T], zero on rows that no rank scored.
+    """
+    logprobs_BT = torch.zeros_like(experience.old_logprobs_BT)
+    entropy_BT = torch.zeros_like(logprobs_BT)
+    with module.forward_context():
+        for rows in parts:
+            batch = experience.rows(rows).trimmed()
+            output = policy(batch, module.temperature)
+            width = output.logprobs_BT.shape[1]
+            logprobs_BT[rows, :width] = output.logprobs_BT
+            entropy_BT[rows, :width] = output.entropy_BT
+    ensure_finite("log-probs of the policy", logprobs_BT, module.trainer.current_epoch + 1)
+    if module.trainer.world_size > 1:
+        # one rank holds each row and the others hold zeros: the sum is exact
+        logprobs_BT = module.all_gather(logprobs_BT).sum(0)
+        entropy_BT = module.all_gather(entropy_BT).sum(0)
+    return PolicyOutput(logprobs_BT, entropy_BT)

@@ -1,0 +1,37 @@
+"""Errors with a remedy, shared by training and checkpointing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class NonFiniteError(FloatingPointError):
+    """A quantity of the run became NaN or infinite."""
+
+
+class CheckpointError(RuntimeError):
+    """A file is not a readable checkpoint of this project."""
+
+
+def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
+    """Stop at the first NaN or infinity, before it reaches the weights or a file.
+
+    Args:
+        name: the quantity, as a reader of the message knows it (``advantages``, ``gradient norm``).
+        tensor: any shape; integer and boolean tensors are finite by definition.
+        step: RL step, for the message.
+
+    Raises:
+        NonFiniteError: naming quantity, RL step, number of bad entries and the remedy.
+    """
+    finite = torch.isfinite(tensor)
+    if bool(finite.all()):
+        return
+    nan = int(torch.isnan(tensor).sum())
+    bad = int((~finite).sum())
+    raise NonFiniteError(
+        f"{name} is not finite at RL step {step}: {bad} of {tensor.numel()} entries "
+        f"({nan} NaN, {bad - nan} infinite). Resume from the last checkpoint, which is finite, with "
+        "a lower learning rate or trainer.gradient_clip_val, and check that rewards are finite."
+    )

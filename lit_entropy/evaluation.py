@@ -1,0 +1,165 @@
+"""Evaluation on held-out problems: greedy accuracy, avg@n and unbiased pass@k."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed
+
+from lit_entropy.collection import score
+from lit_entropy.functional.pass_at_k import pass_at_k
+from lit_entropy.types import Completions, Problem
+
+if TYPE_CHECKING:
+    from lit_entropy.module import EntropyModule
+
+Record = dict[str, Any]
+
+
+class Evaluation:
+    """How held-out problems are evaluated.
+
+    The random numbers are the same at every validation of every run, so that differences between
+    policies are paired.
+    """
+
+    def __init__(
+        self,
+        samples: int = 8,
+        temperature: float = 1.0,
+        pass_k: tuple[int, ...] = (1, 4),
+        max_new_tokens: int | None = None,
+    ) -> None:
+        """Set the sampling of the evaluation.
+
+        Args:
+            samples: responses a problem (n) for avg@n and pass@k, beside the greedy one; 0 for
+                greedy decoding only.
+            temperature: sampling temperature of those responses.
+            pass_k: values of k for the unbiased pass@k (2107.03374); n >= 2k keeps its variance low.
+            max_new_tokens: longest response; by default that of training.
+        """
+        if samples < 0:
+            raise ValueError(f"evaluation.samples={samples} must not be negative")
+        if temperature <= 0:
+            raise ValueError(f"evaluation.temperature={temperature} must be positive")
+        ks = pass_k if samples else ()
+        if any(not 1 <= k <= samples for k in ks):
+            raise ValueError(
+                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={samples}; raise "
+                "evaluation.samples or drop the larger k"
+            )
+        if any(2 * k > samples for k in ks if k > 1):
+            warnings.warn(f"pass@k is noisy for n < 2k: n={samples}, k={max(ks)}", stacklevel=2)
+        self.samples = samples
+        self.temperature = temperature
+        self.pass_k = ks
+        self.max_new_tokens = max_new_tokens
+
+    def run(self, module: EntropyModule, problems: Sequence[Problem]) -> list[Record]:
+        """Evaluate problems; one record each, of plain numbers and strings."""
+        greedy = self._decode(module, problems, 1, 0.0)
+        records = [
+            {
+                "id": problem.id,
+                "difficulty": problem.difficulty,
+                "accuracy": float(row["correct"]),
+                "length": float(row["length"]),
+                "truncated": float(row["truncated"]),
+                "sample": {
+                    "prompt": row["prompt"], "response": row["response"], "reward": row["reward"],
+                    "correct": row["correct"], "difficulty": problem.difficulty,
+                },
+            }
+            for problem, row in zip(problems, greedy, strict=True)
+        ]  # fmt: skip
+        if self.samples:
+            sampled = self._decode(module, problems, self.samples, self.temperature)
+            for index, record in enumerate(records):
+                rows = sampled[index * self.samples : (index + 1) * self.samples]
+                record["correct_count"] = sum(row["correct"] for row in rows)
+                record["entropy_total"] = sum(row["entropy"] for row in rows)
+                record["tokens"] = sum(row["length"] for row in rows)
+        return records
+
+    def _decode(
+        self, module: EntropyModule, problems: Sequence[Problem], count: int, temperature: float
+    ) -> list[Record]:
+        data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
+        rows = [problem for problem in problems for _ in range(count)]
+        prompts = data.encode(rows, module.policy.tokenizer)
+        with module.forward_context():
+            completions = module.rollout.generate(
+                module.policy,
+                prompts,
+                torch.tensor([problem.id for problem in rows]),
+                torch.arange(len(rows)) % count,
+                max_new_tokens=self.max_new_tokens or module.max_new_tokens,
+                temperature=temperature,
+                keys=("evaluation",),
+            )
+        step = module.trainer.current_epoch
+        rewards, correct = score(module, data, rows, completions, step)
+        return _rows(module, prompts, completions, rewards, correct)
+
+    def gather(self, records: list[Record]) -> list[Record]:
+        """The records of all ranks, in the order of the problem ids."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            parts: list[list[Record]] = [[] for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(parts, records)
+            records = [record for part in parts for record in part]
+        return sorted(records, key=lambda record: (record["difficulty"], record["id"]))
+
+    def summarise(self, records: list[Record]) -> dict[str, float]:
+        """Means over problems, their standard errors, and the split by difficulty.
+
+        Standard errors are clustered by problem (2411.00640): the spread over problems of the mean
+        over a problem's samples, divided by the root of the number of problems.
+        """
+        scores = {"accuracy": torch.tensor([r["accuracy"] for r in records], dtype=torch.float64)}
+        values: dict[str, float] = {}
+        if self.samples:
+            correct = torch.tensor([record["correct_count"] for record in records])
+            scores[f"avg@{self.samples}"] = correct.double() / self.samples
+            for k in self.pass_k:
+                scores[f"pass@{k}"] = pass_at_k(correct, self.samples, k)
+            tokens = sum(record["tokens"] for record in records)
+            values["entropy"] = sum(record["entropy_total"] for record in records) / tokens
+        difficulty = torch.tensor([record["difficulty"] for record in records])
+        for name, score_N in scores.items():
+            values[name] = float(score_N.mean())
+            if len(records) > 1:
+                values[f"{name}_se"] = float(score_N.std() / len(records) ** 0.5)
+            for level in difficulty.unique().tolist():
+                values[f"{name}/difficulty_{level}"] = float(score_N[difficulty == level].mean())
+        for name in ("length", "truncated"):
+            values[name] = sum(record[name] for record in records) / len(records)
+        return values
+
+
+def _rows(
+    module: EntropyModule,
+    prompts: list[list[int]],
+    completions: Completions,
+    rewards: list[float],
+    correct: list[bool],
+) -> list[Record]:
+    responses = module.policy.decode(completions.tokens_BT, completions.mask_BT)
+    lengths = completions.mask_BT.sum(1).tolist()
+    entropies = completions.entropies_BT.double().sum(1).tolist()
+    truncated = completions.truncated_B.tolist()
+    return [
+        {
+            "prompt": module.policy.tokenizer.decode(prompts[index]),
+            "response": responses[index],
+            "reward": rewards[index],
+            "correct": correct[index],
+            "length": lengths[index],
+            "entropy": entropies[index],
+            "truncated": truncated[index],
+        }
+        for index in range(len(prompts))
+    ]

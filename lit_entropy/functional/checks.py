@@ -1,0 +1,31 @@
+"""Checks of constructor arguments: each names the field, the value and the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+
+def require_fraction(field: str, value: float) -> float:
+    """``value`` if it is a finite number in [0, 1], else a ValueError."""
+    if not 0.0 <= value <= 1.0:  # false for NaN too
+        raise ValueError(
+            f"{field}={value!r} is outside [0, 1]: give a fraction, never a percentage "
+            f"(0.2 % is 0.002)"
+        )
+    return value
+
+
+def require_non_negative(field: str, value: float) -> float:
+    """``value`` if it is finite and at least 0, else a ValueError."""
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(f"{field}={value!r} must be a finite number >= 0: use 0 to switch it off")
+    return value
+
+
+def require_choice(field: str, value: str, choices: Iterable[str]) -> str:
+    """``value`` if it is one of ``choices``, else a ValueError that lists them."""
+    names = tuple(choices)
+    if value not in names:
+        raise ValueError(f"{field}={value!r} is unknown: choose one of {', '.join(names)}")
+    return value

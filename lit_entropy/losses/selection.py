@@ -1,0 +1,127 @@
+"""What Clip-Cov and KL-Cov share: token covariances, identities and the scope of the selection."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lit_entropy.functional.checks import require_choice, require_fraction
+from lit_entropy.functional.covariance import Center, token_covariance
+from lit_entropy.functional.quota import Quota
+from lit_entropy.functional.rng import uniforms
+from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.losses.diagnostics import fraction_of, mean_over
+from lit_entropy.losses.inert import InertAlarm
+from lit_entropy.types import Experience, Mean, PolicyOutput
+
+Scope = Literal["minibatch", "microbatch"]
+SelectionLogprobs = Literal["current", "old"]
+
+
+def token_uniforms(batch: Experience, *keys: int | str) -> Tensor | None:
+    """One uniform a token, keyed by (keys, update, prompt id, sample id, token index).
+
+    Args:
+        batch: the rows; their ids name the tokens.
+        keys: what separates this draw from others (a seed, a purpose).
+
+    Returns:
+        float64 [B, T], or None when the batch carries no ids.
+    """
+    if batch.prompt_ids_B is None or batch.sample_ids_B is None:
+        return None
+    token_T = torch.arange(batch.mask_BT.shape[1], device=batch.mask_BT.device)
+    ids = (batch.prompt_ids_B[:, None], batch.sample_ids_B[:, None], token_T)
+    return uniforms(*keys, batch.update, *ids)
+
+
+class CovarianceLoss(PolicyLoss):
+    """A loss that treats tokens chosen by their covariance (eq. 10) differently."""
+
+    def __init__(
+        self,
+        fraction: float,
+        scope: Scope,
+        selection_logprobs: SelectionLogprobs,
+        quota: Quota,
+        center: Center,
+    ) -> None:
+        super().__init__()
+        self.fraction = require_fraction("fraction", fraction)
+        self.scope = require_choice("scope", scope, get_args(Scope))
+        self.selection_logprobs = require_choice(
+            "selection_logprobs", selection_logprobs, get_args(SelectionLogprobs)
+        )
+        self.quota: Quota = quota
+        require_choice("quota", quota, get_args(Quota))
+        self.center: Center = center
+        require_choice("center", center, get_args(Center))
+        self.selects_tokens = scope == "minibatch"
+        self._statistics: tuple[int, dict[str, Tensor]] | None = None
+        self._constant_advantages = InertAlarm(
+            f"{type(self).__name__} cannot act: all advantages of the selection scope are equal, "
+            f"so every covariance is 0; select over the minibatch, or enlarge it"
+        )
+
+    @torch.no_grad()
+    def select(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+        """Mask of selected tokens, bool [B, T], over all rows of ``batch``.
+
+        Args:
+            policy: the current policy's log-probs; ignored when ``selection_logprobs`` is ``old``.
+            batch: every row of the selection scope.
+
+        Raises:
+            ValueError: if ``center`` is ``state`` and the old policy's entropies are missing.
+        """
+        if self.selection_logprobs == "old":
+            policy = self._old_policy(batch)
+        mask_BT = batch.mask_BT
+        cov_BT = token_covariance(
+            policy.logprobs_BT, batch.advantages_BT, mask_BT, self.center, policy.entropy_BT
+        )
+        selected_BT, extra = self._choose(cov_BT, policy, batch)
+        total, weight = mean_over(cov_BT, selected_BT)
+        extra["cov_selected"] = total / weight.clamp(min=1)
+        self._statistics = (batch.update, extra)
+        if not self._constant_advantages.raised and bool(mask_BT.any()):
+            advantages_N = batch.advantages_BT[mask_BT]
+            equal = bool(advantages_N.max() == advantages_N.min())
+            self._constant_advantages.observe(equal, batch.update)
+        return selected_BT
+
+    @abstractmethod
+    def _choose(
+        self, cov_BT: Tensor, policy: PolicyOutput, batch: Experience
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The selected tokens, and scalars that describe the selection."""
+
+    def _old_policy(self, batch: Experience) -> PolicyOutput:
+        if batch.entropies_BT is None and self.center == "state":
+            raise ValueError(
+                "center='state' with selection_logprobs='old' needs batch.entropies_BT: pass the "
+                "rollout's entropies, or use selection_logprobs='current'"
+            )
+        entropies_BT = batch.old_logprobs_BT if batch.entropies_BT is None else batch.entropies_BT
+        return PolicyOutput(logprobs_BT=batch.old_logprobs_BT, entropy_BT=entropies_BT)
+
+    def _selected(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+        """The minibatch's selection when one is handed down, else this batch's own."""
+        if self.scope == "minibatch" and batch.selected_BT is not None:
+            return batch.selected_BT & batch.mask_BT
+        return self.select(policy, batch)
+
+    def _selection_metrics(
+        self, selected_BT: Tensor, batch: Experience
+    ) -> dict[str, Tensor | Mean]:
+        """``selected``, ``cov_selected`` and what :meth:`_choose` reported of the whole scope."""
+        metrics: dict[str, Tensor | Mean] = {"selected": fraction_of(selected_BT, batch.mask_BT)}
+        if self._statistics is None or self._statistics[0] != batch.update:
+            return metrics  # the mask was made elsewhere: nothing is known of its scope
+        scope_metrics = dict(self._statistics[1])
+        weight = selected_BT.sum().double()
+        metrics["cov_selected"] = Mean(scope_metrics.pop("cov_selected") * weight, weight)
+        return metrics | scope_metrics

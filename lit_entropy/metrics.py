@@ -1,0 +1,126 @@
+"""Weighted means that stay exact over microbatches, ranks and reduced-precision modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from lit_entropy.types import Mean
+
+
+class WeightedSums(Metric):
+    """Base: ``total`` and ``weight`` in float64, added up over updates and ranks.
+
+    ``module.to(torch.bfloat16)`` casts the states of an ordinary metric, whose sums then stop
+    growing at 256 ones (float32 sums stop at 2^24): here a cast moves the device alone.
+    """
+
+    full_state_update = False
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        for name in ("total", "weight"):
+            self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _apply(self, fn: Any, exclude_state: Sequence[str] = "") -> Any:
+        this = cast(Metric, super()._apply(fn, exclude_state=tuple(self._defaults)))
+        this._computed = None
+        for name, default in this._defaults.items():
+            this._defaults[name] = cast(Tensor, default).to(this.device)
+            setattr(this, name, getattr(this, name).to(this.device))
+        return this
+
+    def _add(self, total: Tensor, weight: Tensor | float) -> None:
+        weight = torch.as_tensor(weight)
+        self.total = self.total + total.detach().to(self.total)
+        self.weight = self.weight + weight.detach().to(self.weight)
+
+
+class TokenMean(WeightedSums):
+    """A mean weighted by tokens (or sequences, or prompts): sum of totals / sum of weights.
+
+    A metric that saw no weight computes ``None``; Lightning then leaves its key out of the log.
+    """
+
+    def update(self, total: Tensor, weight: Tensor | float) -> None:
+        """Add a batch.
+
+        Args:
+            total: scalar, the sum of the values over the batch's tokens.
+            weight: scalar, the number of those tokens.
+        """
+        self._add(total, weight)
+
+    def compute(self) -> Tensor | None:
+        """The mean over all updates and ranks, float64 scalar; None without any weight.
+
+        Raises:
+            ValueError: a total or weight is not finite (a NaN is never dropped).
+        """
+        _check_finite(self.total, self.weight, ("TokenMean",))
+        return self.total / self.weight if self.weight > 0 else None
+
+
+class NamedMeans(WeightedSums):
+    """Many weighted means reduced over ranks by one collective.
+
+    Args:
+        names: Keys of the means, the same and in the same order on every rank.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__((len(names),))
+        self.names = tuple(names)
+
+    def update(self, sums: Mapping[str, Mean]) -> None:
+        """Add totals and weights for any of the names."""
+        if unknown := set(sums) - set(self.names):
+            raise ValueError(f"sums holds {sorted(unknown)}, which are not in names {self.names}")
+        zero = Mean(torch.zeros(()), torch.zeros(()))
+        columns = zip(*(sums.get(name, zero) for name in self.names), strict=True)
+        total, weight = (
+            torch.stack([torch.as_tensor(value).detach().to(self.total) for value in column])
+            for column in columns
+        )
+        self._add(total, weight)
+
+    def compute(self) -> dict[str, float]:
+        """The means by name, without the names that no rank gave a weight.
+
+        Raises:
+            ValueError: a total or weight is not finite; the message names the keys.
+        """
+        _check_finite(self.total, self.weight, self.names)
+        rows = zip(self.names, self.total.tolist(), self.weight.tolist(), strict=True)
+        return {name: total / weight for name, total, weight in rows if weight > 0}
+
+
+def reduce_means(sums: Mapping[str, Mean], device: torch.device | str) -> dict[str, float]:
+    """Means of this rank's totals and weights with those of every other rank.
+
+    Args:
+        sums: This rank's share; every rank passes the same keys in the same order.
+        device: Device of the collective (the module's).
+
+    Returns:
+        Equal numbers on every rank; keys without weight on any rank are left out.
+    """
+    metric = NamedMeans(tuple(sums)).to(device)
+    metric.update(sums)
+    return metric.compute()
+
+
+def _check_finite(total: Tensor, weight: Tensor, names: Sequence[str]) -> None:
+    bad = ~(torch.isfinite(total) & torch.isfinite(weight)).reshape(-1)
+    if bad.any():
+        keys = [name for name, flag in zip(names, bad.tolist(), strict=True) if flag]
+        raise ValueError(
+            f"non-finite sums of {keys} (totals {total.tolist()}, weights {weight.tolist()}): "
+            "find the NaN or infinity in the values that were added"
+        )

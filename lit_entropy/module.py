@@ -1,0 +1,342 @@
+"""The LightningModule: collects a rollout each epoch and trains on its microbatches."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.collection import (
+    concatenate,
+    filter_groups,
+    has_signal,
+    sample_groups,
+    score_tokens,
+)
+from lit_entropy.errors import ensure_finite
+from lit_entropy.evaluation import Evaluation
+from lit_entropy.functional.masked import masked_sum
+from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.policy import Policy
+from lit_entropy.regularizers.base import Regularizer
+from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.rollouts.local import LocalEngine
+from lit_entropy.statistics import UpdateMeans, rollout_statistics
+from lit_entropy.stopwatch import Stopwatch
+from lit_entropy.types import Experience, LossOutput, PolicyOutput
+
+if TYPE_CHECKING:
+    from lit_entropy.data import PromptDataModule
+
+
+class EntropyModule(L.LightningModule):
+    """Reinforcement learning of a language model, one RL step an epoch.
+
+    The objective is the sum of the token losses over the scored tokens of the whole optimiser
+    minibatch, divided by their number: exactly, for any accumulation and any number of ranks.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        loss: PolicyLoss,
+        advantage: AdvantageEstimator,
+        rollout: RolloutEngine | None = None,
+        regularizers: list[Regularizer] | None = None,
+        evaluation: Evaluation | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(
+            parameters, lr=5e-7, weight_decay=0.0
+        ),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal["step", "epoch"] = "epoch",
+        temperature: float = 1.0,
+        max_new_tokens: int = 8192,
+    ) -> None:
+        """Assemble the parts of the algorithm; defaults are those of the paper's section 4.
+
+        Args:
+            policy: the language model that is trained.
+            loss: the policy loss, PPOClip, ClipCov or KLCov say.
+            advantage: the advantage estimator, GRPO say.
+            rollout: where responses are sampled; by default the policy's own forward pass.
+            regularizers: losses that are added, an entropy bonus or a reference KL say.
+            evaluation: how held-out problems are evaluated.
+            optimizer: optimizer class and its arguments.
+            lr_scheduler: learning rate schedule and its arguments; constant by default.
+            lr_interval: the schedule advances every RL step (epoch) or every update (step).
+            temperature: softmax temperature of sampling, of ratios and of entropies.
+            max_new_tokens: longest response, end-of-sequence token included.
+        """
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"model.temperature={temperature} must be positive")
+        if max_new_tokens < 1:
+            raise ValueError(f"model.max_new_tokens={max_new_tokens} must be at least 1")
+        self.policy = policy
+        self.loss = loss
+        self.advantage = advantage
+        self.rollout = rollout or LocalEngine()
+        self.regularizers = nn.ModuleList(regularizers or [])
+        self.evaluation = evaluation or Evaluation()
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+        self.temperature = temperature
+        self.max_new_tokens = max_new_tokens
+        self.stopwatch = Stopwatch()
+        self.update_means = UpdateMeans()
+        self.group_size = 1
+        self.experience: Experience | None = None
+        self.train_rows = torch.zeros(0, dtype=torch.int64)
+        self.rollout_metrics: dict[str, float] = {}
+        self.validation_records: list[dict[str, Any]] = []
+        self.validation_samples: list[dict[str, Any]] = []
+        # outside the module tree: frozen, rebuilt from the base on resume, never in a checkpoint
+        needs_reference = any(regularizer.needs_reference for regularizer in self.regularizers)
+        self._reference = [copy.deepcopy(policy).requires_grad_(False)] if needs_reference else []
+
+    # ------------------------------------------------------------------ rollout
+
+    def forward_context(self) -> AbstractContextManager[None]:
+        """The trainer's precision context, which Lightning does not open in loader code."""
+        return self.trainer.precision_plugin.forward_context()
+
+    @torch.no_grad()
+    def collect(self, data: PromptDataModule, rl_step: int) -> None:
+        """Sample, score and prepare the rollout of an RL step; sets ``experience``.
+
+        ``experience`` holds every sampled group, also those that the group filter masks or
+        replaces; ``train_rows`` are the rows that the minibatches are made of.
+        """
+        parts, signals = [], []
+        for attempt in range(1 + data.max_resamples * (data.group_filter == "resample")):
+            parts.append(sample_groups(self, data, rl_step, attempt))
+            assert parts[-1].rewards_B is not None
+            signals.append(has_signal(parts[-1].rewards_B.view(-1, data.group_size)))
+            if int(torch.cat(signals).sum()) >= data.prompts_per_step:
+                break
+        signal_P = torch.cat(signals)
+        experience = concatenate(parts) if len(parts) > 1 else parts[0]
+        experience, rows = filter_groups(experience, data, signal_P)
+        self.train_rows = rows
+        experience = self._score_rollout(experience, data, rl_step)
+        self.group_size = data.group_size
+        self.experience = experience
+        self.rollout_metrics = rollout_statistics(experience, data.group_size, signal_P)
+        for regularizer in self.regularizers:
+            regularizer.on_rollout(self.rollout_metrics["entropy"])
+
+    def _score_rollout(
+        self, experience: Experience, data: PromptDataModule, rl_step: int
+    ) -> Experience:
+        """Advantages, and old log-probs in the very batches of the first pass (ratio exactly 1)."""
+        assert experience.rewards_B is not None and experience.response_mask_BT is not None
+        rewards_PG = experience.rewards_B.view(-1, data.group_size)
+        advantages_B = self.advantage(rewards_PG).flatten()
+        ensure_finite("advantages", advantages_B, rl_step + 1)
+        minibatches = data.minibatches(self.train_rows, rl_step, 0)
+        unused = torch.ones(len(experience), dtype=torch.bool)
+        unused[self.train_rows] = False
+        size = data.minibatch_size // data.microbatch_count
+        parts = [part for rows in minibatches for part in self._share(rows, data.microbatch_count)]
+        parts += [self._own(rows) for rows in unused.nonzero().squeeze(1).split(size)]
+        parts = [part for part in parts if len(part)]
+        with self.stopwatch("old_logprobs"):
+            output = score_tokens(self, experience, parts, self.policy)
+            experience = replace(
+                experience,
+                old_logprobs_BT=output.logprobs_BT,
+                entropies_BT=output.entropy_BT,
+                advantages_BT=advantages_B[:, None] * experience.response_mask_BT,
+            )
+            for reference in self._reference:
+                reference.to(self.device)
+                scored = score_tokens(self, experience, parts, reference)
+                experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
+        return experience
+
+    def _own(self, rows: Tensor) -> Tensor:
+        """This rank's share of rows."""
+        return rows[self.trainer.global_rank :: self.trainer.world_size]
+
+    def _share(self, rows: Tensor, count: int) -> list[Tensor]:
+        """This rank's microbatches of a minibatch."""
+        own = self._own(rows)
+        return list(own.split(len(own) // count))
+
+    # ------------------------------------------------------------------ updates
+
+    def microbatches(self, rows: Tensor, count: int, update: int) -> Iterator[Experience]:
+        """This rank's microbatches of one optimiser minibatch.
+
+        Args:
+            rows: int64 rows of the minibatch, over all ranks.
+            count: microbatches on each rank.
+            update: index of the optimiser update in the run.
+
+        Yields:
+            Experience rows with the minibatch's token count and, for a loss that selects tokens
+            over a split minibatch, the selection.
+        """
+        assert self.experience is not None
+        experience = replace(
+            self.experience,
+            minibatch_tokens=int(self.experience.mask_BT[rows].sum()),
+            update=update,
+        )
+        shares = self._share(rows, count)
+        if self.loss.selects_tokens and len(shares) * self.trainer.world_size > 1:
+            with self.stopwatch("selection"):
+                experience = self._select(experience, rows, shares)
+        for part in shares:
+            yield experience.rows(part).trimmed()
+
+    def _select(self, experience: Experience, rows: Tensor, shares: list[Tensor]) -> Experience:
+        """Let the loss select tokens over the whole minibatch (eq. 11 and 13)."""
+        assert experience.entropies_BT is not None
+        policy = PolicyOutput(experience.old_logprobs_BT, experience.entropies_BT)
+        if self.loss.selection_logprobs == "current":
+            policy = score_tokens(self, experience, shares, self.policy)
+        with torch.no_grad():
+            minibatch = PolicyOutput(*(tensor[rows] for tensor in policy))
+            selected_BT = torch.zeros_like(experience.mask_BT)
+            selected_BT[rows] = self.loss.select(minibatch, experience.rows(rows))
+        return replace(experience, selected_BT=selected_BT)
+
+    def training_step(self, batch: Experience, batch_idx: int) -> dict[str, Any]:
+        """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
+        step = self.current_epoch + 1
+        policy = self.policy(batch, self.temperature)
+        ensure_finite("log-probs of the policy", policy.logprobs_BT, step)
+        output = self.loss(policy, batch)
+        terms = {"policy": output}
+        terms |= {type(term).__name__: term(policy, batch) for term in self.regularizers}
+        token_loss_BT = sum(term.token_loss_BT for term in terms.values())
+        total = masked_sum(token_loss_BT, batch.mask_BT)
+        ensure_finite("loss", total, step)
+        self._record(terms, batch)
+        # Lightning divides by the microbatches and DDP by the ranks: undo both
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        return {"loss": total * (parts / max(batch.minibatch_tokens or 1, 1))}
+
+    def _record(self, terms: dict[str, LossOutput], batch: Experience) -> None:
+        tokens = batch.mask_BT.sum()
+        for name, term in terms.items():
+            total = masked_sum(term.token_loss_BT.detach(), batch.mask_BT)
+            self.update_means.add(f"loss/{name}", total, tokens)
+            for key, value in term.metrics.items():
+                self.update_means.add_metric(f"policy/{key}", value, tokens)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Check and record the gradient, before clipping."""
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.trainer.precision_plugin.precision != "16-mixed":  # whose scaler skips such steps
+            ensure_finite("gradient norm", norm, self.current_epoch + 1)
+        self.update_means.add("policy/grad_norm", norm, 1.0)
+        self.update_means.add("policy/lr", torch.tensor(optimizer.param_groups[0]["lr"]), 1.0)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the clock of the RL step."""
+        self.stopwatch.reset()
+        self._epoch_start = time.perf_counter()
+
+    def on_train_batch_start(self, batch: Experience, batch_idx: int) -> None:
+        """Start the clock of the update, after the callbacks' diagnostics."""
+        self._batch_start = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Experience, batch_idx: int) -> None:
+        """Stop the clock of the update."""
+        self.stopwatch.add("update", time.perf_counter() - self._batch_start)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the RL step; its number is the x axis of every logger."""
+        seconds = self.stopwatch.reset()
+        spent = sum(value for key, value in seconds.items() if key != "validation")
+        tokens = self.rollout_metrics["tokens"]
+        values = {f"time/{key}": value for key, value in seconds.items()}
+        values["time/step"] = time.perf_counter() - self._epoch_start
+        values["time/tokens_per_second"] = tokens / spent
+        rollout = {k: v for k, v in self.rollout_metrics.items() if k not in ("entropy", "tokens")}
+        values |= {f"rollout/{key}": value for key, value in rollout.items() if "/" not in key}
+        values |= {key: value for key, value in rollout.items() if "/" in key}
+        values |= self.update_means.reset(self.device)
+        self._log(values)
+
+    def _log(self, values: dict[str, float]) -> None:
+        """Log values that are already the same on every rank, against the RL step."""
+        values["step"] = float(self.current_epoch + 1)
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+
+    # ------------------------------------------------------------------ evaluation
+
+    def validation_step(self, batch: list[Any], batch_idx: int) -> None:
+        """Evaluate a batch of held-out problems."""
+        with self.stopwatch("validation"):
+            self.validation_records += self.evaluation.run(self, batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the records of the last validation."""
+        self.validation_records = []
+
+    def on_validation_epoch_end(self) -> None:
+        """Log accuracy, avg@n and pass@k with standard errors."""
+        self._log(self.validation_metrics())
+
+    def validation_metrics(self, prefix: str = "val") -> dict[str, float]:
+        """Summarise the records of all ranks and keep the samples for the tables."""
+        records = self.evaluation.gather(self.validation_records)
+        self.validation_samples = [record["sample"] for record in records]
+        return {f"{prefix}/{k}": v for k, v in self.evaluation.summarise(records).items()}
+
+    def test_step(self, batch: list[Any], batch_idx: int) -> None:
+        """As validation, logged under ``test/``."""
+        self.validation_step(batch, batch_idx)
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def on_test_epoch_end(self) -> None:
+        """As validation, logged under ``test/``."""
+        self._log(self.validation_metrics("test"))
+
+    def predict_step(self, batch: list[Any], batch_idx: int) -> list[dict[str, Any]]:
+        """Greedy responses with their rewards."""
+        return [record["sample"] for record in self.evaluation.run(self, batch)]
+
+    # ------------------------------------------------------------------ optimisation
+
+    def configure_optimizers(self) -> Any:
+        """One optimizer over everything trainable, and the schedule if there is one."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = self.optimizer(parameters)  # type: ignore[arg-type]
+        if self.lr_scheduler is None:
+            return optimizer
+        schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": self.lr_interval}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def setup(self, stage: str) -> None:
+        """Check what the parts need of each other."""
+        if stage != "fit":
+            return
+        group_size = self.trainer.datamodule.group_size  # type: ignore[attr-defined]
+        if group_size < self.advantage.min_group_size:
+            raise ValueError(
+                f"data.group_size={group_size}, but {type(self.advantage).__name__} compares the "
+                f"responses of a group: set data.group_size to {self.advantage.min_group_size} or "
+                "more, or take another model.advantage"
+            )

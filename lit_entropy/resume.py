@@ -1,0 +1,79 @@
+"""A resume continues the same experiment: what may change in its configuration and what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+#: Dotted patterns of what may change on a resume: length, machine and display, not the numbers.
+MAY_CHANGE: tuple[str, ...] = (
+    "config",
+    "ckpt_path",
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.logger",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.default_root_dir",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+    "trainer.enable_*",
+    "trainer.callbacks.ModelCheckpoint*",
+    "trainer.callbacks.RLProgressBar*",
+    "trainer.callbacks.RunSummary*",
+)
+
+
+def check_same_experiment(
+    checkpoint_config: Mapping[str, Any],
+    current_config: Mapping[str, Any],
+    may_change: Sequence[str] = MAY_CHANGE,
+) -> None:
+    """Refuse to resume a run under another configuration.
+
+    Args:
+        checkpoint_config: nested configuration stored in the checkpoint.
+        current_config: nested configuration of this call.
+        may_change: dotted patterns (``*`` matches anything); a pattern covers what lies below it.
+            An entry of a list of ``class_path`` items is addressed by its class name, as in
+            ``trainer.callbacks.RLProgressBar.init_args.print_every``.
+
+    Raises:
+        ValueError: listing every dotted key that differs, old -> new.
+    """
+    old, new = dict(_leaves(checkpoint_config)), dict(_leaves(current_config))
+    absent = "(absent)"
+    changes = [
+        f"  {key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, absent) != new.get(key, absent) and not _covered(key, may_change)
+    ]
+    if changes:
+        raise ValueError(
+            "The checkpoint belongs to another configuration; a resume would mix two experiments:\n"
+            + "\n".join(changes)
+            + "\nRestore these values, or start a new run without ckpt_path."
+        )
+
+
+def _covered(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*") for pattern in patterns)
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything that is not a container; empty containers are leaves."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list | tuple) and value:
+        names: list[str] = []
+        for index, item in enumerate(value):
+            name = item.get("class_path") if isinstance(item, Mapping) else None
+            label = str(name).rpartition(".")[2] if name else str(index)
+            count = names.count(label)
+            names.append(label)
+            yield from _leaves(item, f"{prefix}.{label}#{count + 1}" if count else f"{prefix}.{label}")
+    else:
+        yield prefix, list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,178 @@
+"""Rollouts from the policy's own forward pass: batched, with a KV cache, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_entropy.functional.rng import uniforms
+from lit_entropy.functional.sampling import sample_tokens
+from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.types import Completions
+
+
+class LocalEngine(RolloutEngine):
+    """Samples with the training weights themselves, so no weight synchronisation is needed.
+
+    Rows that share a prompt share its prefill. Finished rows are dropped from the cache, so ragged
+    lengths do not pay for the longest response.
+    """
+
+    def __init__(self, max_rows: int = 1024, compact_below: float = 0.8) -> None:
+        """Set the batching of the sampler; neither argument changes what is sampled.
+
+        Args:
+            max_rows: most sequences decoded at once; more are decoded in turns.
+            compact_below: drop finished rows once this share of the batch or less is unfinished.
+        """
+        if max_rows < 1:
+            raise ValueError(f"max_rows={max_rows} must be at least 1")
+        if not 0 <= compact_below <= 1:
+            raise ValueError(f"compact_below={compact_below} must lie in [0, 1]")
+        self.max_rows = max_rows
+        self.compact_below = compact_below
+
+    @torch.no_grad()
+    def generate(
+        self,
+        policy: Any,
+        prompts: list[list[int]],
+        prompt_ids_B: Tensor,
+        sample_ids_B: Tensor,
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        keys: tuple[int | str, ...],
+    ) -> Completions:
+        """Sample one response for each row; see :class:`RolloutEngine`."""
+        device = next(policy.parameters()).device
+        positions_T = torch.arange(max_new_tokens)
+        uniforms_BT = uniforms(*keys, prompt_ids_B[:, None], sample_ids_B[:, None], positions_T)
+        parts = []
+        with evaluation_mode(policy):
+            for start in range(0, len(prompts), self.max_rows):
+                rows = slice(start, start + self.max_rows)
+                part = _decode(
+                    policy, prompts[rows], uniforms_BT[rows].to(device), temperature,
+                    self.compact_below,
+                )  # fmt: skip
+                parts.append(part)
+        return concatenate(parts, policy.pad_token_id)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode within the block: gradient checkpointing would switch the KV cache off."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+def left_pad(
+    sequences: list[list[int]], pad_token_id: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Left-padded tokens int64 [N, S] and their mask bool [N, S]."""
+    width = max(len(sequence) for sequence in sequences)
+    tokens_NS = torch.full((len(sequences), width), pad_token_id, dtype=torch.int64)
+    mask_NS = torch.zeros(len(sequences), width, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        if sequence:
+            tokens_NS[row, -len(sequence) :] = torch.tensor(sequence)
+            mask_NS[row, -len(sequence) :] = True
+    return tokens_NS.to(device), mask_NS.to(device)
+
+
+def pad_columns(tensor: Tensor, width: int, value: float | int | bool) -> Tensor:
+    """Pad the second dimension on the right to ``width``."""
+    return nn.functional.pad(tensor, (0, width - tensor.shape[1]), value=value)
+
+
+def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
+    """Join batches of completions, padded on the right to the longest."""
+    width = max(part.tokens_BT.shape[1] for part in parts)
+    return Completions(
+        tokens_BT=torch.cat([pad_columns(part.tokens_BT, width, pad_token_id) for part in parts]),
+        mask_BT=torch.cat([pad_columns(part.mask_BT, width, False) for part in parts]),
+        logprobs_BT=torch.cat([pad_columns(part.logprobs_BT, width, 0.0) for part in parts]),
+        entropies_BT=torch.cat([pad_columns(part.entropies_BT, width, 0.0) for part in parts]),
+        truncated_B=torch.cat([part.truncated_B for part in parts]),
+    )
+
+
+def _prefill(policy: Any, prompts: list[list[int]], limit: int) -> tuple[Tensor, Tensor, Any]:
+    """Run each distinct prompt once; last logits [B, V], mask [B, S + limit] and cache by row."""
+    distinct = {tuple(prompt): None for prompt in prompts}
+    order = {prompt: index for index, prompt in enumerate(distinct)}
+    device = next(policy.parameters()).device
+    tokens_NS, mask_NS = left_pad([list(prompt) for prompt in distinct], policy.pad_token_id, device)
+    output = policy.model(
+        input_ids=tokens_NS,
+        attention_mask=mask_NS.long(),
+        position_ids=(mask_NS.long().cumsum(1) - 1).clamp_min(0),
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    index_B = torch.tensor([order[tuple(prompt)] for prompt in prompts], device=device)
+    output.past_key_values.reorder_cache(index_B)
+    mask_BL = nn.functional.pad(mask_NS[index_B].long(), (0, limit), value=1)
+    return output.logits[index_B, -1], mask_BL, output.past_key_values
+
+
+def _decode(
+    policy: Any,
+    prompts: list[list[int]],
+    uniforms_BT: Tensor,
+    temperature: float,
+    compact_below: float,
+) -> Completions:
+    """Decode one batch token by token until every row has ended or the limit is reached."""
+    batch, limit = uniforms_BT.shape
+    device = uniforms_BT.device
+    tokens_BT = torch.full((batch, limit), policy.pad_token_id, device=device)
+    mask_BT = torch.zeros(batch, limit, dtype=torch.bool, device=device)
+    logprobs_BT = torch.zeros(batch, limit, device=device)
+    entropies_BT = torch.zeros(batch, limit, device=device)
+    stop_ids = torch.tensor(policy.eos_token_ids, device=device)
+    logits, mask_BL, cache = _prefill(policy, prompts, limit)
+    prompt_width = mask_BL.shape[1] - limit
+    rows = torch.arange(batch, device=device)  # the rows still in the cache
+    running = torch.ones(batch, dtype=torch.bool, device=device)
+    for position in range(limit):
+        tokens, logprobs, entropies = sample_tokens(
+            logits, uniforms_BT[rows, position], temperature
+        )
+        active = rows[running]
+        tokens_BT[active, position] = tokens[running]
+        mask_BT[active, position] = True
+        logprobs_BT[active, position] = logprobs[running]
+        entropies_BT[active, position] = entropies[running]
+        running = running & ~torch.isin(tokens, stop_ids)
+        unfinished = int(running.sum())
+        if unfinished == 0 or position == limit - 1:
+            break
+        if unfinished <= compact_below * len(rows):
+            keep = running.nonzero().squeeze(1)
+            cache.reorder_cache(keep)
+            rows, tokens, mask_BL, running = rows[keep], tokens[keep], mask_BL[keep], running[keep]
+        attended = mask_BL[:, : prompt_width + position + 1]
+        logits = policy.model(
+            input_ids=tokens[:, None],
+            attention_mask=attended,
+            position_ids=attended.sum(1, keepdim=True) - 1,
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[:, -1]
+    truncated_B = torch.zeros(batch, dtype=torch.bool, device=device)
+    truncated_B[rows[running]] = True
+    width = position + 1
+    return Completions(
+        tokens_BT[:, :width], mask_BT[:, :width], logprobs_BT[:, :width],
+        entropies_BT[:, :width], truncated_B,
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Numbers that the module logs of a rollout and of its updates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_entropy.metrics import reduce_means
+from lit_entropy.types import Experience, Mean
+
+
+class UpdateMeans:
+    """Exact means over the updates of an RL step, over microbatches and ranks (float64 sums)."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Mean] = {}
+
+    def add(self, name: str, total: Tensor, weight: Tensor | float) -> None:
+        """Add a total and its weight to the mean ``name``."""
+        total = total.detach().double()
+        weight = torch.as_tensor(weight, dtype=torch.float64, device=total.device)
+        before = self._sums.get(name)
+        self._sums[name] = Mean(
+            total if before is None else before.total + total,
+            weight if before is None else before.weight + weight,
+        )
+
+    def add_metric(self, name: str, value: Tensor | Mean, tokens: Tensor) -> None:
+        """Add a loss metric: a scalar is a mean over ``tokens``, a ``Mean`` has its own weight."""
+        if isinstance(value, Mean):
+            self.add(name, value.total, value.weight)
+        else:
+            self.add(name, value.double() * tokens, tokens)
+
+    def reset(self, device: torch.device) -> dict[str, float]:
+        """The means over all ranks, without those of no weight; starts again from nothing."""
+        values = reduce_means(self._sums, device)
+        self._sums = {}
+        return values
+
+
+def rollout_statistics(
+    experience: Experience, group_size: int, signal_P: Tensor
+) -> dict[str, float]:
+    """Statistics of everything sampled in an RL step, before the group filter.
+
+    Args:
+        experience: all groups of the RL step over all ranks.
+        group_size: samples a prompt (G).
+        signal_P: bool, groups whose rewards differ.
+
+    Returns:
+        Values by key; ``entropy`` (token mean, nats) and ``tokens`` are for internal use.
+    """
+    mask_BT = experience.response_mask_BT
+    assert mask_BT is not None and experience.entropies_BT is not None
+    assert experience.correct_B is not None and experience.rewards_B is not None
+    assert experience.truncated_B is not None and experience.sampler_logprobs_BT is not None
+    correct_PG = experience.correct_B.view(-1, group_size)
+    gap_BT = (experience.old_logprobs_BT - experience.sampler_logprobs_BT).abs()
+    values = {
+        "entropy": experience.entropies_BT[mask_BT].double().mean(),
+        "tokens": mask_BT.sum(),
+        "reward": experience.rewards_B.double().mean(),
+        "accuracy": experience.correct_B.double().mean(),
+        "length": mask_BT.sum(1).double().mean(),
+        "truncated": experience.truncated_B.double().mean(),
+        "solved_all": correct_PG.all(1).double().mean(),
+        "solved_none": (~correct_PG).all(1).double().mean(),
+        "no_signal": (~signal_P).double().mean(),
+        "groups": torch.tensor(len(signal_P)),
+        "policy/sampler_gap": gap_BT[mask_BT].double().mean(),
+    }
+    return {key: float(value) for key, value in values.items()}

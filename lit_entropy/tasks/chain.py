@@ -1,0 +1,141 @@
+"""Chain arithmetic: ``7+5*3-2 `` is worked out left to right, modulo 10; the answer is one digit.
+
+A careful response writes every step (``7+5=2;2*3=6;6-2=4;#4``), a sloppy one skips some
+(``7+5*3=6;6-2=4;#4``), a guess writes ``#4`` at once. Only the digit after ``#`` is scored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.chain_prompts import (
+    count_held_out,
+    held_out_prompts,
+    running_values,
+    training_prompts,
+)
+from lit_entropy.types import Problem
+
+#: Validation ids are ``length * VALIDATION_ID + k``; training ids are the index, below it.
+VALIDATION_ID = 1_000_000_000
+
+_ANSWER = re.compile(r"[^#]*#([0-9])")
+
+
+def extract_answer(response: str) -> str | None:
+    """The digit of a well-formed ending: exactly one ``#``, one digit, nothing after; else None."""
+    match = _ANSWER.fullmatch(response)
+    return match.group(1) if match else None
+
+
+def make_problem(identity: int, prompt: str) -> Problem:
+    """The problem of a prompt; its difficulty is the number of operations."""
+    values = running_values(prompt)
+    return Problem(identity, prompt, str(values[-1]), difficulty=len(values) - 1)
+
+
+class ChainProblems(Sequence[Problem]):
+    """The training problems, each made when it is asked for."""
+
+    def __init__(self, size: int, min_length: int, max_length: int, seed: int) -> None:
+        self.size, self.seed = size, seed
+        self.min_length, self.max_length = min_length, max_length
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        """Problem ``index`` (or a list of problems for a slice)."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
+            raise IndexError(f"problem {index} of {self.size}")
+        index = int(index) % self.size
+        indices_N = torch.tensor([index])
+        prompt = training_prompts(indices_N, self.min_length, self.max_length, self.seed)[0]
+        return make_problem(index, prompt)
+
+
+class ChainArithmetic(Task):
+    """Left-to-right arithmetic modulo 10 on digits, with + - *; difficulty is the chain length.
+
+    Args:
+        min_length: Fewest operations of a training or validation problem.
+        max_length: Most operations of a training problem.
+        validation_max_length: Most operations of a validation problem; lengths above
+            ``max_length`` test generalisation to unseen lengths.
+        train_size: Number of training problems; they are made lazily.
+        validation_size: Number of validation problems, balanced over lengths.
+        seed: Seed of the problem set; the train/validation split does not depend on it.
+    """
+
+    def __init__(
+        self,
+        min_length: int = 1,
+        max_length: int = 10,
+        validation_max_length: int = 10,
+        train_size: int = 100_000,
+        validation_size: int = 200,
+        seed: int = 0,
+    ) -> None:
+        _check_sizes(min_length, max_length, validation_max_length, train_size, validation_size)
+        self.min_length, self.max_length = min_length, max_length
+        self.validation_max_length = validation_max_length
+        self.train_size, self.validation_size = train_size, validation_size
+        self.seed = seed
+
+    def train_problems(self) -> Sequence[Problem]:
+        """Lazy sequence: problem i is a pure function of (seed, i), its length uniform."""
+        return ChainProblems(self.train_size, self.min_length, self.max_length, self.seed)
+
+    def validation_problems(self) -> Sequence[Problem]:
+        """Distinct held-out problems, ordered by length; the first lengths take the remainder."""
+        problems = []
+        for length, count in self._validation_counts().items():
+            prompts = held_out_prompts(length, count, self.seed)
+            problems += [
+                make_problem(length * VALIDATION_ID + k, prompt) for k, prompt in enumerate(prompts)
+            ]
+        return problems
+
+    def reward(self, problem: Problem, response: str) -> float:
+        """1.0 for the right digit in a well-formed ending ``#d``, else 0.0."""
+        return float(extract_answer(response) == problem.answer)
+
+    def _validation_counts(self) -> dict[int, int]:
+        lengths = range(self.min_length, self.validation_max_length + 1)
+        each, remainder = divmod(self.validation_size, len(lengths))
+        return {length: each + (k < remainder) for k, length in enumerate(lengths)}
+
+
+def _check_sizes(
+    min_length: int, max_length: int, validation_max_length: int, train_size: int, validation: int
+) -> None:
+    if min_length < 1:
+        raise ValueError(f"min_length is {min_length}: a chain has at least 1 operation")
+    if max_length < min_length:
+        raise ValueError(f"max_length is {max_length}: raise it to min_length {min_length} or more")
+    if validation_max_length < min_length:
+        raise ValueError(
+            f"validation_max_length is {validation_max_length}: raise it to min_length "
+            f"{min_length} or more"
+        )
+    if not 1 <= train_size < VALIDATION_ID:
+        raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")
+    lengths = validation_max_length - min_length + 1
+    if validation < lengths:
+        raise ValueError(
+            f"validation_size is {validation}: give at least one problem for each of the "
+            f"{lengths} validation lengths"
+        )
+    for length in range(min_length, min(validation_max_length, 2) + 1):
+        available = count_held_out(length)
+        if -(-validation // lengths) > available:
+            raise ValueError(
+                f"validation_size is {validation}: only {available} held-out prompts of length "
+                f"{length} exist; choose at most {available * lengths} or raise min_length"
+            )
