@@ -138,9 +138,7 @@ def _unreadable(path: str | Path, reason: str) -> CheckpointError:
     )
 
 
-def resolve_checkpoint(
-    ckpt_path: str | Path | None, run_folder: str | Path
-) -> Path | None:
+def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> Path | None:
     """The file to resume from.
 
     Args:

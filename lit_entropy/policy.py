@@ -10,16 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
+from lit_entropy.model_checks import check_tokenizer, end_ids, has_plain_head
 from lit_entropy.model_loading import load_model, load_tokenizer, locate, quiet
 from lit_entropy.types import Experience, PolicyOutput
-
-#: Config entries of models that transform the logits after their head (Gemma, Cohere, Granite...).
-_LOGIT_TRANSFORMS = (
-    "final_logit_softcapping",
-    "logit_scale",
-    "logits_scaling",
-    "output_multiplier",
-)
 
 
 class Policy(nn.Module):
@@ -70,13 +63,16 @@ class Policy(nn.Module):
         self.model = load_model(source, revision, getattr(torch, dtype))
         self.chunk_tokens = chunk_tokens
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
-        self.eos_token_ids = _end_ids(self.model, self.tokenizer)
+        self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad_token_id = int(self.eos_token_ids[0] if pad is None else pad)
-        self._check_tokenizer()
-        self._plain_head = _has_plain_head(self.model)
+        check_tokenizer(self.model, self.tokenizer, [self.pad_token_id, *self.eos_token_ids])
+        self._plain_head = has_plain_head(self.model)
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpointing = getattr(  # renamed within transformers 5
+                self.model, "activation_checkpointing_enable", None
+            )
+            (checkpointing or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
         self.train()  # from_pretrained leaves eval mode, in which checkpointing does nothing
 
     def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
@@ -84,7 +80,7 @@ class Policy(nn.Module):
 
         Args:
             batch: prompt and response tokens with their masks; ``response_mask_BT`` says which
-                tokens are scored (``mask_BT`` where it is None). Ids under a False mask are ignored.
+                tokens are scored (``mask_BT`` where it is None); masked ids are ignored.
             temperature: sampling temperature, above 0.
 
         Returns:
@@ -167,55 +163,6 @@ class Policy(nn.Module):
             inputs["position_ids"] = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
         return inputs
 
-    def _check_tokenizer(self) -> None:
-        rows = int(self.model.get_input_embeddings().weight.shape[0])
-        largest = max([len(self.tokenizer) - 1, self.pad_token_id, *self.eos_token_ids])
-        if largest >= min(rows, self.vocab_size):
-            raise ValueError(
-                f"tokenizer={self.tokenizer.name_or_path!r}: its largest id {largest} lies outside "
-                f"the model's embedding of {rows} rows; use the tokenizer that belongs to the model"
-            )
-
 
 def _response_mask(batch: Experience) -> Tensor:
     return batch.mask_BT if batch.response_mask_BT is None else batch.response_mask_BT
-
-
-def _end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a response; a config class's default id that is an ordinary token is refused."""
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    ids = [int(i) for i in dict.fromkeys([tokenizer.eos_token_id, *ids]) if i is not None]
-    if not ids:
-        raise ValueError(
-            "eos_token_id=None: neither the tokenizer nor the generation config names an "
-            "end-of-sequence token; set one, or no response ever ends"
-        )
-    special = {tokenizer.eos_token_id, *tokenizer.added_tokens_decoder}
-    if ordinary := [i for i in ids if i not in special]:
-        raise ValueError(
-            f"eos_token_id={ordinary}: the generation config ends responses at ordinary tokens "
-            f"{tokenizer.convert_ids_to_tokens(ordinary)}; correct its eos_token_id"
-        )
-    return ids
-
-
-@torch.no_grad()
-def _has_plain_head(model: Any) -> bool:
-    """Whether logits are the output embedding of the base model's last hidden states.
-
-    Otherwise (softcapping, logit scales) the model's own forward pass is used, unchunked. Both the
-    config and a probe are asked: a softcap is invisible at the small logits of a fresh model.
-    """
-    if any(getattr(model.config, name, None) is not None for name in _LOGIT_TRANSFORMS):
-        return False
-    if model.base_model is model:
-        return False
-    ids = torch.arange(4, device=model.device).unsqueeze(0)
-    was_training = model.training
-    model.eval()
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    logits = model.get_output_embeddings()(hidden)
-    expected = model(input_ids=ids, use_cache=False).logits
-    model.train(was_training)
-    return logits.shape == expected.shape and torch.allclose(logits, expected, 1e-3, 1e-3)

@@ -59,7 +59,9 @@ def check_same_experiment(
 
 
 def _covered(key: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*") for pattern in patterns)
+    return any(
+        fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*") for pattern in patterns
+    )
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -74,6 +76,8 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             label = str(name).rpartition(".")[2] if name else str(index)
             count = names.count(label)
             names.append(label)
-            yield from _leaves(item, f"{prefix}.{label}#{count + 1}" if count else f"{prefix}.{label}")
+            yield from _leaves(
+                item, f"{prefix}.{label}#{count + 1}" if count else f"{prefix}.{label}"
+            )
     else:
         yield prefix, list(value) if isinstance(value, tuple) else value

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_entropy.functional.checks import require_choice
 from lit_entropy.functional.quota import Quota, quota_count
-from lit_entropy.functional.rng import generator
+from lit_entropy.functional.rng import uniforms
 
 Center = Literal["batch", "state"]
 BoundsKind = Literal["absolute", "quantile"]
@@ -173,9 +173,8 @@ def random_band_mask(
     total = int(mask_BT.sum())
     count = quota_count(fraction, total, quota)
     if uniforms_BT is None:
-        drawn_N = torch.rand(total, generator=generator(seed, "random_band"), dtype=torch.float64)
-        uniforms_BT = torch.zeros(mask_BT.shape, dtype=torch.float64, device=mask_BT.device)
-        uniforms_BT[mask_BT] = drawn_N.to(mask_BT.device)
+        rank_BT = mask_BT.flatten().cumsum(0).view_as(mask_BT)
+        uniforms_BT = uniforms(seed, "random_band", rank_BT)
     candidates_BT = band_mask(cov_BT, mask_BT, bounds, bounds_kind)
     if excluded_BT is not None:
         candidates_BT = candidates_BT & ~excluded_BT

@@ -13,7 +13,6 @@ from lit_entropy.functional.masked import zero_outside
 from lit_entropy.functional.quota import Quota
 from lit_entropy.functional.surrogate import ClippedSurrogate, clipped_surrogate, masked_log_ratio
 from lit_entropy.losses.diagnostics import clip_metrics, fraction_of, ratio_metrics
-from lit_entropy.losses.inert import InertAlarm
 from lit_entropy.losses.selection import (
     CovarianceLoss,
     Scope,
@@ -68,10 +67,6 @@ class ClipCov(CovarianceLoss):
         self.clip_low = require_fraction("clip_low", clip_low)
         self.clip_high = require_non_negative("clip_high", clip_high)
         self.seed = seed
-        self._no_candidates = InertAlarm(
-            f"ClipCov does not act: no token has a covariance in {bounds_kind} bounds {self.bounds}, "
-            f"or fraction={fraction} of the tokens is less than one; widen bounds or raise fraction"
-        )
 
     def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`."""
@@ -104,11 +99,8 @@ class ClipCov(CovarianceLoss):
             quota=self.quota,
             excluded_BT=clipped_BT,
             uniforms_BT=token_uniforms(batch, self.seed, "clip_cov"),
-            seed=self.seed + batch.update,
         )
         candidates_BT = band_mask(cov_BT, mask_BT, self.bounds, self.bounds_kind) & ~clipped_BT
-        if self.fraction > 0 and not self._no_candidates.raised:
-            self._no_candidates.observe(not bool(selected_BT.any()), batch.update)
         return selected_BT, {"candidates": fraction_of(candidates_BT, mask_BT)}
 
 

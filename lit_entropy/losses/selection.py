@@ -21,19 +21,22 @@ Scope = Literal["minibatch", "microbatch"]
 SelectionLogprobs = Literal["current", "old"]
 
 
-def token_uniforms(batch: Experience, *keys: int | str) -> Tensor | None:
+def token_uniforms(batch: Experience, *keys: int | str) -> Tensor:
     """One uniform a token, keyed by (keys, update, prompt id, sample id, token index).
 
     Args:
-        batch: the rows; their ids name the tokens.
+        batch: the rows; their ids name the tokens. Without ids, a token's name is its rank among
+            the scored tokens in row-major order.
         keys: what separates this draw from others (a seed, a purpose).
 
     Returns:
-        float64 [B, T], or None when the batch carries no ids.
+        float64 [B, T] in [0, 1).
     """
+    mask_BT = batch.mask_BT
     if batch.prompt_ids_B is None or batch.sample_ids_B is None:
-        return None
-    token_T = torch.arange(batch.mask_BT.shape[1], device=batch.mask_BT.device)
+        rank_BT = mask_BT.flatten().cumsum(0).view_as(mask_BT)
+        return uniforms(*keys, batch.update, rank_BT)
+    token_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
     ids = (batch.prompt_ids_B[:, None], batch.sample_ids_B[:, None], token_T)
     return uniforms(*keys, batch.update, *ids)
 
@@ -61,9 +64,15 @@ class CovarianceLoss(PolicyLoss):
         require_choice("center", center, get_args(Center))
         self.selects_tokens = scope == "minibatch"
         self._statistics: tuple[int, dict[str, Tensor]] | None = None
+        name = type(self).__name__
         self._constant_advantages = InertAlarm(
-            f"{type(self).__name__} cannot act: all advantages of the selection scope are equal, "
-            f"so every covariance is 0; select over the minibatch, or enlarge it"
+            f"{name} cannot act: all advantages of the selection scope are equal, so every "
+            f"covariance is 0; set scope to minibatch, or enlarge the minibatch"
+        )
+        self._nothing_selected = InertAlarm(
+            f"{name} does not act: it selected no token, because none is a candidate or because "
+            f"fraction={fraction} of the scored tokens is less than one; raise fraction (or widen "
+            f"the bounds)"
         )
 
     @torch.no_grad()
@@ -87,11 +96,17 @@ class CovarianceLoss(PolicyLoss):
         total, weight = mean_over(cov_BT, selected_BT)
         extra["cov_selected"] = total / weight.clamp(min=1)
         self._statistics = (batch.update, extra)
-        if not self._constant_advantages.raised and bool(mask_BT.any()):
-            advantages_N = batch.advantages_BT[mask_BT]
-            equal = bool(advantages_N.max() == advantages_N.min())
-            self._constant_advantages.observe(equal, batch.update)
+        self._watch(selected_BT, batch)
         return selected_BT
+
+    def _watch(self, selected_BT: Tensor, batch: Experience) -> None:
+        """Feed the alarms; a scope without scored tokens says nothing of the method."""
+        advantages_N = batch.advantages_BT[batch.mask_BT]
+        if self.fraction == 0 or advantages_N.numel() == 0:
+            return
+        equal = bool(advantages_N.max() == advantages_N.min())
+        self._constant_advantages.observe(equal, batch.update)
+        self._nothing_selected.observe(not equal and not bool(selected_BT.any()), batch.update)
 
     @abstractmethod
     def _choose(

@@ -1,0 +1,176 @@
+"""The table ``metrics.csv`` of a run: one row an RL step, one column a metric. No Lightning here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+METRICS_FILE = "metrics.csv"
+STEP = "step"
+
+Row = dict[str, str]
+
+
+class MetricsFile:
+    """Adds numbers to the table and never takes any away.
+
+    Every call is on disk when it returns. A new step is appended with one write; whatever changes
+    existing bytes (a second call of a step, a new column) goes to a file beside it that then
+    replaces the table, so that a reader or a kill at any time finds a whole table.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a table, keeping the rows it has.
+
+        Args:
+            path: the CSV file; made with the first write.
+
+        Raises:
+            ValueError: the file is not a table of this kind.
+        """
+        self.path = Path(path)
+        self._columns: list[str] = []
+        self._last: Row = {}
+        self._last_offset = 0
+        self._last_step = -1
+        if self.path.exists():
+            rows = self._read()
+            if rows:
+                self._replace(rows)  # also cuts a last line that a power cut left incomplete
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+        """Add metrics to the row of an RL step.
+
+        Args:
+            step: RL step, at least 0.
+            metrics: finite or not; written with all digits of a float64.
+
+        Returns:
+            The metrics that the table already had with another value: (kept, refused).
+        """
+        if step < 0:
+            raise ValueError(f"step is {step}: log the key `step` with the RL step, 0 or more")
+        new = {key: repr(float(value)) for key, value in metrics.items() if key != STEP}
+        appended = step > self._last_step
+        if not appended and step != self._last_step:
+            return self._amend(step, new)
+        row = {STEP: str(step)} if appended else self._last
+        conflicts = _conflicts(row, new)
+        merged = {**new, **row}
+        if not appended and len(merged) == len(row):
+            return conflicts
+        if not merged.keys() <= set(self._columns):
+            self._replace([*self._read(), merged] if appended else [*self._read()[:-1], merged])
+        elif appended:
+            self._append(merged)
+        else:
+            self._replace_last(merged)
+        self._last, self._last_step = merged, step
+        return conflicts
+
+    def _amend(self, step: int, new: Row) -> dict[str, tuple[str, str]]:
+        """Complete an earlier row, which a resumed run passes again."""
+        rows = self._read()
+        row = next((row for row in rows if int(row[STEP]) == step), None)
+        if row is None:
+            row = {STEP: str(step)}
+            rows = sorted([*rows, row], key=lambda row: int(row[STEP]))
+        conflicts = _conflicts(row, new)
+        if not new.keys() <= row.keys():
+            row.update({key: value for key, value in new.items() if key not in row})
+            self._replace(rows)
+        return conflicts
+
+    def _read(self) -> list[Row]:
+        return read_rows(self.path) if self.path.exists() else []
+
+    def _line(self, row: Row) -> bytes:
+        text = io.StringIO()
+        csv.DictWriter(text, self._columns, lineterminator="\n").writerow(row)
+        return text.getvalue().encode()
+
+    def _append(self, row: Row) -> None:
+        with open(self.path, "ab", buffering=0) as file:
+            self._last_offset = file.seek(0, os.SEEK_END)
+            file.write(self._line(row))
+
+    def _replace_last(self, row: Row) -> None:
+        with _replacing(self.path) as file, open(self.path, "rb") as old:
+            shutil.copyfileobj(old, file)
+            file.seek(self._last_offset)
+            file.truncate()
+            file.write(self._line(row))
+
+    def _replace(self, rows: Sequence[Row]) -> None:
+        columns = {key for row in rows for key in row} - {STEP}
+        self._columns = [STEP, *sorted(columns)]
+        with _replacing(self.path) as file:
+            file.write((",".join(self._columns) + "\n").encode())
+            for row in rows:
+                self._last_offset = file.tell()
+                file.write(self._line(row))
+        self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
+
+
+def _conflicts(row: Row, new: Row) -> dict[str, tuple[str, str]]:
+    return {key: (row[key], new[key]) for key in new.keys() & row.keys() if row[key] != new[key]}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block ends."""
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Rows as text, without empty cells; a last line that was cut short is left out.
+
+    Raises:
+        ValueError: the file has no column ``step`` of integers.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    text = text[: text.rfind("\n") + 1]
+    rows = [
+        {key: cell for key, cell in row.items() if key and cell}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+    if not all(row.get(STEP, "").isdigit() for row in rows):
+        raise ValueError(f"{path} is no metrics table (no RL step in every row): move it away")
+    return rows
+
+
+def read_metrics(run_folder: str | Path) -> dict[str, np.ndarray]:
+    """The history of a run, for figures and notebooks.
+
+    Args:
+        run_folder: folder of the run, or a CSV file.
+
+    Returns:
+        One float64 array a column, in the order of the rows; NaN where a step has no such metric.
+
+    Raises:
+        FileNotFoundError: the run has no metrics yet.
+    """
+    path = Path(run_folder)
+    path = path / METRICS_FILE if path.is_dir() else path
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}: name the folder of a run that has begun.")
+    rows = read_rows(path)
+    keys = sorted({key for row in rows for key in row})
+    return {key: np.array([float(row.get(key, "nan")) for row in rows]) for key in keys}

@@ -1,0 +1,78 @@
+"""Questions that a policy asks of a model and its tokenizer once, at construction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+#: Config entries of models that transform the logits after their head (Gemma, Cohere, Granite...).
+_LOGIT_TRANSFORMS = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "output_multiplier",
+)
+
+
+def check_tokenizer(model: Any, tokenizer: Any, used_ids: list[int]) -> None:
+    """Refuse a tokenizer with ids that the model cannot embed.
+
+    Args:
+        model: the causal LM.
+        tokenizer: its tokenizer.
+        used_ids: further ids that must exist: padding and ends of sequence.
+
+    Raises:
+        ValueError: an id lies outside the input or output embedding.
+    """
+    rows = min(
+        int(model.get_input_embeddings().weight.shape[0]),
+        int(model.get_output_embeddings().weight.shape[0]),
+    )
+    largest = max([len(tokenizer) - 1, *used_ids])
+    if largest >= rows:
+        raise ValueError(
+            f"tokenizer={tokenizer.name_or_path!r}: its largest id {largest} lies outside the "
+            f"model's embedding of {rows} rows; use the tokenizer that belongs to the model"
+        )
+
+
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Ids that end a response; a config class's default id that is an ordinary token is refused."""
+    configured = model.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    ids = [int(i) for i in dict.fromkeys([tokenizer.eos_token_id, *ids]) if i is not None]
+    if not ids:
+        raise ValueError(
+            "eos_token_id=None: neither the tokenizer nor the generation config names an "
+            "end-of-sequence token; set one, or no response ever ends"
+        )
+    special = {tokenizer.eos_token_id, *tokenizer.added_tokens_decoder}
+    if ordinary := [i for i in ids if i not in special]:
+        raise ValueError(
+            f"eos_token_id={ordinary}: the generation config ends responses at ordinary tokens "
+            f"{tokenizer.convert_ids_to_tokens(ordinary)}; correct its eos_token_id"
+        )
+    return ids
+
+
+@torch.no_grad()
+def has_plain_head(model: Any) -> bool:
+    """Whether logits are the output embedding of the base model's last hidden states.
+
+    Otherwise (softcapping, logit scales) the model's own forward pass is used, unchunked. Both the
+    config and a probe are asked: a softcap is invisible at the small logits of a fresh model.
+    """
+    if any(getattr(model.config, name, None) is not None for name in _LOGIT_TRANSFORMS):
+        return False
+    if model.base_model is model:
+        return False
+    ids = torch.arange(4, device=model.device).unsqueeze(0)
+    was_training = model.training
+    model.eval()
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    logits = model.get_output_embeddings()(hidden)
+    expected = model(input_ids=ids, use_cache=False).logits
+    model.train(was_training)
+    return logits.shape == expected.shape and torch.allclose(logits, expected, 1e-3, 1e-3)

@@ -1,0 +1,58 @@
+"""Secrets stay out of files and servers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REDACTED = "<redacted>"
+
+_SECRET_NAME = re.compile(r"(key|token|secret|password|passwd|credential)s?(?=[_\-.\s]|$)")
+_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SHORTEST_SECRET = 8
+
+
+def redact(config: Any, environment: Mapping[str, str] | None = None) -> Any:
+    """A copy of a nested configuration without secrets.
+
+    Hidden are: values under keys that end a word with key, token, secret, password, passwd or
+    credential (numbers and booleans stay unless it is a password, so ``max_new_tokens`` survives),
+    and, wherever they stand, the values of environment variables with such names
+    (``${oc.env:...}`` puts them into configurations).
+
+    Args:
+        config: nested dicts and lists of plain values.
+        environment: variables to protect; by default those of the process.
+    """
+    environment = os.environ if environment is None else environment
+    secrets = {
+        value
+        for name, value in environment.items()
+        if _is_secret_name(name) and len(value) >= _SHORTEST_SECRET
+    }
+    return _redact(config, secrets)
+
+
+def _redact(value: Any, secrets: set[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: REDACTED if _hidden(str(key), item) else _redact(item, secrets)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_redact(item, secrets) for item in value]
+    if isinstance(value, str) and any(secret in value for secret in secrets):
+        return REDACTED
+    return value
+
+
+def _hidden(key: str, value: Any) -> bool:
+    if value is None or value == "" or not _is_secret_name(key):
+        return False
+    return "pass" in key.lower() or not isinstance(value, bool | int | float)
+
+
+def _is_secret_name(name: str) -> bool:
+    return bool(_SECRET_NAME.search(_CAMEL_HUMP.sub("_", name).lower()))
