@@ -6,28 +6,23 @@ is a plain copy when that lies on another filesystem, and it swallows ``Permissi
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, overload
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
+from lit_entropy.atomic import atomic_write, sweep_unfinished
 from lit_entropy.errors import CheckpointError, ensure_finite
 from lit_entropy.resume import MAY_CHANGE, check_same_experiment
 
 __all__ = [
     "MAY_CHANGE",
     "AtomicCheckpointIO",
-    "atomic_write",
     "check_same_experiment",
     "resolve_checkpoint",
 ]
-
-_TEMPORARY = ".tmp-"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -58,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 ensure_finite(f"checkpoint not saved: weight {name}", value, step)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
+        sweep_unfinished(target.parent)
         with atomic_write(target) as file:
             torch.save(checkpoint, file)
 
@@ -91,51 +86,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-@contextmanager
-def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """A binary file that replaces ``target`` in one step when the block ends without an error."""
-    temporary = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        error.add_note(f"while writing {target}, which keeps its former content, if it had any")
-        raise
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # makes the rename itself survive a power cut
-    finally:
-        os.close(directory)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the unfinished files of processes that were killed while saving."""
-    for leftover in folder.glob(f"*{_TEMPORARY}*"):
-        owner = leftover.name.rpartition(_TEMPORARY)[2]
-        if owner.isdigit() and not _alive(int(owner)):
-            leftover.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _unreadable(path: str | Path, reason: str) -> CheckpointError:
     others = sorted(p.name for p in Path(path).parent.glob("*.ckpt") if p.name != Path(path).name)
     remedy = f"one of {others} beside it" if others else "a copy of it, or start a fresh run"
     return CheckpointError(
-        f"{path} is not a checkpoint of this project or is damaged ({reason}). Resume from {remedy}."
+        f"{path} is damaged or not a checkpoint of this project ({reason}). Resume from {remedy}."
     )
+
+
+@overload
+def resolve_checkpoint(ckpt_path: None, run_folder: str | Path) -> None: ...
+
+
+@overload
+def resolve_checkpoint(ckpt_path: str | Path, run_folder: str | Path) -> Path: ...
 
 
 def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> Path | None:

@@ -130,10 +130,8 @@ class EntropyCLI(LightningCLI):
         run: RunOptions = self._get(self.config_init, "run")
         loggers: list[Logger] = [RunLogger(run.folder, run.name)]
         if run.wandb in ("on", "offline") or (run.wandb == "auto" and wandb_available()):
-            offline = run.wandb == "offline"
-            loggers.append(
-                SafeWandbLogger(run.folder, run.name, project=run.project, offline=offline)
-            )
+            mode: Literal["offline"] | None = "offline" if run.wandb == "offline" else None
+            loggers.append(SafeWandbLogger(run.folder, run.name, project=run.project, mode=mode))
         if isinstance(configured, Logger):
             configured = [configured]
         return loggers + (configured if isinstance(configured, list) else [])

@@ -32,6 +32,6 @@ def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
     bad = int((~finite).sum())
     raise NonFiniteError(
         f"{name} is not finite at RL step {step}: {bad} of {tensor.numel()} entries "
-        f"({nan} NaN, {bad - nan} infinite). Resume from the last checkpoint, which is finite, with "
-        "a lower learning rate or trainer.gradient_clip_val, and check that rewards are finite."
+        f"({nan} NaN, {bad - nan} infinite). Resume from the last checkpoint, which is finite, "
+        "with a lower learning rate or trainer.gradient_clip_val, and check the rewards."
     )

@@ -11,17 +11,18 @@ import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
 
-from lit_entropy.checkpoint import check_same_experiment
-from lit_entropy.loggers import redact
+from lit_entropy.redaction import redact
+from lit_entropy.resume import check_same_experiment
 
 #: What may change when a run is resumed; everything else makes it another experiment.
 MAY_CHANGE = (
-    "config", "ckpt_path", "weights_only", "run", "checkpoint", "trainer.max_epochs", "trainer.max_steps",
-    "trainer.max_time", "trainer.logger", "trainer.callbacks", "trainer.devices", "trainer.num_nodes",
-    "trainer.strategy", "trainer.accelerator", "trainer.enable_progress_bar",
-    "trainer.enable_model_summary", "trainer.profiler", "trainer.check_val_every_n_epoch",
-    "trainer.limit_val_batches", "trainer.plugins", "trainer.default_root_dir",
-)  # fmt: skip
+    *("config", "ckpt_path", "weights_only", "run", "checkpoint"),
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.min_*"),
+    *("trainer.logger", "trainer.callbacks", "trainer.profiler", "trainer.enable_*"),
+    *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes"),
+    *("trainer.check_val_every_n_epoch", "trainer.limit_val_batches"),
+    *("trainer.default_root_dir", "trainer.plugins", "trainer.log_every_n_steps"),
+)
 
 
 def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:

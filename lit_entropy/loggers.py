@@ -14,15 +14,18 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lit_entropy.metrics_file import METRICS_FILE, MetricsFile, read_metrics
+from lit_entropy.redaction import redact
 from lit_entropy.run_folder import claim_run_folder
-from lit_entropy.wandb_logger import SafeWandbLogger, wandb_is_configured
+from lit_entropy.wandb_logger import SafeWandbLogger
+from lit_entropy.wandb_session import wandb_available
 
 __all__ = [
     "RunLogger",
     "SafeWandbLogger",
     "claim_run_folder",
     "read_metrics",
-    "wandb_is_configured",
+    "redact",
+    "wandb_available",
 ]
 
 
@@ -60,9 +63,7 @@ class RunLogger(CSVLogger):
         return self._metrics_file
 
     @rank_zero_only
-    def log_metrics(  # type: ignore[override]
-        self, metrics: Mapping[str, Any], step: int | None = None
-    ) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Write metrics to the row of an RL step; they are on disk when this returns.
 
         Args:

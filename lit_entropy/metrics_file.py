@@ -1,4 +1,4 @@
-"""The table ``metrics.csv`` of a run: one row an RL step, one column a metric. No Lightning here."""
+"""The table ``metrics.csv`` of a run: one row an RL step, one column a metric."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+
+from lit_entropy.atomic import atomic_write, sweep_unfinished
 
 METRICS_FILE = "metrics.csv"
 STEP = "step"
@@ -42,6 +42,7 @@ class MetricsFile:
         self._last_offset = 0
         self._last_step = -1
         if self.path.exists():
+            sweep_unfinished(self.path.parent)
             rows = self._read()
             if rows:
                 self._replace(rows)  # also cuts a last line that a power cut left incomplete
@@ -103,7 +104,7 @@ class MetricsFile:
             file.write(self._line(row))
 
     def _replace_last(self, row: Row) -> None:
-        with _replacing(self.path) as file, open(self.path, "rb") as old:
+        with atomic_write(self.path) as file, open(self.path, "rb") as old:
             shutil.copyfileobj(old, file)
             file.seek(self._last_offset)
             file.truncate()
@@ -112,7 +113,7 @@ class MetricsFile:
     def _replace(self, rows: Sequence[Row]) -> None:
         columns = {key for row in rows for key in row} - {STEP}
         self._columns = [STEP, *sorted(columns)]
-        with _replacing(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write((",".join(self._columns) + "\n").encode())
             for row in rows:
                 self._last_offset = file.tell()
@@ -122,20 +123,6 @@ class MetricsFile:
 
 def _conflicts(row: Row, new: Row) -> dict[str, tuple[str, str]]:
     return {key: (row[key], new[key]) for key in new.keys() & row.keys() if row[key] != new[key]}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when the block ends."""
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_rows(path: str | Path) -> list[Row]:

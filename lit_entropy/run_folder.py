@@ -29,7 +29,7 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
     path = PurePath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"name={name!r} must be a relative name below save_dir, such as 'kl_cov'")
-    if rank_zero_only.rank not in (None, 0):
+    if getattr(rank_zero_only, "rank", 0) not in (None, 0):
         return name
     if resume:
         (Path(save_dir) / name).mkdir(parents=True, exist_ok=True)

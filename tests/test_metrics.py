@@ -91,9 +91,7 @@ def test_a_large_count_is_exact() -> None:
     assert metric.weight.item() == 2**24 + 1  # float32 would stop at 2^24
 
 
-pairs = st.lists(
-    st.tuples(st.integers(-1000, 1000), st.integers(0, 50)), min_size=1, max_size=12
-)
+pairs = st.lists(st.tuples(st.integers(-1000, 1000), st.integers(0, 50)), min_size=1, max_size=12)
 
 
 @given(pairs, st.integers(0, 12))

@@ -3,6 +3,13 @@
 from lit_entropy.callbacks.covariance import CovarianceMonitor
 from lit_entropy.callbacks.entropy import EntropyMonitor
 from lit_entropy.callbacks.entropy_delta import EntropyDelta
+from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.callbacks.samples import Samples
 
-__all__ = ["CovarianceMonitor", "EntropyDelta", "EntropyMonitor", "Samples"]
+__all__ = [
+    "CovarianceMonitor",
+    "EntropyDelta",
+    "EntropyMonitor",
+    "InitialValidation",
+    "Samples",
+]

@@ -24,7 +24,7 @@ class AccuracyBins:
 
     def __init__(self, edges: Sequence[float], names: Sequence[str]) -> None:
         bounds = [0.0, *edges, 1.0]
-        if any(low >= high for low, high in pairwise(bounds)):
+        if not all(low < high for low, high in pairwise(bounds)):  # false for NaN too
             raise ValueError(f"bin_edges must increase strictly within (0, 1), got {list(edges)}")
         if len(names) != len(edges) + 1:
             raise ValueError(

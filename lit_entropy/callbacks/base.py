@@ -34,8 +34,11 @@ class RolloutCallback(Callback, ABC):
         with timer, torch.no_grad():
             self.on_rollout(trainer, pl_module, cast(Experience, pl_module.experience))
 
-    def log(self, module: LightningModule, values: dict[str, float]) -> None:
-        """Log numbers that are already reduced over ranks, hence equal on all of them."""
+    def record(self, module: LightningModule, values: dict[str, float]) -> None:
+        """Log numbers that are already reduced over ranks, hence equal on all of them.
+
+        (Lightning replaces a callback's ``log`` and ``log_dict`` by the module's.)
+        """
         module.log_dict(
             values,
             on_step=False,

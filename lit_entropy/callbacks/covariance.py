@@ -87,7 +87,7 @@ class CovarianceMonitor(RolloutCallback):
             **self._tails(trainer, covariance_BT, mask_BT),
             **self.bins.means("cov/by_accuracy", totals_B, tokens_B, correct_B, group_size),
         }
-        self.log(module, reduce_means(sums, module.device))
+        self.record(module, reduce_means(sums, module.device))
 
     def _tails(self, trainer: Trainer, covariance_BT: Tensor, mask_BT: Tensor) -> dict[str, Mean]:
         zero, one = torch.zeros(()), torch.ones(())

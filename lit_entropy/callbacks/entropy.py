@@ -73,4 +73,4 @@ class EntropyMonitor(RolloutCallback):
                 group_size,
             ),
         }
-        self.log(module, reduce_means(sums, module.device))
+        self.record(module, reduce_means(sums, module.device))

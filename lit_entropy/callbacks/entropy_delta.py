@@ -112,7 +112,7 @@ class EntropyDelta(RolloutCallback):
             )
             self._forget()
         if self._step is not None:
-            self.log(module, self._compare(entropy - self._entropy))
+            self.record(module, self._compare(entropy - self._entropy))
         self._step, self._entropy, self._predicted = step, entropy, measured
 
     def _measure(

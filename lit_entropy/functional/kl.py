@@ -53,6 +53,6 @@ def kl_estimate(log_ratio: Tensor, estimator: KLEstimator) -> Tensor:
     functions = {"abs": kl_abs, "k1": kl_k1, "k2": kl_k2, "k3": kl_k3}
     if estimator not in functions:
         raise ValueError(
-            f"kl_estimator={estimator!r} is unknown: choose one of {', '.join(functions)}"
+            f"estimator={estimator!r} is unknown: choose one of {', '.join(functions)}"
         )
     return functions[estimator](log_ratio)

@@ -51,7 +51,7 @@ class ClipCov(CovarianceLoss):
             clip_high: PPO clip range above 1, >= 0; the official script's 1 allows ratios up to 2.
             scope: ``minibatch`` selects over the optimiser minibatch whatever the microbatch size;
                 ``microbatch`` within each microbatch, as the official code.
-            selection_logprobs: ``current`` policy's log-probs (eq. 10) or the rollout's ``old`` ones.
+            selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one.
             quota: ``floor`` of the paper, or ``official`` max(1, int(.)).
             center: ``batch`` mean of log pi (eq. 10), or the ``state``'s own -H (2602.03392).
             bounds_kind: ``absolute`` covariances, or ``quantile`` levels in [0, 1].
@@ -110,7 +110,7 @@ def _require_bounds(bounds: tuple[float, float], bounds_kind: BoundsKind) -> tup
     low, high = bounds
     if math.isnan(low) or math.isnan(high) or low > high:
         raise ValueError(f"bounds={bounds!r} is not an interval: give (low, high) with low <= high")
-    if bounds_kind == "quantile" and not (0.0 <= low and high <= 1.0):
+    if bounds_kind == "quantile" and not (low >= 0.0 and high <= 1.0):
         raise ValueError(
             f"bounds={bounds!r} with bounds_kind='quantile' must lie in [0, 1]: (0.98, 1.0) is the "
             f"top 2 %"

@@ -51,7 +51,7 @@ class KLCov(CovarianceLoss):
             kl_estimator: ``abs`` |log r| of eq. 14, or Schulman's ``k1``, ``k2``, ``k3``.
             scope: ``minibatch`` selects over the optimiser minibatch whatever the microbatch size;
                 ``microbatch`` within each microbatch, as the official code.
-            selection_logprobs: ``current`` policy's log-probs (eq. 10) or the rollout's ``old`` ones.
+            selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one.
             quota: ``floor`` of the paper, or ``official`` max(1, int(.)).
             center: ``batch`` mean of log pi (eq. 10), or the ``state``'s own -H (2602.03392).
 

@@ -10,7 +10,7 @@ from lit_entropy.types import Experience, LossOutput, PolicyOutput
 
 
 class PPOClip(PolicyLoss):
-    """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) (eq. 4); clip-higher sets clip_high 0.28."""
+    """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A) (eq. 4); clip-higher: clip_high 0.28."""
 
     def __init__(self, clip_low: float = 0.2, clip_high: float = 0.2) -> None:
         """Set the clip range.

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lit_entropy.functional.rng import permutation
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
+from lit_entropy.pretraining.tokenizer import CHARACTERS, SPACE
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 
@@ -44,8 +45,7 @@ class PretrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
         self.tokenizer, self.mixture = tokenizer, mixture
         self.max_length, self.batch_size = max_length, batch_size
         self.steps, self.seed = steps, seed
-        self._ids = {character: tokenizer.convert_tokens_to_ids(character)
-                     for character in tokenizer.get_vocab()}
+        self._ids = {c: tokenizer.convert_tokens_to_ids(c.replace(" ", SPACE)) for c in CHARACTERS}
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         per_window = self.window * self.batch_size

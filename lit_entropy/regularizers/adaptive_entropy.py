@@ -67,12 +67,11 @@ class AdaptiveEntropy(Regularizer):
         """Per-token loss; see :class:`Regularizer`."""
         applied = torch.where(self.active, self.coef, torch.zeros_like(self.coef))
         entropy_BT = zero_outside(policy.entropy_BT, batch.mask_BT)
-        # A zero-dimensional float64 factor leaves the product in the entropy's own dtype. The
-        # clone keeps autograd apart from the in-place update of the next RL step.
-        return LossOutput(-applied * entropy_BT, {"entropy_coef": applied.clone()})
+        # A zero-dimensional float64 factor leaves the product in the entropy's own dtype.
+        return LossOutput(-applied * entropy_BT, {"entropy_coef": applied})
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> AdaptiveEntropy:
-        # Half-precision plugins cast every buffer; in bfloat16, 0.005 + 1e-4 loses most of the step.
+        # Half-precision plugins cast every buffer; bfloat16 would lose most of the small step.
         coef = self.coef.clone()
         super()._apply(fn, recurse)
         self.coef = coef.to(self.coef.device)

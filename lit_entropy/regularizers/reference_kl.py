@@ -20,20 +20,20 @@ class ReferenceKL(Regularizer):
 
     needs_reference = True
 
-    def __init__(self, coef: float = 1e-3, kl_estimator: KLEstimator = "k3") -> None:
+    def __init__(self, coef: float = 1e-3, estimator: KLEstimator = "k3") -> None:
         """Set the penalty.
 
         Args:
             coef: weight beta >= 0; Fig. 10 tries 1e-3, 1e-2, 5e-2 and 1e-1.
-            kl_estimator: ``k1``, ``k2``, ``k3`` or ``abs``, on log reference - log pi.
+            estimator: ``k1``, ``k2``, ``k3`` or ``abs``, on log reference - log pi.
 
         Raises:
             ValueError: if ``coef`` is negative or the estimator unknown.
         """
         super().__init__()
         self.coef = require_non_negative("coef", coef)
-        self.kl_estimator: KLEstimator = kl_estimator
-        require_choice("kl_estimator", kl_estimator, KL_ESTIMATORS)
+        self.estimator: KLEstimator = estimator
+        require_choice("estimator", estimator, KL_ESTIMATORS)
 
     def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
         """Per-token loss; see :class:`Regularizer`.
@@ -49,6 +49,6 @@ class ReferenceKL(Regularizer):
         log_ratio_BT = masked_log_ratio(
             batch.reference_logprobs_BT, policy.logprobs_BT, batch.mask_BT
         )
-        kl_BT = kl_estimate(log_ratio_BT, self.kl_estimator)
+        kl_BT = kl_estimate(log_ratio_BT, self.estimator)
         metric = masked_mean(kl_BT.detach().double(), batch.mask_BT)
         return LossOutput(self.coef * kl_BT, {"reference_kl": metric})

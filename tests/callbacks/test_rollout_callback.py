@@ -22,7 +22,7 @@ class Recorder(RolloutCallback):
     def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         timed = list(module.timed)  # type: ignore[arg-type]
         self.seen.append((trainer.current_epoch, experience, torch.is_grad_enabled(), timed))
-        self.log(module, {"recorder/step": float(trainer.current_epoch)})
+        self.record(module, {"recorder/step": float(trainer.current_epoch)})
 
 
 def test_called_once_a_step_timed_and_without_gradients(
@@ -32,7 +32,9 @@ def test_called_once_a_step_timed_and_without_gradients(
     recorder = Recorder()
     rows = run_rollouts([recorder], experiences, 4)
     assert [step for step, *_ in recorder.seen] == [0, 1, 2]
-    assert all(seen is given for (_, seen, *_), given in zip(recorder.seen, experiences, strict=True))
+    assert all(
+        seen is given for (_, seen, *_), given in zip(recorder.seen, experiences, strict=True)
+    )
     assert not any(gradients for _, _, gradients, _ in recorder.seen)
     assert recorder.seen[-1][-1] == ["diagnostics"] * 3
     assert [row["recorder/step"] for row in rows] == [0, 1, 2]

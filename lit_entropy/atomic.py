@@ -1,0 +1,54 @@
+"""Files that hold either their old or their new content, whatever kills the process or the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_TEMPORARY = ".tmp-"
+
+
+@contextmanager
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
+    """A binary file that replaces ``target`` in one step when the block ends without an error.
+
+    It is written beside the target, hence on the same filesystem, and forced to disk before the
+    rename. Every error passes through, with a note that names the target.
+    """
+    temporary = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        error.add_note(f"while writing {target}, which keeps its former content, if it had any")
+        raise
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # makes the rename itself survive a power cut
+    finally:
+        os.close(directory)
+
+
+def sweep_unfinished(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while writing in ``folder``."""
+    for leftover in folder.glob(f"*{_TEMPORARY}*"):
+        owner = leftover.name.rpartition(_TEMPORARY)[2]
+        if owner.isdigit() and not _alive(int(owner)):
+            leftover.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives and belongs to another user
+        return True
+    return True

@@ -1,0 +1,98 @@
+"""Starting a Weights & Biases run without surprises: bounded waiting, nothing private sent."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import secrets
+import socket
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import wandb
+
+RUN_ID_FILE = "wandb_id.txt"
+STEP_METRIC = "rl_step"
+
+
+def _server() -> str:
+    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+
+
+def wandb_available() -> bool:
+    """Whether the user has set up Weights & Biases: ``WANDB_API_KEY`` or an entry in netrc."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    named = os.environ.get("NETRC")
+    files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
+    host = urlsplit(_server()).hostname or ""
+    for file in files:
+        if file.is_file():
+            try:
+                return host in netrc.netrc(str(file)).hosts
+            except netrc.NetrcParseError as error:
+                warnings.warn(f"{file} cannot be read, no W&B login there: {error}", stacklevel=2)
+    return False
+
+
+def check_reachable(timeout: float) -> None:
+    """Fail at once where ``wandb.init`` would retry for long or ask for a key.
+
+    Args:
+        timeout: seconds to wait for a connection.
+
+    Raises:
+        PermissionError: no login.
+        OSError: no connection to the server.
+    """
+    if not wandb_available():
+        raise PermissionError("no WANDB_API_KEY and no netrc entry: run `wandb login`")
+    server = urlsplit(_server())
+    if server.scheme in urllib.request.getproxies():
+        return  # only the proxy can tell
+    port = server.port or (443 if server.scheme == "https" else 80)
+    socket.create_connection((server.hostname or "", port), timeout).close()
+
+
+def start_run(
+    folder: Path,
+    mode: Literal["online", "offline"],
+    *,
+    init_timeout: float,
+    finish_timeout: float,
+    **labels: Any,
+) -> Any:
+    """Start or continue the W&B run of a run folder, with the RL step as x axis.
+
+    Args:
+        folder: the run's folder; keeps the W&B id in ``wandb_id.txt`` and the data in ``wandb/``.
+        mode: offline writes to the folder alone.
+        init_timeout: seconds to wait for the server.
+        finish_timeout: seconds to wait for the last uploads at the end.
+        labels: name, project, entity, group and tags.
+    """
+    id_file = folder / RUN_ID_FILE
+    if not id_file.exists():
+        id_file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    run = wandb.init(
+        **labels,
+        dir=str(folder),
+        id=id_file.read_text(encoding="utf-8").strip(),
+        resume="allow",
+        mode=mode,
+        settings=wandb.Settings(
+            x_disable_meta=True,
+            x_disable_machine_info=True,
+            disable_git=True,
+            save_code=False,
+            console="off",
+            init_timeout=init_timeout,
+            finish_timeout=finish_timeout,
+        ),
+    )
+    run.define_metric(STEP_METRIC)
+    run.define_metric("*", step_metric=STEP_METRIC, step_sync=True)
+    return run
