@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoint import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.data import PromptDataModule
 from lit_entropy.experiment import ExperimentRecord, check_checkpoint, plain_config
@@ -104,9 +105,9 @@ class EntropyCLI(LightningCLI):
                 config.run.name = checkpoint.parent.parent.name
                 check_checkpoint(checkpoint, plain_config(self._parser(self.subcommand), config))
         name = config.run.name if self.subcommand == "fit" else f"{config.run.name}-{self.subcommand}"
-        if rank_zero_only.rank == 0:
-            name = claim_run_folder(config.run.folder, name, resume=resume)
+        name = claim_run_folder(config.run.folder, name, resume=resume)
         config.run.name = name
+        self._claimed = None if resume else Path(config.run.folder) / name
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(Path(config.run.folder) / name / "checkpoints")
 
@@ -125,6 +126,15 @@ class EntropyCLI(LightningCLI):
             plugins=[*plugins, AtomicCheckpointIO()],
             **kwargs,
         )
+
+    def predict(self, **arguments: Any) -> list[Any]:
+        """Write greedy responses to held-out problems to ``predictions.jsonl`` in the run folder."""
+        outputs = self.trainer.predict(**arguments) or []
+        rank = self.trainer.global_rank
+        name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
+        samples = [sample for batch in outputs for sample in batch]
+        (Path(self.trainer.log_dir or ".") / name).write_text(to_lines(samples))
+        return outputs
 
     def _loggers(self, configured: Any) -> list[Logger]:
         run: RunOptions = self._get(self.config_init, "run")
@@ -160,6 +170,8 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     """
     # ${...} refers to absolute keys and follows command-line overrides
     jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    # values that are logged have been reduced over the ranks already
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     try:
         return EntropyCLI(
             EntropyModule,

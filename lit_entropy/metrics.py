@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -75,15 +76,18 @@ class NamedMeans(WeightedSums):
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        super().__init__((len(names),))
+        super().__init__((len(names) + 1,))  # the last place tells whether the ranks agree on names
         self.names = tuple(names)
+        digest = hashlib.blake2b("\0".join(names).encode(), digest_size=5).digest()
+        self._fingerprint = Mean(torch.tensor(int.from_bytes(digest, "big")), torch.tensor(1))
 
     def update(self, sums: Mapping[str, Mean]) -> None:
         """Add totals and weights for any of the names."""
         if unknown := set(sums) - set(self.names):
             raise ValueError(f"sums holds {sorted(unknown)}, which are not in names {self.names}")
         zero = Mean(torch.zeros(()), torch.zeros(()))
-        columns = zip(*(sums.get(name, zero) for name in self.names), strict=True)
+        means = (*(sums.get(name, zero) for name in self.names), self._fingerprint)
+        columns = zip(*means, strict=True)
         total, weight = (
             torch.stack([torch.as_tensor(value).detach().to(self.total) for value in column])
             for column in columns
@@ -94,10 +98,17 @@ class NamedMeans(WeightedSums):
         """The means by name, without the names that no rank gave a weight.
 
         Raises:
-            ValueError: a total or weight is not finite; the message names the keys.
+            ValueError: a total or weight is not finite (the message names the keys), or the ranks
+                have different names.
         """
-        _check_finite(self.total, self.weight, self.names)
-        rows = zip(self.names, self.total.tolist(), self.weight.tolist(), strict=True)
+        if self.total[-1] != self.weight[-1] * self._fingerprint.total.item():
+            raise ValueError(
+                f"the ranks reduce different keys, or in another order; this one has {self.names}: "
+                "add every key on every rank, with weight 0 where there is nothing to add"
+            )
+        total, weight = self.total[:-1], self.weight[:-1]
+        _check_finite(total, weight, self.names)
+        rows = zip(self.names, total.tolist(), weight.tolist(), strict=True)
         return {name: total / weight for name, total, weight in rows if weight > 0}
 
 

@@ -66,7 +66,7 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return Source(str(path.parent), path.name)
-    if path.is_dir():
+    if name and path.is_dir():
         return Source(str(path), gguf_file)
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if not name or looks_like_path or path.suffix == ".gguf" or name.startswith("chain-"):

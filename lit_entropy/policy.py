@@ -86,21 +86,22 @@ class Policy(nn.Module):
         Returns:
             float32 [B, T], exactly 0 and without gradient outside the response mask.
         """
-        mask_BT = _response_mask(batch)
-        tokens_N = batch.tokens_BT[mask_BT]  # type: ignore[index]
+        tokens_BT, mask_BT = batch.tokens_BT, _response_mask(batch)
+        if tokens_BT is None:
+            raise ValueError("tokens_BT=None: the policy needs the response tokens to score them")
+        tokens_N = tokens_BT[mask_BT]
         if self._plain_head:
-            head = self.model.get_output_embeddings()
             logprobs_N, entropy_N = chunked_logprobs_and_entropy(
                 self._hidden(batch)[mask_BT],
-                head,
+                self.model.get_output_embeddings(),
                 tokens_N,
                 temperature,
                 vocab_size=self.vocab_size,
                 chunk_tokens=self.chunk_tokens,
             )
         else:
-            logits_ND = self.logits(batch)[mask_BT]
-            logprobs_N, entropy_N = logprobs_and_entropy(logits_ND, tokens_N, temperature)
+            logits_NV = self.logits(batch)[mask_BT]
+            logprobs_N, entropy_N = logprobs_and_entropy(logits_NV, tokens_N, temperature)
         zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
         return PolicyOutput(
             zeros_BT.masked_scatter(mask_BT, logprobs_N),

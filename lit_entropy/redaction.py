@@ -9,7 +9,9 @@ from typing import Any
 
 REDACTED = "<redacted>"
 
-_SECRET_NAME = re.compile(r"(key|token|secret|password|passwd|credential)s?(?=[_\-.\s]|$)")
+_SECRET_NAME = re.compile(
+    r"(?:^|[_\-.\s]|api|auth|access)(?:key|token|secret|password|passwd|credential)s?(?=[_\-.\s]|$)"
+)
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHORTEST_SECRET = 8
 

@@ -107,6 +107,16 @@ def test_merged_ranks_equal_one_rank(batches: list[tuple[int, int]], cut: int) -
     assert ranks[0].compute() == expected
 
 
+def test_ranks_with_other_names_are_an_error() -> None:
+    one = torch.tensor(1.0)
+    ranks = [NamedMeans(("a", "b")), NamedMeans(("b", "a"))]
+    for rank in ranks:
+        rank.update({"a": Mean(one, one)})
+    ranks[0].merge_state(ranks[1])
+    with pytest.raises(ValueError, match="different keys"):
+        ranks[0].compute()
+
+
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="'c'"):
         NamedMeans(("a",)).update({"c": Mean(torch.tensor(1.0), torch.tensor(1.0))})

@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
 
-from lit_entropy.callbacks.base import (
-    RolloutCallback,
-    group_size_of,
-    is_mine,
-    own_share,
-    required,
-)
-from lit_entropy.functional import agreement, dynamics
-from lit_entropy.functional.masked import masked_mean, masked_sum
-from lit_entropy.metrics import reduce_means
-from lit_entropy.types import Experience, Mean
+from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, measure_rollout
+from lit_entropy.functional import agreement
+from lit_entropy.types import Experience
 
-TOKEN_LEVEL = {"theorem1": dynamics.sampled_theorem1, "theorem2": dynamics.sampled_theorem2}
-BANDIT_LEVEL = {
-    "theorem1_bandit": dynamics.bandit_theorem1,
-    "theorem2_bandit": dynamics.bandit_theorem2,
-}
 STATISTICS = {
     "slope": agreement.slope_through_origin,
     "r2": agreement.squared_correlation,
     "sign_agreement": agreement.sign_agreement,
 }
-
-
-def _prompt_mean(
-    bandit_level: Callable[[Tensor, Tensor, Tensor, int], Tensor],
-    own: Experience,
-    group_size: int,
-) -> Mean:
-    """Total and number of a bandit prediction over this rank's prompts with scored responses."""
-    scored_P = own.mask_BT.any(1).reshape(-1, group_size).all(1)
-    # advantages of a response's tokens are equal unless the reward is given by step: their mean
-    advantages_B = masked_mean(own.advantages_BT, own.mask_BT, -1, dtype=torch.float64)
-    value_P = bandit_level(own.old_logprobs_BT, advantages_B, own.mask_BT, group_size)
-    return Mean(value_P[scored_P].sum(), scored_P.sum())
 
 
 class EntropyDelta(RolloutCallback):
@@ -101,10 +74,8 @@ class EntropyDelta(RolloutCallback):
 
     def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         step = trainer.current_epoch
-        measured = self._measure(trainer, module, experience)
-        if "entropy" not in measured:
-            raise ValueError("experience.response_mask_BT is empty: no response has a token")
-        entropy = measured.pop("entropy")
+        predicted = measure_rollout(trainer, module, experience)
+        entropy = predicted.pop("entropy")
         if self._step is not None and step != self._step + 1:
             rank_zero_warn(
                 f"EntropyDelta last saw RL step {self._step} and now {step}: "
@@ -113,26 +84,7 @@ class EntropyDelta(RolloutCallback):
             self._forget()
         if self._step is not None:
             self.record(module, self._compare(entropy - self._entropy))
-        self._step, self._entropy, self._predicted = step, entropy, measured
-
-    def _measure(
-        self, trainer: Trainer, module: LightningModule, experience: Experience
-    ) -> dict[str, float]:
-        group_size = group_size_of(module, experience)
-        own = own_share(trainer, experience, group_size)
-        response_BT = required(own, "response_mask_BT")
-        totals_B = masked_sum(required(own, "entropies_BT"), response_BT, -1, dtype=torch.float64)
-        sums = {"entropy": Mean(totals_B.sum(), response_BT.sum())}
-        for index, (name, token_level) in enumerate(TOKEN_LEVEL.items()):
-            sums[name] = Mean(torch.zeros(()), torch.zeros(()))
-            if is_mine(trainer, index) and experience.mask_BT.any():
-                value = token_level(
-                    experience.old_logprobs_BT, experience.advantages_BT, experience.mask_BT
-                )
-                sums[name] = Mean(value, torch.ones(()))
-        for name, bandit_level in BANDIT_LEVEL.items():
-            sums[name] = _prompt_mean(bandit_level, own, group_size)
-        return reduce_means(sums, module.device)
+        self._step, self._entropy, self._predicted = step, entropy, predicted
 
     def _compare(self, delta: float) -> dict[str, float]:
         values = {"dynamics/delta": delta}

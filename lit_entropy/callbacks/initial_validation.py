@@ -7,6 +7,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from lit_entropy.callbacks.samples import Samples
+
 
 class InitialValidation(Callback):
     """Evaluates the untrained policy, so that every curve starts at the base model.
@@ -27,3 +29,6 @@ class InitialValidation(Callback):
         metrics = pl_module.validation_metrics()
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=0)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Samples):
+                callback.write(trainer, pl_module, 0)

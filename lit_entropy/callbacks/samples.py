@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
+
+from lit_entropy.atomic import atomic_write
 
 COLUMNS = ("prompt", "response", "reward", "correct", "difficulty")
 
 
 class Samples(Callback):
-    """Writes the first responses of each validation, always to the same held-out problems.
+    """Writes some responses of each validation, always to the same held-out problems.
+
+    The rows are spread evenly over the problems, which are ordered by difficulty.
 
     Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response a line in full, where 10 is
-    the RL step (``trainer.current_epoch``) that the validation followed. A file is never changed:
-    other content for the same step goes to ``step_00010-2.jsonl``, with a warning. A W&B logger
-    also gets the table ``samples/validation``, one immutable ``wandb.Table`` a validation.
+    the number of finished RL steps; ``validate.jsonl`` for a validation outside of training. A file
+    is never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a
+    warning. A W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table``
+    a validation.
 
     ================== =========================================================== =====
     key                content                                                     unit
@@ -45,8 +50,22 @@ class Samples(Callback):
         self.max_characters = max_characters
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        training = trainer.state.fn == TrainerFn.FITTING
+        # the epoch of the validation is not counted yet
+        self.write(trainer, pl_module, trainer.current_epoch + 1 if training else None)
+
+    def write(self, trainer: Trainer, pl_module: LightningModule, rl_steps: int | None) -> None:
+        """Write the file and the W&B table; every rank calls it, rank zero writes.
+
+        Args:
+            trainer: gives the folder and the loggers.
+            pl_module: holds ``validation_samples``.
+            rl_steps: number of finished RL steps; None outside of training.
+        """
         folder = trainer.log_dir  # a broadcast: every rank must ask
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
         samples = getattr(pl_module, "validation_samples", None)
         if samples is None:
@@ -54,14 +73,17 @@ class Samples(Callback):
                 f"{type(pl_module).__name__} has no validation_samples: set it to a list of dicts "
                 f"with the keys {COLUMNS} at the end of validation"
             )
-        kept = [{column: sample[column] for column in COLUMNS} for sample in samples[: self.rows]]
-        write_once(
-            Path(folder or ".") / "samples", f"step_{trainer.current_epoch:05d}", to_lines(kept)
-        )
+        count = min(self.rows, len(samples))
+        spread = [samples[index * len(samples) // count] for index in range(count)]
+        kept = [{column: sample[column] for column in COLUMNS} for sample in spread]
+        stem = "validate" if rl_steps is None else f"step_{rl_steps:05d}"
+        write_once(Path(folder or ".") / "samples", stem, to_lines(kept))
         data = [[self._short(value) for value in sample.values()] for sample in kept]
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_table("samples/validation", columns=list(COLUMNS), data=data)
+                logger.log_table(
+                    "samples/validation", columns=list(COLUMNS), data=data, step=rl_steps
+                )
 
     def _short(self, value: Any) -> Any:
         if isinstance(value, list):  # chat messages
@@ -91,7 +113,6 @@ def write_once(folder: Path, stem: str, text: str) -> Path:
         path = folder / f"{stem}-{count}.jsonl"
     if count > 1:
         rank_zero_warn(f"{stem}.jsonl in {folder} holds other samples; writing {path.name}")
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with atomic_write(path) as file:
+        file.write(text.encode())
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Literal, get_args
 
 from lit_entropy.functional.checks import require_choice, require_fraction
@@ -13,8 +12,8 @@ Quota = Literal["floor", "official"]
 def quota_count(fraction: float, total: int, quota: Quota = "floor") -> int:
     """How many of ``total`` tokens a fraction means.
 
-    ``floor`` is the paper's floor(fraction * N), in decimal arithmetic: 0.29 of 100 is 29 although
-    0.29 * 100 = 28.999999999999996. ``official`` is the official code's max(1, int(fraction * N))
+    ``floor`` is the paper's floor(fraction * N), forgiving the rounding of floating point: 0.29 of
+    100 is 29 although 0.29 * 100 = 28.999999999999996. ``official`` is the official code's max(1, int(fraction * N))
     in floating point. A fraction of 0 selects nothing under either rule.
 
     Args:
@@ -34,4 +33,4 @@ def quota_count(fraction: float, total: int, quota: Quota = "floor") -> int:
         return 0
     if quota == "official":
         return min(max(1, int(fraction * total)), total)
-    return int(Fraction(repr(float(fraction))) * total)  # repr: the decimal that was written
+    return min(int(fraction * total * (1.0 + 1e-12)), total)

@@ -1,0 +1,8 @@
+"""Tasks: where problems come from and how answers are scored."""
+
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.files import FileTask
+from lit_entropy.tasks.sums import ShortSums
+
+__all__ = ["ChainArithmetic", "FileTask", "ShortSums", "Task"]

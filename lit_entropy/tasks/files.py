@@ -38,8 +38,8 @@ class FileTask(Task):
         seed: Seed of the held-out draw.
 
     Raises:
-        ValueError: a bad argument, an unreadable file, a row without prompt or numeric answer (file,
-            row and field are named), a prompt in both files, or an empty set.
+        ValueError: a bad argument, an unreadable file, a row without prompt or numeric answer
+            (file, row and field are named), a prompt in both files, or an empty set.
     """
 
     def __init__(
@@ -89,7 +89,8 @@ class FileTask(Task):
 
     def reward(self, problem: Problem, response: str) -> float:
         """1.0 where the response's final number equals the reference exactly, else 0.0."""
-        return float(final_number(response, self.answer_style) == parse_number(problem.answer))
+        number = final_number(response, self.answer_style)
+        return float(number is not None and number == marked_number(MARKER + problem.answer))
 
     def _read(self, file: str, field: str, first_id: int) -> list[Problem]:
         return [
@@ -106,7 +107,7 @@ class FileTask(Task):
                 f"{place}, field {self.answer_field!r}: {text!r:.80} is no number; this task "
                 f"compares integers and decimals, or the number after {MARKER}"
             )
-        return Problem(identity, self._show(prompt, place), _written(text))
+        return Problem(identity, self._show(prompt, place), _reference(text))
 
     def _show(self, prompt: str | list[dict[str, str]], place: str) -> str | list[dict[str, str]]:
         if isinstance(prompt, str):
@@ -124,9 +125,9 @@ class FileTask(Task):
         return messages
 
 
-def _written(text: str) -> str:
-    """The reference number as the file writes it."""
-    return (text.rpartition(MARKER)[2] if MARKER in text else text).split()[0]
+def _reference(text: str) -> str:
+    """The reference answer as the file writes it, without the reasoning before ``####``."""
+    return text.rpartition(MARKER)[2].strip()
 
 
 def _split(problems: list[Problem], fraction: float, seed: int) -> tuple[list, list]:

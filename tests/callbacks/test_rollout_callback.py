@@ -55,11 +55,15 @@ def test_ranks_share_the_prompts(world_size: int) -> None:
     assert sorted(shares) == list(range(15))
 
 
+@pytest.mark.parametrize("prompts", [1, 3])
 def test_two_processes_log_what_one_logs(
-    run_rollouts: Callable[..., Any], make_experience: Callable[..., Experience]
+    run_rollouts: Callable[..., Any], make_experience: Callable[..., Experience], prompts: int
 ) -> None:
-    # three prompts on two ranks: unequal shares, and bins that only one rank sees
-    experiences = [make_experience(P=3, G=4, seed=seed, filter_groups=True) for seed in range(5)]
+    # three prompts on two ranks: unequal shares, and bins that only one rank sees; one prompt: the
+    # second rank has no rows
+    experiences = [
+        make_experience(P=prompts, G=4, seed=seed, filter_groups=prompts > 1) for seed in range(5)
+    ]
 
     def run(**options: Any) -> list[dict[str, float]]:
         callbacks = [EntropyMonitor(), CovarianceMonitor(), EntropyDelta()]

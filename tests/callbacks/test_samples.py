@@ -73,12 +73,12 @@ def fit(callback: Samples, module: LightningModule, *loggers: Logger, **options:
 def test_one_file_a_validation(tmp_path: Path) -> None:
     trainer = fit(Samples(rows=2), ValidatedModule(), CSVLogger(tmp_path))
     folder = Path(str(trainer.log_dir)) / "samples"
-    # validations follow RL steps 1 and 3 (counted from 0); the sanity check writes nothing
+    # validations after two and four RL steps; the sanity check writes nothing
     assert sorted(path.name for path in folder.iterdir()) == [
-        "step_00001.jsonl",
-        "step_00003.jsonl",
+        "step_00002.jsonl",
+        "step_00004.jsonl",
     ]
-    text = (folder / "step_00003.jsonl").read_bytes()
+    text = (folder / "step_00004.jsonl").read_bytes()
     assert text.isascii() and b"\x1b" not in text
     rows = [json.loads(line) for line in text.splitlines()]
     assert [list(row) for row in rows] == [COLUMNS, COLUMNS]
@@ -91,9 +91,21 @@ def test_one_file_a_validation(tmp_path: Path) -> None:
     }
 
 
+def test_a_validation_outside_of_training_has_its_own_name(tmp_path: Path) -> None:
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        callbacks=[Samples()],
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
+    )
+    trainer.validate(ValidatedModule(), verbose=False)
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["validate.jsonl"]
+
+
 def test_without_a_logger_the_root_folder_is_used(tmp_path: Path) -> None:
     fit(Samples(), ValidatedModule(), default_root_dir=tmp_path)
-    assert (tmp_path / "samples" / "step_00001.jsonl").exists()
+    assert (tmp_path / "samples" / "step_00002.jsonl").exists()
 
 
 def test_other_content_never_replaces_a_file(tmp_path: Path) -> None:
@@ -101,13 +113,13 @@ def test_other_content_never_replaces_a_file(tmp_path: Path) -> None:
         fit(Samples(), ValidatedModule(text), default_root_dir=tmp_path, max_epochs=2)
         return sorted(path.name for path in (tmp_path / "samples").iterdir())
 
-    assert again("one") == ["step_00001.jsonl"]
-    before = (tmp_path / "samples" / "step_00001.jsonl").read_bytes()
-    assert again("one") == ["step_00001.jsonl"]
-    with pytest.warns(UserWarning, match=r"step_00001-2\.jsonl"):
-        assert again("two") == ["step_00001-2.jsonl", "step_00001.jsonl"]
-    assert again("two") == ["step_00001-2.jsonl", "step_00001.jsonl"]
-    assert (tmp_path / "samples" / "step_00001.jsonl").read_bytes() == before
+    assert again("one") == ["step_00002.jsonl"]
+    before = (tmp_path / "samples" / "step_00002.jsonl").read_bytes()
+    assert again("one") == ["step_00002.jsonl"]
+    with pytest.warns(UserWarning, match=r"step_00002-2\.jsonl"):
+        assert again("two") == ["step_00002-2.jsonl", "step_00002.jsonl"]
+    assert again("two") == ["step_00002-2.jsonl", "step_00002.jsonl"]
+    assert (tmp_path / "samples" / "step_00002.jsonl").read_bytes() == before
 
 
 def test_wandb_gets_one_capped_table_a_validation(

@@ -16,6 +16,8 @@ from lit_entropy.functional.quota import quota_count
     [
         (0.1, 30, 3),  # 0.1 * 30 = 3.0000000000000004 in floating point
         (0.29, 100, 29),  # 0.29 * 100 = 28.999999999999996
+        (1 / 3, 6, 2),  # 1/3 is stored a little below a third
+        (1 - 0.9, 30, 3),  # 0.09999999999999998
         (2e-4, 1500, 0),  # 0.3 of a token
         (2e-3, 18341, 36),  # 36.68
         (2e-3, 500, 1),

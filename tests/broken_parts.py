@@ -1,0 +1,23 @@
+"""Components that turn non-finite, named by class_path in tests."""
+
+from __future__ import annotations
+
+import torch
+
+from lit_entropy.advantages import AdvantageEstimator
+from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.types import Problem
+
+
+class NaNReward(ChainArithmetic):
+    """Scores every response with NaN."""
+
+    def reward(self, problem: Problem, response: str) -> float:
+        return float("nan")
+
+
+class InfiniteAdvantage(AdvantageEstimator):
+    """Divides by a standard deviation of zero."""
+
+    def __call__(self, rewards_PG: torch.Tensor) -> torch.Tensor:
+        return (rewards_PG + 1) / torch.zeros(())

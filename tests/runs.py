@@ -1,0 +1,58 @@
+"""Runs of the real CLI at a size that takes a second, shared by the integration tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_entropy.cli import EntropyCLI, main
+from lit_entropy.data import PromptDataModule
+from lit_entropy.module import EntropyModule
+from lit_entropy.types import Experience
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+SMALL = [
+    "--data.prompts_per_step=8",
+    "--data.group_size=4",
+    "--data.minibatch_size=16",
+    "--data.task.validation_size=10",
+    "--model.max_new_tokens=24",
+    "--trainer.max_epochs=2",
+    "--trainer.check_val_every_n_epoch=2",
+    "--trainer.accelerator=cpu",
+    "--checkpoint.every_n_epochs=1",
+]
+
+
+def fit(folder: Path, *arguments: str, config: str = "quickstart.yaml") -> EntropyCLI:
+    """Run ``lit-entropy fit`` in this process, runs below ``folder``."""
+    return main(
+        ["fit", "--config", str(CONFIGS / config), *SMALL, f"--run.folder={folder}", *arguments]
+    )
+
+
+def parts(cli: EntropyCLI) -> tuple[EntropyModule, PromptDataModule]:
+    """The module and the data of a run."""
+    return cli.model, cli.datamodule
+
+
+def experience_of(cli: EntropyCLI) -> Experience:
+    """The last rollout of a run."""
+    experience = cli.model.experience
+    assert isinstance(experience, Experience)
+    return experience
+
+
+def weights(cli: EntropyCLI) -> dict[str, torch.Tensor]:
+    """A copy of the module's state."""
+    return {name: value.clone() for name, value in cli.model.state_dict().items()}
+
+
+def metrics(folder: Path, name: str = "quickstart-seed0") -> dict[str, Any]:
+    """The columns of a run's metrics.csv."""
+    from lit_entropy.loggers import read_metrics
+
+    return read_metrics(folder / name)

@@ -1,0 +1,263 @@
+"""The module: on-policy ratios, exact normalisation, group filters, regularizers, sentinels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from runs import experience_of, fit, metrics
+
+from lit_entropy.cli import EntropyCLI
+from lit_entropy.errors import NonFiniteError
+from lit_entropy.losses import PPOClip
+from lit_entropy.types import Experience, PolicyOutput
+
+
+class Recorder(Callback):
+    """Keeps the first optimiser steps' gradients (before clipping) and microbatches."""
+
+    def __init__(self, steps: int = 1) -> None:
+        self.steps = steps
+        self.gradients: list[dict[str, torch.Tensor]] = []
+        self.batches: list[Experience] = []
+        self.first_outputs: list[PolicyOutput] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if len(self.gradients) < self.steps:
+            self.batches.append(batch)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if len(self.gradients) < self.steps:
+            named = pl_module.policy.named_parameters()
+            self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+
+def record(folder: Path, *arguments: str, steps: int = 1) -> tuple[Recorder, EntropyCLI]:
+    """One RL step with a recorder."""
+    recorder = Recorder(steps)
+    original = EntropyCLI.instantiate_trainer
+
+    def with_recorder(self: EntropyCLI, **kwargs: Any) -> Any:
+        trainer = original(self, **kwargs)
+        trainer.callbacks.insert(0, recorder)
+        return trainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EntropyCLI, "instantiate_trainer", with_recorder)
+        cli = fit(folder, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0", *arguments)
+    return recorder, cli
+
+
+class Probe(PPOClip):
+    """PPO clip that keeps the log-ratios it saw."""
+
+    seen: list[torch.Tensor] = []  # noqa: RUF012  one run a test, cleared there
+
+    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+        Probe.seen.append((policy.logprobs_BT - batch.old_logprobs_BT)[batch.mask_BT].detach())
+        return super().forward(policy, batch)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("accumulation", [1, 4])
+def test_the_first_ratios_are_exactly_one(
+    tmp_path: Path, precision: str, accumulation: int
+) -> None:
+    Probe.seen.clear()
+    fit(
+        tmp_path,
+        f"--trainer.precision={precision}",
+        f"--trainer.accumulate_grad_batches={accumulation}",
+        "--trainer.max_epochs=1",
+        "--model.loss=test_module.Probe",
+    )
+    assert len(Probe.seen) == 2 * accumulation  # 32 sequences in minibatches of 16
+    for log_ratio in Probe.seen[:accumulation]:
+        assert log_ratio.numel() > 0 and (log_ratio == 0).all()
+    assert any((log_ratio != 0).any() for log_ratio in Probe.seen[accumulation:])
+
+
+def test_gradient_does_not_depend_on_the_microbatch(tmp_path: Path) -> None:
+    """1 x 16 = 2 x 8 = 8 x 2 sequences, and equal to the objective written out by hand."""
+    recorder, cli = record(tmp_path / "1", steps=2)
+    experience = experience_of(cli)
+    rows = cli.datamodule.minibatches(torch.arange(32), 0, 0)[0]
+    batch = experience.rows(rows)  # untrimmed: other padding than in the run
+    base = type(cli.model.policy)("chain-s")
+    policy = base(batch, 1.0)
+    ratio_BT = (policy.logprobs_BT - batch.old_logprobs_BT).exp()
+    objective = -torch.minimum(
+        ratio_BT * batch.advantages_BT, ratio_BT.clamp(0.8, 1.2) * batch.advantages_BT
+    )
+    (objective * batch.mask_BT).sum().div(batch.mask_BT.sum()).backward()
+    for name, parameter in base.named_parameters():
+        expected = recorder.gradients[0][name]
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-6)
+    for count in (2, 8):
+        other, _ = record(
+            tmp_path / str(count), f"--trainer.accumulate_grad_batches={count}", steps=2
+        )
+        assert len(other.batches) == 2 * count
+        for step in range(2):
+            for name, expected in recorder.gradients[step].items():
+                actual = other.gradients[step][name]
+                # float32 sums in another order, and after one Adam step in the second update
+                torch.testing.assert_close(actual, expected, rtol=1e-3, atol=2e-6 * 10**step)
+
+
+@pytest.mark.parametrize("loss", ["kl_cov_tiny", "clip_cov_tiny"])
+def test_selection_does_not_depend_on_the_microbatch(tmp_path: Path, loss: str) -> None:
+    chosen = {}
+    for count in (2, 4, 8):
+        recorder, _ = record(
+            tmp_path / str(count),
+            f"--model.loss=configs/loss/{loss}.yaml",
+            "--model.loss.init_args.fraction=0.1",
+            f"--trainer.accumulate_grad_batches={count}",
+        )
+        chosen[count] = {
+            (int(batch.prompt_ids_B[row]), int(batch.sample_ids_B[row]), int(token))
+            for batch in recorder.batches[:count]
+            for row, token in batch.selected_BT.nonzero().tolist()
+        }
+    assert len(chosen[2]) > 5
+    assert chosen[2] == chosen[4] == chosen[8]
+
+
+def test_one_selection_a_minibatch_equals_the_unsplit_loss(tmp_path: Path) -> None:
+    """Without accumulation the loss selects by itself: gradients agree with the split run."""
+    loss = ["--model.loss=configs/loss/kl_cov_tiny.yaml", "--model.loss.init_args.fraction=0.1"]
+    whole, _ = record(tmp_path / "1", *loss, steps=2)
+    split, _ = record(tmp_path / "4", *loss, "--trainer.accumulate_grad_batches=4", steps=2)
+    assert whole.batches[0].selected_BT is None and split.batches[0].selected_BT is not None
+    for step in range(2):
+        for name, expected in whole.gradients[step].items():
+            actual = split.gradients[step][name]
+            torch.testing.assert_close(actual, expected, rtol=1e-3, atol=2e-6 * 10**step)
+
+
+def test_masked_groups_leave_the_objective(tmp_path: Path) -> None:
+    recorder, cli = record(tmp_path, "--data.group_filter=mask", "--data.prompts_per_step=16")
+    experience = experience_of(cli)
+    signal_P = (experience.rewards_B.view(16, 4).std(1) > 0).repeat_interleave(4)
+    assert 0 < signal_P.sum() < 64  # both kinds occur in this rollout
+    assert torch.equal(experience.mask_BT, experience.response_mask_BT & signal_P[:, None])
+    rows = cli.datamodule.minibatches(torch.arange(64), 0, 0)[0]
+    assert recorder.batches[0].minibatch_tokens == int(experience.mask_BT[rows].sum())
+
+
+def test_resampling_fills_the_step_with_groups_that_have_signal(tmp_path: Path) -> None:
+    _, cli = record(tmp_path, "--data.group_filter=resample", "--data.max_resamples=5")
+    experience, rows = experience_of(cli), cli.model.train_rows
+    assert len(rows) == 32 and len(experience) > 32
+    assert (experience.rewards_B[rows].view(8, 4).std(1) > 0).all()
+    assert torch.equal(experience.mask_BT[rows], experience.response_mask_BT[rows])
+    others = torch.ones(len(experience), dtype=torch.bool)
+    others[rows] = False
+    assert not experience.mask_BT[others].any() and experience.response_mask_BT[others].any()
+    groups = metrics(tmp_path)["rollout/groups"][-1]
+    assert groups == len(experience) / 4  # reported before the filter
+
+
+def test_bounded_resampling_gives_up_and_masks(tmp_path: Path) -> None:
+    hard = ["--data.task.min_length=10", "--data.max_resamples=1", "--data.group_size=2"]
+    sizes = ["--data.minibatch_size=8", "--data.group_filter=resample"]
+    _, cli = record(tmp_path, *hard, *sizes)
+    experience, rows = experience_of(cli), cli.model.train_rows
+    assert len(experience) == 32 and len(rows) == 16  # two draws of 8 groups, 8 kept
+    kept = experience.rewards_B[rows].view(8, 2)
+    signal = kept[:, 0] != kept[:, 1]
+    assert not signal.all()  # the budget did not suffice here
+    assert torch.equal(experience.mask_BT[rows].any(1).view(8, 2)[:, 0], signal)
+
+
+def test_regularizers_add_to_the_loss_and_the_gradient(tmp_path: Path) -> None:
+    plain, _ = record(tmp_path / "plain")
+    bonus, cli = record(
+        tmp_path / "bonus",
+        "--model.regularizers+=lit_entropy.regularizers.EntropyBonus",
+        "--model.regularizers.coef=0.05",
+    )
+    rows = cli.datamodule.minibatches(torch.arange(32), 0, 0)[0]
+    batch = experience_of(cli).rows(rows)
+    base = type(cli.model.policy)("chain-s")
+    entropy_BT = base(batch, 1.0).entropy_BT
+    (-0.05 * (entropy_BT * batch.mask_BT).sum() / batch.mask_BT.sum()).backward()
+    for name, parameter in base.named_parameters():
+        difference = bonus.gradients[0][name] - plain.gradients[0][name]
+        torch.testing.assert_close(difference, parameter.grad, rtol=1e-3, atol=2e-6)
+
+
+def test_reference_kl_starts_at_zero_and_grows(tmp_path: Path) -> None:
+    reference = "--model.regularizers+=lit_entropy.regularizers.ReferenceKL"
+    _, cli = record(tmp_path, reference, "--trainer.max_epochs=2")
+    experience = experience_of(cli)  # of the second RL step: the policy has moved
+    base = type(cli.model.policy)("chain-s")
+    with torch.no_grad():
+        expected = base(experience, 1.0).logprobs_BT
+    torch.testing.assert_close(experience.reference_logprobs_BT, expected, rtol=1e-4, atol=2e-5)
+    assert (experience.reference_logprobs_BT != experience.old_logprobs_BT).any()
+    assert not any("reference" in name for name in cli.model.state_dict())
+
+
+class Broken(PPOClip):
+    """A loss that turns non-finite at its second update."""
+
+    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+        output = super().forward(policy, batch)
+        if batch.update == 1:
+            output.token_loss_BT = output.token_loss_BT * float("inf")
+        return output
+
+
+class BrokenGradient(PPOClip):
+    """A finite loss whose gradient is NaN: the square root of zero."""
+
+    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+        output = super().forward(policy, batch)
+        output.token_loss_BT = output.token_loss_BT + (policy.logprobs_BT * 0).abs().sqrt()
+        return output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.loss=test_module.Broken"], "loss"),
+        (["--model.loss=test_module.BrokenGradient"], "gradient norm"),
+        (["--data.task=broken_parts.NaNReward"], "reward of problem"),
+        (["--model.advantage=broken_parts.InfiniteAdvantage"], "advantages"),
+        (["--model.policy.model=BROKEN"], "log-probs of the policy"),
+    ],
+)
+def test_non_finite_numbers_stop_the_run_with_their_cause(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    if "BROKEN" in arguments[0]:
+        arguments = [arguments[0].replace("BROKEN", broken_base(tmp_path / "base"))]
+    with pytest.raises(NonFiniteError, match=message) as error:
+        fit(tmp_path / "runs", *arguments)
+    assert "RL step 1" in str(error.value)
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+def broken_base(folder: Path) -> str:
+    """The shipped base with one NaN weight."""
+    from lit_entropy.policy import Policy
+
+    policy = Policy("chain-s")
+    with torch.no_grad():
+        policy.model.model.norm.weight[0] = float("nan")
+    policy.save(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("--model.temperature=0", "model.temperature=0"), ("--model.max_new_tokens=0", "tokens=0")],
+)
+def test_bad_arguments(tmp_path: Path, argument: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, argument)

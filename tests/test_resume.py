@@ -1,0 +1,129 @@
+"""A resumed run is the uninterrupted run, bit for bit; a changed one is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from runs import CONFIGS, SMALL, fit, metrics
+
+NAME = "quickstart-seed0"
+# everything with a state: selection, adaptive coefficient, schedule, momentum, EntropyDelta
+STATEFUL = [
+    f"--model.loss={CONFIGS / 'loss' / 'kl_cov_tiny.yaml'}",
+    "--model.regularizers+=lit_entropy.regularizers.AdaptiveEntropy",
+    "--model.lr_scheduler=torch.optim.lr_scheduler.LinearLR",
+    "--model.lr_scheduler.total_iters=6",
+    "--data.group_filter=resample",
+]
+STEPS = 6
+
+
+def checkpoint(folder: Path) -> dict[str, Any]:
+    path = folder / NAME / "checkpoints" / "last.ckpt"
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_state(actual: Any, expected: Any, key: str = "") -> None:
+    """Exact equality of nested states, NaN never allowed."""
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(actual, expected), key
+    elif isinstance(expected, dict):
+        assert actual.keys() == expected.keys(), key
+        for name, value in expected.items():
+            assert_same_state(actual[name], value, f"{key}.{name}")
+    elif isinstance(expected, list | tuple):
+        assert len(actual) == len(expected), key
+        for index, value in enumerate(expected):
+            assert_same_state(actual[index], value, f"{key}[{index}]")
+    else:
+        assert actual == expected, key
+
+
+def assert_same_run(folder: Path, expected: Path) -> None:
+    """Parameters, optimizer, schedule, callbacks and every logged number but the times."""
+    ours, theirs = checkpoint(folder), checkpoint(expected)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
+        assert_same_state(ours[part], theirs[part], part)
+    delta = "EntropyDelta"
+    for name, state in theirs["callbacks"].items():
+        if name.startswith(delta):
+            assert_same_state(ours["callbacks"][name], state, name)
+    rows, expected_rows = metrics(folder), metrics(expected)
+    assert rows["step"].tolist() == list(range(STEPS + 1))
+    keys = {key for key in expected_rows if not key.startswith("time/")}
+    assert keys == {key for key in rows if not key.startswith("time/")}
+    assert {"dynamics/delta", "policy/lr", "rollout/reward", "val/accuracy"} <= keys
+    for key in keys:
+        np.testing.assert_array_equal(rows[key], expected_rows[key], err_msg=key)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    fit(folder, *STATEFUL, f"--trainer.max_epochs={STEPS}")
+    return folder
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_resume_at_a_boundary(tmp_path: Path, uninterrupted: Path, stop: int) -> None:
+    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={stop}")
+    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
+    assert_same_run(tmp_path, uninterrupted)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_resume_after_a_kill(tmp_path: Path, uninterrupted: Path, rows: int) -> None:
+    """SIGKILL as soon as some rows are logged, wherever the run is by then."""
+    command = [sys.executable, "-m", "lit_entropy", "fit"]
+    command += ["--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *STATEFUL]
+    command += [f"--run.folder={tmp_path}", f"--trainer.max_epochs={STEPS}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    file = tmp_path / NAME / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while not (file.exists() and len(file.read_text().splitlines()) > rows):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
+    assert_same_run(tmp_path, uninterrupted)
+
+
+def test_resume_by_path_continues_in_its_folder(tmp_path: Path) -> None:
+    fit(tmp_path / "here", "--trainer.max_epochs=1")
+    path = tmp_path / "here" / NAME / "checkpoints" / "last.ckpt"
+    cli = fit(tmp_path / "elsewhere", f"--ckpt_path={path}")
+    assert Path(cli.trainer.log_dir) == tmp_path / "here" / NAME
+    assert metrics(tmp_path / "here")["step"].tolist() == [0, 1, 2]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_changed_experiment_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1")
+    before = (tmp_path / NAME / "metrics.csv").read_bytes()
+    changes = ["--model.loss.init_args.clip_high=0.28", "--data.group_size=8"]
+    with pytest.raises(ValueError, match="another configuration") as error:
+        fit(tmp_path, "--ckpt_path=last", *changes)
+    assert "model.loss.init_args.clip_high: 0.2 -> 0.28" in str(error.value)
+    assert "data.group_size: 4 -> 8" in str(error.value)
+    assert (tmp_path / NAME / "metrics.csv").read_bytes() == before
+
+
+def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"last"):
+        fit(tmp_path, "--ckpt_path=last")
+    assert not list(tmp_path.iterdir())
