@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import jsonargparse
 import lightning as L
@@ -79,7 +79,8 @@ class EntropyCLI(LightningCLI):
             command_parser = self.init_parser(description=_summary(function))
             command_parser.add_function_arguments(function, as_group=False)
             self._subcommand_parsers[name] = command_parser
-            parser._subcommands_action.add_subcommand(name, command_parser, help=_summary(function))
+            subcommands = cast(Any, parser._subcommands_action)
+            subcommands.add_subcommand(name, command_parser, help=_summary(function))
 
     def _parse_ckpt_path(self) -> None:
         # the stock method lets the checkpoint's arguments win over the command line, silently;
@@ -104,7 +105,9 @@ class EntropyCLI(LightningCLI):
                 config.run.folder = str(checkpoint.parent.parent.parent)
                 config.run.name = checkpoint.parent.parent.name
                 check_checkpoint(checkpoint, plain_config(self._parser(self.subcommand), config))
-        name = config.run.name if self.subcommand == "fit" else f"{config.run.name}-{self.subcommand}"
+        name = (
+            config.run.name if self.subcommand == "fit" else f"{config.run.name}-{self.subcommand}"
+        )
         name = claim_run_folder(config.run.folder, name, resume=resume)
         config.run.name = name
         self._claimed = None if resume else Path(config.run.folder) / name
@@ -128,7 +131,7 @@ class EntropyCLI(LightningCLI):
         )
 
     def predict(self, **arguments: Any) -> list[Any]:
-        """Write greedy responses to held-out problems to ``predictions.jsonl`` in the run folder."""
+        """Write greedy responses to held-out problems to ``predictions.jsonl``."""
         outputs = self.trainer.predict(**arguments) or []
         rank = self.trainer.global_rank
         name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
@@ -140,8 +143,10 @@ class EntropyCLI(LightningCLI):
         run: RunOptions = self._get(self.config_init, "run")
         loggers: list[Logger] = [RunLogger(run.folder, run.name)]
         if run.wandb in ("on", "offline") or (run.wandb == "auto" and wandb_available()):
-            mode: Literal["offline"] | None = "offline" if run.wandb == "offline" else None
-            loggers.append(SafeWandbLogger(run.folder, run.name, project=run.project, mode=mode))
+            offline = run.wandb == "offline"
+            loggers.append(
+                SafeWandbLogger(run.folder, run.name, project=run.project, offline=offline)
+            )
         if isinstance(configured, Logger):
             configured = [configured]
         return loggers + (configured if isinstance(configured, list) else [])

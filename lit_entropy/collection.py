@@ -1,4 +1,4 @@
-"""From prompts to experience: rollout, reward, group filter, advantage, old log-probs.
+"""From prompts to scored groups: rollout, reward and group filter, on any number of ranks.
 
 Ranks sample disjoint groups and exchange them, so that every rank holds the whole rollout and
 minibatches, selections and metrics do not depend on the number of ranks.
@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.minibatch import all_ranks
 from lit_entropy.rollouts.local import left_pad
-from lit_entropy.types import Completions, Experience, PolicyOutput, Problem
+from lit_entropy.types import Completions, Experience, Problem
 
 if TYPE_CHECKING:
     from lit_entropy.data import PromptDataModule
+    from lit_entropy.evaluated import EvaluatedModule
     from lit_entropy.module import EntropyModule
 
 
@@ -60,6 +62,7 @@ def sample_groups(
             temperature=module.temperature,
             keys=(data.seed, "rollout", rl_step, attempt),
         )
+    ensure_finite("log-probs of the rollout", completions.logprobs_BT, rl_step + 1)
     with module.stopwatch("reward"):
         rewards, correct = score(module, data, rows, completions, rl_step)
     experience = _experience(module, prompts, completions, rewards, correct)
@@ -70,7 +73,7 @@ def sample_groups(
 
 
 def score(
-    module: EntropyModule,
+    module: EvaluatedModule,
     data: PromptDataModule,
     problems: Sequence[Problem],
     completions: Completions,
@@ -147,11 +150,11 @@ def gather(module: EntropyModule, experience: Experience) -> Experience:
     """All ranks' rows in rank order, on every rank."""
     if module.trainer.world_size == 1:
         return experience
-    widths = module.all_gather(torch.tensor(_widths(experience), device=module.device))
+    widths = all_ranks(module, torch.tensor(_widths(experience), device=module.device))
     prompt_width, width = (int(value) for value in widths.amax(dim=0))
     tensors = widen(experience, prompt_width, width).tensors()
-    gathered = {key: module.all_gather(value).flatten(0, 1) for key, value in tensors.items()}
-    return Experience(**gathered)
+    gathered = {key: all_ranks(module, value).flatten(0, 1) for key, value in tensors.items()}
+    return Experience(**gathered)  # type: ignore[arg-type]
 
 
 def _widths(experience: Experience) -> tuple[int, int]:
@@ -182,35 +185,3 @@ def filter_groups(
         mask_BT = experience.mask_BT & keep_P.repeat_interleave(data.group_size)[:, None]
         experience = replace(experience, mask_BT=mask_BT)
     return experience, rows.cpu()
-
-
-@torch.no_grad()
-def score_tokens(
-    module: EntropyModule, experience: Experience, parts: list[Tensor], policy: nn.Module
-) -> PolicyOutput:
-    """Log-probs and entropies under ``policy`` of this rank's rows, summed over the ranks.
-
-    Args:
-        module: gives device, precision context and the ranks.
-        experience: the rows to score.
-        parts: int64 row indices of each forward pass of this rank; ranks hold disjoint rows.
-        policy: the policy, or its frozen reference copy.
-
-    Returns:
-        float32 [B, T], zero on rows that no rank scored.
-    """
-    logprobs_BT = torch.zeros_like(experience.old_logprobs_BT)
-    entropy_BT = torch.zeros_like(logprobs_BT)
-    with module.forward_context():
-        for rows in parts:
-            batch = experience.rows(rows).trimmed()
-            output = policy(batch, module.temperature)
-            width = output.logprobs_BT.shape[1]
-            logprobs_BT[rows, :width] = output.logprobs_BT
-            entropy_BT[rows, :width] = output.entropy_BT
-    ensure_finite("log-probs of the policy", logprobs_BT, module.trainer.current_epoch + 1)
-    if module.trainer.world_size > 1:
-        # one rank holds each row and the others hold zeros: the sum is exact
-        logprobs_BT = module.all_gather(logprobs_BT).sum(0)
-        entropy_BT = module.all_gather(entropy_BT).sum(0)
-    return PolicyOutput(logprobs_BT, entropy_BT)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.functional.rng import generator, permutation
+from lit_entropy.minibatch import microbatches
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Experience, Problem
 
@@ -87,7 +88,24 @@ class RolloutLoader:
             for index, rows in enumerate(data.minibatches(module.train_rows, rl_step, epoch)):
                 update = len(self) // data.microbatch_count * rl_step
                 update += epoch * data.minibatches_per_epoch + index
-                yield from module.microbatches(rows, data.microbatch_count, update)
+                assert module.experience is not None
+                count = data.microbatch_count
+                yield from microbatches(module, module.experience, rows, count, update)
+
+
+class ProblemBatches:
+    """Problems in batches, in their order; no DataLoader, so Lightning leaves its order alone."""
+
+    def __init__(self, problems: Sequence[Problem], size: int) -> None:
+        self.problems = problems
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.problems) // self.size)
+
+    def __iter__(self) -> Iterator[list[Problem]]:
+        for start in range(0, len(self.problems), self.size):
+            yield list(self.problems[start : start + self.size])
 
 
 class PromptDataModule(L.LightningDataModule):
@@ -184,12 +202,11 @@ class PromptDataModule(L.LightningDataModule):
         assert self.trainer is not None
         return RolloutLoader(self.trainer.lightning_module, self)  # type: ignore[arg-type]
 
-    def val_dataloader(self) -> list[list[Problem]]:
+    def val_dataloader(self) -> ProblemBatches:
         """This rank's share of the held-out problems, in batches."""
         assert self.trainer is not None
         share = self.validation_problems[self.trainer.global_rank :: self.trainer.world_size]
-        step = self.validation_batch
-        return [list(share[start : start + step]) for start in range(0, len(share), step)]
+        return ProblemBatches(share, self.validation_batch)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader

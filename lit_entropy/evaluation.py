@@ -10,11 +10,12 @@ import torch
 import torch.distributed
 
 from lit_entropy.collection import score
+from lit_entropy.errors import ensure_finite
 from lit_entropy.functional.pass_at_k import pass_at_k
 from lit_entropy.types import Completions, Problem
 
 if TYPE_CHECKING:
-    from lit_entropy.module import EntropyModule
+    from lit_entropy.evaluated import EvaluatedModule
 
 Record = dict[str, Any]
 
@@ -39,7 +40,7 @@ class Evaluation:
             samples: responses a problem (n) for avg@n and pass@k, beside the greedy one; 0 for
                 greedy decoding only.
             temperature: sampling temperature of those responses.
-            pass_k: values of k for the unbiased pass@k (2107.03374); n >= 2k keeps its variance low.
+            pass_k: values of k for the unbiased pass@k (2107.03374); best with n >= 2k.
             max_new_tokens: longest response; by default that of training.
         """
         if samples < 0:
@@ -49,8 +50,8 @@ class Evaluation:
         ks = pass_k if samples else ()
         if any(not 1 <= k <= samples for k in ks):
             raise ValueError(
-                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={samples}; raise "
-                "evaluation.samples or drop the larger k"
+                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={samples}; "
+                "raise evaluation.samples or drop the larger k"
             )
         if any(2 * k > samples for k in ks if k > 1):
             warnings.warn(f"pass@k is noisy for n < 2k: n={samples}, k={max(ks)}", stacklevel=2)
@@ -59,7 +60,7 @@ class Evaluation:
         self.pass_k = ks
         self.max_new_tokens = max_new_tokens
 
-    def run(self, module: EntropyModule, problems: Sequence[Problem]) -> list[Record]:
+    def run(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
         """Evaluate problems; one record each, of plain numbers and strings."""
         greedy = self._decode(module, problems, 1, 0.0)
         records = [
@@ -86,7 +87,7 @@ class Evaluation:
         return records
 
     def _decode(
-        self, module: EntropyModule, problems: Sequence[Problem], count: int, temperature: float
+        self, module: EvaluatedModule, problems: Sequence[Problem], count: int, temperature: float
     ) -> list[Record]:
         data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
         rows = [problem for problem in problems for _ in range(count)]
@@ -102,6 +103,7 @@ class Evaluation:
                 keys=("evaluation",),
             )
         step = module.trainer.current_epoch
+        ensure_finite("log-probs of the evaluation", completions.logprobs_BT, step + 1)
         rewards, correct = score(module, data, rows, completions, step)
         return _rows(module, prompts, completions, rewards, correct)
 
@@ -141,7 +143,7 @@ class Evaluation:
 
 
 def _rows(
-    module: EntropyModule,
+    module: EvaluatedModule,
     prompts: list[list[int]],
     completions: Completions,
     rewards: list[float],

@@ -27,7 +27,7 @@ MAY_CHANGE = (
 
 def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
     """The resolved configuration as plain values, secrets redacted."""
-    text = parser.dump(config, skip_none=False, skip_validation=True, format="yaml")
+    text = parser.dump(config, skip_unset=False, skip_validation=True, format="yaml")
     return redact(yaml.safe_load(text))
 
 

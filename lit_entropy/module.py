@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-import lightning as L
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.collection import (
-    concatenate,
-    filter_groups,
-    has_signal,
-    sample_groups,
-    score_tokens,
-)
+from lit_entropy.collection import concatenate, filter_groups, has_signal, sample_groups
 from lit_entropy.errors import ensure_finite
+from lit_entropy.evaluated import EvaluatedModule
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.minibatch import own_microbatches, own_rows, score_tokens
 from lit_entropy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
 from lit_entropy.statistics import UpdateMeans, rollout_statistics
-from lit_entropy.stopwatch import Stopwatch
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import Experience, LossOutput
 
 if TYPE_CHECKING:
     from lit_entropy.data import PromptDataModule
 
 
-class EntropyModule(L.LightningModule):
+class EntropyModule(EvaluatedModule):
     """Reinforcement learning of a language model, one RL step an epoch.
 
     The objective is the sum of the token losses over the scored tokens of the whole optimiser
@@ -77,7 +69,7 @@ class EntropyModule(L.LightningModule):
             temperature: softmax temperature of sampling, of ratios and of entropies.
             max_new_tokens: longest response, end-of-sequence token included.
         """
-        super().__init__()
+        super().__init__(evaluation or Evaluation())
         if temperature <= 0:
             raise ValueError(f"model.temperature={temperature} must be positive")
         if max_new_tokens < 1:
@@ -87,29 +79,26 @@ class EntropyModule(L.LightningModule):
         self.advantage = advantage
         self.rollout = rollout or LocalEngine()
         self.regularizers = nn.ModuleList(regularizers or [])
-        self.evaluation = evaluation or Evaluation()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
-        self.stopwatch = Stopwatch()
         self.update_means = UpdateMeans()
         self.group_size = 1
         self.experience: Experience | None = None
         self.train_rows = torch.zeros(0, dtype=torch.int64)
         self.rollout_metrics: dict[str, float] = {}
-        self.validation_records: list[dict[str, Any]] = []
-        self.validation_samples: list[dict[str, Any]] = []
+        names = [type(regularizer).__name__ for regularizer in self.regularizers]
+        self._term_names = [
+            name if names.count(name) == 1 else f"{name}_{index}"
+            for index, name in enumerate(names)
+        ]
         # outside the module tree: frozen, rebuilt from the base on resume, never in a checkpoint
         needs_reference = any(regularizer.needs_reference for regularizer in self.regularizers)
         self._reference = [copy.deepcopy(policy).requires_grad_(False)] if needs_reference else []
 
     # ------------------------------------------------------------------ rollout
-
-    def forward_context(self) -> AbstractContextManager[None]:
-        """The trainer's precision context, which Lightning does not open in loader code."""
-        return self.trainer.precision_plugin.forward_context()
 
     @torch.no_grad()
     def collect(self, data: PromptDataModule, rl_step: int) -> None:
@@ -134,7 +123,7 @@ class EntropyModule(L.LightningModule):
         self.experience = experience
         self.rollout_metrics = rollout_statistics(experience, data.group_size, signal_P)
         for regularizer in self.regularizers:
-            regularizer.on_rollout(self.rollout_metrics["entropy"])
+            cast(Regularizer, regularizer).on_rollout(self.rollout_metrics["entropy"])
 
     def _score_rollout(
         self, experience: Experience, data: PromptDataModule, rl_step: int
@@ -147,9 +136,10 @@ class EntropyModule(L.LightningModule):
         minibatches = data.minibatches(self.train_rows, rl_step, 0)
         unused = torch.ones(len(experience), dtype=torch.bool)
         unused[self.train_rows] = False
-        size = data.minibatch_size // data.microbatch_count
-        parts = [part for rows in minibatches for part in self._share(rows, data.microbatch_count)]
-        parts += [self._own(rows) for rows in unused.nonzero().squeeze(1).split(size)]
+        size = data.minibatch_size // data.microbatch_count  # of the groups that were replaced
+        count = data.microbatch_count
+        parts = [part for rows in minibatches for part in own_microbatches(self, rows, count)]
+        parts += [own_rows(self, rows) for rows in unused.nonzero().squeeze(1).split(size)]
         parts = [part for part in parts if len(part)]
         with self.stopwatch("old_logprobs"):
             output = score_tokens(self, experience, parts, self.policy)
@@ -165,62 +155,16 @@ class EntropyModule(L.LightningModule):
                 experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
         return experience
 
-    def _own(self, rows: Tensor) -> Tensor:
-        """This rank's share of rows."""
-        return rows[self.trainer.global_rank :: self.trainer.world_size]
-
-    def _share(self, rows: Tensor, count: int) -> list[Tensor]:
-        """This rank's microbatches of a minibatch."""
-        own = self._own(rows)
-        return list(own.split(len(own) // count))
-
     # ------------------------------------------------------------------ updates
-
-    def microbatches(self, rows: Tensor, count: int, update: int) -> Iterator[Experience]:
-        """This rank's microbatches of one optimiser minibatch.
-
-        Args:
-            rows: int64 rows of the minibatch, over all ranks.
-            count: microbatches on each rank.
-            update: index of the optimiser update in the run.
-
-        Yields:
-            Experience rows with the minibatch's token count and, for a loss that selects tokens
-            over a split minibatch, the selection.
-        """
-        assert self.experience is not None
-        experience = replace(
-            self.experience,
-            minibatch_tokens=int(self.experience.mask_BT[rows].sum()),
-            update=update,
-        )
-        shares = self._share(rows, count)
-        if self.loss.selects_tokens and len(shares) * self.trainer.world_size > 1:
-            with self.stopwatch("selection"):
-                experience = self._select(experience, rows, shares)
-        for part in shares:
-            yield experience.rows(part).trimmed()
-
-    def _select(self, experience: Experience, rows: Tensor, shares: list[Tensor]) -> Experience:
-        """Let the loss select tokens over the whole minibatch (eq. 11 and 13)."""
-        assert experience.entropies_BT is not None
-        policy = PolicyOutput(experience.old_logprobs_BT, experience.entropies_BT)
-        if self.loss.selection_logprobs == "current":
-            policy = score_tokens(self, experience, shares, self.policy)
-        with torch.no_grad():
-            minibatch = PolicyOutput(*(tensor[rows] for tensor in policy))
-            selected_BT = torch.zeros_like(experience.mask_BT)
-            selected_BT[rows] = self.loss.select(minibatch, experience.rows(rows))
-        return replace(experience, selected_BT=selected_BT)
 
     def training_step(self, batch: Experience, batch_idx: int) -> dict[str, Any]:
         """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
         step = self.current_epoch + 1
         policy = self.policy(batch, self.temperature)
         ensure_finite("log-probs of the policy", policy.logprobs_BT, step)
-        output = self.loss(policy, batch)
-        terms = {"policy": output}
-        terms |= {type(term).__name__: term(policy, batch) for term in self.regularizers}
+        terms = {"policy": self.loss(policy, batch)}
+        for index, regularizer in enumerate(self.regularizers):
+            terms[self._term_names[index]] = regularizer(policy, batch)
         token_loss_BT = sum(term.token_loss_BT for term in terms.values())
         total = masked_sum(token_loss_BT, batch.mask_BT)
         ensure_finite("loss", total, step)
@@ -276,54 +220,14 @@ class EntropyModule(L.LightningModule):
         values |= {f"rollout/{key}": value for key, value in rollout.items() if "/" not in key}
         values |= {key: value for key, value in rollout.items() if "/" in key}
         values |= self.update_means.reset(self.device)
-        self._log(values)
-
-    def _log(self, values: dict[str, float]) -> None:
-        """Log values that are already the same on every rank, against the RL step."""
-        values["step"] = float(self.current_epoch + 1)
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
-
-    # ------------------------------------------------------------------ evaluation
-
-    def validation_step(self, batch: list[Any], batch_idx: int) -> None:
-        """Evaluate a batch of held-out problems."""
-        with self.stopwatch("validation"):
-            self.validation_records += self.evaluation.run(self, batch)
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the records of the last validation."""
-        self.validation_records = []
-
-    def on_validation_epoch_end(self) -> None:
-        """Log accuracy, avg@n and pass@k with standard errors."""
-        self._log(self.validation_metrics())
-
-    def validation_metrics(self, prefix: str = "val") -> dict[str, float]:
-        """Summarise the records of all ranks and keep the samples for the tables."""
-        records = self.evaluation.gather(self.validation_records)
-        self.validation_samples = [record["sample"] for record in records]
-        return {f"{prefix}/{k}": v for k, v in self.evaluation.summarise(records).items()}
-
-    def test_step(self, batch: list[Any], batch_idx: int) -> None:
-        """As validation, logged under ``test/``."""
-        self.validation_step(batch, batch_idx)
-
-    on_test_epoch_start = on_validation_epoch_start
-
-    def on_test_epoch_end(self) -> None:
-        """As validation, logged under ``test/``."""
-        self._log(self.validation_metrics("test"))
-
-    def predict_step(self, batch: list[Any], batch_idx: int) -> list[dict[str, Any]]:
-        """Greedy responses with their rewards."""
-        return [record["sample"] for record in self.evaluation.run(self, batch)]
+        self.log_values(values)
 
     # ------------------------------------------------------------------ optimisation
 
     def configure_optimizers(self) -> Any:
         """One optimizer over everything trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = self.optimizer(parameters)  # type: ignore[arg-type]
+        optimizer = self.optimizer(parameters)
         if self.lr_scheduler is None:
             return optimizer
         schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": self.lr_interval}

@@ -34,7 +34,8 @@ def pretrain(
     careful_short: float = 0.35,
     careful_long: float = 0.04,
     guess: float = 0.25,
-    skip: float = 0.5,
+    skip_short: float = 0.3,
+    skip_long: float = 0.6,
     error: float = 0.1,
     dtype: Literal["float32", "bfloat16"] = "float32",
     progress: bool = True,
@@ -56,7 +57,8 @@ def pretrain(
         careful_short: Share of careful responses on short chains.
         careful_long: Share of careful responses on longer chains.
         guess: Share of guesses; what is left is sloppy.
-        skip: Probability that a sloppy response leaves out the next intermediate result.
+        skip_short: Probability that a sloppy response leaves out a result, on short chains.
+        skip_long: The same on longer chains.
         error: Probability that a written result is a wrong digit.
         dtype: Type of the saved weights; training is in float32.
         progress: Whether to show a progress bar.
@@ -70,7 +72,9 @@ def pretrain(
     recipe = {k: v for k, v in locals().items() if k not in ("output", "progress")}
     folder = Path(output)
     _check(folder, recipe)
-    mixture = Mixture(careful_short, careful_long, short_length, guess, skip, error)
+    mixture = Mixture(
+        careful_short, careful_long, short_length, guess, skip_short, skip_long, error
+    )
     tokenizer = chain_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)

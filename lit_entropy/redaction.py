@@ -19,10 +19,9 @@ _SHORTEST_SECRET = 8
 def redact(config: Any, environment: Mapping[str, str] | None = None) -> Any:
     """A copy of a nested configuration without secrets.
 
-    Hidden are: values under keys that end a word with key, token, secret, password, passwd or
-    credential (numbers and booleans stay unless it is a password, so ``max_new_tokens`` survives),
-    and, wherever they stand, the values of environment variables with such names
-    (``${oc.env:...}`` puts them into configurations).
+    Hidden are: values under names with the word key, token, secret, password or credential (numbers
+    and booleans stay unless it is a password, so ``max_new_tokens`` survives), and, wherever they
+    stand, the values of environment variables with such names: ``${oc.env:...}`` copies them.
 
     Args:
         config: nested dicts and lists of plain values.

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One prompt with what is needed to score a response to it.
 
     Attributes:
@@ -40,7 +39,7 @@ class Completions:
     Attributes:
         tokens_BT: int64, right-padded with the pad token.
         mask_BT: bool, True on sampled tokens including the end-of-sequence token.
-        logprobs_BT: float32, log pi of each sampled token at the sampling temperature, 0 on padding.
+        logprobs_BT: float32, log pi of the sampled tokens at the temperature, 0 on padding.
         entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding.
         truncated_B: bool, True where the limit of new tokens ended the response.
     """

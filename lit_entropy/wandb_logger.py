@@ -104,22 +104,25 @@ class SafeWandbLogger(WandbLogger):
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._mode == "disabled":
             return _DummyExperiment()
+        failed = False
         if self._mode == "online":
             try:
                 check_reachable(self._init_timeout)
+                failed = True  # until proven otherwise
                 return self._open("online")
             except Exception as error:
                 self._warn_offline(error)
         try:
-            return self._open("offline")
+            return self._open("offline", new_id=failed)
         except Exception as error:
             warnings.warn(f"W&B cannot start and is off for this run: {error}", stacklevel=4)
             return _DummyExperiment()
 
-    def _open(self, mode: Literal["online", "offline"]) -> Any:
+    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Any:
         return start_run(
             self._folder,
             mode,
+            new_id=new_id,
             init_timeout=self._init_timeout,
             finish_timeout=self._finish_timeout,
             tags=self._tags,

@@ -61,6 +61,7 @@ def start_run(
     folder: Path,
     mode: Literal["online", "offline"],
     *,
+    new_id: bool,
     init_timeout: float,
     finish_timeout: float,
     **labels: Any,
@@ -68,19 +69,21 @@ def start_run(
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
 
     Args:
-        folder: the run's folder; keeps the W&B id in ``wandb_id.txt`` and the data in ``wandb/``.
+        folder: the run's folder; keeps the W&B ids in ``wandb_id.txt`` and the data in ``wandb/``.
         mode: offline writes to the folder alone.
+        new_id: start another W&B run; the library blocks the id of a start that failed.
         init_timeout: seconds to wait for the server.
         finish_timeout: seconds to wait for the last uploads at the end.
         labels: name, project, entity, group and tags.
     """
     id_file = folder / RUN_ID_FILE
-    if not id_file.exists():
-        id_file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
+    if new_id or not id_file.exists():
+        with open(id_file, "a", encoding="utf-8") as file:
+            file.write(secrets.token_hex(4) + "\n")
     run = wandb.init(
         **labels,
         dir=str(folder),
-        id=id_file.read_text(encoding="utf-8").strip(),
+        id=id_file.read_text(encoding="utf-8").split()[-1],
         resume="allow",
         mode=mode,
         settings=wandb.Settings(

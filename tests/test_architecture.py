@@ -23,7 +23,16 @@ ALLOWED = {
     "figures": {"figures"},
     "metrics": {"types"},
 }
-CALLBACKS = {"callbacks", "functional", "types", "metrics", "metrics_file", "figures", "errors", "atomic"}
+CALLBACKS = {
+    "callbacks",
+    "functional",
+    "types",
+    "metrics",
+    "metrics_file",
+    "figures",
+    "errors",
+    "atomic",
+}
 FORBIDDEN_CALLS = {"eval", "exec", "sympify", "parse_expr", "compile"}
 FORBIDDEN_ATTRIBUTES = {("pickle", "load"), ("pickle", "loads"), ("os", "system")}
 

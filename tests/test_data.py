@@ -54,7 +54,9 @@ class Order(Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self.events.append(("epoch", pl_module.experience is None))
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
         rows = list(zip(batch.prompt_ids_B.tolist(), batch.sample_ids_B.tolist(), strict=True))
         self.events.append(("batch", trainer.global_step, batch.update, rows))
 
@@ -100,7 +102,7 @@ def test_bad_sizes(arguments: dict[str, int], message: str) -> None:
 
 
 def test_what_is_checked_at_setup(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"minibatch_size=16 .* accumulate_grad_batches=3"):
+    with pytest.raises(ValueError, match=r"minibatch_size=16 .*accumulate_grad_batches=3"):
         fit(tmp_path, "--trainer.accumulate_grad_batches=3")
     with pytest.raises(ValueError, match=r"prompt of \d+ tokens.*max_prompt_tokens=3"):
         fit(tmp_path, "--data.max_prompt_tokens=3")

@@ -229,8 +229,9 @@ CANARY = "canary-5c1f09"
 
 def test_secrets_are_redacted_and_settings_are_not():
     config = {
-        "api_key": CANARY, "apiKey": CANARY, "apikey": CANARY, "HF_TOKEN": CANARY, "password": 12345678,
+        "api_key": CANARY, "apiKey": CANARY, "apikey": CANARY, "HF_TOKEN": CANARY,
         "aws": [{"secret_access_key": CANARY, "region": "x"}], "tokens": [CANARY],
+        "password": 12345678,
         "note": f"from environment {CANARY}-long", "empty_key": None,
         "max_new_tokens": 16, "tokenizer": "char", "monkey": "kept", "lr": 1e-6,
     }  # fmt: skip
@@ -320,8 +321,8 @@ def clean_wandb(monkeypatch, tmp_path):
     wandb.finish()
 
 
-def wandb_bytes(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+def stored_by_wandb(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def test_wandb_available(clean_wandb, tmp_path):
@@ -346,8 +347,9 @@ def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
     assert torch.equal(plain.layer.weight, module.layer.weight)
     assert text(folder) == text(tmp_path / "plain")
     assert "WANDB_MODE" not in os.environ
-    sent = wandb_bytes(folder / "wandb")
-    assert b"visible-setting" in sent and b"rl_step" in sent and b"loss/total" in sent
+    sent = stored_by_wandb(folder / "wandb")
+    for visible in (b"visible-setting", b"rl_step", b"loss/total"):
+        assert visible in sent
     assert CANARY.encode() not in sent
     identity = (folder / "wandb_id.txt").read_text().strip()
     assert any(identity in path.name for path in folder.glob("wandb/offline-run-*"))

@@ -290,7 +290,7 @@ def test_unknown_model(name, message, monkeypatch):
 
 
 def test_unknown_tokenizer(folder):
-    with pytest.raises(ValueError, match="tokenizer='./nowhere'"):
+    with pytest.raises(ValueError, match=r"tokenizer='\./nowhere'"):
         Policy(folder, tokenizer="./nowhere")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import lightning as L
@@ -24,7 +25,7 @@ class InitialValidation(Callback):
         batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         count = limit if isinstance(limit, int) else int(limit * len(batches))
         pl_module.on_validation_epoch_start()
-        for index, batch in enumerate(batches[:count]):
+        for index, batch in enumerate(islice(batches, count)):
             pl_module.validation_step(batch, index)
         metrics = pl_module.validation_metrics()
         for logger in trainer.loggers:

@@ -13,8 +13,8 @@ def quota_count(fraction: float, total: int, quota: Quota = "floor") -> int:
     """How many of ``total`` tokens a fraction means.
 
     ``floor`` is the paper's floor(fraction * N), forgiving the rounding of floating point: 0.29 of
-    100 is 29 although 0.29 * 100 = 28.999999999999996. ``official`` is the official code's max(1, int(fraction * N))
-    in floating point. A fraction of 0 selects nothing under either rule.
+    100 is 29 although 0.29 * 100 = 28.999999999999996. ``official`` is the official code's
+    max(1, int(fraction * N)) in plain floating point. A fraction of 0 selects nothing under either.
 
     Args:
         fraction: in [0, 1].

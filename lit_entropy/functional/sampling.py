@@ -31,4 +31,6 @@ def sample_tokens(
         cdf_BV = probs_BV.double().cumsum(-1)
         points_B1 = (uniforms_B * cdf_BV[:, -1]).unsqueeze(1)
         tokens_B = torch.searchsorted(cdf_BV, points_B1, right=True).squeeze(1)
+        # NaN logits find no place: a valid index lets the NaN reach the caller's check
+        tokens_B = tokens_B.clamp_max(logits_BV.shape[1] - 1)
     return tokens_B, logprobs_BV.gather(1, tokens_B.unsqueeze(1)).squeeze(1), entropies_B

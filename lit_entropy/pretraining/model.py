@@ -6,6 +6,7 @@ import math
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -70,7 +71,7 @@ class Pretraining(LightningModule):
         self.log("pretrain/loss", loss, prog_bar=True)
         return loss
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=self.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lit_entropy.functional.rng import permutation, uniforms
+from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.chain_prompts import apply, running_values, training_prompts
 
 
@@ -21,7 +20,9 @@ class Mixture:
         careful_long: share of careful responses on longer chains.
         short_length: longest chain that counts as short.
         guess: share of guesses at every length; what is left is sloppy.
-        skip: probability that a sloppy response leaves out the next intermediate result.
+        skip_short: probability that a sloppy response leaves out an intermediate result, on chains
+            of up to ``short_length`` operations.
+        skip_long: the same on longer chains.
         error: probability that a written result is a wrong digit (later steps build on it).
     """
 
@@ -29,11 +30,12 @@ class Mixture:
     careful_long: float
     short_length: int
     guess: float
-    skip: float
+    skip_short: float
+    skip_long: float
     error: float
 
     def __post_init__(self) -> None:
-        for name in ("careful_short", "careful_long", "guess", "skip", "error"):
+        for name in ("careful_short", "careful_long", "guess", "skip_short", "skip_long", "error"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}: give a fraction from 0 to 1")
@@ -45,6 +47,10 @@ class Mixture:
     def careful(self, length: int) -> float:
         """Share of careful responses at a chain length."""
         return self.careful_short if length <= self.short_length else self.careful_long
+
+    def skip(self, length: int) -> float:
+        """Probability that a sloppy response leaves out an intermediate result."""
+        return self.skip_short if length <= self.short_length else self.skip_long
 
 
 def render_response(prompt: str, mixture: Mixture, draws: list[float]) -> str:
@@ -63,7 +69,7 @@ def render_response(prompt: str, mixture: Mixture, draws: list[float]) -> str:
     careful = mixture.careful(length)
     if draws[0] < mixture.guess:
         return f"#{running_values(prompt)[-1]}"
-    skip = 0.0 if draws[0] < mixture.guess + careful else mixture.skip
+    skip = 0.0 if draws[0] < mixture.guess + careful else mixture.skip(length)
     value = int(chain[0])
     text = chain[0]
     for k in range(length):
@@ -81,7 +87,9 @@ def render_response(prompt: str, mixture: Mixture, draws: list[float]) -> str:
 
 def careful_response(prompt: str) -> str:
     """Every step written, without faults: ``7+5=2;2*3=6;#6``."""
-    faultless = Mixture(1.0, 1.0, short_length=0, guess=0.0, skip=0.0, error=0.0)
+    faultless = Mixture(
+        1.0, 1.0, short_length=0, guess=0.0, skip_short=0.0, skip_long=0.0, error=0.0
+    )
     return render_response(prompt, faultless, [0.5] * (3 * len(prompt) + 1))
 
 

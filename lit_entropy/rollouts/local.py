@@ -111,7 +111,9 @@ def _prefill(policy: Any, prompts: list[list[int]], limit: int) -> tuple[Tensor,
     distinct = {tuple(prompt): None for prompt in prompts}
     order = {prompt: index for index, prompt in enumerate(distinct)}
     device = next(policy.parameters()).device
-    tokens_NS, mask_NS = left_pad([list(prompt) for prompt in distinct], policy.pad_token_id, device)
+    tokens_NS, mask_NS = left_pad(
+        [list(prompt) for prompt in distinct], policy.pad_token_id, device
+    )
     output = policy.model(
         input_ids=tokens_NS,
         attention_mask=mask_NS.long(),
@@ -133,26 +135,17 @@ def _decode(
     compact_below: float,
 ) -> Completions:
     """Decode one batch token by token until every row has ended or the limit is reached."""
-    batch, limit = uniforms_BT.shape
-    device = uniforms_BT.device
-    tokens_BT = torch.full((batch, limit), policy.pad_token_id, device=device)
-    mask_BT = torch.zeros(batch, limit, dtype=torch.bool, device=device)
-    logprobs_BT = torch.zeros(batch, limit, device=device)
-    entropies_BT = torch.zeros(batch, limit, device=device)
-    stop_ids = torch.tensor(policy.eos_token_ids, device=device)
+    limit = uniforms_BT.shape[1]
+    result = _empty(uniforms_BT, policy.pad_token_id)
+    stop_ids = torch.tensor(policy.eos_token_ids, device=uniforms_BT.device)
     logits, mask_BL, cache = _prefill(policy, prompts, limit)
     prompt_width = mask_BL.shape[1] - limit
-    rows = torch.arange(batch, device=device)  # the rows still in the cache
-    running = torch.ones(batch, dtype=torch.bool, device=device)
+    rows = torch.arange(len(prompts), device=uniforms_BT.device)  # the rows still in the cache
+    running = torch.ones_like(rows, dtype=torch.bool)
     for position in range(limit):
-        tokens, logprobs, entropies = sample_tokens(
-            logits, uniforms_BT[rows, position], temperature
-        )
-        active = rows[running]
-        tokens_BT[active, position] = tokens[running]
-        mask_BT[active, position] = True
-        logprobs_BT[active, position] = logprobs[running]
-        entropies_BT[active, position] = entropies[running]
+        draws = sample_tokens(logits, uniforms_BT[rows, position], temperature)
+        _record(result, rows[running], position, tuple(draw[running] for draw in draws))
+        tokens = draws[0]
         running = running & ~torch.isin(tokens, stop_ids)
         unfinished = int(running.sum())
         if unfinished == 0 or position == limit - 1:
@@ -169,10 +162,33 @@ def _decode(
             past_key_values=cache,
             use_cache=True,
         ).logits[:, -1]
-    truncated_B = torch.zeros(batch, dtype=torch.bool, device=device)
-    truncated_B[rows[running]] = True
-    width = position + 1
+    result.truncated_B[rows[running]] = True
+    return _first_columns(result, position + 1)
+
+
+def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:
+    zeros_BT = torch.zeros(uniforms_BT.shape, device=uniforms_BT.device)
     return Completions(
-        tokens_BT[:, :width], mask_BT[:, :width], logprobs_BT[:, :width],
-        entropies_BT[:, :width], truncated_B,
-    )  # fmt: skip
+        tokens_BT=torch.full_like(zeros_BT, pad_token_id, dtype=torch.int64),
+        mask_BT=torch.zeros_like(zeros_BT, dtype=torch.bool),
+        logprobs_BT=zeros_BT,
+        entropies_BT=zeros_BT.clone(),
+        truncated_B=torch.zeros_like(zeros_BT[:, 0], dtype=torch.bool),
+    )
+
+
+def _record(result: Completions, rows: Tensor, position: int, draws: tuple[Tensor, ...]) -> None:
+    result.tokens_BT[rows, position] = draws[0]
+    result.logprobs_BT[rows, position] = draws[1]
+    result.entropies_BT[rows, position] = draws[2]
+    result.mask_BT[rows, position] = True
+
+
+def _first_columns(result: Completions, width: int) -> Completions:
+    return Completions(
+        result.tokens_BT[:, :width],
+        result.mask_BT[:, :width],
+        result.logprobs_BT[:, :width],
+        result.entropies_BT[:, :width],
+        result.truncated_B,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 
@@ -48,7 +49,13 @@ class ChainProblems(Sequence[Problem]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Problem]: ...
+
+    def __getitem__(self, index: int | slice) -> Problem | Sequence[Problem]:
         """Problem ``index`` (or a list of problems for a slice)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]

@@ -99,7 +99,9 @@ def held_out_prompts(length: int, count: int, seed: int) -> list[str]:
     start, block = 0, 256
     while len(found) < count:
         indices_N = torch.arange(start, start + block)
-        drawn = draw_prompts(torch.full((block,), length), indices_N, seed, "chain-held-out", length)
+        drawn = draw_prompts(
+            torch.full((block,), length), indices_N, seed, "chain-held-out", length
+        )
         found.update((prompt, None) for prompt in drawn if is_held_out(prompt))
         start += block
     return list(found)[:count]
@@ -109,6 +111,10 @@ def count_held_out(length: int) -> int:
     """How many held-out prompts of one length exist; only lengths 1 and 2 are counted out."""
     prompts = [str(digit) for digit in range(10)]
     for _ in range(length):
-        prompts = [f"{p}{operator}{digit}" for p in prompts for operator in OPERATORS
-                   for digit in range(10)]
+        prompts = [
+            f"{p}{operator}{digit}"
+            for p in prompts
+            for operator in OPERATORS
+            for digit in range(10)
+        ]
     return sum(is_held_out(f"{prompt} ") for prompt in prompts)

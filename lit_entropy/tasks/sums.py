@@ -6,11 +6,13 @@ dozen tokens; without them SmolLM2-135M-Instruct rambles. The last number of the
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Sequence
 
 import torch
 
-from lit_entropy.functional.rng import hash_keys, uniforms
+from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.answers import last_number
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem
@@ -27,7 +29,8 @@ _PLACES = torch.arange(7)
 
 def is_held_out(terms: Sequence[int]) -> bool:
     """Whether a sum belongs to validation; the order of its terms does not matter."""
-    return int(hash_keys("sums-split", *sorted(terms))) % HELD_OUT_ONE_IN == 0
+    digest = hashlib.blake2b("+".join(map(str, sorted(terms))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % HELD_OUT_ONE_IN == 0
 
 
 class SumProblems(Sequence[Problem]):
@@ -46,14 +49,15 @@ class SumProblems(Sequence[Problem]):
         if not -self.size <= index < self.size:
             raise IndexError(f"problem {index} of {self.size}")
         index = int(index) % self.size
-        return self.task.problem(index, self.task.draw("train", index, held_out=False))
+        return self.task.problem(index, self.task.training_terms(index))
 
 
 class ShortSums(Task):
     """Sums of a few numbers; difficulty is the number of digits of all terms together.
 
     Measured with SmolLM2-135M-Instruct at temperature 1, two terms, one example: right in about 0.8
-    of the cases for terms up to 9, 0.5 up to 20, 0.2 up to 99; 0.1 for three terms up to 9.
+    of the cases for terms up to 9, 0.5 up to 20, 0.3 up to 40 (then three groups of
+    8 in four are mixed), 0.2 up to 99; 0.1 for three terms up to 9.
 
     Args:
         min_terms: Fewest terms of a sum.
@@ -73,7 +77,7 @@ class ShortSums(Task):
         self,
         min_terms: int = 2,
         max_terms: int = 2,
-        largest_term: int = 20,
+        largest_term: int = 40,
         examples: int = 1,
         system_prompt: str = "Add.",
         train_size: int = 10_000,
@@ -109,16 +113,13 @@ class ShortSums(Task):
         """1.0 where the last number of the response is the sum, else 0.0."""
         return float(last_number(response) == int(problem.answer))
 
-    def draw(self, purpose: str, index: int, *, held_out: bool) -> list[int]:
-        """The terms of sum ``index``: the first draw that lies on the wanted side of the split."""
-        attempt = 0
-        while True:
-            numbers = uniforms(self.seed, "sums", purpose, index, attempt, _PLACES).tolist()
-            count = self.min_terms + int(numbers[0] * (self.max_terms - self.min_terms + 1))
-            terms = [1 + int(number * self.largest_term) for number in numbers[1 : count + 1]]
-            if is_held_out(terms) == held_out:
+    def training_terms(self, index: int) -> list[int]:
+        """The terms of training sum ``index``: its first draw that is not held out."""
+        for attempt in itertools.count():
+            terms = self._terms(uniforms(self.seed, "sums", index, attempt, _PLACES).tolist())
+            if not is_held_out(terms):
                 return terms
-            attempt += 1
+        raise AssertionError("unreachable: four sums in five are training sums")
 
     def problem(self, identity: int, terms: Sequence[int]) -> Problem:
         """The problem of given terms, examples first."""
@@ -127,12 +128,19 @@ class ShortSums(Task):
         digits = sum(len(str(term)) for term in terms)
         return Problem(identity, [system, *shown, _turn(terms)[0]], str(sum(terms)), digits)
 
+    def _terms(self, numbers: list[float]) -> list[int]:
+        """Terms from uniform numbers: how many, then each of them."""
+        count = self.min_terms + int(numbers[0] * (self.max_terms - self.min_terms + 1))
+        return [1 + int(number * self.largest_term) for number in numbers[1 : count + 1]]
+
     def _held_out(self, size: int) -> list[Problem]:
-        found: dict[tuple[int, ...], None] = {}
-        for index in range(50 * size):
-            found.setdefault(tuple(self.draw("validation", index, held_out=True)))
-            if len(found) == size:
-                return [self.problem(VALIDATION_ID + k, terms) for k, terms in enumerate(found)]
+        """The first ``size`` distinct held-out sums among 500 + 20 * size draws."""
+        draws = torch.arange(500 + 20 * size)
+        numbers = uniforms(self.seed, "sums-held-out", draws[:, None], _PLACES).tolist()
+        drawn = (tuple(self._terms(row)) for row in numbers)
+        found = list(dict.fromkeys(terms for terms in drawn if is_held_out(terms)))[:size]
+        if len(found) == size:
+            return [self.problem(VALIDATION_ID + k, terms) for k, terms in enumerate(found)]
         raise ValueError(
             f"validation_size={size}: found only {len(found)} distinct held-out sums; lower it, or "
             "raise largest_term or max_terms"

@@ -38,8 +38,13 @@ def rollout(model, tokenizer, prompts, group, limit, temperature, generator):  #
     prompt_PS, mask_PS = pad_left(prompts, tokenizer.pad_token_id)
     cache = DynamicCache()
     positions = (mask_PS.cumsum(1) - 1).clamp(min=0)
-    logits_BV = model(prompt_PS, attention_mask=mask_PS, position_ids=positions,
-                      past_key_values=cache, logits_to_keep=1).logits[:, -1]
+    logits_BV = model(
+        prompt_PS,
+        attention_mask=mask_PS,
+        position_ids=positions,
+        past_key_values=cache,
+        logits_to_keep=1,
+    ).logits[:, -1]
     cache.batch_repeat_interleave(group)
     logits_BV = logits_BV.repeat_interleave(group, 0)
     mask_BL = mask_PS.repeat_interleave(group, 0)
@@ -69,10 +74,19 @@ def rollout(model, tokenizer, prompts, group, limit, temperature, generator):  #
         if running.float().mean() < 0.75:
             keep = running.nonzero()[:, 0]
             cache.batch_select_indices(keep)
-            live, token_B, mask_BL, running = live[keep], token_B[keep], mask_BL[keep], running[keep]
+            live, token_B, mask_BL, running = (
+                live[keep],
+                token_B[keep],
+                mask_BL[keep],
+                running[keep],
+            )
         mask_BL = torch.cat([mask_BL, torch.ones(len(live), 1, dtype=mask_BL.dtype)], 1)
-        logits_BV = model(token_B[:, None], attention_mask=mask_BL, past_key_values=cache,
-                          position_ids=mask_BL.sum(1, keepdim=True) - 1).logits[:, -1]
+        logits_BV = model(
+            token_B[:, None],
+            attention_mask=mask_BL,
+            past_key_values=cache,
+            position_ids=mask_BL.sum(1, keepdim=True) - 1,
+        ).logits[:, -1]
     width = int(response_BT.sum(1).max())
     return {
         "prompt": prompt_PS.repeat_interleave(group, 0),
@@ -105,8 +119,17 @@ def response_logprobs(model, batch, parts=3):  # type: ignore[no-untyped-def]
         mask_BL = torch.cat([part["prompt_mask"], part["mask"].long()], 1)
         positions = (mask_BL.cumsum(1) - 1).clamp(min=0)
         length = part["tokens"].shape[1]
-        logits = model(tokens_BL, attention_mask=mask_BL, position_ids=positions, use_cache=False,
-                       logits_to_keep=length + 1).logits[:, :-1].float()
+        logits = (
+            model(
+                tokens_BL,
+                attention_mask=mask_BL,
+                position_ids=positions,
+                use_cache=False,
+                logits_to_keep=length + 1,
+            )
+            .logits[:, :-1]
+            .float()
+        )
         logp = logits.log_softmax(-1).gather(2, part["tokens"][:, :, None])[:, :, 0]
         pieces.append(torch.nn.functional.pad(logp, (0, width - length)))
     return torch.cat(pieces)[order.argsort()]
@@ -178,9 +201,12 @@ def train(options):  # type: ignore[no-untyped-def]
     torch.set_num_threads(options.threads)
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32)
-    task = ChainArithmetic(max_length=options.max_length, seed=options.seed,
-                           validation_max_length=options.validation_max_length,
-                           validation_size=options.validation_size)
+    task = ChainArithmetic(
+        max_length=options.max_length,
+        seed=options.seed,
+        validation_max_length=options.validation_max_length,
+        validation_size=options.validation_size,
+    )
     problems = task.train_problems()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
     generator = torch.Generator().manual_seed(options.seed)
@@ -199,18 +225,23 @@ def train(options):  # type: ignore[no-untyped-def]
         for index in order.chunk(options.updates):
             minibatch = rows_of(batch, index)
             loss, chosen_tokens = policy_loss(
-                response_logprobs(model, minibatch), minibatch, options, generator)
+                response_logprobs(model, minibatch), minibatch, options, generator
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             selected += chosen_tokens
         end = time.perf_counter()
-        record = {"step": step, "reward": rewards_PG.mean().item(),
-                  "entropy": batch["entropy"][batch["mask"]].mean().item(),
-                  "length": batch["mask"].sum(1).float().mean().item(),
-                  "selected": selected / int(batch["mask"].sum()),
-                  "rollout_seconds": middle - start, "update_seconds": end - middle}
+        record = {
+            "step": step,
+            "reward": rewards_PG.mean().item(),
+            "entropy": batch["entropy"][batch["mask"]].mean().item(),
+            "length": batch["mask"].sum(1).float().mean().item(),
+            "selected": selected / int(batch["mask"].sum()),
+            "rollout_seconds": middle - start,
+            "update_seconds": end - middle,
+        }
         if step == options.steps or step % options.evaluate_every == 0:
             record |= evaluate(model, tokenizer, task, options, 8 * (step == options.steps))
         yield record
@@ -220,10 +251,25 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in {
-        "base": str(ASSETS / "chain-s"), "loss": "ppo", "output": "", "steps": 150, "seed": 0,
-        "lr": 1e-4, "prompts": 32, "group": 8, "updates": 4, "limit": 80, "threads": 1,
-        "clip_low": 0.2, "clip_high": 0.2, "fraction": 2e-2, "kl_coef": 1.0, "max_length": 10,
-        "validation_max_length": 10, "validation_size": 200, "evaluate_every": 10,
+        "base": str(ASSETS / "chain-s"),
+        "loss": "ppo",
+        "output": "",
+        "steps": 150,
+        "seed": 0,
+        "lr": 1e-4,
+        "prompts": 32,
+        "group": 8,
+        "updates": 4,
+        "limit": 80,
+        "threads": 1,
+        "clip_low": 0.2,
+        "clip_high": 0.2,
+        "fraction": 2e-2,
+        "kl_coef": 1.0,
+        "max_length": 10,
+        "validation_max_length": 10,
+        "validation_size": 200,
+        "evaluate_every": 10,
     }.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--band", type=float, nargs=2, default=(0.5, 5.0))
@@ -236,8 +282,14 @@ def main() -> None:
     lines = []
     for record in train(options):
         lines.append(json.dumps(record))
-        print(" ".join(f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}"
-                       for k, v in record.items() if not isinstance(v, dict)), flush=True)
+        print(
+            " ".join(
+                f"{k}={v:.3f}" if isinstance(v, float) else f"{k}={v}"
+                for k, v in record.items()
+                if not isinstance(v, dict)
+            ),
+            flush=True,
+        )
         if options.output:
             Path(options.output).write_text("\n".join(lines) + "\n")
 

@@ -18,7 +18,10 @@ REWARDS = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
 
 
 def test_hand_values() -> None:
-    assert group_mean_center(REWARDS).tolist() == [[0.75, -0.25, -0.25, -0.25], [0.5, 0.5, -0.5, -0.5]]
+    assert group_mean_center(REWARDS).tolist() == [
+        [0.75, -0.25, -0.25, -0.25],
+        [0.5, 0.5, -0.5, -0.5],
+    ]
     # unbiased std of (1,0,0,0): sqrt((0.5625 + 3 * 0.0625) / 3) = 0.5
     assert group_standardize(REWARDS, 0.0)[0].tolist() == pytest.approx([1.5, -0.5, -0.5, -0.5])
     # others of the 1: mean 0; others of a 0: mean 1/3
@@ -53,7 +56,7 @@ def test_equal_rewards_give_exactly_zero(reward: float) -> None:
 
 def test_too_few_samples() -> None:
     for function in (group_mean_center, group_standardize, leave_one_out):
-        with pytest.raises(ValueError, match="group_size=1.*2 or more"):
+        with pytest.raises(ValueError, match=r"group_size=1.*2 or more"):
             function(torch.ones(3, 1))
     with pytest.raises(ValueError, match=r"1 response\(s\).*2 or more"):
         batch_whiten(torch.ones(1, 1))

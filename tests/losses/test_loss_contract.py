@@ -21,7 +21,9 @@ LOSSES = sorted(
     (
         value
         for value in vars(losses).values()
-        if inspect.isclass(value) and issubclass(value, PolicyLoss) and not inspect.isabstract(value)
+        if inspect.isclass(value)
+        and issubclass(value, PolicyLoss)
+        and not inspect.isabstract(value)
     ),
     key=lambda cls: cls.__name__,
 )

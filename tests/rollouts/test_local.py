@@ -117,9 +117,11 @@ def test_padding_is_zero_and_the_end_token_is_scored(policy: Policy) -> None:
     last = completions.tokens_BT.gather(1, (lengths - 1)[:, None]).squeeze(1)
     ended = torch.isin(last, torch.tensor(policy.eos_token_ids))
     assert torch.equal(ended, ~completions.truncated_B)
-    assert not torch.isin(completions.tokens_BT, torch.tensor(policy.eos_token_ids))[
-        :, :-1
-    ].logical_and(completions.mask_BT[:, 1:]).any()  # nothing is sampled after the end
+    assert (
+        not torch.isin(completions.tokens_BT, torch.tensor(policy.eos_token_ids))[:, :-1]
+        .logical_and(completions.mask_BT[:, 1:])
+        .any()
+    )  # nothing is sampled after the end
 
 
 def test_evaluation_mode_is_left_as_it_was(policy: Policy) -> None:

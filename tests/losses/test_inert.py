@@ -1,0 +1,71 @@
+"""Methods that cannot act say so, once, after a streak of updates."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lit_entropy.losses import ClipCov, KLCov
+from lit_entropy.losses.inert import InertAlarm
+
+
+def messages(function) -> list[str]:  # type: ignore[no-untyped-def]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function()
+    return [str(item.message) for item in caught]
+
+
+def test_alarm_warns_once_after_the_streak() -> None:
+    alarm = InertAlarm("nothing moves", patience=3)
+
+    def updates(first: int, last: int) -> list[str]:
+        return messages(lambda: [alarm.observe(True, u) for u in range(first, last) for _ in "ab"])
+
+    assert updates(0, 3) == []  # three updates of two microbatches
+    alarm.observe(False, 3)  # one microbatch that acts ends the streak
+    assert updates(4, 7) == []
+    assert updates(7, 20) == ["nothing moves (updates 4 to 7)"]
+
+
+def streak(loss, policy, batch, updates: int = 21) -> list[str]:  # type: ignore[no-untyped-def]
+    return messages(lambda: [loss(policy, replace(batch, update=u)) for u in range(updates)])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "drift", "warns"), [("abs", 0.0, True), ("abs", 0.01, False), ("k1", 0.0, False)]
+)
+def test_kl_cov_on_policy(estimator, drift, warns, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_experience()
+    loss = KLCov(fraction=0.1, kl_estimator=estimator)
+    found = streak(loss, make_policy(batch, drift=drift), batch)
+    assert len(found) == warns
+    assert all("all ratios are 1" in text and "updates a rollout" in text for text in found)
+
+
+def test_kl_cov_off_policy_every_second_update_is_silent(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_experience()
+    on, off = make_policy(batch, drift=0.0), make_policy(batch, drift=0.1)
+    loss = KLCov(fraction=0.1)
+    assert not messages(
+        lambda: [loss((on, off)[u % 2], replace(batch, update=u)) for u in range(60)]
+    )
+
+
+@pytest.mark.parametrize("arguments", [{"fraction": 2e-4}, {"fraction": 0.1, "bounds": (50, 60)}])
+def test_clip_cov_that_selects_nothing(arguments, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_experience()
+    (text,) = streak(ClipCov(**arguments), make_policy(batch), batch, 60)
+    assert "ClipCov does not act: it selected no token" in text
+    assert not streak(ClipCov(**arguments), make_policy(batch), batch, 20)
+    assert not streak(ClipCov(fraction=0.0), make_policy(batch), batch)  # off on purpose
+
+
+def test_constant_advantages(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_experience().rows(torch.tensor([0]))  # one row a microbatch
+    loss = KLCov(fraction=0.1, scope="microbatch")
+    (text,) = streak(loss, make_policy(batch), batch)
+    assert "all advantages of the selection scope are equal" in text and "scope" in text

@@ -1,0 +1,50 @@
+"""Batches of pretraining: labels, padding, determinism."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+
+from lit_entropy.pretraining.data import IGNORED, PretrainingBatches
+from lit_entropy.pretraining.responses import Mixture, pretraining_texts
+from lit_entropy.pretraining.tokenizer import chain_tokenizer
+
+MIXTURE = Mixture(0.4, 0.1, 4, 0.2, 0.3, 0.6, 0.05)
+TOKENIZER = chain_tokenizer()
+
+
+def batches(steps: int, seed: int = 0) -> list:
+    return list(PretrainingBatches(TOKENIZER, MIXTURE, 6, 4, steps, seed))
+
+
+def test_labels_cover_the_response_and_nothing_else() -> None:
+    for ids_BL, labels_BL in batches(5):
+        for ids, labels in zip(ids_BL.tolist(), labels_BL.tolist(), strict=True):
+            text = TOKENIZER.decode(ids, skip_special_tokens=True)
+            scored = TOKENIZER.decode([i for i in labels if i != IGNORED])
+            assert text.split(" ")[1] + "<eos>" == scored
+            assert all(label in (IGNORED, i) for label, i in zip(labels, ids, strict=True))
+
+
+def test_a_window_holds_every_text_once_and_is_bucketed() -> None:
+    window = batches(16)
+    texts = [
+        TOKENIZER.decode(row, skip_special_tokens=True) for ids_BL, _ in window for row in ids_BL
+    ]
+    expected = [p + r for p, r in pretraining_texts(torch.arange(64), 6, MIXTURE, 0)]
+    assert sorted(texts) == sorted(expected)
+    spans = sorted(
+        (min(lengths), max(lengths))
+        for lengths in ([(row != 0).sum().item() for row in ids_BL] for ids_BL, _ in window)
+    )
+    assert all(high <= low for (_, high), (low, _) in pairwise(spans))
+
+
+def test_batches_depend_on_the_seed_alone() -> None:
+    first, again, other = batches(20), batches(20), batches(20, seed=1)
+    assert len(first) == 20
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
+    assert any(
+        a[0].shape != b[0].shape or (a[0] != b[0]).any() for a, b in zip(first, other, strict=True)
+    )

@@ -1,0 +1,42 @@
+"""The pretraining module: the loss by a slow route, the schedule by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lit_entropy.pretraining.data import IGNORED
+from lit_entropy.pretraining.model import Pretraining, build_model
+from lit_entropy.pretraining.tokenizer import chain_tokenizer
+
+
+def test_loss_is_the_mean_over_response_tokens() -> None:
+    torch.manual_seed(0)
+    model = build_model("xs", chain_tokenizer())
+    ids_BL = torch.randint(4, 21, (3, 9))
+    labels_BL = ids_BL.clone()
+    labels_BL[:, :4] = IGNORED
+    labels_BL[1, 6:] = IGNORED
+    module = Pretraining(model, 1e-3, 10)
+    total, count = 0.0, 0
+    for row in range(3):
+        logp = model(ids_BL[row : row + 1]).logits[0].log_softmax(-1)
+        for place in range(1, 9):
+            if labels_BL[row, place] != IGNORED:
+                total -= logp[place - 1, labels_BL[row, place]].item()
+                count += 1
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    loss = module.training_step((ids_BL, labels_BL), 0)
+    assert loss.item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_schedule_by_hand() -> None:
+    module = Pretraining(torch.nn.Linear(1, 1), 1e-3, 20)
+    # Warm-up of 20 // 10 = 2 steps, then half a cosine over 18.
+    scales = [module.scale(step) for step in (0, 1, 2, 11, 20)]
+    assert scales == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0], abs=1e-12)
+
+
+def test_unknown_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="size is 'big'"):
+        build_model("big", chain_tokenizer())

@@ -1,0 +1,99 @@
+"""The pretraining recipe and the base models that ship with the package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import lit_entropy
+from lit_entropy.pretrain import pretrain, weights_hash
+from lit_entropy.tasks.chain import ChainArithmetic
+
+ASSETS = Path(lit_entropy.__file__).parent / "assets"
+NAMES = ["chain-xs", "chain-s", "chain-m", "chain-l"]
+
+
+def tiny(folder: Path, **changes: object) -> Path:
+    arguments = {"size": "xs", "steps": 3, "batch_size": 8, "max_length": 3, "progress": False}
+    return pretrain(str(folder), **(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_the_seed_determines_the_weights(tmp_path: Path) -> None:
+    first = tiny(tmp_path / "a")
+    torch.rand(7)  # the global generator's state must not matter
+    assert weights_hash(first) == weights_hash(tiny(tmp_path / "b"))
+    assert weights_hash(first) != weights_hash(tiny(tmp_path / "c", seed=1))
+    recipe = json.loads((first / "recipe.json").read_text())
+    assert recipe["sha256"] == weights_hash(first)
+    assert recipe["parameters"]["steps"] == 3 and recipe["parameters"]["size"] == "xs"
+
+
+def test_global_random_state_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    tiny(tmp_path / "a", steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_weights_are_saved_in_the_type_asked_for(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "a", dtype="bfloat16")
+    assert AutoModelForCausalLM.from_pretrained(folder).dtype == torch.bfloat16
+
+
+def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="not empty"):
+        tiny(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": "xxl"}, "size is 'xxl'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_length": 0}, "max_length is 0"),
+        ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
+        ({"error": 1.5}, r"error is 1\.5"),
+        ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny(tmp_path / "a", **changes)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_weights_are_the_recipe_s(name: str) -> None:
+    recipe = json.loads((ASSETS / name / "recipe.json").read_text())
+    assert recipe["sha256"] == weights_hash(ASSETS / name)
+    assert recipe["parameters"]["size"] == name.removeprefix("chain-")
+
+
+def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
+    recipes = [json.loads((ASSETS / n / "recipe.json").read_text())["parameters"] for n in NAMES]
+    for recipe in recipes:
+        for key in ("size", "dtype", "final_loss"):
+            del recipe[key]
+    assert recipes == [recipes[0]] * 4
+    models = [AutoModelForCausalLM.from_pretrained(ASSETS / name) for name in NAMES]
+    # Width h, two layers of 4 h^2 + 3 h (attention) + 7.5 h^2 (MLP) + 2 h (norms), 21 h + h.
+    expected = [2 * (23 * h * h // 2 + 5 * h) + 22 * h for h in (32, 64, 128, 256)]
+    assert [model.num_parameters() for model in models] == expected
+    assert sum(p.stat().st_size for p in ASSETS.rglob("*") if p.is_file()) < 5e6
+
+
+def test_the_task_can_be_encoded_for_a_shipped_base() -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "chain-s")
+    task = ChainArithmetic()
+    for problem in task.validation_problems():
+        assert tokenizer.decode(task.encode(problem, tokenizer)) == problem.prompt
