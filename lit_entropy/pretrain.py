@@ -76,12 +76,21 @@ def pretrain(
         careful_short, careful_long, short_length, guess, skip_short, skip_long, error
     )
     tokenizer = chain_tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
-        model = build_model(size, tokenizer)
     batches = PretrainingBatches(tokenizer, mixture, max_length, batch_size, steps, seed)
+    with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
+        torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
+        module = Pretraining(build_model(size, tokenizer), learning_rate, steps)
+        recipe["final_loss"] = round(_fit(module, batches, progress), 6)
+    module.model.to(getattr(torch, dtype)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+    return write_recipe(folder, recipe)
+
+
+def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> float:
+    """Train on the CPU for all batches; returns the loss of the last one."""
     trainer = Trainer(
-        max_steps=steps,
+        max_steps=batches.steps,
         accelerator="cpu",
         devices=1,
         logger=False,
@@ -91,13 +100,10 @@ def pretrain(
         gradient_clip_val=1.0,
         use_distributed_sampler=False,
     )
-    model.train()
-    module = Pretraining(model, learning_rate, steps)
+    module.train()
+    module.model.train()
     trainer.fit(module, DataLoader(batches, batch_size=None))
-    recipe["final_loss"] = round(float(trainer.callback_metrics["pretrain/loss"]), 6)
-    model.to(getattr(torch, dtype)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return write_recipe(folder, recipe)
+    return float(trainer.callback_metrics["pretrain/loss"])
 
 
 def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> Path:

@@ -31,8 +31,9 @@ def test_two_ranks_equal_one(tmp_path: Path, loss: str) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
 
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
-    assert one.keys() == two.keys()
-    for key in set(one) - {key for key in one if key.startswith("time/")}:
+    measured = {key for key in one if not key.startswith("time/")}
+    assert measured == {key for key in two if not key.startswith("time/")}
+    for key in measured:
         # float32 sums over other batches; the second RL step also carries Adam's first updates
         np.testing.assert_allclose(two[key], one[key], rtol=2e-3, atol=2e-5, err_msg=key)
     exact = ["rollout/reward", "rollout/length", "rollout/groups", "policy/selected", "step"]

@@ -15,6 +15,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+import wandb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -316,8 +317,6 @@ def clean_wandb(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_SILENT", "true")
     yield monkeypatch
-    import wandb
-
     wandb.finish()
 
 
@@ -347,15 +346,15 @@ def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
     assert torch.equal(plain.layer.weight, module.layer.weight)
     assert text(folder) == text(tmp_path / "plain")
     assert "WANDB_MODE" not in os.environ
-    sent = stored_by_wandb(folder / "wandb")
-    for visible in (b"visible-setting", b"rl_step", b"loss/total"):
-        assert visible in sent
-    assert CANARY.encode() not in sent
     identity = (folder / "wandb_id.txt").read_text().strip()
     assert any(identity in path.name for path in folder.glob("wandb/offline-run-*"))
     resumed = SafeWandbLogger(str(tmp_path), "run", offline=True)
     assert resumed.experiment.id == identity
-    resumed.experiment.finish()
+    wandb.teardown()  # ends the service, which writes the files on its own time
+    sent = stored_by_wandb(folder / "wandb")
+    for visible in (b"visible-setting", b"rl_step", b"loss/total"):
+        assert visible in sent
+    assert CANARY.encode() not in sent
 
 
 def test_refused_server_goes_offline_at_once(clean_wandb, tmp_path):

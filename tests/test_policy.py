@@ -395,4 +395,5 @@ def test_smollm_from_gguf(tmp_path):
     with torch.no_grad():
         outputs = [p(batch, 1.0).logprobs_BT for p in (policy, Policy(str(tmp_path)))]
     assert torch.equal(*outputs)
-    assert outputs[0].exp().mean() > 0.8  # right weights know this sentence; shuffled ones do not
+    # Right weights know how this sentence goes on after its first word (smallest measured: 0.57).
+    assert outputs[0][0, 1:].exp().min() > 0.5

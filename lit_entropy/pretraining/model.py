@@ -57,7 +57,7 @@ class Pretraining(LightningModule):
         steps: optimiser steps of the whole run, for the schedule.
     """
 
-    def __init__(self, model: nn.Module, learning_rate: float, steps: int) -> None:
+    def __init__(self, model: Qwen2ForCausalLM, learning_rate: float, steps: int) -> None:
         super().__init__()
         self.model, self.learning_rate, self.steps = model, learning_rate, steps
 

@@ -56,15 +56,17 @@ class ChainProblems(Sequence[Problem]):
     def __getitem__(self, index: slice) -> Sequence[Problem]: ...
 
     def __getitem__(self, index: int | slice) -> Problem | Sequence[Problem]:
-        """Problem ``index`` (or a list of problems for a slice)."""
+        """Problem ``index``, or the list of a slice, which is drawn in one go."""
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.size))]
+            return self._make(range(*index.indices(self.size)))
         if not -self.size <= index < self.size:
             raise IndexError(f"problem {index} of {self.size}")
-        index = int(index) % self.size
-        indices_N = torch.tensor([index])
-        prompt = training_prompts(indices_N, self.min_length, self.max_length, self.seed)[0]
-        return make_problem(index, prompt)
+        return self._make([int(index) % self.size])[0]
+
+    def _make(self, indices: Sequence[int]) -> list[Problem]:
+        tensor_N = torch.tensor(indices, dtype=torch.int64)
+        prompts = training_prompts(tensor_N, self.min_length, self.max_length, self.seed)
+        return [make_problem(i, prompt) for i, prompt in zip(indices, prompts, strict=True)]
 
 
 class ChainArithmetic(Task):

@@ -36,24 +36,29 @@ def is_held_out(prompt: str) -> bool:
     return int.from_bytes(digest, "little") < HELD_OUT_FRACTION * 2**64
 
 
-def draw_prompts(lengths_N: Tensor, indices_N: Tensor, *keys: int | str) -> list[str]:
-    """One prompt for each (length, index), a pure function of the keys.
+def draw_prompts(
+    indices_N: Tensor, min_length: int, max_length: int, *keys: int | str
+) -> list[str]:
+    """One prompt for each index, of uniform length, a pure function of the keys and the index.
 
     Args:
-        lengths_N: int64 number of operations of each prompt.
         indices_N: int64 index of each prompt, one of its counter's keys.
+        min_length: fewest operations.
+        max_length: most operations.
         keys: prefix of the counter, e.g. (seed, purpose, attempt).
 
     Returns:
         N prompts such as ``7+5*3-2 ``, from either split.
     """
-    places = torch.arange(int(lengths_N.max()) + 1)
-    digits = (uniforms(*keys, "digit", indices_N[:, None], places) * 10).long().tolist()
-    operators = (uniforms(*keys, "operator", indices_N[:, None], places) * 3).long().tolist()
+    # Place 0 draws the length; places 2k + 1 and 2k + 2 draw digit k and operator k + 1.
+    places = torch.arange(2 * max_length + 2)
     prompts = []
-    for row, length in enumerate(lengths_N.tolist()):
-        steps = (OPERATORS[operators[row][k]] + str(digits[row][k]) for k in range(1, length + 1))
-        prompts.append(f"{digits[row][0]}{''.join(steps)} ")
+    for draws in uniforms(*keys, indices_N[:, None], places).tolist():
+        length = min_length + int(draws[0] * (max_length - min_length + 1))
+        text = str(int(draws[1] * 10))
+        for k in range(1, length + 1):
+            text += OPERATORS[int(draws[2 * k] * 3)] + str(int(draws[2 * k + 1] * 10))
+        prompts.append(text + " ")
     return prompts
 
 
@@ -71,15 +76,14 @@ def training_prompts(indices_N: Tensor, min_length: int, max_length: int, seed: 
     Returns:
         N prompts, none of which is held out.
     """
-    span = max_length - min_length + 1
-    lengths_N = min_length + (uniforms(seed, "chain-length", indices_N) * span).long()
     prompts = [""] * len(indices_N)
-    pending, attempt = torch.arange(len(indices_N)), 0
-    while len(pending):
-        drawn = draw_prompts(lengths_N[pending], indices_N[pending], seed, "chain-train", attempt)
-        for row, prompt in zip(pending.tolist(), drawn, strict=True):
+    pending, attempt = list(range(len(indices_N))), 0
+    while pending:
+        keys = (seed, "chain-train", attempt)
+        drawn = draw_prompts(indices_N[pending], min_length, max_length, *keys)
+        for row, prompt in zip(pending, drawn, strict=True):
             prompts[row] = prompt
-        pending = torch.tensor([r for r in pending.tolist() if is_held_out(prompts[r])]).long()
+        pending = [row for row in pending if is_held_out(prompts[row])]
         attempt += 1
     return prompts
 
@@ -99,9 +103,7 @@ def held_out_prompts(length: int, count: int, seed: int) -> list[str]:
     start, block = 0, 256
     while len(found) < count:
         indices_N = torch.arange(start, start + block)
-        drawn = draw_prompts(
-            torch.full((block,), length), indices_N, seed, "chain-held-out", length
-        )
+        drawn = draw_prompts(indices_N, length, length, seed, "chain-held-out", length)
         found.update((prompt, None) for prompt in drawn if is_held_out(prompt))
         start += block
     return list(found)[:count]

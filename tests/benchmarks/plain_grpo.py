@@ -213,7 +213,7 @@ def train(options):  # type: ignore[no-untyped-def]
     yield {"step": 0, **evaluate(model, tokenizer, task, options, samples=8)}
     for step in range(1, options.steps + 1):
         start = time.perf_counter()
-        chosen = [problems[(step - 1) * options.prompts + k] for k in range(options.prompts)]
+        chosen = problems[(step - 1) * options.prompts : step * options.prompts]
         prompts = [task.encode(problem, tokenizer) for problem in chosen]
         batch = rollout(model, tokenizer, prompts, options.group, options.limit, 1.0, generator)
         rewards_PG = score(task, tokenizer, chosen, batch["tokens"], options.group)

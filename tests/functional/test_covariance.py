@@ -98,6 +98,17 @@ def test_padding_order_and_split_change_no_bit(filler: float) -> None:
     assert torch.equal(other[:, 33:], torch.zeros(32, 7))
 
 
+def test_large_offset_shows_no_order_of_summation() -> None:
+    # ulp(1e9) is 1e-7: means summed in another order differ by more than float32 resolves in Cov
+    logprobs = 1e9 + torch.randn(64, 16, dtype=torch.float64)
+    advantages, mask = torch.randn(64, 16), torch.rand(64, 16) < 0.8
+    cov = token_covariance(logprobs, advantages, mask)
+    for _ in range(5):
+        order = torch.randperm(64)
+        shuffled = token_covariance(logprobs[order], advantages[order], mask[order])
+        assert torch.equal(shuffled, cov[order])
+
+
 def test_constant_advantages_and_empty_masks_give_zero() -> None:
     logprobs, _, mask = ragged()
     assert not token_covariance(logprobs, torch.full((6, 9), 0.3), mask).any()

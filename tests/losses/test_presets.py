@@ -45,9 +45,7 @@ def test_builds_and_states_every_argument(base: type, path: Path) -> None:
     stated = yaml.safe_load(path.read_text())["init_args"]
     if "__init__" in vars(type(component)):
         assert set(stated) == set(inspect.signature(type(component)).parameters)
-    assert type(component).__module__.startswith(
-        f"lit_entropy.{base.__module__.split('.')[1]}"
-    )
+    assert type(component).__module__.startswith(f"lit_entropy.{base.__module__.split('.')[1]}")
 
 
 def test_all_presets_exist() -> None:

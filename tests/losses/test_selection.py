@@ -118,6 +118,8 @@ def test_foreign_mask_is_used_and_its_unknown_metrics_are_left_out(  # type: ign
     batch = make_experience(filter_groups=True)
     batch.selected_BT = torch.ones_like(batch.mask_BT)  # unscored tokens never count as selected
     metrics = build()(make_policy(batch), batch).metrics
+    if "kl_selected" in metrics:
+        assert metrics["kl_selected"].weight == batch.mask_BT.sum()
     assert metrics["selected"] == 1.0
     assert "cov_selected" not in metrics and "candidates" not in metrics
     assert isinstance(

@@ -96,7 +96,7 @@ def test_training_problems_are_a_pure_function_of_seed_and_index() -> None:
 
 def test_a_longer_maximum_keeps_problems_of_equal_draws_inside_bounds() -> None:
     problems = ChainArithmetic(min_length=2, max_length=5, validation_max_length=5).train_problems()
-    lengths = [problems[i].difficulty for i in range(800)]
+    lengths = [problem.difficulty for problem in problems[:800]]
     # Uniform over 4 lengths: 200 each, sd sqrt(800 * 1/4 * 3/4) = 12.2; four sd.
     assert sorted(set(lengths)) == [2, 3, 4, 5]
     assert all(abs(lengths.count(n) - 200) < 49 for n in range(2, 6))

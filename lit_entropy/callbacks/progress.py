@@ -1,0 +1,143 @@
+"""One progress bar over RL steps, with the numbers of the paper beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+#: Metric key, label and format of what is shown, in this order.
+SHOWN: tuple[tuple[str, str, str], ...] = (
+    ("rollout/reward", "reward", ".3f"),
+    ("val/accuracy", "val acc", ".3f"),
+    ("entropy/token_mean", "H", ".3f"),
+    ("cov/mean", "cov", ".1e"),
+    ("time/tokens_per_second", "tok/s", ",.0f"),
+)
+
+
+def describe(metrics: Mapping[str, Any]) -> str:
+    """The shown metrics in one line; missing ones are skipped."""
+    parts = (
+        f"{label} {float(metrics[key]):{form}}" for key, label, form in SHOWN if key in metrics
+    )
+    return "  ".join(parts)
+
+
+class RLProgressBar(ProgressBar):
+    """A bar over the RL steps of a fit; plain lines where there is no terminal.
+
+    The numbers of an RL step are shown once Lightning has reduced all of them, which is after the
+    last hook of its epoch.
+    """
+
+    def __init__(self, print_every: int = 10) -> None:
+        """Choose how often to print without a terminal.
+
+        Args:
+            print_every: RL steps between two plain lines; the last step is always printed.
+        """
+        super().__init__()
+        if print_every < 1:
+            raise ValueError(f"print_every={print_every}: give 1 or more RL steps")
+        self.print_every = print_every
+        self._enabled = True
+        self._console = Console()
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._finished: int | None = None
+
+    def disable(self) -> None:
+        """Show nothing (Lightning calls this on ranks other than zero)."""
+        self._enabled = False
+        self._stop()
+
+    def enable(self) -> None:
+        """Show again."""
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        if self._enabled:
+            self._console.print(*args, markup=False, highlight=False)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the bar at the RL step of the resume."""
+        self._finished = None
+        if not (self._enabled and self._console.is_terminal):
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=self._console,
+        )
+        self._task = self._progress.add_task(
+            self._label(trainer, trainer.current_epoch),
+            total=_total(trainer),
+            completed=trainer.current_epoch,
+            metrics="",
+        )
+        self._progress.start()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the RL step that just ended."""
+        self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note the RL step; its numbers are complete only after this hook."""
+        self._finished = trainer.current_epoch + 1
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the last RL step and leave the bar standing."""
+        self._report(trainer, last=True)
+        self._stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back."""
+        self._stop()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Give the terminal back."""
+        self._stop()
+
+    def _report(self, trainer: L.Trainer, last: bool = False) -> None:
+        step, self._finished = self._finished, None
+        if step is None or not self._enabled:
+            return
+        label, metrics = self._label(trainer, step), describe(trainer.callback_metrics)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step, description=label, metrics=metrics)
+        elif last or step % self.print_every == 0:
+            self._console.print(
+                f"{label}  {metrics}", markup=False, highlight=False, soft_wrap=True
+            )
+
+    def _label(self, trainer: L.Trainer, step: int) -> str:
+        total = _total(trainer)
+        return f"RL step {step}" if total is None else f"RL step {step}/{total}"
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _total(trainer: L.Trainer) -> int | None:
+    epochs = trainer.max_epochs
+    return None if epochs is None or epochs < 0 else epochs
