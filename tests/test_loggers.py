@@ -317,7 +317,8 @@ def clean_wandb(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_SILENT", "true")
     yield monkeypatch
-    wandb.finish()
+    if wandb.run is not None:
+        wandb.finish()
 
 
 def stored_by_wandb(folder: Path) -> bytes:
@@ -350,6 +351,7 @@ def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
     assert any(identity in path.name for path in folder.glob("wandb/offline-run-*"))
     resumed = SafeWandbLogger(str(tmp_path), "run", offline=True)
     assert resumed.experiment.id == identity
+    resumed.experiment.finish()
     wandb.teardown()  # ends the service, which writes the files on its own time
     sent = stored_by_wandb(folder / "wandb")
     for visible in (b"visible-setting", b"rl_step", b"loss/total"):

@@ -19,7 +19,7 @@ class Counter(L.LightningModule):
         self.layer, self.fail_at, self.keys = torch.nn.Linear(1, 1), fail_at, keys
 
     def train_dataloader(self):
-        return [torch.ones(1, 1)] * 2
+        return torch.utils.data.DataLoader(torch.ones(2, 1))
 
     def training_step(self, batch, batch_idx):
         if self.current_epoch + 1 == self.fail_at:
@@ -69,7 +69,7 @@ def test_terminal_shows_one_bar_with_the_last_numbers():
 
 
 def test_missing_metrics_are_skipped():
-    assert output_of(Counter(), RLProgressBar(print_every=5), terminal=False) == "RL step 5/5  \n"
+    assert output_of(Counter(), RLProgressBar(print_every=5), terminal=False) == "RL step 5/5\n"
 
 
 def test_exception_gives_the_terminal_back():
