@@ -35,10 +35,13 @@ class Policy(nn.Module):
         gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
         gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
         chunk_tokens: response tokens whose logits are held at once when B * T * V is large.
+        length_groups: forward passes into which a batch's rows are sorted by length, the shorter
+            half, quarter and so on apart, so that short rows are not padded to the longest; 1 for
+            a single pass.
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
-            end-of-sequence token, or ``chunk_tokens`` below 1.
+            end-of-sequence token, or ``chunk_tokens`` or ``length_groups`` below 1.
     """
 
     def __init__(
@@ -50,10 +53,13 @@ class Policy(nn.Module):
         gguf_file: str | None = None,
         gradient_checkpointing: bool = False,
         chunk_tokens: int = 256,
+        length_groups: int = 3,
     ) -> None:
         super().__init__()
         if chunk_tokens < 1:
             raise ValueError(f"chunk_tokens={chunk_tokens}: use at least 1, e.g. 256")
+        if length_groups < 1:
+            raise ValueError(f"length_groups={length_groups}: use at least 1 forward pass")
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype={dtype!r}: use 'float32' or 'bfloat16'")
         source = locate(model, gguf_file, "model")
@@ -62,6 +68,7 @@ class Policy(nn.Module):
         self.tokenizer = load_tokenizer(tokenizer_source, revision if own else None)
         self.model = load_model(source, revision, getattr(torch, dtype))
         self.chunk_tokens = chunk_tokens
+        self.length_groups = length_groups
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
@@ -76,7 +83,7 @@ class Policy(nn.Module):
         self.train()  # from_pretrained leaves eval mode, in which checkpointing does nothing
 
     def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
-        """Log-probs and exact entropies of the response tokens, in one pass.
+        """Log-probs and exact entropies of the response tokens.
 
         Args:
             batch: prompt and response tokens with their masks; ``response_mask_BT`` says which
@@ -86,26 +93,39 @@ class Policy(nn.Module):
         Returns:
             float32 [B, T], exactly 0 and without gradient outside the response mask.
         """
-        tokens_BT, mask_BT = batch.tokens_BT, _response_mask(batch)
-        if tokens_BT is None:
-            raise ValueError("tokens_BT=None: the policy needs the response tokens to score them")
-        tokens_N = tokens_BT[mask_BT]
-        if self._plain_head:
-            logprobs_N, entropy_N = chunked_logprobs_and_entropy(
-                self._hidden(batch)[mask_BT],
-                self.model.get_output_embeddings(),
-                tokens_N,
-                temperature,
-                vocab_size=self.vocab_size,
-                chunk_tokens=self.chunk_tokens,
-            )
-        else:
-            logits_NV = self.logits(batch)[mask_BT]
-            logprobs_N, entropy_N = logprobs_and_entropy(logits_NV, tokens_N, temperature)
-        zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
+        mask_BT = _response_mask(batch)
+        places, logprobs, entropies = [], [], []
+        for rows in length_groups(mask_BT.sum(1), self.length_groups):
+            part = batch.rows(rows).trimmed()
+            mask_NT = _response_mask(part)
+            columns_T = torch.arange(mask_NT.shape[1], device=mask_BT.device)
+            places.append((rows[:, None] * mask_BT.shape[1] + columns_T)[mask_NT])
+            logprobs_N, entropy_N = self._score(part, mask_NT, temperature)
+            logprobs.append(logprobs_N)
+            entropies.append(entropy_N)
+        place_N = torch.cat(places)
+        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
         return PolicyOutput(
-            zeros_BT.masked_scatter(mask_BT, logprobs_N),
-            zeros_BT.masked_scatter(mask_BT, entropy_N),
+            zeros.scatter(0, place_N, torch.cat(logprobs)).view_as(mask_BT),
+            zeros.scatter(0, place_N, torch.cat(entropies)).view_as(mask_BT),
+        )
+
+    def _score(
+        self, batch: Experience, mask_BT: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropies [N] of the tokens under the mask, in row-major order."""
+        if batch.tokens_BT is None:
+            raise ValueError("tokens_BT=None: the policy needs the response tokens to score them")
+        tokens_N = batch.tokens_BT[mask_BT]
+        if not self._plain_head:
+            return logprobs_and_entropy(self.logits(batch)[mask_BT], tokens_N, temperature)
+        return chunked_logprobs_and_entropy(
+            self._hidden(batch)[mask_BT],
+            self.model.get_output_embeddings(),
+            tokens_N,
+            temperature,
+            vocab_size=self.vocab_size,
+            chunk_tokens=self.chunk_tokens,
         )
 
     def logits(self, batch: Experience) -> Tensor:
@@ -163,6 +183,27 @@ class Policy(nn.Module):
         if "position_ids" in inspect.signature(self.model.forward).parameters:
             inputs["position_ids"] = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
         return inputs
+
+
+def length_groups(lengths_B: Tensor, groups: int) -> list[Tensor]:
+    """Rows by length: the shortest half, the next quarter, ..., the longest rest.
+
+    The number of groups depends on B alone, so that ranks make the same number of passes.
+
+    Args:
+        lengths_B: tokens of each row.
+        groups: most groups; fewer when a group would be empty.
+
+    Returns:
+        Ascending int64 row indices of each group.
+    """
+    order_B = torch.argsort(lengths_B, stable=True)
+    parts = []
+    while groups > 1 and len(order_B) > 1:
+        half = len(order_B) // 2
+        parts.append(order_B[:half].sort().values)
+        order_B, groups = order_B[half:], groups - 1
+    return [*parts, order_B.sort().values]
 
 
 def _response_mask(batch: Experience) -> Tensor:

@@ -115,14 +115,15 @@ class Experience:
     def trimmed(self) -> Experience:
         """Without the columns that are padding in every row: less to compute, nothing else."""
         scored_BT = self.mask_BT if self.response_mask_BT is None else self.response_mask_BT
-        stop = int(scored_BT.any(0).sum())
+        stop = int(scored_BT.any(0).nonzero().max()) + 1 if bool(scored_BT.any()) else 0
         changes = {
             name: value[:, :stop] for name, value in self.tensors().items() if name.endswith("_BT")
         }
         if self.prompt_mask_BS is not None and self.prompt_tokens_BS is not None:
-            width = int(self.prompt_mask_BS.any(0).sum())
-            changes["prompt_tokens_BS"] = self.prompt_tokens_BS[:, -width:]
-            changes["prompt_mask_BS"] = self.prompt_mask_BS[:, -width:]
+            used_S = self.prompt_mask_BS.any(0)
+            start = int(used_S.nonzero().min()) if bool(used_S.any()) else 0
+            changes["prompt_tokens_BS"] = self.prompt_tokens_BS[:, start:]
+            changes["prompt_mask_BS"] = self.prompt_mask_BS[:, start:]
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def tensors(self) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy
-from lit_entropy.policy import Policy
+from lit_entropy.policy import Policy, length_groups
 from lit_entropy.types import Experience
 
 V = 20
@@ -151,7 +151,9 @@ def test_response_mask_wins_over_group_filter(policy):
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_chunks_and_checkpointing_change_nothing(folder, policy, monkeypatch, checkpointing):
-    chunked = Policy(folder, chunk_tokens=3, gradient_checkpointing=checkpointing)
+    chunked = Policy(
+        folder, chunk_tokens=3, gradient_checkpointing=checkpointing, length_groups=1
+    )
     calls: list[int] = []
     chunked.model.lm_head.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     batch = make_batch()
@@ -170,6 +172,35 @@ def test_chunks_and_checkpointing_change_nothing(folder, policy, monkeypatch, ch
     ]
     for expected, got in zip(*gradients, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 9])
+def test_length_groups_change_nothing(folder, policy, groups):
+    single = Policy(folder, length_groups=1)
+    grouped = Policy(folder, length_groups=groups)
+    passes: list[int] = []
+    grouped.model.model.register_forward_hook(
+        lambda _, __, output: passes.append(output.last_hidden_state.shape[1])
+    )
+    batch = make_batch()
+    outputs = single(batch, 0.7), grouped(batch, 0.7)
+    assert len(passes) == min(groups, 3)  # 4 rows: 2 + 1 + 1
+    for expected, got in zip(*outputs, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    totals = [(output.logprobs_BT * (1 + output.entropy_BT)).sum() for output in outputs]
+    gradients = [
+        torch.autograd.grad(total, list(p.parameters()))
+        for total, p in zip(totals, (single, grouped), strict=True)
+    ]
+    for expected, got in zip(*gradients, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_length_groups_by_hand():
+    lengths_B = torch.tensor([9, 1, 5, 2, 7, 3, 8, 4])
+    groups = [rows.tolist() for rows in length_groups(lengths_B, 3)]
+    assert groups == [[1, 3, 5, 7], [2, 4], [0, 6]]  # 1 2 3 4 | 5 7 | 8 9
+    assert [rows.tolist() for rows in length_groups(torch.tensor([4]), 3)] == [[0]]
 
 
 def test_bfloat16_autocast(policy):

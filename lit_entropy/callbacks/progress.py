@@ -124,9 +124,8 @@ class RLProgressBar(ProgressBar):
         if self._progress is not None:
             self._progress.update(self._task, completed=step, description=label, metrics=metrics)
         elif last or step % self.print_every == 0:
-            self._console.print(
-                f"{label}  {metrics}", markup=False, highlight=False, soft_wrap=True
-            )
+            line = f"{label}  {metrics}".rstrip()
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _label(self, trainer: L.Trainer, step: int) -> str:
         total = _total(trainer)

@@ -105,9 +105,11 @@ def plot_entropy_change(axes: Axes, history: History) -> None:
     if not both.any():
         return _lacks(axes, "RL steps that have both", "dynamics/delta", key)
     x, y = 1e3 * predicted[both], 1e3 * realised[both]
-    points = axes.scatter(x, y, c=history["step"][both], cmap="cividis", s=7, linewidths=0)
-    reach = 1.08 * max(float(np.abs([x, y]).max()), 1e-9)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    points = axes.scatter(x, y, c=history["step"][both], cmap="cividis", s=5, linewidths=0)
+    low, high = float(np.min([x, y])), float(np.max([x, y]))
+    margin = 0.06 * max(high - low, 1e-9)
+    limits = (low - margin, high + margin)  # the same on both axes, so that y = x is the diagonal
+    axes.set(xlim=limits, ylim=limits)
     axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=0.8, linestyle="--")
     axes.set(
         xlabel=rf"predicted $\Delta H$, {name} ($10^{{-3}}$ nats)",

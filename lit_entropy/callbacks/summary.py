@@ -1,0 +1,92 @@
+"""What a run came to: a figure in its folder and a short table on the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lit_entropy.figures.style import paper_style
+from lit_entropy.figures.summary import series, summary_figure
+from lit_entropy.metrics_file import METRICS_FILE, read_metrics
+
+#: Metric key and label of the table's lines; every ``val/pass@k`` that was logged is added.
+LINES: tuple[tuple[str, str], ...] = (
+    ("entropy/token_mean", "entropy, token mean (nats)"),
+    ("rollout/accuracy", "accuracy, rollout"),
+    ("val/accuracy", "accuracy, held out (greedy)"),
+    ("cov/mean", "covariance, mean"),
+)
+
+
+class RunSummary(L.Callback):
+    """Writes ``figures/summary.png`` and ``.pdf`` and prints first and last numbers of a fit.
+
+    Reads ``metrics.csv`` of the run's folder, so that a resumed run is summed up whole. Also after
+    an early stop. Needs the ``RunLogger`` as the trainer's first logger.
+    """
+
+    def __init__(self, print_table: bool = True) -> None:
+        """Choose the output.
+
+        Args:
+            print_table: print the table beside writing the figure.
+        """
+        super().__init__()
+        self.print_table = print_table
+        self._start = time.perf_counter()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write and print."""
+        folder = trainer.log_dir  # on every rank: reading it is a collective
+        if not trainer.is_global_zero or folder is None:
+            return
+        if not (Path(folder) / METRICS_FILE).exists():
+            return  # a fit of no RL step, or without the RunLogger
+        history = read_metrics(folder)
+        write_summary(history, Path(folder) / "figures")
+        if self.print_table:
+            seconds = time.perf_counter() - self._start
+            Console().print(summary_table(history, seconds, title=Path(folder).name))
+
+
+def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write the summary figure of a history as ``summary.png`` and ``summary.pdf``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = summary_figure(history)
+    with paper_style():
+        for suffix in ("png", "pdf"):
+            figure.savefig(folder / f"summary.{suffix}")
+
+
+def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str) -> Table:
+    """First and last value of the main metrics, each with its RL step.
+
+    Args:
+        history: as returned by ``read_metrics``.
+        seconds: wall time of this fit.
+        title: name of the run.
+    """
+    table = Table(title=title, caption=f"wall time of this fit: {seconds:,.1f} s")
+    for column in ("", "first", "last"):
+        table.add_column(column, justify="left" if not column else "right")
+    passes = sorted(
+        (key for key in history if key.startswith("val/pass@") and key[9:].isdigit()),
+        key=lambda key: int(key[9:]),
+    )
+    for key, label in [*LINES, *((key, f"{key[4:]}, held out") for key in passes)]:
+        data = series(history, key)
+        if data is not None:
+            steps, values = data
+            cells = (f"{values[i]:.4g} (step {int(steps[i])})" for i in (0, -1))
+            table.add_row(label, *cells)
+    return table

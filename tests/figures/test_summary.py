@@ -1,0 +1,160 @@
+"""The summary figure holds the numbers of the history; the callback writes it after a fit."""
+
+import io
+import warnings
+
+import lightning as L
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from rich.console import Console
+
+from lit_entropy.callbacks.summary import RunSummary, summary_table
+from lit_entropy.figures.style import METHOD_COLOURS, method_colour, paper_style
+from lit_entropy.figures.summary import summary_figure
+from lit_entropy.loggers import RunLogger
+
+NAN = float("nan")
+
+
+def history() -> dict[str, np.ndarray]:
+    return {
+        "step": np.array([0.0, 1.0, 2.0, 3.0]),
+        "entropy/token_mean": np.array([NAN, 0.5, 0.3, 0.2]),
+        "val/accuracy": np.array([0.25, NAN, 0.5, NAN]),
+        "val/accuracy_se": np.array([0.05, NAN, 0.1, NAN]),
+        "rollout/reward": np.array([NAN, 0.3, 0.4, 0.6]),
+        "rollout/accuracy": np.array([NAN, 0.3, 0.4, 0.6]),
+        "val/pass@8": np.array([0.5, NAN, 0.625, NAN]),
+        "val/pass@16": np.array([0.75, NAN, 0.875, NAN]),
+        "val/pass@8_se": np.array([0.01, NAN, 0.02, NAN]),
+        "dynamics/delta": np.array([NAN, NAN, -0.2, -0.1]),
+        "dynamics/predicted_theorem2": np.array([NAN, NAN, -0.4, -0.3]),
+        "dynamics/slope": np.array([NAN, NAN, 0.5, 0.4]),
+    }
+
+
+def line_of(axes, label):
+    return next(line for line in axes.lines if line.get_label() == label)
+
+
+def test_panels_show_the_logged_numbers():
+    entropy, accuracy, change, *_ = summary_figure(history()).axes
+    np.testing.assert_array_equal(entropy.lines[0].get_xydata(), [[1, 0.5], [2, 0.3], [3, 0.2]])
+    greedy = line_of(accuracy, "greedy, held out")
+    np.testing.assert_array_equal(greedy.get_xydata(), [[0, 0.25], [2, 0.5]])
+    band = accuracy.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.2)  # 0.25 - 0.05
+    assert band[:, 1].max() == pytest.approx(0.6)  # 0.5 + 0.1
+    reward = line_of(accuracy, "reward, rollout")
+    np.testing.assert_array_equal(reward.get_ydata(), [0.3, 0.4, 0.6])
+    # last slope 0.4: predicted 0.4 * -0.4 = -0.16 and 0.4 * -0.3 = -0.12, in 10^-3 nats
+    np.testing.assert_allclose(
+        change.collections[0].get_offsets(), [[-160, -200], [-120, -100]], rtol=1e-12
+    )
+    assert "0.4" in change.get_title(loc="left")
+    assert change.get_xlim() == change.get_ylim()
+
+
+def test_another_prediction_is_used_unscaled_when_theorem_2_is_missing():
+    numbers = history()
+    numbers["dynamics/predicted_lemma1"] = numbers.pop("dynamics/predicted_theorem2") / 2
+    change = summary_figure(numbers).axes[2]
+    np.testing.assert_allclose(
+        change.collections[0].get_offsets(), [[-200, -200], [-150, -100]], rtol=1e-12
+    )
+    assert "Lemma 1" in change.get_xlabel()
+
+
+def test_missing_numbers_are_named():
+    axes = summary_figure({"step": np.array([1.0]), "cov/mean": np.array([0.1])}).axes
+    texts = ["\n".join(text.get_text() for text in panel.texts) for panel in axes]
+    assert "entropy/token_mean" in texts[0]
+    assert "val/accuracy" in texts[1] and "rollout/reward" in texts[1]
+    assert "dynamics/delta" in texts[2] and "dynamics/predicted_theorem2" in texts[2]
+    with pytest.raises(ValueError, match="no 'step'"):
+        summary_figure({"cov/mean": np.array([0.1])})
+
+
+def test_columns_without_a_finite_number_count_as_missing():
+    numbers = {key: np.full(4, NAN) for key in history()} | {"step": np.arange(4.0)}
+    assert all(panel.texts for panel in summary_figure(numbers).axes)
+
+
+def test_every_axis_is_labelled_and_text_stays_inside():
+    figure = summary_figure(history())
+    figure.canvas.draw()
+    assert figure.get_size_inches()[0] == 7.0
+    for axes in figure.axes[:3]:
+        assert axes.get_xlabel() and axes.get_ylabel()
+        box = axes.get_tightbbox()
+        assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1  # pixels
+
+
+def test_style_is_local_and_methods_have_distinct_colours():
+    before = dict(matplotlib.rcParams)
+    with paper_style():
+        assert matplotlib.rcParams["font.size"] == 8
+    assert dict(matplotlib.rcParams) == before
+    colours = [to_rgb(colour) for colour in METHOD_COLOURS.values()]
+    assert len(set(colours)) == len(colours)
+    assert method_colour("KL-Cov") == METHOD_COLOURS["KL-Cov"]
+    assert method_colour("my method") == METHOD_COLOURS["other"]
+
+
+def test_table_holds_first_and_last_numbers():
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(summary_table(history(), 12.34, "run"))
+    lines = {
+        line.split("│")[1].strip(): line for line in stream.getvalue().splitlines() if "│" in line
+    }
+    assert list(lines) == [
+        "entropy, token mean (nats)",
+        "accuracy, rollout",
+        "accuracy, held out (greedy)",
+        "pass@8, held out",  # in the order of k, without the standard errors
+        "pass@16, held out",
+    ]
+    assert "0.5 (step 1)" in lines["entropy, token mean (nats)"]
+    assert "0.2 (step 3)" in lines["entropy, token mean (nats)"]
+    assert "0.25 (step 0)" in lines["accuracy, held out (greedy)"]
+    assert "wall time of this fit: 12.3 s" in stream.getvalue()
+
+
+class Tiny(L.LightningModule):
+    """Logs an entropy that halves every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(torch.ones(2, 1))
+
+    def training_step(self, batch, batch_idx):
+        return self.layer(batch).sum()
+
+    def on_train_epoch_end(self):
+        self.log("step", float(self.current_epoch + 1))
+        self.log("entropy/token_mean", 0.5**self.current_epoch)
+        self.trainer.should_stop = self.current_epoch == 1
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def test_callback_writes_and_prints_after_an_early_stop(tmp_path, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = L.Trainer(
+            max_epochs=9, accelerator="cpu", logger=RunLogger(str(tmp_path), "run"),
+            callbacks=[RunSummary()], enable_progress_bar=False, enable_checkpointing=False,
+            enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(Tiny())
+    png, pdf = (tmp_path / "run" / "figures" / f"summary.{end}" for end in ("png", "pdf"))
+    assert png.read_bytes().startswith(b"\x89PNG") and pdf.read_bytes().startswith(b"%PDF")
+    printed = capsys.readouterr().out
+    assert "1 (step 1)" in printed and "0.5 (step 2)" in printed
