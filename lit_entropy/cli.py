@@ -65,7 +65,8 @@ class EntropyCLI(LightningCLI):
                 "checkpoint.save_last": True,
                 "checkpoint.every_n_epochs": 10,
                 "checkpoint.save_on_train_epoch_end": True,
-                "checkpoint.filename": "rl_step_{epoch}",
+                "checkpoint.filename": "rl_step_{step:05d}",
+                "checkpoint.auto_insert_metric_name": False,
                 "trainer.num_sanity_val_steps": 0,
                 "trainer.log_every_n_steps": 1,
                 "trainer.use_distributed_sampler": False,
@@ -177,6 +178,8 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    # a notice of torch to Lightning, on every start
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     try:
         return EntropyCLI(
             EntropyModule,

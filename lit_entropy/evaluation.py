@@ -31,7 +31,7 @@ class Evaluation:
         self,
         samples: int = 8,
         temperature: float = 1.0,
-        pass_k: tuple[int, ...] = (1, 4),
+        pass_k: tuple[int, ...] = (2, 4),
         max_new_tokens: int | None = None,
     ) -> None:
         """Set the sampling of the evaluation.

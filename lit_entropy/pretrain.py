@@ -25,7 +25,7 @@ WEIGHTS = "model.safetensors"
 def pretrain(
     output: str,
     size: Literal["xs", "s", "m", "l"] = "s",
-    steps: int = 3000,
+    steps: int = 1500,
     batch_size: int = 128,
     learning_rate: float = 3e-3,
     seed: int = 0,
@@ -33,10 +33,10 @@ def pretrain(
     short_length: int = 4,
     careful_short: float = 0.35,
     careful_long: float = 0.04,
-    guess: float = 0.25,
-    skip_short: float = 0.3,
-    skip_long: float = 0.6,
-    error: float = 0.1,
+    guess: float = 0.3,
+    skip_short: float = 0.35,
+    skip_long: float = 0.35,
+    error: float = 0.05,
     dtype: Literal["float32", "bfloat16"] = "float32",
     progress: bool = True,
 ) -> Path:
