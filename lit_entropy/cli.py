@@ -11,15 +11,21 @@ from typing import Any, Literal, cast
 
 import jsonargparse
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoint import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.data import PromptDataModule
-from lit_entropy.experiment import ExperimentRecord, check_checkpoint, plain_config
+from lit_entropy.experiment import (
+    ExperimentRecord,
+    check_checkpoint,
+    plain_config,
+    run_folder_of,
+)
 from lit_entropy.loggers import RunLogger, SafeWandbLogger, claim_run_folder, wandb_available
 from lit_entropy.module import EntropyModule
 from lit_entropy.pretrain import pretrain
@@ -59,14 +65,9 @@ class EntropyCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run options, the checkpoint callback and the links."""
         parser.add_argument("--run", type=RunOptions, default=RunOptions())
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
             {
-                "checkpoint.save_last": True,
-                "checkpoint.every_n_epochs": 10,
-                "checkpoint.save_on_train_epoch_end": True,
-                "checkpoint.filename": "rl_step_{step:05d}",
-                "checkpoint.auto_insert_metric_name": False,
                 "trainer.num_sanity_val_steps": 0,
                 "trainer.log_every_n_steps": 1,
                 "trainer.use_distributed_sampler": False,
@@ -97,28 +98,31 @@ class EntropyCLI(LightningCLI):
         if self.subcommand in COMMANDS:
             return
         config = self.config[self.subcommand]
+        run = config.run
         resume = self.subcommand == "fit" and config.ckpt_path is not None
         if config.ckpt_path is not None:
-            folder = Path(config.run.folder) / config.run.name
-            checkpoint = Path(resolve_checkpoint(config.ckpt_path, folder))
-            config.ckpt_path = str(checkpoint)
-            if resume:
-                config.run.folder = str(checkpoint.parent.parent.parent)
-                config.run.name = checkpoint.parent.parent.name
-                check_checkpoint(checkpoint, plain_config(self._parser(self.subcommand), config))
-        name = (
-            config.run.name if self.subcommand == "fit" else f"{config.run.name}-{self.subcommand}"
-        )
-        name = claim_run_folder(config.run.folder, name, resume=resume)
-        config.run.name = name
-        self._claimed = None if resume else Path(config.run.folder) / name
+            path = Path(resolve_checkpoint(config.ckpt_path, Path(run.folder) / run.name))
+            config.ckpt_path = str(path)
+        if resume:
+            folder = run_folder_of(path)
+            run.folder, run.name = str(folder.parent), folder.name
+            check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
+        name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
+        run.name = claim_run_folder(run.folder, name, resume=resume)
+        self._claimed = None if resume else Path(run.folder) / run.name
         if config.checkpoint.dirpath is None:
-            config.checkpoint.dirpath = str(Path(config.run.folder) / name / "checkpoints")
+            config.checkpoint.dirpath = str(Path(run.folder) / run.name / "checkpoints")
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""
-        if self.subcommand not in COMMANDS:
+        if self.subcommand in COMMANDS:
+            return
+        try:
             super().instantiate_classes()
+        except BaseException:
+            if self._claimed is not None and getattr(rank_zero_only, "rank", 0) == 0:
+                self._claimed.rmdir()  # nothing has been written yet: leave the name free
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer with the CSV logger first and checkpoints written atomically."""

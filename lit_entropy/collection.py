@@ -12,16 +12,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.functional.padding import left_pad, pad_left, pad_right
 from lit_entropy.minibatch import all_ranks
-from lit_entropy.rollouts.local import left_pad
+from lit_entropy.tasks.base import Task
 from lit_entropy.types import Completions, Experience, Problem
 
 if TYPE_CHECKING:
     from lit_entropy.data import PromptDataModule
-    from lit_entropy.evaluated import EvaluatedModule
     from lit_entropy.module import EntropyModule
 
 
@@ -40,17 +40,17 @@ def has_signal(rewards_PG: Tensor) -> Tensor:
     return rewards_PG.amax(dim=1) > rewards_PG.amin(dim=1)
 
 
-def sample_groups(
-    module: EntropyModule, data: PromptDataModule, rl_step: int, attempt: int
-) -> Experience:
+def sample_groups(module: EntropyModule, data: PromptDataModule, attempt: int) -> Experience:
     """Sample and score one draw of P prompts, each rank its share; returns all P * G rows."""
-    problems = data.draw(rl_step, attempt)
+    problems = data.draw(module.rl_step, attempt)
     offsets = occurrence_offsets(problems, data.group_size)
+    offsets = [attempt * data.prompts_per_step * data.group_size + o for o in offsets]
     rank, world = module.trainer.global_rank, module.trainer.world_size
     share = range(rank * len(problems) // world, (rank + 1) * len(problems) // world)
     rows = [problems[index] for index in share for _ in range(data.group_size)]
     samples = [offsets[index] + g for index in share for g in range(data.group_size)]
-    prompts = data.encode(rows, module.policy.tokenizer)
+    encoded = data.encode(problems[share.start : share.stop], module.policy.tokenizer)
+    prompts = [tokens for tokens in encoded for _ in range(data.group_size)]
     prompt_ids_B = torch.tensor([problem.id for problem in rows])
     with module.stopwatch("rollout"), module.forward_context():
         completions = module.rollout.generate(
@@ -60,11 +60,12 @@ def sample_groups(
             torch.tensor(samples),
             max_new_tokens=module.max_new_tokens,
             temperature=module.temperature,
-            keys=(data.seed, "rollout", rl_step, attempt),
+            keys=(data.seed, "rollout", module.rl_step, attempt),
         )
-    ensure_finite("log-probs of the rollout", completions.logprobs_BT, rl_step + 1)
+    ensure_finite("log-probs of the rollout", completions.logprobs_BT, module.rl_step)
     with module.stopwatch("reward"):
-        rewards, correct = score(module, data, rows, completions, rl_step)
+        texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
+        rewards, correct = score(data.task, rows, texts, module.rl_step)
     experience = _experience(module, prompts, completions, rewards, correct)
     experience.prompt_ids_B = prompt_ids_B
     experience.sample_ids_B = torch.tensor(samples)
@@ -73,29 +74,24 @@ def sample_groups(
 
 
 def score(
-    module: EvaluatedModule,
-    data: PromptDataModule,
-    problems: Sequence[Problem],
-    completions: Completions,
-    rl_step: int,
+    task: Task, problems: Sequence[Problem], responses: Sequence[str], rl_step: int
 ) -> tuple[list[float], list[bool]]:
     """Rewards and correctness of decoded responses.
 
     Raises:
-        NonFiniteError: a reward is NaN or infinite; names the problem.
+        NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
     """
-    texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
     rewards, correct = [], []
-    for problem, text in zip(problems, texts, strict=True):
-        reward = float(data.task.reward(problem, text))
+    for problem, text in zip(problems, responses, strict=True):
+        reward = float(task.reward(problem, text))
         if not abs(reward) < float("inf"):
             raise NonFiniteError(
-                f"reward of problem {problem.id} is {reward} at RL step {rl_step + 1}: "
-                f"{type(data.task).__name__}.reward must return a finite number. "
+                f"reward of problem {problem.id} is {reward} at RL step {rl_step}: "
+                f"{type(task).__name__}.reward must return a finite number. "
                 f"The response starts {text[:80]!r}"
             )
         rewards.append(reward)
-        correct.append(data.task.is_correct(problem, text, reward))
+        correct.append(task.is_correct(problem, text, reward))
     return rewards, correct
 
 
@@ -128,10 +124,8 @@ def widen(experience: Experience, prompt_width: int, width: int) -> Experience:
 
     def pad(name: str, tensor: Tensor) -> Tensor:
         if name.endswith("_BT"):
-            return nn.functional.pad(tensor, (0, width - tensor.shape[1]))
-        if name.endswith("_BS"):
-            return nn.functional.pad(tensor, (prompt_width - tensor.shape[1], 0))
-        return tensor
+            return pad_right(tensor, width)
+        return pad_left(tensor, prompt_width) if name.endswith("_BS") else tensor
 
     tensors = {key: pad(key, value) for key, value in experience.tensors().items()}
     return replace(experience, **tensors)  # type: ignore[arg-type]
@@ -139,6 +133,8 @@ def widen(experience: Experience, prompt_width: int, width: int) -> Experience:
 
 def concatenate(parts: list[Experience]) -> Experience:
     """Join experiences row after row."""
+    if len(parts) == 1:
+        return parts[0]
     prompt_width = max(_widths(part)[0] for part in parts)
     width = max(_widths(part)[1] for part in parts)
     columns = [widen(part, prompt_width, width).tensors() for part in parts]
@@ -164,13 +160,13 @@ def _widths(experience: Experience) -> tuple[int, int]:
 
 def filter_groups(
     experience: Experience, data: PromptDataModule, signal_P: Tensor
-) -> tuple[Experience, Tensor]:
+) -> tuple[Experience, Tensor, Tensor]:
     """Choose the rows to train on and mask the groups without signal, as ``group_filter`` says.
 
     Returns:
-        The experience with its final ``mask_BT`` and the int64 rows [P * G] to train on, whole
-        groups in the order in which they were drawn, those with signal first when some were
-        resampled.
+        The experience with its final ``mask_BT``; the int64 rows [P * G] that the minibatches are
+        made of, whole groups in the order of their draw, those with signal preferred when some
+        were resampled; and bool [groups], the groups whose tokens are scored.
     """
     wanted = data.prompts_per_step
     if len(signal_P) > wanted:
@@ -179,9 +175,10 @@ def filter_groups(
         chosen = torch.arange(len(signal_P), device=signal_P.device)
     offsets = torch.arange(data.group_size, device=signal_P.device)
     rows = (chosen[:, None] * data.group_size + offsets).flatten()
+    scored_P = torch.ones_like(signal_P)
     if data.group_filter != "none":
-        keep_P = torch.zeros_like(signal_P)
-        keep_P[chosen] = signal_P[chosen]
-        mask_BT = experience.mask_BT & keep_P.repeat_interleave(data.group_size)[:, None]
+        scored_P[:] = False
+        scored_P[chosen] = signal_P[chosen]
+        mask_BT = experience.mask_BT & scored_P.repeat_interleave(data.group_size)[:, None]
         experience = replace(experience, mask_BT=mask_BT)
-    return experience, rows.cpu()
+    return experience, rows.cpu(), scored_P

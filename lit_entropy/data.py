@@ -2,110 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import lightning as L
-import torch
 from torch import Tensor
 
-from lit_entropy.functional.rng import generator, permutation
-from lit_entropy.minibatch import microbatches
+from lit_entropy.functional.order import minibatch_rows, prompt_indices
+from lit_entropy.loader import ProblemBatches, RolloutLoader
 from lit_entropy.tasks.base import Task
-from lit_entropy.types import Experience, Problem
-
-if TYPE_CHECKING:
-    from lit_entropy.module import EntropyModule
-
-
-def prompt_indices(size: int, count: int, seed: int, rl_step: int, attempt: int = 0) -> Tensor:
-    """Which training problems an RL step uses: a pure function of its arguments.
-
-    The first attempt walks through a fresh permutation each epoch of the data; later attempts
-    (group resampling) draw at random, so that they do not shift the walk.
-
-    Args:
-        size: number of training problems.
-        count: prompts an RL step (P).
-        seed: the run's seed.
-        rl_step: 0-based RL step.
-        attempt: 0, or the number of the resampling attempt.
-
-    Returns:
-        int64 [P] indices.
-    """
-    if attempt > 0:
-        source = generator(seed, "resampled prompts", rl_step, attempt)
-        return torch.randint(size, (count,), generator=source)
-    indices: list[Tensor] = []
-    position, needed = rl_step * count, count
-    while needed:
-        epoch, offset = divmod(position, size)
-        part = permutation(size, seed, "prompts", epoch)[offset : offset + needed]
-        indices.append(part)
-        position, needed = position + len(part), needed - len(part)
-    return torch.cat(indices)
-
-
-def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int) -> list[Tensor]:
-    """The optimiser minibatches of one pass over a rollout, over all ranks.
-
-    Args:
-        rows: int64 rows of the experience that are trained on.
-        size: sequences a minibatch; divides ``len(rows)``.
-        seed: the run's seed.
-        rl_step: 0-based RL step.
-        epoch: index of the pass over the rollout (0 .. update_epochs - 1).
-
-    Returns:
-        List of int64 [size] row indices.
-    """
-    order = permutation(len(rows), seed, "minibatches", rl_step, epoch)
-    return list(rows[order].split(size))
-
-
-class RolloutLoader:
-    """A sized, lazy iterable of microbatches whose ``__iter__`` first collects a new rollout.
-
-    It is not a DataLoader, so Lightning neither prefetches it (the next rollout would use a stale
-    policy) nor wraps its sampler. It always yields exactly ``len(self)`` microbatches.
-    """
-
-    def __init__(self, module: EntropyModule, data: PromptDataModule) -> None:
-        self.module = module
-        self.data = data
-
-    def __len__(self) -> int:
-        return (
-            self.data.update_epochs * self.data.minibatches_per_epoch * self.data.microbatch_count
-        )
-
-    def __iter__(self) -> Iterator[Experience]:
-        module, data = self.module, self.data
-        rl_step = module.trainer.current_epoch
-        module.collect(data, rl_step)
-        for epoch in range(data.update_epochs):
-            for index, rows in enumerate(data.minibatches(module.train_rows, rl_step, epoch)):
-                update = len(self) // data.microbatch_count * rl_step
-                update += epoch * data.minibatches_per_epoch + index
-                assert module.experience is not None
-                count = data.microbatch_count
-                yield from microbatches(module, module.experience, rows, count, update)
-
-
-class ProblemBatches:
-    """Problems in batches, in their order; no DataLoader, so Lightning leaves its order alone."""
-
-    def __init__(self, problems: Sequence[Problem], size: int) -> None:
-        self.problems = problems
-        self.size = size
-
-    def __len__(self) -> int:
-        return -(-len(self.problems) // self.size)
-
-    def __iter__(self) -> Iterator[list[Problem]]:
-        for start in range(0, len(self.problems), self.size):
-            yield list(self.problems[start : start + self.size])
+from lit_entropy.types import Problem
 
 
 class PromptDataModule(L.LightningDataModule):
@@ -118,8 +24,8 @@ class PromptDataModule(L.LightningDataModule):
         group_size: int = 8,
         minibatch_size: int = 256,
         update_epochs: int = 1,
-        group_filter: Literal["none", "mask", "resample"] = "none",
-        max_resamples: int = 3,
+        group_filter: Literal["none", "mask", "resample"] = "resample",
+        max_resamples: int = 9,
         max_prompt_tokens: int = 1024,
         validation_batch: int = 256,
         seed: int = 0,
@@ -133,16 +39,23 @@ class PromptDataModule(L.LightningDataModule):
             minibatch_size: sequences an optimiser update, over all ranks and microbatches; the
                 microbatch is this divided by trainer.accumulate_grad_batches and the ranks.
             update_epochs: passes over each rollout.
-            group_filter: what happens to groups whose responses are all right or all wrong: none;
-                mask removes their tokens from the objective; resample draws other prompts.
-            max_resamples: further draws of prompts an RL step under resample; groups still without
-                signal after the last one are masked.
+            group_filter: what happens to groups whose rewards are all equal (all right, all
+                wrong): none keeps them; mask removes their tokens from the objective (a minibatch
+                of nothing else has gradient 0, and only the optimizer's momentum moves); resample
+                draws other prompts.
+            max_resamples: further draws of prompts an RL step under resample, each of
+                prompts_per_step prompts; groups still without signal after the last are masked.
             max_prompt_tokens: longest prompt accepted, in tokens.
             validation_batch: validation problems evaluated at once.
             seed: keys prompts, samples and minibatches; follows seed_everything in the CLI.
         """
         super().__init__()
-        _check_sizes(prompts_per_step, group_size, minibatch_size, update_epochs, validation_batch)
+        _check_sizes(
+            prompts_per_step, group_size, minibatch_size, update_epochs, validation_batch,
+            max_prompt_tokens,
+        )  # fmt: skip
+        if max_resamples < 0:
+            raise ValueError(f"data.max_resamples={max_resamples} must not be negative")
         self.task = task
         self.prompts_per_step = prompts_per_step
         self.group_size = group_size
@@ -155,7 +68,17 @@ class PromptDataModule(L.LightningDataModule):
         self.seed = seed
         self.train_problems: Sequence[Problem] = []
         self.validation_problems: Sequence[Problem] = []
-        self.microbatch_count = 1
+
+    @property
+    def microbatch_count(self) -> int:
+        """Microbatches of an optimiser minibatch on each rank."""
+        assert self.trainer is not None
+        return self.trainer.accumulate_grad_batches
+
+    @property
+    def updates_per_step(self) -> int:
+        """Optimiser updates an RL step."""
+        return self.update_epochs * self.minibatches_per_epoch
 
     @property
     def minibatches_per_epoch(self) -> int:
@@ -166,15 +89,21 @@ class PromptDataModule(L.LightningDataModule):
         """Load the problems and check what can only be checked with a trainer."""
         self.validation_problems = self.task.validation_problems()
         self._check_prompts("validation", self.validation_problems)
+        assert self.trainer is not None
+        if len(self.validation_problems) < self.trainer.world_size:
+            raise ValueError(
+                f"data.task has {len(self.validation_problems)} validation problems for "
+                f"{self.trainer.world_size} ranks: each rank needs one"
+            )
         if stage == "fit":
             self.train_problems = self.task.train_problems()
             self._check_prompts("training", self.train_problems)
             self._check_ranks()
 
     def draw(self, rl_step: int, attempt: int) -> list[Problem]:
-        """The problems [P] of an RL step (all ranks get the same)."""
+        """The problems [P] of an RL step, counted from 1 (all ranks get the same)."""
         size = len(self.train_problems)
-        indices = prompt_indices(size, self.prompts_per_step, self.seed, rl_step, attempt)
+        indices = prompt_indices(size, self.prompts_per_step, self.seed, rl_step - 1, attempt)
         return [self.train_problems[int(index)] for index in indices]
 
     def minibatches(self, rows: Tensor, rl_step: int, epoch: int) -> list[Tensor]:
@@ -223,7 +152,7 @@ class PromptDataModule(L.LightningDataModule):
 
     def _check_ranks(self) -> None:
         assert self.trainer is not None
-        ranks, accumulation = self.trainer.world_size, self.trainer.accumulate_grad_batches
+        ranks, accumulation = self.trainer.world_size, self.microbatch_count
         if self.prompts_per_step % ranks:
             raise ValueError(
                 f"data.prompts_per_step={self.prompts_per_step} does not divide over {ranks} ranks:"
@@ -234,11 +163,15 @@ class PromptDataModule(L.LightningDataModule):
                 f"data.minibatch_size={self.minibatch_size} does not divide into "
                 f"trainer.accumulate_grad_batches={accumulation} microbatches on {ranks} ranks"
             )
-        self.microbatch_count = accumulation
 
 
 def _check_sizes(
-    prompts_per_step: int, group_size: int, minibatch_size: int, update_epochs: int, batch: int
+    prompts_per_step: int,
+    group_size: int,
+    minibatch_size: int,
+    update_epochs: int,
+    batch: int,
+    prompt: int,
 ) -> None:
     sizes = {
         "prompts_per_step": prompts_per_step,
@@ -246,6 +179,7 @@ def _check_sizes(
         "minibatch_size": minibatch_size,
         "update_epochs": update_epochs,
         "validation_batch": batch,
+        "max_prompt_tokens": prompt,
     }
     for name, value in sizes.items():
         if value < 1:

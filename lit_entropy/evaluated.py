@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import lightning as L
+import torch
 
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.policy import Policy
@@ -25,6 +26,7 @@ class EvaluatedModule(L.LightningModule):
         super().__init__()
         self.evaluation = evaluation
         self.stopwatch = Stopwatch()
+        self.rl_step = 0  # the RL step under way, or the last one finished; 0 for the base
         self.validation_records: list[dict[str, Any]] = []
         self.validation_samples: list[dict[str, Any]] = []
 
@@ -34,8 +36,10 @@ class EvaluatedModule(L.LightningModule):
 
     def log_values(self, values: dict[str, float]) -> None:
         """Log values that are already the same on every rank, against the RL step."""
-        values = values | {"step": float(self.current_epoch + 1)}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+        values = values | {"step": float(self.rl_step)}
+        # as float64 tensors: Lightning would round Python floats to float32
+        exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
+        self.log_dict(exact, on_step=False, on_epoch=True, batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the records of the last validation."""
@@ -71,4 +75,4 @@ class EvaluatedModule(L.LightningModule):
 
     def predict_step(self, batch: list[Any], batch_idx: int) -> list[dict[str, Any]]:
         """Greedy responses with their rewards."""
-        return [record["sample"] for record in self.evaluation.run(self, batch)]
+        return [record["sample"] for record in self.evaluation.greedy(self, batch)]

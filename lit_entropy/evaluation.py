@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed
+from torch import Tensor
 
 from lit_entropy.collection import score
 from lit_entropy.errors import ensure_finite
-from lit_entropy.functional.pass_at_k import pass_at_k
-from lit_entropy.types import Completions, Problem
+from lit_entropy.functional.pass_at_k import pass_at_k, standard_error
+from lit_entropy.types import Problem
 
 if TYPE_CHECKING:
     from lit_entropy.evaluated import EvaluatedModule
@@ -47,6 +48,8 @@ class Evaluation:
             raise ValueError(f"evaluation.samples={samples} must not be negative")
         if temperature <= 0:
             raise ValueError(f"evaluation.temperature={temperature} must be positive")
+        if max_new_tokens is not None and max_new_tokens < 1:
+            raise ValueError(f"evaluation.max_new_tokens={max_new_tokens} must be at least 1")
         ks = pass_k if samples else ()
         if any(not 1 <= k <= samples for k in ks):
             raise ValueError(
@@ -62,53 +65,63 @@ class Evaluation:
 
     def run(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
         """Evaluate problems; one record each, of plain numbers and strings."""
-        greedy = self._decode(module, problems, 1, 0.0)
-        records = [
-            {
-                "id": problem.id,
-                "difficulty": problem.difficulty,
-                "accuracy": float(row["correct"]),
-                "length": float(row["length"]),
-                "truncated": float(row["truncated"]),
-                "sample": {
-                    "prompt": row["prompt"], "response": row["response"], "reward": row["reward"],
-                    "correct": row["correct"], "difficulty": problem.difficulty,
-                },
-            }
-            for problem, row in zip(problems, greedy, strict=True)
-        ]  # fmt: skip
+        records = self.greedy(module, problems)
         if self.samples:
-            sampled = self._decode(module, problems, self.samples, self.temperature)
+            rows = self._decode(module, problems, self.samples, self.temperature)
             for index, record in enumerate(records):
-                rows = sampled[index * self.samples : (index + 1) * self.samples]
-                record["correct_count"] = sum(row["correct"] for row in rows)
-                record["entropy_total"] = sum(row["entropy"] for row in rows)
-                record["tokens"] = sum(row["length"] for row in rows)
+                own = rows[index * self.samples : (index + 1) * self.samples]
+                record["correct_count"] = sum(row["correct"] for row in own)
+                record["entropy_total"] = sum(row["entropy"] for row in own)
+                record["tokens"] = sum(row["length"] for row in own)
+        return records
+
+    def greedy(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
+        """Greedy responses; one record a problem, without the numbers of sampling."""
+        decode = module.policy.tokenizer.decode
+        records = []
+        for problem, row in zip(problems, self._decode(module, problems, 1, 0.0), strict=True):
+            sample = {key: row[key] for key in ("response", "reward", "correct")}
+            sample |= {"prompt": decode(row["prompt"]), "difficulty": problem.difficulty}
+            record = {"id": problem.id, "difficulty": problem.difficulty, "sample": sample}
+            record |= {"accuracy": float(row["correct"]), "length": row["length"]}
+            records.append(record | {"truncated": float(row["truncated"])})
         return records
 
     def _decode(
         self, module: EvaluatedModule, problems: Sequence[Problem], count: int, temperature: float
     ) -> list[Record]:
+        """Sample ``count`` responses a problem; one row a response, problem by problem."""
         data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
         rows = [problem for problem in problems for _ in range(count)]
-        prompts = data.encode(rows, module.policy.tokenizer)
+        encoded = data.encode(problems, module.policy.tokenizer)
+        prompts = [tokens for tokens in encoded for _ in range(count)]
+        limit = module.max_new_tokens if self.max_new_tokens is None else self.max_new_tokens
         with module.forward_context():
             completions = module.rollout.generate(
                 module.policy,
                 prompts,
                 torch.tensor([problem.id for problem in rows]),
                 torch.arange(len(rows)) % count,
-                max_new_tokens=self.max_new_tokens or module.max_new_tokens,
+                max_new_tokens=limit,
                 temperature=temperature,
                 keys=("evaluation",),
             )
-        step = module.trainer.current_epoch
-        ensure_finite("log-probs of the evaluation", completions.logprobs_BT, step + 1)
-        rewards, correct = score(module, data, rows, completions, step)
-        return _rows(module, prompts, completions, rewards, correct)
+        ensure_finite("log-probs of the evaluation", completions.logprobs_BT, module.rl_step)
+        texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
+        rewards, correct = score(data.task, rows, texts, module.rl_step)
+        columns = {
+            "prompt": prompts,
+            "response": texts,
+            "reward": rewards,
+            "correct": correct,
+            "length": completions.mask_BT.sum(1).tolist(),
+            "entropy": completions.entropies_BT.double().sum(1).tolist(),
+            "truncated": completions.truncated_B.tolist(),
+        }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def gather(self, records: list[Record]) -> list[Record]:
-        """The records of all ranks, in the order of the problem ids."""
+        """The records of all ranks, ordered by difficulty and problem id."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             parts: list[list[Record]] = [[] for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(parts, records)
@@ -130,38 +143,21 @@ class Evaluation:
                 scores[f"pass@{k}"] = pass_at_k(correct, self.samples, k)
             tokens = sum(record["tokens"] for record in records)
             values["entropy"] = sum(record["entropy_total"] for record in records) / tokens
-        difficulty = torch.tensor([record["difficulty"] for record in records])
+        difficulty_N = torch.tensor([record["difficulty"] for record in records])
         for name, score_N in scores.items():
-            values[name] = float(score_N.mean())
-            if len(records) > 1:
-                values[f"{name}_se"] = float(score_N.std() / len(records) ** 0.5)
-            for level in difficulty.unique().tolist():
-                values[f"{name}/difficulty_{level}"] = float(score_N[difficulty == level].mean())
+            values |= mean_and_error(score_N, name, "")
+            for level in difficulty_N.unique().tolist():
+                values |= mean_and_error(
+                    score_N[difficulty_N == level], name, f"/difficulty_{level}"
+                )
         for name in ("length", "truncated"):
             values[name] = sum(record[name] for record in records) / len(records)
         return values
 
 
-def _rows(
-    module: EvaluatedModule,
-    prompts: list[list[int]],
-    completions: Completions,
-    rewards: list[float],
-    correct: list[bool],
-) -> list[Record]:
-    responses = module.policy.decode(completions.tokens_BT, completions.mask_BT)
-    lengths = completions.mask_BT.sum(1).tolist()
-    entropies = completions.entropies_BT.double().sum(1).tolist()
-    truncated = completions.truncated_B.tolist()
-    return [
-        {
-            "prompt": module.policy.tokenizer.decode(prompts[index]),
-            "response": responses[index],
-            "reward": rewards[index],
-            "correct": correct[index],
-            "length": lengths[index],
-            "entropy": entropies[index],
-            "truncated": truncated[index],
-        }
-        for index in range(len(prompts))
-    ]
+def mean_and_error(score_N: Tensor, name: str, suffix: str) -> dict[str, float]:
+    """``name``: the mean over problems; ``name_se``: its standard error, from two problems on."""
+    values = {name + suffix: float(score_N.mean())}
+    if len(score_N) > 1:
+        values[f"{name}_se{suffix}"] = float(standard_error(score_N))
+    return values

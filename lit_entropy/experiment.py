@@ -7,22 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
 
+from lit_entropy.checkpoint import AtomicCheckpointIO
 from lit_entropy.redaction import redact
 from lit_entropy.resume import check_same_experiment
-
-#: What may change when a run is resumed; everything else makes it another experiment.
-MAY_CHANGE = (
-    *("config", "ckpt_path", "weights_only", "run", "checkpoint"),
-    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.min_*"),
-    *("trainer.logger", "trainer.callbacks", "trainer.profiler", "trainer.enable_*"),
-    *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes"),
-    *("trainer.check_val_every_n_epoch", "trainer.limit_val_batches"),
-    *("trainer.default_root_dir", "trainer.plugins", "trainer.log_every_n_steps"),
-)
 
 
 def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
@@ -31,18 +21,33 @@ def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str
     return redact(yaml.safe_load(text))
 
 
+def run_folder_of(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint lies in.
+
+    Raises:
+        ValueError: no ``config.yaml`` two folders up, so the run that it belongs to is unknown.
+    """
+    folder = checkpoint.resolve().parent.parent
+    if not (folder / "config.yaml").exists():
+        raise ValueError(
+            f"ckpt_path={checkpoint} does not lie in <run folder>/checkpoints ({folder} has no "
+            "config.yaml): move it back, since a resume continues the run's own metrics"
+        )
+    return folder
+
+
 def check_checkpoint(path: Path, config: dict[str, Any]) -> None:
     """Refuse to resume a run under another configuration.
 
     Raises:
         ValueError: lists every key that differs, with both values.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
     if "configuration" not in checkpoint:
         raise ValueError(
             f"{path} does not record its configuration: it was not written by lit-entropy fit"
         )
-    check_same_experiment(checkpoint["configuration"], config, MAY_CHANGE)
+    check_same_experiment(checkpoint["configuration"], config)
 
 
 class ExperimentRecord(SaveConfigCallback):

@@ -21,14 +21,14 @@ def all_ranks(module: EntropyModule, tensor: Tensor) -> Tensor:
     return cast(Tensor, module.all_gather(tensor))
 
 
-def own_rows(module: EntropyModule, rows: Tensor) -> Tensor:
+def rank_rows(module: EntropyModule, rows: Tensor) -> Tensor:
     """This rank's share of rows that every rank knows."""
     return rows[module.trainer.global_rank :: module.trainer.world_size]
 
 
 def own_microbatches(module: EntropyModule, rows: Tensor, count: int) -> list[Tensor]:
     """The rows of this rank's microbatches of a minibatch."""
-    own = own_rows(module, rows)
+    own = rank_rows(module, rows)
     return list(own.split(len(own) // count))
 
 
@@ -65,7 +65,7 @@ def select(
 ) -> Tensor:
     """Let the loss select tokens over the whole minibatch (eq. 11 and 13); bool [B, T]."""
     assert experience.entropies_BT is not None
-    policy = PolicyOutput(experience.old_logprobs_BT, experience.entropies_BT)
+    policy = PolicyOutput(experience.old_logprobs_BT, experience.entropies_BT)  # "old", no pass
     if module.loss.selection_logprobs == "current":
         policy = score_tokens(module, experience, parts, module.policy)
     minibatch = PolicyOutput(policy.logprobs_BT[rows], policy.entropy_BT[rows])
@@ -101,7 +101,7 @@ def score_tokens(
             width = output.logprobs_BT.shape[1]
             logprobs_BT[rows, :width] = output.logprobs_BT
             entropy_BT[rows, :width] = output.entropy_BT
-    ensure_finite("log-probs of the policy", logprobs_BT, module.trainer.current_epoch + 1)
+    ensure_finite("log-probs of the policy", logprobs_BT, module.rl_step)
     if module.trainer.world_size > 1:
         # one rank holds each row and the others hold zeros: the sum is exact
         logprobs_BT = all_ranks(module, logprobs_BT).sum(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -18,12 +17,13 @@ from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluated import EvaluatedModule
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.functional.masked import masked_sum
+from lit_entropy.loader import Sealed
 from lit_entropy.losses.base import PolicyLoss
-from lit_entropy.minibatch import own_microbatches, own_rows, score_tokens
 from lit_entropy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
+from lit_entropy.scoring import score_rollout
 from lit_entropy.statistics import UpdateMeans, rollout_statistics
 from lit_entropy.types import Experience, LossOutput
 
@@ -101,84 +101,66 @@ class EntropyModule(EvaluatedModule):
     # ------------------------------------------------------------------ rollout
 
     @torch.no_grad()
-    def collect(self, data: PromptDataModule, rl_step: int) -> None:
-        """Sample, score and prepare the rollout of an RL step; sets ``experience``.
+    def collect(self, data: PromptDataModule) -> None:
+        """Sample, score and prepare the rollout of this RL step; sets ``experience``.
 
         ``experience`` holds every sampled group, also those that the group filter masks or
         replaces; ``train_rows`` are the rows that the minibatches are made of.
         """
         parts, signals = [], []
         for attempt in range(1 + data.max_resamples * (data.group_filter == "resample")):
-            parts.append(sample_groups(self, data, rl_step, attempt))
+            parts.append(sample_groups(self, data, attempt))
             assert parts[-1].rewards_B is not None
             signals.append(has_signal(parts[-1].rewards_B.view(-1, data.group_size)))
             if int(torch.cat(signals).sum()) >= data.prompts_per_step:
                 break
         signal_P = torch.cat(signals)
-        experience = concatenate(parts) if len(parts) > 1 else parts[0]
-        experience, rows = filter_groups(experience, data, signal_P)
-        self.train_rows = rows
-        experience = self._score_rollout(experience, data, rl_step)
-        self.group_size = data.group_size
-        self.experience = experience
+        experience, rows, scored_P = filter_groups(concatenate(parts), data, signal_P)
+        experience = score_rollout(self, data, experience, rows, scored_P)
+        self.group_size, self.train_rows, self.experience = data.group_size, rows, experience
         self.rollout_metrics = rollout_statistics(experience, data.group_size, signal_P)
         for regularizer in self.regularizers:
             cast(Regularizer, regularizer).on_rollout(self.rollout_metrics["entropy"])
 
-    def _score_rollout(
-        self, experience: Experience, data: PromptDataModule, rl_step: int
-    ) -> Experience:
-        """Advantages, and old log-probs in the very batches of the first pass (ratio exactly 1)."""
-        assert experience.rewards_B is not None and experience.response_mask_BT is not None
-        rewards_PG = experience.rewards_B.view(-1, data.group_size)
-        advantages_B = self.advantage(rewards_PG).flatten()
-        ensure_finite("advantages", advantages_B, rl_step + 1)
-        minibatches = data.minibatches(self.train_rows, rl_step, 0)
-        unused = torch.ones(len(experience), dtype=torch.bool)
-        unused[self.train_rows] = False
-        size = data.minibatch_size // data.microbatch_count  # of the groups that were replaced
-        count = data.microbatch_count
-        parts = [part for rows in minibatches for part in own_microbatches(self, rows, count)]
-        parts += [own_rows(self, rows) for rows in unused.nonzero().squeeze(1).split(size)]
-        parts = [part for part in parts if len(part)]
-        with self.stopwatch("old_logprobs"):
-            output = score_tokens(self, experience, parts, self.policy)
-            experience = replace(
-                experience,
-                old_logprobs_BT=output.logprobs_BT,
-                entropies_BT=output.entropy_BT,
-                advantages_BT=advantages_B[:, None] * experience.response_mask_BT,
-            )
-            for reference in self._reference:
-                reference.to(self.device)
-                scored = score_tokens(self, experience, parts, reference)
-                experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
-        return experience
+    @property
+    def reference(self) -> Policy | None:
+        """The frozen copy of the base policy, on the policy's device and dtype, if one is used."""
+        return self._reference[0].to(next(self.policy.parameters())) if self._reference else None
 
     # ------------------------------------------------------------------ updates
 
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Open the loader's box; problems of a validation stay as they are."""
+        return batch.experience.to(device) if isinstance(batch, Sealed) else batch
+
     def training_step(self, batch: Experience, batch_idx: int) -> dict[str, Any]:
         """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
-        step = self.current_epoch + 1
+        if batch.minibatch_tokens is None:
+            raise ValueError("minibatch_tokens is None: the objective's denominator is missing")
         policy = self.policy(batch, self.temperature)
-        ensure_finite("log-probs of the policy", policy.logprobs_BT, step)
+        ensure_finite("log-probs of the policy", policy.logprobs_BT, self.rl_step)
         terms = {"policy": self.loss(policy, batch)}
         for index, regularizer in enumerate(self.regularizers):
             terms[self._term_names[index]] = regularizer(policy, batch)
         token_loss_BT = sum(term.token_loss_BT for term in terms.values())
         total = masked_sum(token_loss_BT, batch.mask_BT)
-        ensure_finite("loss", total, step)
+        ensure_finite("loss", total, self.rl_step)
         self._record(terms, batch)
         # Lightning divides by the microbatches and DDP by the ranks: undo both
         parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
-        return {"loss": total * (parts / max(batch.minibatch_tokens or 1, 1))}
+        return {"loss": total * (parts / max(batch.minibatch_tokens, 1))}
 
     def _record(self, terms: dict[str, LossOutput], batch: Experience) -> None:
         tokens = batch.mask_BT.sum()
+        seen: set[str] = set()
         for name, term in terms.items():
             total = masked_sum(term.token_loss_BT.detach(), batch.mask_BT)
             self.update_means.add(f"loss/{name}", total, tokens)
             for key, value in term.metrics.items():
+                key = f"{name}_{key}" if key in seen else key
+                seen.add(key)
                 self.update_means.add_metric(f"policy/{key}", value, tokens)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -190,13 +172,14 @@ class EntropyModule(EvaluatedModule):
             if parameter.grad is not None
         ]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if self.trainer.precision_plugin.precision != "16-mixed":  # whose scaler skips such steps
-            ensure_finite("gradient norm", norm, self.current_epoch + 1)
+        ensure_finite("gradient norm", norm, self.rl_step)
+        rate = torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float64)
         self.update_means.add("policy/grad_norm", norm, 1.0)
-        self.update_means.add("policy/lr", torch.tensor(optimizer.param_groups[0]["lr"]), 1.0)
+        self.update_means.add("policy/lr", rate, 1.0)
 
     def on_train_epoch_start(self) -> None:
         """Start the clock of the RL step."""
+        self.rl_step = self.current_epoch + 1
         self.stopwatch.reset()
         self._epoch_start = time.perf_counter()
 
@@ -235,12 +218,29 @@ class EntropyModule(EvaluatedModule):
 
     def setup(self, stage: str) -> None:
         """Check what the parts need of each other."""
-        if stage != "fit":
-            return
-        group_size = self.trainer.datamodule.group_size  # type: ignore[attr-defined]
+        if self.trainer.strategy.root_device.type == "mps":
+            raise ValueError(
+                "trainer.accelerator is mps, which has no float64: set trainer.accelerator to cpu"
+            )
+        precision = self.trainer.precision_plugin.precision
+        if precision in ("16-mixed", "16-true"):
+            raise ValueError(f"trainer.precision={precision} overflows: set it to bf16-mixed")
+        if stage == "fit":
+            self._check_group_size(self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
+
+    def _check_group_size(self, group_size: int) -> None:
         if group_size < self.advantage.min_group_size:
             raise ValueError(
                 f"data.group_size={group_size}, but {type(self.advantage).__name__} compares the "
                 f"responses of a group: set data.group_size to {self.advantage.min_group_size} or "
                 "more, or take another model.advantage"
             )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the number of finished RL steps."""
+        updates = self.trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
+        checkpoint["rl_steps"] = self.trainer.global_step // updates
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The RL step that a validation of this checkpoint belongs to."""
+        self.rl_step = checkpoint["rl_steps"]

@@ -75,6 +75,7 @@ class Policy(nn.Module):
         self.pad_token_id = int(self.eos_token_ids[0] if pad is None else pad)
         check_tokenizer(self.model, self.tokenizer, [self.pad_token_id, *self.eos_token_ids])
         self._plain_head = has_plain_head(self.model)
+        self._accepted = set(inspect.signature(self.model.forward).parameters)
         if gradient_checkpointing:
             checkpointing = getattr(  # renamed within transformers 5
                 self.model, "activation_checkpointing_enable", None
@@ -104,7 +105,7 @@ class Policy(nn.Module):
             logprobs.append(logprobs_N)
             entropies.append(entropy_N)
         place_N = torch.cat(places)
-        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
+        zeros = torch.zeros(mask_BT.numel(), dtype=torch.float32, device=mask_BT.device)
         return PolicyOutput(
             zeros.scatter(0, place_N, torch.cat(logprobs)).view_as(mask_BT),
             zeros.scatter(0, place_N, torch.cat(entropies)).view_as(mask_BT),
@@ -175,14 +176,26 @@ class Policy(nn.Module):
             raise ValueError("prompt_mask_BS ends in False: prompts must be non-empty, left-padded")
         mask_BL = torch.cat([batch.prompt_mask_BS, _response_mask(batch)], dim=1)
         tokens_BL = torch.cat([batch.prompt_tokens_BS, batch.tokens_BT], dim=1)
-        inputs = {
-            "input_ids": tokens_BL.masked_fill(~mask_BL, self.pad_token_id),
-            "attention_mask": mask_BL.long(),
-            "use_cache": False,
-        }
-        if "position_ids" in inspect.signature(self.model.forward).parameters:
-            inputs["position_ids"] = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
+        tokens_BL = tokens_BL.masked_fill(~mask_BL, self.pad_token_id)
+        return self.model_inputs(tokens_BL, mask_BL) | {"use_cache": False}
+
+    def model_inputs(self, tokens_BN: Tensor, mask_BL: Tensor) -> dict[str, Tensor]:
+        """Arguments of the model's forward for the last N of L tokens (N < L with a KV cache).
+
+        Args:
+            tokens_BN: int64 tokens that are fed now.
+            mask_BL: bool, True on every token so far that is no padding.
+        """
+        inputs = {"input_ids": tokens_BN, "attention_mask": mask_BL.long()}
+        if "position_ids" in self._accepted:
+            positions_BL = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
+            inputs["position_ids"] = positions_BL[:, -tokens_BN.shape[1] :]
         return inputs
+
+    @property
+    def last_logits(self) -> dict[str, int]:
+        """Arguments that spare the logits of all but the last position, where the model can."""
+        return {"logits_to_keep": 1} if "logits_to_keep" in self._accepted else {}
 
 
 def length_groups(lengths_B: Tensor, groups: int) -> list[Tensor]:

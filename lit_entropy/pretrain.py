@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.data import PretrainingBatches
-from lit_entropy.pretraining.model import Pretraining, build_model
+from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model
 from lit_entropy.pretraining.responses import Mixture
 from lit_entropy.pretraining.tokenizer import chain_tokenizer
 
@@ -125,5 +125,10 @@ def _check(folder: Path, recipe: Mapping[str, Any]) -> None:
     for name in ("steps", "batch_size", "max_length"):
         if recipe[name] < 1:
             raise ValueError(f"{name} is {recipe[name]}: give 1 or more")
+    if 8 * recipe["max_length"] + 5 > MAX_TOKENS:  # 2 n + 2 of prompt, 6 n + 3 of careful response
+        raise ValueError(
+            f"max_length is {recipe['max_length']}: a careful response must fit in {MAX_TOKENS} "
+            f"tokens; choose at most {(MAX_TOKENS - 5) // 8}"
+        )
     if recipe["learning_rate"] <= 0:
         raise ValueError(f"learning_rate is {recipe['learning_rate']}: give a positive number")

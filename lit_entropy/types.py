@@ -72,7 +72,8 @@ class Experience:
         correct_B: bool.
         truncated_B: bool.
         prompt_ids_B: int64 ``Problem.id``.
-        sample_ids_B: int64 index of the sample in its group, 0..G-1.
+        sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
+            prompt id it names the sequence.
         difficulty_B: int64.
         selected_BT: bool, tokens that a covariance loss selected over the whole optimiser
             minibatch; None when the loss is to select within this batch.

@@ -23,6 +23,7 @@ SMALL = [
     "--trainer.max_epochs=2",
     "--trainer.check_val_every_n_epoch=2",
     "--trainer.accelerator=cpu",
+    "--run.wandb=off",
     "--checkpoint.every_n_epochs=1",
 ]
 

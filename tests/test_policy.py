@@ -151,9 +151,7 @@ def test_response_mask_wins_over_group_filter(policy):
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_chunks_and_checkpointing_change_nothing(folder, policy, monkeypatch, checkpointing):
-    chunked = Policy(
-        folder, chunk_tokens=3, gradient_checkpointing=checkpointing, length_groups=1
-    )
+    chunked = Policy(folder, chunk_tokens=3, gradient_checkpointing=checkpointing, length_groups=1)
     calls: list[int] = []
     chunked.model.lm_head.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     batch = make_batch()

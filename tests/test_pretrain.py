@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lit_entropy
 from lit_entropy.pretrain import pretrain, weights_hash
@@ -59,6 +59,7 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
         ({"steps": 0}, "steps is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_length": 0}, "max_length is 0"),
+        ({"max_length": 32}, "max_length is 32"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
         ({"error": 1.5}, r"error is 1\.5"),
         ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
@@ -80,7 +81,7 @@ def test_shipped_weights_are_the_recipe_s(name: str) -> None:
 def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
     recipes = [json.loads((ASSETS / n / "recipe.json").read_text())["parameters"] for n in NAMES]
     for recipe in recipes:
-        for key in ("size", "dtype", "final_loss"):
+        for key in ("size", "dtype", "final_loss", "steps", "learning_rate"):
             del recipe[key]
     assert recipes == [recipes[0]] * 4
     models = [AutoModelForCausalLM.from_pretrained(ASSETS / name) for name in NAMES]
@@ -90,9 +91,39 @@ def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
     assert sum(p.stat().st_size for p in ASSETS.rglob("*") if p.is_file()) < 5e6
 
 
-def test_the_task_can_be_encoded_for_a_shipped_base() -> None:
-    from transformers import AutoTokenizer
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("chain-xs", 0.1, 0.3),
+        ("chain-s", 0.28, 0.44),
+        ("chain-m", 0.28, 0.5),
+        ("chain-l", 0.28, 0.6),
+    ],
+)
+def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
+    name: str, low: float, high: float
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / name, dtype=torch.float32)
+    task = ChainArithmetic()
+    problems = task.validation_problems()
+    prompts = tokenizer([str(problem.prompt) for problem in problems], padding=True)
+    torch.manual_seed(0)
+    tokens = model.generate(
+        torch.tensor(prompts["input_ids"]),
+        attention_mask=torch.tensor(prompts["attention_mask"]),
+        do_sample=True,
+        top_k=0,
+        max_new_tokens=80,
+    )
+    width = len(prompts["input_ids"][0])
+    texts = tokenizer.batch_decode(tokens[:, width:], skip_special_tokens=True)
+    rewards = [task.reward(*pair) for pair in zip(problems, texts, strict=True)]
+    # 200 draws: sd at most 0.035; the bands are the long-run accuracy and more than two sd.
+    assert low < sum(rewards) / len(rewards) < high
 
+
+def test_the_task_can_be_encoded_for_a_shipped_base() -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "chain-s")
     task = ChainArithmetic()
     for problem in task.validation_problems():

@@ -6,6 +6,7 @@ from lit_entropy.callbacks.entropy import EntropyMonitor
 from lit_entropy.callbacks.entropy_delta import EntropyDelta
 from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.callbacks.progress import RLProgressBar
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
 from lit_entropy.callbacks.summary import RunSummary
 
@@ -16,6 +17,7 @@ __all__ = [
     "InitialValidation",
     "RLProgressBar",
     "RolloutCallback",
+    "RunCheckpoint",
     "RunSummary",
     "Samples",
 ]

@@ -39,8 +39,10 @@ class RolloutCallback(Callback, ABC):
 
         (Lightning replaces a callback's ``log`` and ``log_dict`` by the module's.)
         """
+        # as float64 tensors: Lightning would round Python floats to float32
+        exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
         module.log_dict(
-            values,
+            exact,
             on_step=False,
             on_epoch=True,
             batch_size=1,

@@ -50,7 +50,7 @@ def uniforms(*keys: int | str | Tensor) -> Tensor:
     """Uniform numbers in [0, 1) with 53 random bits, a pure function of the keys.
 
     Args:
-        keys: as in :func:`hash_keys`, e.g. ``uniforms(seed, "sample", step, ids_B1, sample_B1, t)``.
+        keys: as in :func:`hash_keys`, e.g. ``uniforms(seed, "sample", step, ids_B1, token_T)``.
 
     Returns:
         float64 tensor of the keys' broadcast shape.

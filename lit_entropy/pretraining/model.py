@@ -14,6 +14,7 @@ from lit_entropy.pretraining.data import IGNORED
 
 #: Hidden width of each size; two layers, heads of 16, MLP of 2.5 times the width.
 SIZES = {"xs": 32, "s": 64, "m": 128, "l": 256}
+MAX_TOKENS = 256
 
 
 def build_model(size: str, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
@@ -36,7 +37,7 @@ def build_model(size: str, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausal
         num_hidden_layers=2,
         num_attention_heads=hidden // 16,
         num_key_value_heads=hidden // 16,
-        max_position_embeddings=256,
+        max_position_embeddings=MAX_TOKENS,
         tie_word_embeddings=True,
         attention_dropout=0.0,
         use_sliding_window=False,

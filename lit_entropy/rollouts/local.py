@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.rollouts.base import RolloutEngine
@@ -75,33 +76,14 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         module.train(training)
 
 
-def left_pad(
-    sequences: list[list[int]], pad_token_id: int, device: torch.device | str = "cpu"
-) -> tuple[Tensor, Tensor]:
-    """Left-padded tokens int64 [N, S] and their mask bool [N, S]."""
-    width = max(len(sequence) for sequence in sequences)
-    tokens_NS = torch.full((len(sequences), width), pad_token_id, dtype=torch.int64)
-    mask_NS = torch.zeros(len(sequences), width, dtype=torch.bool)
-    for row, sequence in enumerate(sequences):
-        if sequence:
-            tokens_NS[row, -len(sequence) :] = torch.tensor(sequence)
-            mask_NS[row, -len(sequence) :] = True
-    return tokens_NS.to(device), mask_NS.to(device)
-
-
-def pad_columns(tensor: Tensor, width: int, value: float | int | bool) -> Tensor:
-    """Pad the second dimension on the right to ``width``."""
-    return nn.functional.pad(tensor, (0, width - tensor.shape[1]), value=value)
-
-
 def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
     """Join batches of completions, padded on the right to the longest."""
     width = max(part.tokens_BT.shape[1] for part in parts)
     return Completions(
-        tokens_BT=torch.cat([pad_columns(part.tokens_BT, width, pad_token_id) for part in parts]),
-        mask_BT=torch.cat([pad_columns(part.mask_BT, width, False) for part in parts]),
-        logprobs_BT=torch.cat([pad_columns(part.logprobs_BT, width, 0.0) for part in parts]),
-        entropies_BT=torch.cat([pad_columns(part.entropies_BT, width, 0.0) for part in parts]),
+        tokens_BT=torch.cat([pad_right(part.tokens_BT, width, pad_token_id) for part in parts]),
+        mask_BT=torch.cat([pad_right(part.mask_BT, width, False) for part in parts]),
+        logprobs_BT=torch.cat([pad_right(part.logprobs_BT, width, 0.0) for part in parts]),
+        entropies_BT=torch.cat([pad_right(part.entropies_BT, width, 0.0) for part in parts]),
         truncated_B=torch.cat([part.truncated_B for part in parts]),
     )
 
@@ -115,15 +97,11 @@ def _prefill(policy: Any, prompts: list[list[int]], limit: int) -> tuple[Tensor,
         [list(prompt) for prompt in distinct], policy.pad_token_id, device
     )
     output = policy.model(
-        input_ids=tokens_NS,
-        attention_mask=mask_NS.long(),
-        position_ids=(mask_NS.long().cumsum(1) - 1).clamp_min(0),
-        use_cache=True,
-        logits_to_keep=1,
+        use_cache=True, **policy.model_inputs(tokens_NS, mask_NS), **policy.last_logits
     )
     index_B = torch.tensor([order[tuple(prompt)] for prompt in prompts], device=device)
     output.past_key_values.reorder_cache(index_B)
-    mask_BL = nn.functional.pad(mask_NS[index_B].long(), (0, limit), value=1)
+    mask_BL = pad_right(mask_NS[index_B], mask_NS.shape[1] + limit, True)
     return output.logits[index_B, -1], mask_BL, output.past_key_values
 
 
@@ -154,20 +132,14 @@ def _decode(
             keep = running.nonzero().squeeze(1)
             cache.reorder_cache(keep)
             rows, tokens, mask_BL, running = rows[keep], tokens[keep], mask_BL[keep], running[keep]
-        attended = mask_BL[:, : prompt_width + position + 1]
-        logits = policy.model(
-            input_ids=tokens[:, None],
-            attention_mask=attended,
-            position_ids=attended.sum(1, keepdim=True) - 1,
-            past_key_values=cache,
-            use_cache=True,
-        ).logits[:, -1]
+        inputs = policy.model_inputs(tokens[:, None], mask_BL[:, : prompt_width + position + 1])
+        logits = policy.model(past_key_values=cache, use_cache=True, **inputs).logits[:, -1]
     result.truncated_B[rows[running]] = True
     return _first_columns(result, position + 1)
 
 
 def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:
-    zeros_BT = torch.zeros(uniforms_BT.shape, device=uniforms_BT.device)
+    zeros_BT = torch.zeros(uniforms_BT.shape, dtype=torch.float32, device=uniforms_BT.device)
     return Completions(
         tokens_BT=torch.full_like(zeros_BT, pad_token_id, dtype=torch.int64),
         mask_BT=torch.zeros_like(zeros_BT, dtype=torch.bool),

@@ -196,17 +196,38 @@ def evaluate(model, tokenizer, task, options, samples=0):  # type: ignore[no-unt
     return result
 
 
+def collect(model, tokenizer, task, problems, options, generator):  # type: ignore[no-untyped-def]
+    """A rollout with its GRPO advantages (eq. 3), and the rewards [P, G]."""
+    prompts = [task.encode(problem, tokenizer) for problem in problems]
+    batch = rollout(model, tokenizer, prompts, options.group, options.limit, 1.0, generator)
+    rewards_PG = score(task, tokenizer, problems, batch["tokens"], options.group)
+    centred_PG = rewards_PG - rewards_PG.mean(1, keepdim=True)
+    batch["advantages"] = (centred_PG / (rewards_PG.std(1, keepdim=True) + 1e-6)).view(-1)
+    return batch, rewards_PG
+
+
+def update(model, optimizer, batch, options, generator):  # type: ignore[no-untyped-def]
+    """One pass over the rollout in shuffled minibatches; returns the selected fraction."""
+    selected = 0
+    for index in torch.randperm(len(batch["mask"]), generator=generator).chunk(options.updates):
+        minibatch = rows_of(batch, index)
+        logp_BT = response_logprobs(model, minibatch)
+        loss, count = policy_loss(logp_BT, minibatch, options, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        selected += count
+    return selected / int(batch["mask"].sum())
+
+
 def train(options):  # type: ignore[no-untyped-def]
-    """Run the RL steps; yields one record a step."""
+    """Run the RL steps; yields one record a step, the evaluated base as step 0."""
     torch.set_num_threads(options.threads)
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32)
-    task = ChainArithmetic(
-        max_length=options.max_length,
-        seed=options.seed,
-        validation_max_length=options.validation_max_length,
-        validation_size=options.validation_size,
-    )
+    longest, size = options.validation_max_length, options.validation_size
+    task = ChainArithmetic(1, options.max_length, longest, 1_000_000, size, options.seed)
     problems = task.train_problems()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
     generator = torch.Generator().manual_seed(options.seed)
@@ -214,31 +235,16 @@ def train(options):  # type: ignore[no-untyped-def]
     for step in range(1, options.steps + 1):
         start = time.perf_counter()
         chosen = problems[(step - 1) * options.prompts : step * options.prompts]
-        prompts = [task.encode(problem, tokenizer) for problem in chosen]
-        batch = rollout(model, tokenizer, prompts, options.group, options.limit, 1.0, generator)
-        rewards_PG = score(task, tokenizer, chosen, batch["tokens"], options.group)
-        spread_P1 = rewards_PG.std(1, keepdim=True) + 1e-6
-        batch["advantages"] = ((rewards_PG - rewards_PG.mean(1, keepdim=True)) / spread_P1).view(-1)
+        batch, rewards_PG = collect(model, tokenizer, task, chosen, options, generator)
         middle = time.perf_counter()
-        order = torch.randperm(len(batch["mask"]), generator=generator)
-        selected = 0
-        for index in order.chunk(options.updates):
-            minibatch = rows_of(batch, index)
-            loss, chosen_tokens = policy_loss(
-                response_logprobs(model, minibatch), minibatch, options, generator
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            selected += chosen_tokens
+        selected = update(model, optimizer, batch, options, generator)
         end = time.perf_counter()
         record = {
             "step": step,
             "reward": rewards_PG.mean().item(),
             "entropy": batch["entropy"][batch["mask"]].mean().item(),
             "length": batch["mask"].sum(1).float().mean().item(),
-            "selected": selected / int(batch["mask"].sum()),
+            "selected": selected,
             "rollout_seconds": middle - start,
             "update_seconds": end - middle,
         }
@@ -256,10 +262,10 @@ def parse() -> argparse.Namespace:
         "output": "",
         "steps": 150,
         "seed": 0,
-        "lr": 1e-4,
+        "lr": 2e-4,
         "prompts": 32,
         "group": 8,
-        "updates": 4,
+        "updates": 8,
         "limit": 80,
         "threads": 1,
         "clip_low": 0.2,
@@ -272,7 +278,7 @@ def parse() -> argparse.Namespace:
         "evaluate_every": 10,
     }.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
-    parser.add_argument("--band", type=float, nargs=2, default=(0.5, 5.0))
+    parser.add_argument("--band", type=float, nargs=2, default=(0.5, float("inf")))
     return parser.parse_args()
 
 

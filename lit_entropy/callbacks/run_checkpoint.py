@@ -1,0 +1,102 @@
+"""Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, Timer
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """ModelCheckpoint that saves after whole RL steps only, and after the last one always."""
+
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        filename: str = "rl_step_{step:05d}",
+        every_n_epochs: int = 10,
+        save_top_k: int = 1,
+        monitor: str | None = None,
+        mode: str = "min",
+        save_weights_only: bool = False,
+    ) -> None:
+        """Set where and when; ``last.ckpt`` is written beside the numbered ones.
+
+        Args:
+            dirpath: folder of the checkpoints; by default ``checkpoints`` in the run folder.
+            filename: name of a checkpoint; ``{step}`` is the RL step.
+            every_n_epochs: RL steps between checkpoints.
+            save_top_k: numbered checkpoints to keep; -1 keeps all.
+            monitor: metric that decides which are kept; by default the newest.
+            mode: min or max of the metric.
+            save_weights_only: leave out what a resume needs.
+        """
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            every_n_epochs=every_n_epochs,
+            save_top_k=save_top_k,
+            monitor=monitor,
+            mode=mode,
+            save_weights_only=save_weights_only,
+            save_last=True,
+            save_on_train_epoch_end=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,  # last.ckpt is always the newest
+        )
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuse settings that end or cut an RL step in its middle.
+
+        Raises:
+            ValueError: names the setting and the remedy.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            updates = trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
+            check_whole_steps(trainer, updates)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the last RL step when the cadence left it out."""
+        super().on_train_end(trainer, pl_module)
+        if self._last_global_step_saved != trainer.global_step:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    @property
+    def state_key(self) -> str:
+        """One key whatever the cadence, so that changing it on a resume keeps the state."""
+        return self._generate_state_key(monitor=self.monitor, mode=self.mode)
+
+
+def check_whole_steps(trainer: L.Trainer, updates_per_step: int) -> None:
+    """Raise ValueError where the trainer would not run every RL step to its end."""
+    if trainer.max_steps != -1 and trainer.max_steps % updates_per_step:
+        raise ValueError(
+            f"trainer.max_steps={trainer.max_steps} ends within an RL step of {updates_per_step} "
+            "updates: take a multiple, or trainer.max_epochs, which counts RL steps"
+        )
+    limit = trainer.limit_train_batches  # overfit_batches sets it too; the number 1 is one batch
+    if isinstance(limit, int) or limit != 1.0:
+        raise ValueError(
+            "trainer.limit_train_batches or overfit_batches cuts minibatches apart: set "
+            "data.prompts_per_step and data.minibatch_size instead"
+        )
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if (
+            isinstance(callback, GradientAccumulationScheduler)
+            and callback.going_to_accumulate_grad_batches()
+        ):
+            raise ValueError(
+                "GradientAccumulationScheduler changes the microbatches during a run: set "
+                "trainer.accumulate_grad_batches"
+            )
+        if isinstance(callback, Timer) and callback._interval == "step":
+            duration = timedelta(seconds=callback._duration or 0)
+            raise ValueError(
+                f"trainer.max_time={duration} may end within an RL step: use the callback "
+                "lightning.pytorch.callbacks.Timer with interval: epoch"
+            )

@@ -1,0 +1,54 @@
+"""The order of prompts and of minibatches, as pure functions of seed and RL step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_entropy.functional.rng import generator, permutation
+
+
+def prompt_indices(size: int, count: int, seed: int, rl_step: int, attempt: int = 0) -> Tensor:
+    """Which training problems an RL step uses: a pure function of its arguments.
+
+    The first attempt walks through a fresh permutation each epoch of the data; later attempts
+    (group resampling) draw at random, so that they do not shift the walk.
+
+    Args:
+        size: number of training problems.
+        count: prompts an RL step (P).
+        seed: the run's seed.
+        rl_step: 0-based RL step.
+        attempt: 0, or the number of the resampling attempt.
+
+    Returns:
+        int64 [P] indices.
+    """
+    if attempt > 0:
+        source = generator(seed, "resampled prompts", rl_step, attempt)
+        return torch.randint(size, (count,), generator=source)
+    indices: list[Tensor] = []
+    position, needed = rl_step * count, count
+    while needed:
+        epoch, offset = divmod(position, size)
+        part = permutation(size, seed, "prompts", epoch)[offset : offset + needed]
+        indices.append(part)
+        position, needed = position + len(part), needed - len(part)
+    return torch.cat(indices)
+
+
+def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int) -> list[Tensor]:
+    """The optimiser minibatches of one pass over a rollout, over all ranks.
+
+    Args:
+        rows: int64 rows of the experience that are trained on.
+        size: sequences a minibatch; divides ``len(rows)``.
+        seed: the run's seed.
+        rl_step: 0-based RL step.
+        epoch: index of the pass over the rollout (0 .. update_epochs - 1).
+
+    Returns:
+        List of int64 [size] row indices.
+    """
+    order = permutation(len(rows), seed, "minibatches", rl_step, epoch)
+    return list(rows[order].split(size))
