@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 from torch import Tensor
 
 from lit_entropy.functional.order import minibatch_rows, prompt_indices
-from lit_entropy.loader import ProblemBatches, RolloutLoader
+from lit_entropy.loader import ProblemBatches, RolloutLoader, Sealed
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem
 
@@ -130,6 +130,12 @@ class PromptDataModule(L.LightningDataModule):
         """One epoch = one RL step."""
         assert self.trainer is not None
         return RolloutLoader(self.trainer.lightning_module, self)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Open the loader's box; problems of a validation stay as they are."""
+        return batch.experience.to(device) if isinstance(batch, Sealed) else batch
 
     def val_dataloader(self) -> ProblemBatches:
         """This rank's share of the held-out problems, in batches."""

@@ -17,7 +17,7 @@ class Sealed:
     """An experience in a box that Lightning does not open.
 
     Under bf16-true precision Lightning casts every floating tensor of a batch that it can reach,
-    old log-probs and advantages included; the module opens the box after that.
+    old log-probs and advantages included; the data module opens the box after that.
     """
 
     def __init__(self, experience: Experience) -> None:

@@ -17,7 +17,6 @@ from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluated import EvaluatedModule
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.functional.masked import masked_sum
-from lit_entropy.loader import Sealed
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
@@ -128,12 +127,6 @@ class EntropyModule(EvaluatedModule):
         return self._reference[0].to(next(self.policy.parameters())) if self._reference else None
 
     # ------------------------------------------------------------------ updates
-
-    def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
-        """Open the loader's box; problems of a validation stay as they are."""
-        return batch.experience.to(device) if isinstance(batch, Sealed) else batch
 
     def training_step(self, batch: Experience, batch_idx: int) -> dict[str, Any]:
         """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
