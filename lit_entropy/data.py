@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from lit_entropy.functional.order import minibatch_rows, prompt_indices
