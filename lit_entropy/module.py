@@ -213,7 +213,7 @@ class EntropyModule(EvaluatedModule):
         """Check what the parts need of each other."""
         if self.trainer.strategy.root_device.type == "mps":
             raise ValueError(
-                "trainer.accelerator is mps, which has no float64: set trainer.accelerator to cpu"
+                "trainer.accelerator=mps has no float64, which sampling needs: set it to cpu"
             )
         precision = self.trainer.precision_plugin.precision
         if precision in ("16-mixed", "16-true"):
