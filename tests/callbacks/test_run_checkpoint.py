@@ -1,0 +1,218 @@
+"""Checkpoints of real runs: the last RL step, cadence, copies, paths, damage, whole steps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
+from runs import fit, metrics, weights
+
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint, check_whole_steps
+from lit_entropy.errors import CheckpointError
+
+NAME = "quickstart-seed0"
+# the algorithm alone: no figures, no samples, no validation
+PLAIN = ["--trainer.callbacks=null", "--trainer.limit_val_batches=0"]
+EVERY_TWO = "--checkpoint.every_n_epochs=2"
+
+
+def train(folder: Path, steps: int, *arguments: str) -> Any:
+    return fit(folder, *PLAIN, f"--trainer.max_epochs={steps}", *arguments)
+
+
+def load(folder: Path, name: str = NAME, file: str = "last.ckpt") -> dict[str, Any]:
+    return torch.load(folder / name / "checkpoints" / file, weights_only=True)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path there."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def assert_same_weights(actual: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(actual[name], value), name
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven uninterrupted RL steps."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("seven")
+    train(folder, 7, EVERY_TWO)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five RL steps with a checkpoint every two; tests work on copies."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("five")
+    train(folder, 5, EVERY_TWO)
+    return folder
+
+
+@pytest.fixture
+def copy(five: Path, tmp_path: Path) -> Path:
+    shutil.copytree(five / NAME, tmp_path / NAME)
+    return tmp_path
+
+
+def test_the_last_rl_step_is_always_saved(five: Path) -> None:
+    assert files(five / NAME) == ["last.ckpt", "rl_step_00004.ckpt"]
+    assert load(five)["rl_steps"] == 5
+    assert load(five)["global_step"] == 10  # 2 updates an RL step
+    assert load(five, file="rl_step_00004.ckpt")["rl_steps"] == 4
+
+
+def test_a_resume_from_the_last_step_is_the_uninterrupted_run(tmp_path: Path, seven: Path) -> None:
+    """In place, where the cadence (2, 4, 6) does not fall on the step of the interruption."""
+    train(tmp_path, 5, EVERY_TWO)
+    cli = train(tmp_path, 7, EVERY_TWO, "--ckpt_path=last")
+    assert_same_weights(weights(cli), load(seven)["state_dict"])
+    assert_same_weights(load(tmp_path)["state_dict"], load(seven)["state_dict"])
+    moments, expected = load(tmp_path)["optimizer_states"], load(seven)["optimizer_states"]
+    for index, state in expected[0]["state"].items():
+        assert_same_weights(moments[0]["state"][index], state)
+    assert load(tmp_path)["rl_steps"] == load(seven)["rl_steps"] == 7
+    rows, expected_rows = metrics(tmp_path), metrics(seven)
+    assert rows["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    for key in (key for key in expected_rows if not key.startswith("time/")):
+        np.testing.assert_array_equal(rows[key], expected_rows[key], err_msg=key)
+    assert files(tmp_path / NAME) == files(seven / NAME) == ["last.ckpt", "rl_step_00006.ckpt"]
+
+
+def test_a_run_that_ends_on_the_cadence_is_saved_once(tmp_path: Path) -> None:
+    train(tmp_path, 2, EVERY_TWO)
+    assert files(tmp_path / NAME) == ["last.ckpt", "rl_step_00002.ckpt"]
+    numbered, last = load(tmp_path, file="rl_step_00002.ckpt"), load(tmp_path)
+    assert numbered["rl_steps"] == last["rl_steps"] == 2
+    assert_same_weights(numbered["state_dict"], last["state_dict"])
+
+
+def test_another_cadence_on_a_resume_keeps_one_last_checkpoint(copy: Path, seven: Path) -> None:
+    train(copy, 7, "--checkpoint.every_n_epochs=3", "--ckpt_path=last")
+    present = files(copy / NAME)
+    assert [name for name in present if name.startswith("last")] == ["last.ckpt"]
+    assert "rl_step_00006.ckpt" in present
+    assert load(copy)["rl_steps"] == 7
+    newest = max((copy / NAME / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "last.ckpt"
+    assert_same_weights(load(copy)["state_dict"], load(seven)["state_dict"])
+
+
+def test_a_copied_run_continues_in_the_copy(five: Path, tmp_path: Path, seven: Path) -> None:
+    """The checkpoint names the folder in which it was written: nothing may happen there."""
+    before = content(five)
+    copied = tmp_path / "archive" / "again"
+    shutil.copytree(five / NAME, copied)
+    cli = train(tmp_path / "runs", 7, EVERY_TWO, f"--ckpt_path={copied}/checkpoints/last.ckpt")
+    assert Path(cli.trainer.log_dir) == copied
+    assert content(five) == before
+    assert not (tmp_path / "runs").exists()
+    assert load(tmp_path / "archive", "again")["rl_steps"] == 7
+    assert metrics(tmp_path / "archive", "again")["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert_same_weights(weights(cli), load(seven)["state_dict"])
+
+
+def test_a_relative_path_from_inside_the_run(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy / NAME)
+    cli = train(Path("runs"), 6, EVERY_TWO, "--ckpt_path", "checkpoints/last.ckpt")
+    assert Path(cli.trainer.log_dir).resolve() == (copy / NAME).resolve()
+    assert load(copy)["rl_steps"] == 6
+    assert metrics(copy)["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert not (copy / NAME / "runs").exists()
+
+
+def test_a_checkpoint_outside_of_a_run_is_refused(copy: Path, tmp_path: Path) -> None:
+    stray = tmp_path / "stray" / "last.ckpt"
+    stray.parent.mkdir()
+    shutil.copy(copy / NAME / "checkpoints" / "last.ckpt", stray)
+    with pytest.raises(ValueError, match=r"ckpt_path=.*stray/last\.ckpt does not lie in") as error:
+        train(tmp_path / "runs", 6, f"--ckpt_path={stray}")
+    assert "config.yaml" in str(error.value)
+    assert not (tmp_path / "runs").exists() and list(stray.parent.iterdir()) == [stray]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_checkpoint_names_the_file_and_a_remedy(copy: Path, share: float) -> None:
+    path = copy / NAME / "checkpoints" / "last.ckpt"
+    os.truncate(path, int(share * path.stat().st_size))
+    before = content(copy)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is damaged") as error:
+        train(copy, 6, "--ckpt_path=last")
+    assert "rl_step_00004.ckpt" in str(error.value)
+    assert content(copy) == before
+    if share == 0.5:  # the remedy works
+        remedy = path.with_name("rl_step_00004.ckpt")
+        train(copy, 5, EVERY_TWO, f"--ckpt_path={remedy}")
+        assert load(copy)["rl_steps"] == 5
+
+
+def test_a_failed_start_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such shipped base"):
+        train(tmp_path, 1, "--model.policy.model=/no/such/base")
+    assert not list(tmp_path.rglob("*"))
+    train(tmp_path, 0)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]  # the name was left free
+
+
+def test_a_failed_resume_leaves_the_run_as_it_was(copy: Path) -> None:
+    before = content(copy)
+    with pytest.raises(ValueError, match="another configuration"):
+        train(copy, 6, "--ckpt_path=last", "--model.policy.model=/no/such/base")
+    assert content(copy) == before
+
+
+def trainer(**arguments: Any) -> L.Trainer:
+    quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    return L.Trainer(**(quiet | arguments), enable_progress_bar=False, enable_model_summary=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_steps": 7}, "trainer.max_steps=7 ends within an RL step of 4 updates"),
+        ({"limit_train_batches": 4}, "limit_train_batches or overfit_batches"),
+        ({"limit_train_batches": 1}, "limit_train_batches or overfit_batches"),
+        ({"limit_train_batches": 0.5}, "limit_train_batches or overfit_batches"),
+        ({"overfit_batches": 2}, "limit_train_batches or overfit_batches"),
+        ({"max_time": "00:01:30:00"}, r"trainer.max_time=1:30:00 may end within an RL step"),
+        (
+            {"callbacks": [GradientAccumulationScheduler(scheduling={0: 1, 3: 2})]},
+            "GradientAccumulationScheduler.*trainer.accumulate_grad_batches",
+        ),
+    ],
+)
+def test_settings_that_cut_an_rl_step(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_whole_steps(trainer(**arguments), 4)
+
+
+def test_settings_that_do_not_cut_an_rl_step() -> None:
+    for arguments in (
+        {},
+        {"max_steps": 8},
+        {"limit_train_batches": 1.0},
+        {"accumulate_grad_batches": 4},
+        {"callbacks": [Timer("00:01:30:00", interval="epoch")]},
+    ):
+        check_whole_steps(trainer(max_epochs=2, **arguments), 4)
+
+
+def test_one_state_key_whatever_the_cadence() -> None:
+    keys = {RunCheckpoint(every_n_epochs=n).state_key for n in (1, 2, 10)}
+    assert len(keys) == 1
+    assert RunCheckpoint(monitor="val/accuracy", mode="max").state_key not in keys

@@ -1,0 +1,206 @@
+"""Evaluation: summaries by hand, mistakes in its arguments, and a recount of a real run."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import fit, metrics, parts
+
+from lit_entropy.cli import EntropyCLI
+from lit_entropy.evaluation import Evaluation
+from lit_entropy.functional.rng import uniforms
+from lit_entropy.types import Problem
+
+FIELDS = (
+    "id", "difficulty", "accuracy", "correct_count", "entropy_total", "tokens", "length",
+    "truncated",
+)  # fmt: skip
+RECORDS = [
+    dict(zip(FIELDS, row, strict=True))
+    for row in (
+        (11, 1, 1.0, 4, 2.0, 8, 2, 0.0),
+        (12, 1, 0.0, 1, 4.0, 4, 4, 0.0),
+        (13, 2, 1.0, 2, 1.0, 10, 6, 1.0),
+        (14, 3, 0.0, 0, 3.0, 3, 8, 1.0),
+    )
+]
+
+
+def test_summary_by_hand() -> None:
+    values = Evaluation(samples=4, pass_k=(2,)).summarise(RECORDS)
+    expected = {
+        "accuracy": 0.5,  # (1 + 0 + 1 + 0) / 4
+        "avg@4": 0.4375,  # (4 + 1 + 2 + 0) / 4 / 4
+        # 1 - C(4 - c, 2) / C(4, 2) with c = 4, 1, 2, 0: 1, 1 - 3/6, 1 - 1/6, 0
+        "pass@2": (1 + 1 / 2 + 5 / 6 + 0) / 4,
+        # deviations +-1/2: variance 4 * 1/4 / 3; / 4 problems
+        "accuracy_se": math.sqrt(1 / 3 / 4),
+        # deviations of 1, .25, .5, 0 from .4375: .5625, -.1875, .0625, -.4375; squares add to .546875
+        "avg@4_se": math.sqrt(0.546875 / 3 / 4),
+        # deviations of 1, 1/2, 5/6, 0 from 7/12: 5/12, -1/12, 3/12, -7/12; squares 84/144
+        "pass@2_se": math.sqrt(84 / 144 / 3 / 4),
+        "accuracy/difficulty_1": 0.5,
+        "avg@4/difficulty_1": 0.625,  # (1 + .25) / 2
+        "pass@2/difficulty_1": 0.75,  # (1 + .5) / 2
+        # of two values the standard error is half their difference: sqrt(2 (d/2)^2 / 1 / 2)
+        "accuracy_se/difficulty_1": 0.5,
+        "avg@4_se/difficulty_1": 0.375,
+        "pass@2_se/difficulty_1": 0.25,
+        # one problem has no standard error
+        "accuracy/difficulty_2": 1.0,
+        "avg@4/difficulty_2": 0.5,
+        "pass@2/difficulty_2": 5 / 6,
+        "accuracy/difficulty_3": 0.0,
+        "avg@4/difficulty_3": 0.0,
+        "pass@2/difficulty_3": 0.0,
+        "entropy": 0.4,  # (2 + 4 + 1 + 3) / (8 + 4 + 10 + 3): every token weighs the same
+        "length": 5.0,
+        "truncated": 0.5,
+    }
+    assert values == pytest.approx(expected, abs=1e-12)
+
+
+def test_standard_errors_are_clustered_by_problem() -> None:
+    """More samples of the same problems do not shrink the spread between problems."""
+    few = Evaluation(samples=4, pass_k=()).summarise(RECORDS)
+    many = [record | {"correct_count": 16 * record["correct_count"]} for record in RECORDS]
+    more = Evaluation(samples=64, pass_k=()).summarise(many)
+    assert more["avg@64"] == few["avg@4"] and more["avg@64_se"] == few["avg@4_se"] > 0.2
+
+
+def test_without_samples_greedy_numbers_alone() -> None:
+    greedy = Evaluation(samples=0, pass_k=(2, 4))
+    assert greedy.pass_k == ()
+    fields = ("id", "difficulty", "accuracy", "length", "truncated")
+    records = [{key: record[key] for key in fields} for record in RECORDS]
+    values = greedy.summarise(records)
+    assert values["accuracy"] == 0.5 and values["length"] == 5.0
+    assert {key.split("/")[0] for key in values} == {
+        "accuracy", "accuracy_se", "length", "truncated",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts_of_message"),
+    [
+        ({"samples": 4, "pass_k": (2, 8)}, ["evaluation.pass_k=[2, 8]", "samples=4"]),
+        ({"samples": 4, "pass_k": (0,)}, ["evaluation.pass_k=[0]", "samples=4"]),
+        ({"samples": -1}, ["evaluation.samples=-1"]),
+        ({"temperature": 0.0}, ["evaluation.temperature=0.0"]),
+        ({"temperature": -1.0}, ["evaluation.temperature=-1.0"]),
+        ({"max_new_tokens": 0}, ["evaluation.max_new_tokens=0"]),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], parts_of_message: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        Evaluation(**arguments)
+    for part in parts_of_message:
+        assert part in str(error.value)
+
+
+def test_a_noisy_pass_at_k_warns() -> None:
+    with pytest.warns(UserWarning, match="n < 2k: n=7, k=4"):
+        Evaluation(samples=7, pass_k=(2, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Evaluation()  # n = 8, k = 2, 4
+        Evaluation(samples=1, pass_k=(1,))  # pass@1 is avg@n
+        Evaluation(samples=0)
+
+
+def test_gather_orders_by_difficulty_and_id() -> None:
+    keys = [(2, 5), (1, 9), (2, 3), (1, 10), (0, 99)]
+    records = [{"difficulty": difficulty, "id": id} for difficulty, id in keys]
+    ordered = Evaluation().gather(records)
+    assert [(r["difficulty"], r["id"]) for r in ordered] == sorted(keys)
+
+
+# ------------------------------------------------------------------ a real run
+
+SAMPLES = 2
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EntropyCLI, dict[str, Any]]:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("evaluation")
+    cli = fit(
+        folder,
+        "--model.evaluation=lit_entropy.evaluation.Evaluation",
+        f"--model.evaluation.samples={SAMPLES}",
+        "--model.evaluation.pass_k=[1]",
+        "--model.evaluation.temperature=0.7",
+        "--data.validation_batch=4",  # 10 problems: two full batches and a rest
+        "--trainer.callbacks=null",
+    )
+    return cli, metrics(folder)
+
+
+def decode_alone(cli: EntropyCLI, problem: Problem, sample: int | None) -> tuple[list[int], float]:
+    """Full forward of one sequence a token, no batch, no cache; tokens and summed entropy.
+
+    ``sample`` None decodes greedily, else by inverse CDF at temperature 0.7.
+    """
+    module, data = parts(cli)
+    tokenizer = module.policy.tokenizer
+    prompt = tokenizer.encode(problem.prompt, add_special_tokens=False)
+    response: list[int] = []
+    entropy = 0.0
+    while len(response) < 24:  # model.max_new_tokens
+        with torch.no_grad():
+            logits = module.policy.model(torch.tensor([prompt + response])).logits[0, -1].double()
+        probs = torch.softmax(logits / 0.7, -1)
+        entropy += float(-(probs * probs.log()).sum())
+        if sample is None:
+            token = int(logits.argmax())
+        else:
+            u = float(uniforms("evaluation", problem.id, sample, len(response)))
+            token = int((probs.cumsum(0) <= u).sum())
+        response.append(token)
+        if token == tokenizer.eos_token_id:
+            break
+    return response, entropy
+
+
+def is_right(cli: EntropyCLI, problem: Problem, response: list[int]) -> bool:
+    module, data = parts(cli)
+    text = module.policy.tokenizer.decode(response, skip_special_tokens=True)
+    return data.task.reward(problem, text) > 0.5
+
+
+def test_greedy_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) -> None:
+    cli, history = run
+    problems = cli.datamodule.validation_problems
+    responses = [decode_alone(cli, problem, None)[0] for problem in problems]
+    right = [is_right(cli, *pair) for pair in zip(problems, responses, strict=True)]
+    assert 0 < sum(right) < 10  # else the recount could not tell much
+    assert history["step"].tolist() == [1, 2]
+    assert history["val/accuracy"][-1] == sum(right) / 10
+    assert history["val/length"][-1] == sum(map(len, responses)) / 10
+    ended = [response[-1] == cli.model.policy.tokenizer.eos_token_id for response in responses]
+    assert history["val/truncated"][-1] == pytest.approx(1 - sum(ended) / 10, abs=1e-12)
+    shown = [sample["response"] for sample in cli.model.validation_samples]
+    order = sorted(range(10), key=lambda i: (problems[i].difficulty, problems[i].id))
+    decode = cli.model.policy.tokenizer.decode
+    assert shown == [decode(responses[i], skip_special_tokens=True) for i in order]
+
+
+def test_sampled_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) -> None:
+    cli, history = run
+    right, tokens, entropy = 0, 0, 0.0
+    for problem in cli.datamodule.validation_problems:
+        for sample in range(SAMPLES):
+            response, total = decode_alone(cli, problem, sample)
+            right += is_right(cli, problem, response)
+            tokens, entropy = tokens + len(response), entropy + total
+    average = right / (10 * SAMPLES)
+    assert 0 < average < 1
+    assert history[f"val/avg@{SAMPLES}"][-1] == pytest.approx(average, abs=1e-12)
+    assert history["val/pass@1"][-1] == pytest.approx(average, abs=1e-12)
+    # float32 forward with a cache against one without
+    assert history["val/entropy"][-1] == pytest.approx(entropy / tokens, rel=1e-4)
