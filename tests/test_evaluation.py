@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,8 +39,8 @@ def test_summary_by_hand() -> None:
         "pass@2": (1 + 1 / 2 + 5 / 6 + 0) / 4,
         # deviations +-1/2: variance 4 * 1/4 / 3; / 4 problems
         "accuracy_se": math.sqrt(1 / 3 / 4),
-        # deviations of 1, .25, .5, 0 from .4375: .5625, -.1875, .0625, -.4375; squares add to .546875
-        "avg@4_se": math.sqrt(0.546875 / 3 / 4),
+        # deviations of 16, 4, 8, 0 sixteenths from 7: 9, -3, 1, -7; squares 81 + 9 + 1 + 49 = 140
+        "avg@4_se": math.sqrt(140 / 256 / 3 / 4),
         # deviations of 1, 1/2, 5/6, 0 from 7/12: 5/12, -1/12, 3/12, -7/12; squares 84/144
         "pass@2_se": math.sqrt(84 / 144 / 3 / 4),
         "accuracy/difficulty_1": 0.5,
@@ -146,7 +145,7 @@ def decode_alone(cli: EntropyCLI, problem: Problem, sample: int | None) -> tuple
 
     ``sample`` None decodes greedily, else by inverse CDF at temperature 0.7.
     """
-    module, data = parts(cli)
+    module, _ = parts(cli)
     tokenizer = module.policy.tokenizer
     prompt = tokenizer.encode(problem.prompt, add_special_tokens=False)
     response: list[int] = []

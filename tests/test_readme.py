@@ -77,26 +77,43 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_logged_key_is_documented(tmp_path: Path) -> None:
-    """Runs that log everything: all losses with their own metrics, all regularizers, test."""
+    """Runs that log everything: both covariance losses, every regularizer, and a test."""
     entries = dictionary()
     logged: set[str] = set()
-    for name in ("clip_cov_tiny", "kl_cov_tiny"):
-        loss = f"--model.loss={CONFIGS / 'loss' / name}.yaml"
+    # every squared correlation needs four RL steps; the metrics of loss and regularizers need one
+    for loss, regularizers, steps in (
+        ("clip_cov_tiny", ("EntropyBonus", "ReferenceKL"), 4),
+        ("kl_cov_tiny", ("AdaptiveEntropy",), 1),
+    ):
         fit(
-            tmp_path / name,
-            loss,
+            tmp_path / loss,
+            f"--model.loss={CONFIGS / 'loss' / loss}.yaml",
             "--model.loss.init_args.fraction=0.1",
-            "--model.regularizers+=lit_entropy.regularizers.EntropyBonus",
-            "--model.regularizers+=lit_entropy.regularizers.ReferenceKL",
+            *(f"--model.regularizers+=lit_entropy.regularizers.{name}" for name in regularizers),
             "--trainer.accumulate_grad_batches=2",
-            "--trainer.max_epochs=4",
+            f"--trainer.max_epochs={steps}",
         )
-        logged |= set(metrics(tmp_path / name)) - {"step", "epoch"}
+        keys = set(metrics(tmp_path / loss)) - {"step", "epoch"}
+        assert {f"loss/{name}" for name in ("policy", *regularizers)} <= keys
+        assert ("policy/entropy_coef" in keys) and ("policy/selected" in keys)
+        logged |= keys
     missing = {key for key in logged if not any(matches(key, entry) for entry in entries)}
     assert not missing
     stale = {entry for entry in entries if not any(matches(key, entry) for key in logged)}
     # logged only under conditions that these small runs need not meet
     assert stale <= {"entropy/by_accuracy/<bin>", "cov/by_accuracy/<bin>", "samples/validation"}
+    assert keys_of_a_test(tmp_path / "test") == {
+        key.replace("val/", "test/") for key in logged if key.startswith("val/")
+    }
+    assert "`lit-entropy test` logs the same as `val/` under `test/`" in README
+
+
+def keys_of_a_test(folder: Path) -> set[str]:
+    """What ``lit-entropy test`` logs of the base."""
+    options = [option for option in SMALL if not option.startswith("--checkpoint")]
+    config = ["--config", str(CONFIGS / "quickstart.yaml"), f"--run.folder={folder}"]
+    main(["test", *config, *options])
+    return set(metrics(folder, "quickstart-seed0-test")) - {"step", "epoch"}
 
 
 def test_the_pattern_match_can_fail() -> None:

@@ -27,7 +27,9 @@ def test_means_weigh_microbatches_by_their_tokens() -> None:
 def test_a_scalar_metric_is_a_mean_over_tokens_and_a_mean_weighs_itself() -> None:
     means = UpdateMeans()
     for value, tokens in ((0.5, 2), (0.2, 8)):
-        means.add_metric("policy/kl", torch.tensor(value, dtype=torch.float64), torch.tensor(tokens))
+        means.add_metric(
+            "policy/kl", torch.tensor(value, dtype=torch.float64), torch.tensor(tokens)
+        )
     for total, weight in ((3.0, 1.0), (5.0, 3.0), (0.0, 0.0)):
         mean = Mean(torch.tensor(total), torch.tensor(weight))
         means.add_metric("policy/cov_selected", mean, torch.tensor(1000))

@@ -70,9 +70,7 @@ def test_broadcasting_changes_no_value() -> None:
             alone = uniforms(2, "rollout", 4, int(ids_B[row]), int(samples_B[row]), token)
             assert alone.shape == () and float(alone) == float(whole_BT[row, token])
     order = torch.tensor([2, 0, 3, 1])
-    part_BT = uniforms(
-        2, "rollout", 4, ids_B[order, None], samples_B[order, None], torch.arange(3)
-    )
+    part_BT = uniforms(2, "rollout", 4, ids_B[order, None], samples_B[order, None], torch.arange(3))
     assert torch.equal(part_BT, whole_BT[order, :3])
     narrow = uniforms(2, ids_B.to(torch.int32))  # the integer type of a key does not matter
     assert torch.equal(narrow, uniforms(2, ids_B))
@@ -101,7 +99,7 @@ def varied(position: int, shift: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("position", POSITIONS)
 def test_uniform_along_every_key(position: int) -> None:
     values = varied(position)
-    assert 0.0 <= float(values.min()) and float(values.max()) < 1.0
+    assert float(values.min()) >= 0.0 and float(values.max()) < 1.0
     assert stats.kstest(values.numpy(), "uniform").pvalue > 1e-4
     assert len(values.unique()) == COUNT
 
