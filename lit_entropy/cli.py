@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import jsonargparse
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
@@ -26,30 +24,13 @@ from lit_entropy.experiment import (
     plain_config,
     run_folder_of,
 )
-from lit_entropy.loggers import RunLogger, SafeWandbLogger, claim_run_folder, wandb_available
+from lit_entropy.loggers import claim_run_folder
 from lit_entropy.module import EntropyModule
 from lit_entropy.pretrain import pretrain
+from lit_entropy.run_options import RunOptions, run_loggers
 
 #: Subcommands that are plain functions; their signature is their command line.
 COMMANDS: dict[str, Callable[..., Any]] = {"pretrain": pretrain}
-
-
-@dataclass
-class RunOptions:
-    """Where a run is kept and where it is logged.
-
-    Args:
-        folder: folder of all runs.
-        name: folder of this run below it; a name that is taken gets a number, nothing is
-            overwritten.
-        wandb: Weights & Biases beside metrics.csv; auto logs there when an API key is present.
-        project: Weights & Biases project.
-    """
-
-    folder: str = "runs"
-    name: str = "run"
-    wandb: Literal["auto", "on", "offline", "off"] = "auto"
-    project: str = "lit_entropy"
 
 
 def fixed_seed(seed: bool | int) -> int:
@@ -130,7 +111,7 @@ class EntropyCLI(LightningCLI):
         plugins = trainer.get("plugins") or []
         plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
         return super().instantiate_trainer(
-            logger=self._loggers(trainer.get("logger")),
+            logger=run_loggers(self._get(self.config_init, "run"), trainer.get("logger")),
             plugins=[*plugins, AtomicCheckpointIO()],
             **kwargs,
         )
@@ -143,18 +124,6 @@ class EntropyCLI(LightningCLI):
         samples = [sample for batch in outputs for sample in batch]
         (Path(self.trainer.log_dir or ".") / name).write_text(to_lines(samples))
         return outputs
-
-    def _loggers(self, configured: Any) -> list[Logger]:
-        run: RunOptions = self._get(self.config_init, "run")
-        loggers: list[Logger] = [RunLogger(run.folder, run.name)]
-        if run.wandb in ("on", "offline") or (run.wandb == "auto" and wandb_available()):
-            offline = run.wandb == "offline"
-            loggers.append(
-                SafeWandbLogger(run.folder, run.name, project=run.project, offline=offline)
-            )
-        if isinstance(configured, Logger):
-            configured = [configured]
-        return loggers + (configured if isinstance(configured, list) else [])
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:

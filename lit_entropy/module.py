@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.checks import check_group_size, check_numbers
 from lit_entropy.collection import concatenate, filter_groups, has_signal, sample_groups
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluated import EvaluatedModule
@@ -211,23 +212,9 @@ class EntropyModule(EvaluatedModule):
 
     def setup(self, stage: str) -> None:
         """Check what the parts need of each other."""
-        if self.trainer.strategy.root_device.type == "mps":
-            raise ValueError(
-                "trainer.accelerator=mps has no float64, which sampling needs: set it to cpu"
-            )
-        precision = self.trainer.precision_plugin.precision
-        if precision in ("16-mixed", "16-true"):
-            raise ValueError(f"trainer.precision={precision} overflows: set it to bf16-mixed")
+        check_numbers(self.trainer)
         if stage == "fit":
-            self._check_group_size(self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
-
-    def _check_group_size(self, group_size: int) -> None:
-        if group_size < self.advantage.min_group_size:
-            raise ValueError(
-                f"data.group_size={group_size}, but {type(self.advantage).__name__} compares the "
-                f"responses of a group: set data.group_size to {self.advantage.min_group_size} or "
-                "more, or take another model.advantage"
-            )
+            check_group_size(self.advantage, self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the number of finished RL steps."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
+from lit_entropy.functional.padding import length_groups
 from lit_entropy.model_checks import check_tokenizer, end_ids, has_plain_head
 from lit_entropy.model_loading import load_model, load_tokenizer, locate, quiet
 from lit_entropy.types import Experience, PolicyOutput
@@ -196,27 +197,6 @@ class Policy(nn.Module):
     def last_logits(self) -> dict[str, int]:
         """Arguments that spare the logits of all but the last position, where the model can."""
         return {"logits_to_keep": 1} if "logits_to_keep" in self._accepted else {}
-
-
-def length_groups(lengths_B: Tensor, groups: int) -> list[Tensor]:
-    """Rows by length: the shortest half, the next quarter, ..., the longest rest.
-
-    The number of groups depends on B alone, so that ranks make the same number of passes.
-
-    Args:
-        lengths_B: tokens of each row.
-        groups: most groups; fewer when a group would be empty.
-
-    Returns:
-        Ascending int64 row indices of each group.
-    """
-    order_B = torch.argsort(lengths_B, stable=True)
-    parts = []
-    while groups > 1 and len(order_B) > 1:
-        half = len(order_B) // 2
-        parts.append(order_B[:half].sort().values)
-        order_B, groups = order_B[half:], groups - 1
-    return [*parts, order_B.sort().values]
 
 
 def _response_mask(batch: Experience) -> Tensor:

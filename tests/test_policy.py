@@ -23,7 +23,8 @@ from transformers import (
 )
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy
-from lit_entropy.policy import Policy, length_groups
+from lit_entropy.functional.padding import length_groups
+from lit_entropy.policy import Policy
 from lit_entropy.types import Experience
 
 V = 20

@@ -1,4 +1,4 @@
-"""Left and right padding of token tensors."""
+"""Left and right padding of token tensors, and how to need less of it."""
 
 from __future__ import annotations
 
@@ -37,3 +37,24 @@ def pad_right(tensor_BT: Tensor, width: int, value: float | int | bool = 0) -> T
 def pad_left(tensor_BS: Tensor, width: int, value: float | int | bool = 0) -> Tensor:
     """The second dimension padded on the left to ``width``."""
     return nn.functional.pad(tensor_BS, (width - tensor_BS.shape[1], 0), value=value)
+
+
+def length_groups(lengths_B: Tensor, groups: int) -> list[Tensor]:
+    """Rows by length: the shortest half, the next quarter, ..., the longest rest.
+
+    The number of groups depends on B alone, so that ranks make the same number of passes.
+
+    Args:
+        lengths_B: tokens of each row.
+        groups: most groups; fewer when a group would be empty.
+
+    Returns:
+        Ascending int64 row indices of each group.
+    """
+    order_B = torch.argsort(lengths_B, stable=True)
+    parts = []
+    while groups > 1 and len(order_B) > 1:
+        half = len(order_B) // 2
+        parts.append(order_B[:half].sort().values)
+        order_B, groups = order_B[half:], groups - 1
+    return [*parts, order_B.sort().values]
