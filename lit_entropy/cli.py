@@ -101,8 +101,7 @@ class EntropyCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except BaseException:
-            if self._claimed is not None and getattr(rank_zero_only, "rank", 0) == 0:
-                self._claimed.rmdir()  # nothing has been written yet: leave the name free
+            self._release()
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -130,8 +129,21 @@ class EntropyCLI(LightningCLI):
             arguments = self.config[subcommand].as_dict()
             arguments.pop("config", None)
             COMMANDS[subcommand](**arguments)
-        else:
+            return
+        try:
             super()._run_subcommand(subcommand)
+        except ValueError:
+            self._release()
+            raise
+
+    def _release(self) -> None:
+        """Free the name of a run that was refused before it did anything."""
+        folder = self._claimed
+        if folder is None or getattr(rank_zero_only, "rank", 0) != 0:
+            return
+        if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
+            (folder / "config.yaml").unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _summary(function: Callable[..., Any]) -> str:

@@ -68,8 +68,9 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
         return Source(str(path.parent), path.name)
     if name and path.is_dir():
         return Source(str(path), gguf_file)
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if not name or looks_like_path or path.suffix == ".gguf" or name.startswith("chain-"):
+    # a bare name is refused here: asking the hub for it takes a minute to fail without a network
+    is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    if not is_hub_id or path.suffix == ".gguf":
         raise ValueError(
             f"{field}={name!r}: no such shipped base, folder or .gguf file; the shipped bases are "
             f"{shipped_bases()}, {SMOLLM!r} needs the smollm extra, and a hub id is 'owner/name'"

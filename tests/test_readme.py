@@ -83,7 +83,7 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
     # every squared correlation needs four RL steps; the metrics of loss and regularizers need one
     for loss, regularizers, steps in (
         ("clip_cov_tiny", ("EntropyBonus", "ReferenceKL"), 4),
-        ("kl_cov_tiny", ("AdaptiveEntropy",), 1),
+        ("kl_cov_tiny", ("AdaptiveEntropy", "EntropyBonus"), 1),
     ):
         fit(
             tmp_path / loss,

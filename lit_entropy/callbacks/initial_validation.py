@@ -24,6 +24,11 @@ class InitialValidation(Callback):
             return
         batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         count = limit if isinstance(limit, int) else int(limit * len(batches))
+        if count == 0:
+            raise ValueError(
+                f"trainer.limit_val_batches={limit} of {len(batches)} batches is none: raise it or "
+                "lower data.validation_batch"
+            )
         pl_module.on_validation_epoch_start()
         for index, batch in enumerate(islice(batches, count)):
             pl_module.validation_step(batch, index)

@@ -73,6 +73,16 @@ class RunCheckpoint(ModelCheckpoint):
 
 def check_whole_steps(trainer: L.Trainer, updates_per_step: int) -> None:
     """Raise ValueError where the trainer would not run every RL step to its end."""
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        raise ValueError(
+            "trainer.fast_dev_run cuts RL steps: set trainer.max_epochs=1 and small data sizes"
+        )
+    interval = trainer.val_check_interval  # None: by time; the number 1 is one batch
+    if isinstance(interval, int) or interval != 1.0:
+        raise ValueError(
+            f"trainer.val_check_interval={interval} validates within an RL step: set "
+            "trainer.check_val_every_n_epoch, which counts RL steps"
+        )
     if trainer.max_steps != -1 and trainer.max_steps % updates_per_step:
         raise ValueError(
             f"trainer.max_steps={trainer.max_steps} ends within an RL step of {updates_per_step} "

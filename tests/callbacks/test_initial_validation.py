@@ -101,3 +101,8 @@ def test_no_row_0_without_validation_or_on_a_resume(tmp_path: Path) -> None:
     resumed = fit(tmp_path, *INITIAL, "--trainer.max_epochs=3", "--ckpt_path=last")
     assert metrics(tmp_path)["step"].tolist() == [1, 2, 3]  # no validation of RL step 2's policy
     assert resumed.model.validation_records == []
+
+
+def test_a_share_of_no_batch_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"limit_val_batches=0.1 of 1 batches is none"):
+        fit(tmp_path, "--trainer.limit_val_batches=0.1")

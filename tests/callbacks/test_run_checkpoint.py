@@ -165,6 +165,9 @@ def test_a_failed_start_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such shipped base"):
         train(tmp_path, 1, "--model.policy.model=/no/such/base")
     assert not list(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="max_steps=3"):  # refused later, at setup
+        train(tmp_path, 1, "--trainer.max_steps=3")
+    assert not list(tmp_path.rglob("*"))
     train(tmp_path, 0)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]  # the name was left free
 
@@ -185,6 +188,9 @@ def trainer(**arguments: Any) -> L.Trainer:
     ("arguments", "message"),
     [
         ({"max_steps": 7}, "trainer.max_steps=7 ends within an RL step of 4 updates"),
+        ({"val_check_interval": 1}, "trainer.val_check_interval=1 validates within"),
+        ({"val_check_interval": 0.5}, "trainer.val_check_interval=0.5 validates within"),
+        ({"fast_dev_run": True}, "trainer.fast_dev_run cuts RL steps"),
         ({"limit_train_batches": 4}, "limit_train_batches or overfit_batches"),
         ({"limit_train_batches": 1}, "limit_train_batches or overfit_batches"),
         ({"limit_train_batches": 0.5}, "limit_train_batches or overfit_batches"),
