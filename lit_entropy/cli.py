@@ -32,6 +32,13 @@ from lit_entropy.run_options import RunOptions, run_loggers
 #: Subcommands that are plain functions; their signature is their command line.
 COMMANDS: dict[str, Callable[..., Any]] = {"pretrain": pretrain}
 
+SUMMARIES = {
+    "fit": "Train a policy; one Lightning epoch is one RL step.",
+    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k, by difficulty.",
+    "test": "As validate, logged under test/.",
+    "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
+}
+
 
 def fixed_seed(seed: bool | int) -> int:
     """The seed as a number: a drawn one could not key the counter-based random numbers."""
@@ -57,7 +64,11 @@ class EntropyCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        for name, summary in SUMMARIES.items():
+            kwargs[name] = {"description": summary} | kwargs.get(name, {})
         super()._add_subcommands(parser, **kwargs)
+        for choice in cast(Any, parser._subcommands_action)._choices_actions:
+            choice.help = SUMMARIES[choice.dest]
         for name, function in COMMANDS.items():
             command_parser = self.init_parser(description=_summary(function))
             command_parser.add_function_arguments(function, as_group=False)

@@ -203,6 +203,7 @@ def test_help_reads_like_documentation(capsys: pytest.CaptureFixture[str]) -> No
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert "pretrain" in text and "policy entropy" in text
+    assert "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k" in text
 
 
 def test_an_existing_run_is_never_overwritten(tmp_path: Path) -> None:
