@@ -13,6 +13,9 @@ from lit_entropy.errors import ensure_finite
 from lit_entropy.minibatch import own_microbatches, rank_rows, score_tokens
 from lit_entropy.types import Experience
 
+#: Microbatches in a forward pass without gradients, which needs far less memory than training.
+SCORING_BLOCK = 4
+
 if TYPE_CHECKING:
     from lit_entropy.data import PromptDataModule
     from lit_entropy.module import EntropyModule
@@ -36,21 +39,28 @@ def estimate_advantages(
 
 
 def scoring_parts(
-    module: EntropyModule, data: PromptDataModule, rows: Tensor, total: int
+    module: EntropyModule, data: PromptDataModule, rows: Tensor, lengths_B: Tensor
 ) -> list[Tensor]:
     """The rows of this rank's forward passes over a rollout.
 
-    They are the microbatches of the first pass over it, so that its first ratios are exactly 1,
-    and then the groups that were replaced.
+    First come the very microbatches of the first update, so that its ratios are exactly 1. The
+    policy has moved by the time of the others: their rows are scored in larger batches of like
+    length.
+
+    Args:
+        module: gives the ranks and the RL step.
+        data: gives the minibatches.
+        rows: int64 rows that are trained on.
+        lengths_B: response tokens of every row of the experience.
     """
-    count = data.microbatch_count
-    parts: list[Tensor] = []
-    for minibatch in data.minibatches(rows, module.rl_step, 0):
-        parts += own_microbatches(module, minibatch, count)
-    replaced = torch.ones(total, dtype=torch.bool)
-    replaced[rows] = False
-    blocks = replaced.nonzero().squeeze(1).split(data.minibatch_size // count)
-    return [part for part in [*parts, *(rank_rows(module, block) for block in blocks)] if len(part)]
+    first = data.minibatches(rows, module.rl_step, 0)[0]
+    parts = own_microbatches(module, first, data.microbatch_count)
+    rest_B = torch.ones(len(lengths_B), dtype=torch.bool)
+    rest_B[first] = False
+    rest = rest_B.nonzero().squeeze(1)
+    by_length = rest[lengths_B.cpu()[rest].argsort(stable=True)]
+    blocks = rank_rows(module, by_length).split(SCORING_BLOCK * len(parts[0]))
+    return [part for part in (*parts, *blocks) if len(part)]
 
 
 def score_rollout(
@@ -69,7 +79,8 @@ def score_rollout(
     rewards_PG = experience.rewards_B.view(-1, data.group_size)
     advantages_B = estimate_advantages(module.advantage, rewards_PG, scored_P).flatten()
     ensure_finite("advantages", advantages_B, module.rl_step)
-    parts = scoring_parts(module, data, rows, len(experience))
+    lengths_B = experience.response_mask_BT.sum(1)
+    parts = scoring_parts(module, data, rows, lengths_B)
     with module.stopwatch("old_logprobs"):
         output = score_tokens(module, experience, parts, module.policy)
         experience = replace(

@@ -215,16 +215,19 @@ def test_forward_passes_cover_every_row_once(
     total = 16 + 2 * surplus
     trained = torch.arange(total)[2 * surplus :] if surplus else torch.arange(16)
     covered: list[int] = []
+    lengths_B = torch.arange(total) * 7 % 5
     for rank in range(world_size):
         trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
         module: Any = SimpleNamespace(trainer=trainer, rl_step=3)
-        parts = scoring_parts(module, part, trained, total)
-        assert all(0 < len(rows) <= 8 // accumulation for rows in parts)
+        parts = scoring_parts(module, part, trained, lengths_B)
         covered += torch.cat(parts).tolist()
         first = part.minibatches(trained, 3, 0)[0][rank::world_size]
         size = 8 // accumulation // world_size
         assert torch.equal(parts[0], first[:size])  # so the first ratios are exactly 1
-        assert [len(rows) for rows in parts[: 2 * accumulation]] == [size] * 2 * accumulation
+        assert [len(rows) for rows in parts[:accumulation]] == [size] * accumulation
+        others = parts[accumulation:]
+        assert all(0 < len(rows) <= 4 * size for rows in others)
+        assert lengths_B[torch.cat(others)].diff().min() >= 0  # rows of like length together
     assert sorted(covered) == list(range(total))
 
 
