@@ -40,18 +40,18 @@ def estimate_advantages(
 
 def scoring_parts(
     module: EntropyModule, data: PromptDataModule, rows: Tensor, lengths_B: Tensor
-) -> list[Tensor]:
+) -> tuple[list[Tensor], list[Tensor]]:
     """The rows of this rank's forward passes over a rollout.
-
-    First come the very microbatches of the first update, so that its ratios are exactly 1. The
-    policy has moved by the time of the others: their rows are scored in larger batches of like
-    length.
 
     Args:
         module: gives the ranks and the RL step.
         data: gives the minibatches.
         rows: int64 rows that are trained on.
         lengths_B: response tokens of every row of the experience.
+
+    Returns:
+        The very microbatches of the first update, so that its ratios are exactly 1; and the other
+        rows, for whose update the policy has moved anyway, in larger batches of like length.
     """
     first = data.minibatches(rows, module.rl_step, 0)[0]
     parts = own_microbatches(module, first, data.microbatch_count)
@@ -60,7 +60,7 @@ def scoring_parts(
     rest = rest_B.nonzero().squeeze(1)
     by_length = rest[lengths_B.cpu()[rest].argsort(stable=True)]
     blocks = rank_rows(module, by_length).split(SCORING_BLOCK * len(parts[0]))
-    return [part for part in (*parts, *blocks) if len(part)]
+    return parts, [block for block in blocks if len(block)]
 
 
 def score_rollout(
@@ -72,24 +72,33 @@ def score_rollout(
 ) -> Experience:
     """The experience with advantages and log-probs from the training path.
 
+    Where the engine ran the policy's own float32 weights, its log-probs are the training path's up
+    to rounding (logged as ``policy/sampler_gap``), and only the first minibatch is scored again.
+
     Raises:
         NonFiniteError: an advantage or a log-prob is NaN or infinite.
     """
     assert experience.rewards_B is not None and experience.response_mask_BT is not None
+    assert experience.entropies_BT is not None
     rewards_PG = experience.rewards_B.view(-1, data.group_size)
     advantages_B = estimate_advantages(module.advantage, rewards_PG, scored_P).flatten()
     ensure_finite("advantages", advantages_B, module.rl_step)
     lengths_B = experience.response_mask_BT.sum(1)
-    parts = scoring_parts(module, data, rows, lengths_B)
+    first, others = scoring_parts(module, data, rows, lengths_B)
+    full_precision = module.trainer.precision_plugin.precision in ("32-true", "64-true")
+    reuse = module.rollout.runs_policy and full_precision
     with module.stopwatch("old_logprobs"):
+        parts = first if reuse else first + others
         output = score_tokens(module, experience, parts, module.policy)
+        again_B1 = (output.logprobs_BT != 0).any(1, keepdim=True)
         experience = replace(
             experience,
-            old_logprobs_BT=output.logprobs_BT,
-            entropies_BT=output.entropy_BT,
+            old_logprobs_BT=output.logprobs_BT.where(again_B1, experience.old_logprobs_BT),
+            entropies_BT=output.entropy_BT.where(again_B1, experience.entropies_BT),
             advantages_BT=advantages_B[:, None] * experience.response_mask_BT,
+            rescored_B=again_B1.squeeze(1),
         )
         if module.reference is not None:
-            scored = score_tokens(module, experience, parts, module.reference)
+            scored = score_tokens(module, experience, first + others, module.reference)
             experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
     return experience

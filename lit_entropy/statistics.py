@@ -57,7 +57,9 @@ def rollout_statistics(
     assert experience.correct_B is not None and experience.rewards_B is not None
     assert experience.truncated_B is not None and experience.sampler_logprobs_BT is not None
     correct_PG = experience.correct_B.view(-1, group_size)
+    assert experience.rescored_B is not None
     gap_BT = (experience.old_logprobs_BT - experience.sampler_logprobs_BT).abs()
+    rescored_BT = mask_BT & experience.rescored_B[:, None]
     values = {
         "entropy": experience.entropies_BT[mask_BT].double().mean(),
         "tokens": mask_BT.sum(),
@@ -69,6 +71,6 @@ def rollout_statistics(
         "solved_none": (~correct_PG).all(1).double().mean(),
         "no_signal": (~signal_P).double().mean(),
         "groups": torch.tensor(len(signal_P)),
-        "policy/sampler_gap": gap_BT[mask_BT].double().mean(),
+        "policy/sampler_gap": gap_BT[rescored_BT].double().mean(),
     }
     return {key: float(value) for key, value in values.items()}

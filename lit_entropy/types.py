@@ -68,6 +68,8 @@ class Experience:
         entropies_BT: float32, exact entropies under pi_old, nats.
         sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
         reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
+        rescored_B: bool, rows whose old log-probs are the training path's; those of the others are
+            the engine's.
         rewards_B: float32.
         correct_B: bool.
         truncated_B: bool.
@@ -92,6 +94,7 @@ class Experience:
     entropies_BT: Tensor | None = None
     sampler_logprobs_BT: Tensor | None = None
     reference_logprobs_BT: Tensor | None = None
+    rescored_B: Tensor | None = None
     rewards_B: Tensor | None = None
     correct_B: Tensor | None = None
     truncated_B: Tensor | None = None

@@ -219,13 +219,12 @@ def test_forward_passes_cover_every_row_once(
     for rank in range(world_size):
         trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
         module: Any = SimpleNamespace(trainer=trainer, rl_step=3)
-        parts = scoring_parts(module, part, trained, lengths_B)
-        covered += torch.cat(parts).tolist()
+        parts, others = scoring_parts(module, part, trained, lengths_B)
+        covered += torch.cat([*parts, *others]).tolist()
         first = part.minibatches(trained, 3, 0)[0][rank::world_size]
         size = 8 // accumulation // world_size
         assert torch.equal(parts[0], first[:size])  # so the first ratios are exactly 1
-        assert [len(rows) for rows in parts[:accumulation]] == [size] * accumulation
-        others = parts[accumulation:]
+        assert [len(rows) for rows in parts] == [size] * accumulation
         assert all(0 < len(rows) <= 4 * size for rows in others)
         assert lengths_B[torch.cat(others)].diff().min() >= 0  # rows of like length together
     assert sorted(covered) == list(range(total))

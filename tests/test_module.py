@@ -15,6 +15,7 @@ from lit_entropy.advantages import AdvantageEstimator
 from lit_entropy.cli import EntropyCLI
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.losses import PPOClip
+from lit_entropy.rollouts import LocalEngine
 from lit_entropy.types import Experience, PolicyOutput
 
 
@@ -133,6 +134,29 @@ def test_selection_and_gradient_do_not_depend_on_the_microbatch(tmp_path: Path, 
                 actual = runs[count].gradients[step][name]
                 # float32 sums in another order, and after one Adam step in the second update
                 torch.testing.assert_close(actual, expected, rtol=1e-3, atol=2e-6 * 10**step)
+
+
+class Foreign(LocalEngine):
+    """The local engine, as if it ran other weights than the policy's."""
+
+    runs_policy = False
+
+
+def test_old_logprobs_are_scored_again_where_they_must_be(tmp_path: Path) -> None:
+    """The first minibatch always; all rows for another engine or precision."""
+    _, local = record(tmp_path / "local")
+    _, foreign = record(tmp_path / "foreign", "--model.rollout=test_module.Foreign")
+    _, mixed = record(tmp_path / "mixed", "--trainer.precision=bf16-mixed")
+    first = set(local.datamodule.minibatches(torch.arange(32), 1, 0)[0].tolist())
+    mine, theirs = experience_of(local), experience_of(foreign)
+    assert set(mine.rescored_B.nonzero().flatten().tolist()) == first
+    assert theirs.rescored_B.all() and experience_of(mixed).rescored_B.all()
+    others = ~mine.rescored_B
+    assert torch.equal(mine.old_logprobs_BT[others], mine.sampler_logprobs_BT[others])
+    assert (mine.old_logprobs_BT != mine.sampler_logprobs_BT).any()
+    # float32 with and without a KV cache, in other batches
+    torch.testing.assert_close(mine.old_logprobs_BT, theirs.old_logprobs_BT, rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(mine.entropies_BT, theirs.entropies_BT, rtol=1e-4, atol=2e-5)
 
 
 def test_masked_groups_leave_the_objective(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def rollout() -> Experience:
         response_mask_BT=mask_BT,
         entropies_BT=torch.tensor(ENTROPIES),
         sampler_logprobs_BT=torch.tensor(SAMPLER),
+        rescored_B=torch.ones(len(SAMPLER), dtype=torch.bool),
         rewards_B=torch.tensor([1.0, 0.0, 0.25, 0.25]),
         correct_B=torch.tensor([True, False, False, False]),
         truncated_B=torch.tensor([True, False, False, False]),

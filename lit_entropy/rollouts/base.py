@@ -17,6 +17,10 @@ class RolloutEngine(ABC):
     greedy at temperature 0. A sequence depends on (seed, purpose, step, prompt id, sample id) only.
     """
 
+    #: True when the engine runs the policy module itself, so that its log-probs are the policy's
+    #: up to rounding; otherwise every rollout is scored again by the policy.
+    runs_policy: bool = False
+
     @abstractmethod
     def generate(
         self,

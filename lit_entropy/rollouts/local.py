@@ -23,6 +23,8 @@ class LocalEngine(RolloutEngine):
     lengths do not pay for the longest response.
     """
 
+    runs_policy = True
+
     def __init__(self, max_rows: int = 1024, compact_below: float = 0.8) -> None:
         """Set the batching of the sampler; neither argument changes what is sampled.
 
