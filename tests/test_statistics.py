@@ -114,6 +114,7 @@ def test_statistics_come_before_the_group_filter(
     make_experience: Callable[..., Experience],
 ) -> None:
     kept = make_experience(filter_groups=True)
+    kept.rescored_B = torch.ones(len(kept), dtype=torch.bool)
     signal_P = torch.tensor([True, True, True, False])
     unfiltered = replace(kept, mask_BT=kept.response_mask_BT)
     assert not torch.equal(kept.mask_BT, unfiltered.mask_BT)
