@@ -10,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from lit_entropy.advantages import AdvantageEstimator
+from lit_entropy.functional.quota import quota_count
 from lit_entropy.losses import ClipCov, KLCov, PolicyLoss, PPOClip
 from lit_entropy.regularizers import Regularizer
 
@@ -84,9 +85,10 @@ def test_plain_files_are_the_defaults() -> None:
             assert (list(default) if isinstance(default, tuple) else default) == value, field
 
 
-def test_tiny_presets_select_tokens_of_a_minibatch_of_1500() -> None:
-    for name in ("clip_cov_tiny", "kl_cov_tiny"):
-        assert loss(name).fraction * 1500 == 30  # type: ignore[operator]
+@pytest.mark.parametrize(("name", "quota"), [("clip_cov", 3), ("kl_cov", 9)])
+def test_tiny_presets_select_tokens_of_a_minibatch_of_450(name: str, quota: int) -> None:
+    assert quota_count(loss(f"{name}_tiny").fraction, 450) == quota  # 3.15 and 9 tokens
+    assert quota_count(loss(f"{name}_paper_32b").fraction, 450) == 0  # what the paper's would do
 
 
 @pytest.mark.parametrize("wrong", [{"scope": "global"}, {"fractions": 0.1}, {"kl_estimator": "k9"}])
