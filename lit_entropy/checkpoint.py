@@ -6,6 +6,7 @@ is a plain copy when that lies on another filesystem, and it swallows ``Permissi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, overload
 
@@ -42,15 +43,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             storage_options: not supported, must be None.
 
         Raises:
-            NonFiniteError: when a floating tensor of the ``state_dict`` is NaN or infinite.
+            NonFiniteError: when a tensor of the weights or of the optimizer is NaN or infinite.
             OSError: disk full, no permission, and the like; an existing file is left as it was.
         """
         if storage_options is not None:
             raise ValueError(f"storage_options={storage_options!r} is not supported: leave it out.")
         step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
-        for name, value in checkpoint.get("state_dict", {}).items():
-            if isinstance(value, Tensor):
-                ensure_finite(f"checkpoint not saved: weight {name}", value, step)
+        for part in ("state_dict", "optimizer_states"):
+            for name, value in _tensors(checkpoint.get(part, {}), part):
+                ensure_finite(f"checkpoint not saved: {name}", value, step)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep_unfinished(target.parent)
@@ -84,6 +85,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise _unreadable(path, "it holds no state_dict")
         return checkpoint
+
+
+def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a nested state, with dotted names."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _tensors(item, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _tensors(item, f"{name}.{index}")
 
 
 def _unreadable(path: str | Path, reason: str) -> CheckpointError:

@@ -117,9 +117,18 @@ def test_non_finite_weights_are_never_saved(tmp_path, value):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint(checkpoint(), path)
     before = path.read_bytes()
-    with pytest.raises(NonFiniteError, match="weight w is not finite at RL step 5: 3 of 3"):
+    with pytest.raises(NonFiniteError, match=r"state_dict\.w is not finite at RL step 5: 3 of 3"):
         AtomicCheckpointIO().save_checkpoint(checkpoint(value), path)  # epoch 4 is RL step 5
     assert path.read_bytes() == before
+
+
+def test_infinite_moments_of_the_optimizer_are_refused(tmp_path: Path) -> None:
+    state = {"state": {0: {"exp_avg": torch.tensor([1.0, torch.inf])}}, "param_groups": [{"lr": 1}]}
+    with pytest.raises(NonFiniteError, match=r"optimizer_states\.0\.state\.0\.exp_avg is not"):
+        AtomicCheckpointIO().save_checkpoint(
+            checkpoint() | {"optimizer_states": [state]}, tmp_path / "last.ckpt"
+        )
+    assert not list(tmp_path.iterdir())
 
 
 class NotAllowed:
