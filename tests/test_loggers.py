@@ -200,7 +200,7 @@ def test_fresh_start_never_enters_an_existing_folder(tmp_path, capfd):
     assert sorted(os.listdir(tmp_path)) == ["a", "a-2", "a-3", "sweep"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../b", "/tmp/x", "a/../../b"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../b", "/absolute", "a/../../b"])
 def test_names_stay_below_the_folder_of_runs(tmp_path, name):
     with pytest.raises(ValueError, match="name="):
         claim_run_folder(tmp_path / "runs", name, resume=False)
