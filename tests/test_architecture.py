@@ -20,7 +20,7 @@ ALLOWED = {
     "advantages": {"advantages", "functional", "types"},
     "tasks": {"tasks", "functional", "types"},
     "rollouts": {"rollouts", "functional", "types"},
-    "figures": {"figures"},
+    "figures": {"figures", "functional", "types"},
     "metrics": {"types"},
 }
 CALLBACKS = {
