@@ -1,0 +1,33 @@
+"""How much a reproduction may cost: RL steps and seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Length and number of the runs.
+
+    Attributes:
+        steps: RL steps of a run.
+        claim_seeds: Seeds of the cells that claims and controls rest on.
+        sweep_seeds: Seeds of each point of a sweep.
+        overlays: Files in ``configs/suite`` that are laid over the experiment.
+        rollout: Responses an RL step, prompts times samples, as the overlays set it.
+    """
+
+    steps: int
+    claim_seeds: int
+    sweep_seeds: int
+    overlays: tuple[str, ...] = ()
+    rollout: int = 256
+
+
+#: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
+#: night on two cores.
+BUDGETS: dict[str, Budget] = {
+    "smoke": Budget(steps=8, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
+    "quick": Budget(steps=100, claim_seeds=3, sweep_seeds=1),
+    "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3),
+}

@@ -1,0 +1,99 @@
+"""From a suite and a budget to the command lines of its runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lit_entropy.reproduce.budget import Budget
+from lit_entropy.reproduce.suite import Cell
+
+#: The configurations stand beside the package in a checkout.
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: a cell and a seed.
+
+    Attributes:
+        cell: The setting.
+        seed: The seed.
+        settings: Everything that decides its numbers, as arguments of ``lit-entropy fit`` with
+            configuration files relative to the checkout.
+    """
+
+    cell: Cell
+    seed: int
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Folder of the run."""
+        return f"{self.cell.name}-seed{self.seed}"
+
+    def command(self, folder: Path) -> str:
+        """The command line that makes this run in ``folder``, to be typed in the checkout."""
+        place = ("--run.folder", str(folder), "--run.name", self.name)
+        return shlex.join(("lit-entropy", "fit", *self.settings, *place))
+
+    def arguments(self, folder: Path, resume: Path | None) -> list[str]:
+        """Arguments for the command line's ``main``, with files that are found from anywhere."""
+        root = CONFIGS.parent
+        settings = [
+            str(root / value) if previous == "--config" else value
+            for previous, value in zip(("", *self.settings), self.settings, strict=False)
+        ]
+        arguments = ["fit", *settings, "--run.folder", str(folder), "--run.name", self.name]
+        return [*arguments, *(["--ckpt_path", str(resume)] if resume else [])]
+
+
+def plan(cells: Sequence[Cell], budget: Budget, figures: Sequence[str]) -> list[PlannedRun]:
+    """The runs that some figures need: first seeds first, so that every figure shows early.
+
+    Args:
+        cells: the suite.
+        budget: RL steps and seeds.
+        figures: names of figures; all if empty.
+
+    Raises:
+        FileNotFoundError: the configurations are not beside the package.
+        ValueError: a figure that no cell belongs to.
+    """
+    if not (CONFIGS / "base.yaml").exists():
+        raise FileNotFoundError(
+            f"there is no {CONFIGS / 'base.yaml'}: reproduce needs a checkout of the project, "
+            "installed with pip install -e ."
+        )
+    known = {figure for cell in cells for figure in cell.figures}
+    for figure in figures:
+        if figure not in known:
+            raise ValueError(
+                f"figures={figure!r}: choose of {', '.join(sorted(known, key=figure_order))}"
+            )
+    wanted = [cell for cell in cells if not figures or set(figures) & set(cell.figures)]
+    runs = [
+        PlannedRun(cell, seed, _settings(cell, seed, budget))
+        for cell in wanted
+        for seed in cell.seeds(budget)
+    ]
+    sweeps_last = {"claim": 0, "control": 1, "sweep": 2}
+    return sorted(runs, key=lambda run: (sweeps_last[run.cell.kind], run.seed))
+
+
+def figure_order(figure: str) -> tuple[bool, int, str]:
+    """Numbered figures in their order, then the others by name."""
+    return (not figure.isdigit(), int(figure) if figure.isdigit() else 0, figure)
+
+
+def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
+    overlays = ("base", "suite/tiny", f"experiment/{cell.experiment}")
+    overlays += tuple(f"suite/{name}" for name in budget.overlays)
+    files = [item for name in overlays for item in ("--config", f"configs/{name}.yaml")]
+    values = {**cell.overrides, "trainer.max_epochs": str(budget.steps)}
+    if cell.single_update:
+        values["data.minibatch_size"] = str(budget.rollout)
+    values["seed_everything"] = str(seed)
+    return (*files, *(item for key, value in values.items() for item in (f"--{key}", value)))

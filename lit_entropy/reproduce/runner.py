@@ -1,0 +1,167 @@
+"""Trains what is missing: a finished run is never run again, an interrupted one continues."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from lit_entropy.atomic import atomic_write
+from lit_entropy.reproduce.plan import PlannedRun
+
+DONE = "done.json"
+
+
+class ReproductionError(RuntimeError):
+    """Runs that failed; names each with the place of its log."""
+
+
+def is_done(run: PlannedRun, runs: Path) -> bool:
+    """Whether a run is finished.
+
+    Raises:
+        ValueError: its folder holds a run with other settings.
+    """
+    path = runs / run.name / DONE
+    if not path.exists():
+        return False
+    settings = json.loads(path.read_text())["settings"]
+    if settings != list(run.settings):
+        raise ValueError(
+            f"{path.parent} was trained with other settings: name another --output, or move it.\n"
+            f"  there:  {' '.join(settings)}\n  wanted: {' '.join(run.settings)}"
+        )
+    return True
+
+
+def train(
+    planned: Sequence[PlannedRun], output: Path, jobs: int, say: Callable[[str], None] = print
+) -> list[str]:
+    """Train the runs that are missing in ``output``, ``jobs`` at a time.
+
+    Each run is a process of its own, forked from one that has imported everything. A run that
+    fails does not stop the others. If this process is killed its runs end with it.
+
+    Args:
+        planned: what is wanted.
+        output: folder of the reproduction; runs go to ``runs``, what they print to ``logs``.
+        jobs: processes at a time; each has its share of the cores.
+        say: called with a line for each run that starts, ends or fails.
+
+    Returns:
+        Names of the runs that failed.
+
+    Raises:
+        ValueError: a finished run has other settings.
+        BlockingIOError: another reproduction is at work in ``output``.
+    """
+    runs, logs = output / "runs", output / "logs"
+    missing = [run for run in planned if not is_done(run, runs)]
+    say(f"{len(planned) - len(missing)} of {len(planned)} runs are finished, {len(missing)} to go")
+    for folder in (runs, logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lit_entropy.cli"])
+    active: dict[int, tuple[PlannedRun, BaseProcess, float]] = {}
+    failed, queue, finished = [], list(missing), 0
+    while queue or active:
+        while queue and len(active) < jobs:
+            run = queue.pop(0)
+            log = logs / f"{run.name}.log"
+            process = context.Process(target=_run, args=(run, runs, log, threads))
+            process.start()
+            active[process.sentinel] = (run, process, time.monotonic())
+        for sentinel in wait(list(active)):
+            run, process, start = active.pop(sentinel)  # type: ignore[arg-type]
+            process.join()
+            finished += 1
+            ended = process.exitcode == 0 and is_done(run, runs)
+            verdict = "finished" if ended else f"FAILED, see {logs / f'{run.name}.log'}"
+            say(f"[{finished}/{len(missing)}] {run.name}: {verdict}, {_seconds(start)}")
+            if not ended:
+                failed.append(run.name)
+    return failed
+
+
+@contextmanager
+def sole_user(output: Path) -> Iterator[None]:
+    """Holds the output folder for one reproduction at a time.
+
+    Raises:
+        BlockingIOError: another one is at work there.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with open(output / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            error.add_note(f"another reproduction is at work in {output}: wait for it to end")
+            raise
+        yield
+
+
+def _seconds(start: float) -> str:
+    return f"{time.monotonic() - start:,.0f} s"
+
+
+def _run(run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
+    """Train one run in a process of its own."""
+    _end_with_parent()
+    _redirect(log)
+    import torch
+
+    from lit_entropy.cli import main
+
+    torch.set_num_threads(threads)
+    folder = runs / run.name
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if folder.exists() and not checkpoint.exists():
+        _set_aside(folder)
+    try:
+        main(run.arguments(runs, checkpoint if checkpoint.exists() else None))
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        raise
+    with atomic_write(folder / DONE) as file:
+        file.write(json.dumps({"settings": list(run.settings)}, indent=2).encode())
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep what a run left that was killed before its first checkpoint, under another name."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
+        number += 1
+    folder.rename(target)
+
+
+def _redirect(log: Path) -> None:
+    """Everything this process prints, also from below Python, goes to the end of ``log``."""
+    with open(log, "ab", buffering=0) as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that asked for it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True).start()
