@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.functional.padding import left_pad, pad_left, pad_right
 from lit_entropy.minibatch import all_ranks
 from lit_entropy.tasks.base import Task
@@ -70,6 +71,7 @@ def sample_groups(module: EntropyModule, data: PromptDataModule, attempt: int) -
     experience.prompt_ids_B = prompt_ids_B
     experience.sample_ids_B = torch.tensor(samples)
     experience.difficulty_B = torch.tensor([problem.difficulty for problem in rows])
+    experience.answers_B = answer_codes(data.task, texts)
     return gather(module, experience.to(module.device))
 
 
@@ -93,6 +95,13 @@ def score(
         rewards.append(reward)
         correct.append(task.is_correct(problem, text, reward))
     return rewards, correct
+
+
+def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
+    """int64 codes [B] of the final answers; None for a task that does not name answers."""
+    if not task.names_answers:
+        return None
+    return torch.tensor([answer_code(task.answer_of(text)) for text in responses])
 
 
 def _experience(

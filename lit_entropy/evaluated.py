@@ -11,6 +11,7 @@ import torch
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.sampling_plan import check_plan
 from lit_entropy.stopwatch import Stopwatch
 
 
@@ -40,6 +41,11 @@ class EvaluatedModule(L.LightningModule):
         # as float64 tensors: Lightning would round Python floats to float32
         exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
         self.log_dict(exact, on_step=False, on_epoch=True, batch_size=1)
+
+    def on_fit_start(self) -> None:
+        """Check that the plan of the validations fits the run."""
+        if self.evaluation.samples:
+            check_plan(self.evaluation.sampling, self.trainer)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the records of the last validation."""

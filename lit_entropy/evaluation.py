@@ -10,9 +10,11 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from lit_entropy.collection import score
+from lit_entropy.collection import answer_codes, score
 from lit_entropy.errors import ensure_finite
+from lit_entropy.functional.answer_entropy import answer_entropy
 from lit_entropy.functional.pass_at_k import pass_at_k, standard_error
+from lit_entropy.sampling_plan import Sampling, require_sampling, samples_now
 from lit_entropy.types import Problem
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Evaluation:
         temperature: float = 1.0,
         pass_k: tuple[int, ...] = (2, 4),
         max_new_tokens: int | None = None,
+        sampling: Sampling = "always",
     ) -> None:
         """Set the sampling of the evaluation.
 
@@ -43,6 +46,9 @@ class Evaluation:
             temperature: sampling temperature of those responses.
             pass_k: values of k for the unbiased pass@k (2107.03374); best with n >= 2k.
             max_new_tokens: longest response; by default that of training.
+            sampling: which validations of a fit sample these responses: ``always`` all; ``ends``
+                that of the base (row 0) and the last one alone, those between are greedy, so that
+                they may be dense and cheap. Outside a fit every evaluation samples.
         """
         if samples < 0:
             raise ValueError(f"evaluation.samples={samples} must not be negative")
@@ -50,6 +56,7 @@ class Evaluation:
             raise ValueError(f"evaluation.temperature={temperature} must be positive")
         if max_new_tokens is not None and max_new_tokens < 1:
             raise ValueError(f"evaluation.max_new_tokens={max_new_tokens} must be at least 1")
+        require_sampling(sampling)
         ks = pass_k if samples else ()
         if any(not 1 <= k <= samples for k in ks):
             raise ValueError(
@@ -62,17 +69,21 @@ class Evaluation:
         self.temperature = temperature
         self.pass_k = ks
         self.max_new_tokens = max_new_tokens
+        self.sampling = sampling
 
     def run(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
         """Evaluate problems; one record each, of plain numbers and strings."""
         records = self.greedy(module, problems)
-        if self.samples:
+        if self.samples and samples_now(self.sampling, module.trainer, module.rl_step):
             rows = self._decode(module, problems, self.samples, self.temperature)
             for index, record in enumerate(records):
                 own = rows[index * self.samples : (index + 1) * self.samples]
                 record["correct_count"] = sum(row["correct"] for row in own)
                 record["entropy_total"] = sum(row["entropy"] for row in own)
                 record["tokens"] = sum(row["length"] for row in own)
+                if "answer" in own[0]:
+                    codes_1G = torch.tensor([[row["answer"] for row in own]])
+                    record["answer_entropy"] = float(answer_entropy(codes_1G))
         return records
 
     def greedy(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
@@ -118,6 +129,9 @@ class Evaluation:
             "entropy": completions.entropies_BT.double().sum(1).tolist(),
             "truncated": completions.truncated_B.tolist(),
         }
+        answers_B = answer_codes(data.task, texts)
+        if answers_B is not None:
+            columns["answer"] = answers_B.tolist()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def gather(self, records: list[Record]) -> list[Record]:
@@ -136,13 +150,16 @@ class Evaluation:
         """
         scores = {"accuracy": torch.tensor([r["accuracy"] for r in records], dtype=torch.float64)}
         values: dict[str, float] = {}
-        if self.samples:
+        if "correct_count" in records[0]:  # they were sampled
             correct = torch.tensor([record["correct_count"] for record in records])
             scores[f"avg@{self.samples}"] = correct.double() / self.samples
             for k in self.pass_k:
                 scores[f"pass@{k}"] = pass_at_k(correct, self.samples, k)
             tokens = sum(record["tokens"] for record in records)
             values["entropy"] = sum(record["entropy_total"] for record in records) / tokens
+        if "answer_entropy" in records[0]:
+            total = sum(record["answer_entropy"] for record in records)
+            values["answer_entropy"] = total / len(records)
         difficulty_N = torch.tensor([record["difficulty"] for record in records])
         for name, score_N in scores.items():
             values |= mean_and_error(score_N, name, "")

@@ -48,8 +48,8 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
 
     Returns:
         The run; its label is the method that ``config.yaml`` names, its ``x`` its knob
-        (see ``method_of``) or else the parameters of a local model; ``facts`` name the model and
-        the task.
+        (see ``method_of``) or else the parameters of a local model; ``facts`` hold the model,
+        the task and the group size.
 
     Raises:
         FileNotFoundError: there is no such file, or the run has no metrics yet.
@@ -68,7 +68,11 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
     model = _part(values, "model.policy", "model")
     if x is None and isinstance(model, str):
         x = body_parameters(model)
-    facts = {"model": str(model), "task": _name(_part(values, "data.task"))}
+    facts: dict[str, float | str] = {
+        "model": str(model),
+        "task": _name(_part(values, "data.task")),
+        "group_size": float(_part(values, "data.group_size")),
+    }
     return Run(folder.name, label or own_label, int(values["seed_everything"]), history, x, facts)
 
 

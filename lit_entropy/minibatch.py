@@ -76,7 +76,11 @@ def select(
 
 @torch.no_grad()
 def score_tokens(
-    module: EntropyModule, experience: Experience, parts: list[Tensor], policy: nn.Module
+    module: EntropyModule,
+    experience: Experience,
+    parts: list[Tensor],
+    policy: nn.Module,
+    name: str = "log-probs of the policy",
 ) -> PolicyOutput:
     """Log-probs and entropies under ``policy`` of this rank's rows, joined over the ranks.
 
@@ -84,7 +88,8 @@ def score_tokens(
         module: gives device, precision context and the ranks.
         experience: the rows to score.
         parts: int64 row indices of each forward pass of this rank; ranks hold disjoint rows.
-        policy: the policy, or its frozen reference copy.
+        policy: the policy, its frozen reference copy, or another model with its signature.
+        name: what the log-probs are called in an error.
 
     Returns:
         float32 [B, T], zero on rows that no rank scored.
@@ -101,7 +106,7 @@ def score_tokens(
             width = output.logprobs_BT.shape[1]
             logprobs_BT[rows, :width] = output.logprobs_BT
             entropy_BT[rows, :width] = output.entropy_BT
-    ensure_finite("log-probs of the policy", logprobs_BT, module.rl_step)
+    ensure_finite(name, logprobs_BT, module.rl_step)
     if module.trainer.world_size > 1:
         # one rank holds each row and the others hold zeros: the sum is exact
         logprobs_BT = all_ranks(module, logprobs_BT).sum(0)

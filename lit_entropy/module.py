@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import nn
 from torch.optim import Optimizer
 
@@ -95,8 +96,11 @@ class EntropyModule(EvaluatedModule):
             for index, name in enumerate(names)
         ]
         # outside the module tree: frozen, rebuilt from the base on resume, never in a checkpoint
-        needs_reference = any(regularizer.needs_reference for regularizer in self.regularizers)
+        needs_reference = advantage.needs_reference or any(
+            regularizer.needs_reference for regularizer in self.regularizers
+        )
         self._reference = [copy.deepcopy(policy).requires_grad_(False)] if needs_reference else []
+        self.advantage.attach(policy)
 
     # ------------------------------------------------------------------ rollout
 
@@ -119,6 +123,7 @@ class EntropyModule(EvaluatedModule):
         experience = score_rollout(self, data, experience, rows, scored_P)
         self.group_size, self.train_rows, self.experience = data.group_size, rows, experience
         self.rollout_metrics = rollout_statistics(experience, data.group_size, signal_P)
+        self.rollout_metrics |= self.advantage.metrics()
         for regularizer in self.regularizers:
             cast(Regularizer, regularizer).on_rollout(self.rollout_metrics["entropy"])
 
@@ -217,10 +222,13 @@ class EntropyModule(EvaluatedModule):
             check_group_size(self.advantage, self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the number of finished RL steps."""
+        """Note the number of finished RL steps and what the advantage estimator has learned."""
         updates = self.trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
         checkpoint["rl_steps"] = self.trainer.global_step // updates
+        checkpoint["advantage"] = self.advantage.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The RL step that a validation of this checkpoint belongs to."""
+        """The RL step that a validation belongs to, and what the estimator has learned."""
         self.rl_step = checkpoint["rl_steps"]
+        if self.trainer.state.fn == TrainerFn.FITTING:  # an evaluation needs the policy alone
+            self.advantage.load_state_dict(checkpoint.get("advantage", {}))

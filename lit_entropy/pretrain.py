@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import transformers
 from lightning.pytorch import Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_entropy.functional.rng import hash_keys
+from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model
-from lit_entropy.pretraining.responses import Mixture
+from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.tokenizer import chain_tokenizer
 
 WEIGHTS = "model.safetensors"
+#: Parameters that belong to one task alone, left out of the other's recipe.
+CHAIN_ONLY = (
+    "max_length",
+    "short_length",
+    "careful_short",
+    "careful_long",
+    "guess",
+    "skip_short",
+    "skip_long",
+    "error",
+)
+COUNTDOWN_ONLY = ("task", "min_numbers", "max_numbers", "attempts")
+
+Texts = Callable[[Tensor], list[tuple[str, str]]]
 
 
 def pretrain(
@@ -39,8 +57,12 @@ def pretrain(
     error: float = 0.05,
     dtype: Literal["float32", "bfloat16"] = "float32",
     progress: bool = True,
+    task: Literal["chain", "countdown"] = "chain",
+    min_numbers: int = 3,
+    max_numbers: int = 5,
+    attempts: AttemptMixture | None = None,
 ) -> Path:
-    """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to chain arithmetic.
+    """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to one of the tiny tasks.
 
     The result is an imperfect prior, as a base language model is: reinforcement learning has
     accuracy to gain and entropy to spend. Everything is determined by the seed.
@@ -52,7 +74,7 @@ def pretrain(
         batch_size: Sequences a step.
         learning_rate: Peak learning rate of AdamW.
         seed: Seed of the weights and of every batch.
-        max_length: Most operations of a pretraining prompt.
+        max_length: Chain: most operations of a pretraining prompt.
         short_length: Longest chain that counts as short.
         careful_short: Share of careful responses on short chains.
         careful_long: Share of careful responses on longer chains.
@@ -62,6 +84,10 @@ def pretrain(
         error: Probability that a written result is a wrong digit.
         dtype: Type of the saved weights; training is in float32.
         progress: Whether to show a progress bar.
+        task: Chain arithmetic or countdown.
+        min_numbers: Countdown: fewest numbers of a pretraining prompt.
+        max_numbers: Countdown: most numbers of a pretraining prompt.
+        attempts: Countdown: shares of the styles of response and their faults.
 
     Returns:
         The folder, with weights, configuration, tokenizer and ``recipe.json``.
@@ -70,13 +96,28 @@ def pretrain(
         ValueError: for a non-empty folder or a parameter out of range.
     """
     recipe = {k: v for k, v in locals().items() if k not in ("output", "progress")}
+    for name in COUNTDOWN_ONLY if task == "chain" else CHAIN_ONLY:
+        del recipe[name]
     folder = Path(output)
     _check(folder, recipe)
-    mixture = Mixture(
-        careful_short, careful_long, short_length, guess, skip_short, skip_long, error
-    )
+    texts: Texts
+    if task == "chain":
+        mixture = Mixture(
+            careful_short, careful_long, short_length, guess, skip_short, skip_long, error
+        )
+        texts = partial(pretraining_texts, max_length=max_length, mixture=mixture, seed=seed)
+    else:
+        shares = _mixture(attempts)
+        recipe["attempts"] = asdict(shares)
+        texts = partial(
+            attempt_texts,
+            min_numbers=min_numbers,
+            max_numbers=max_numbers,
+            mixture=shares,
+            seed=seed,
+        )
     tokenizer = chain_tokenizer()
-    batches = PretrainingBatches(tokenizer, mixture, max_length, batch_size, steps, seed)
+    batches = PretrainingBatches(tokenizer, texts, batch_size, steps, seed)
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
         module = Pretraining(build_model(size, tokenizer), learning_rate, steps)
@@ -85,6 +126,13 @@ def pretrain(
     tokenizer.save_pretrained(folder)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     return write_recipe(folder, recipe)
+
+
+def _mixture(attempts: AttemptMixture | Mapping[str, float] | None) -> AttemptMixture:
+    """The mixture; the command line gives its fields as a mapping."""
+    if isinstance(attempts, AttemptMixture):
+        return attempts
+    return AttemptMixture(**(attempts or {}))
 
 
 def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> float:
@@ -123,12 +171,18 @@ def _check(folder: Path, recipe: Mapping[str, Any]) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"output is {folder}: it is not empty; choose a new folder")
     for name in ("steps", "batch_size", "max_length"):
-        if recipe[name] < 1:
+        if recipe.get(name, 1) < 1:
             raise ValueError(f"{name} is {recipe[name]}: give 1 or more")
-    if 8 * recipe["max_length"] + 5 > MAX_TOKENS:  # 2 n + 2 of prompt, 6 n + 3 of careful response
+    # 2 n + 2 of prompt, 6 n + 3 of careful response
+    if 8 * recipe.get("max_length", 1) + 5 > MAX_TOKENS:
         raise ValueError(
             f"max_length is {recipe['max_length']}: a careful response must fit in {MAX_TOKENS} "
             f"tokens; choose at most {(MAX_TOKENS - 5) // 8}"
+        )
+    if not 2 <= recipe.get("min_numbers", 3) <= recipe.get("max_numbers", 5) <= 9:
+        raise ValueError(
+            f"min_numbers is {recipe['min_numbers']} and max_numbers {recipe['max_numbers']}: use "
+            "2 <= min_numbers <= max_numbers <= 9"
         )
     if recipe["learning_rate"] <= 0:
         raise ValueError(f"learning_rate is {recipe['learning_rate']}: give a positive number")

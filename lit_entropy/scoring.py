@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.advantages.base import AdvantageEstimator, ScoredRollout
 from lit_entropy.errors import ensure_finite
 from lit_entropy.minibatch import own_microbatches, rank_rows, score_tokens
 from lit_entropy.types import Experience
@@ -80,9 +80,10 @@ def score_rollout(
     """
     assert experience.rewards_B is not None and experience.response_mask_BT is not None
     assert experience.entropies_BT is not None
+    module.advantage.on_rollout(data.seed, module.rl_step)
     rewards_PG = experience.rewards_B.view(-1, data.group_size)
-    advantages_B = estimate_advantages(module.advantage, rewards_PG, scored_P).flatten()
-    ensure_finite("advantages", advantages_B, module.rl_step)
+    advantages_PG = estimate_advantages(module.advantage, rewards_PG, scored_P)
+    ensure_finite("advantages", advantages_PG, module.rl_step)
     lengths_B = experience.response_mask_BT.sum(1)
     first, others = scoring_parts(module, data, rows, lengths_B)
     full_precision = module.trainer.precision_plugin.precision in ("32-true", "64-true")
@@ -95,10 +96,49 @@ def score_rollout(
             experience,
             old_logprobs_BT=output.logprobs_BT.where(again_B1, experience.old_logprobs_BT),
             entropies_BT=output.entropy_BT.where(again_B1, experience.entropies_BT),
-            advantages_BT=advantages_B[:, None] * experience.response_mask_BT,
             rescored_B=again_B1.squeeze(1),
         )
         if module.reference is not None:
             scored = score_tokens(module, experience, first + others, module.reference)
             experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
-    return experience
+    with module.stopwatch("advantage"):
+        rollout = scored_rollout(module, data, experience, rows, scored_P, first + others)
+        advantages_BT = module.advantage.token_advantages(advantages_PG, rollout)
+        ensure_finite("advantages", advantages_BT, module.rl_step)
+    return replace(experience, advantages_BT=advantages_BT)
+
+
+def scored_rollout(
+    module: EntropyModule,
+    data: PromptDataModule,
+    experience: Experience,
+    rows: Tensor,
+    scored_P: Tensor,
+    parts: list[Tensor],
+) -> ScoredRollout:
+    """The rollout as an estimator of token advantages is given it.
+
+    Args:
+        module: gives ranks, precision, temperature and RL step.
+        data: gives the minibatches.
+        experience: every row, scored.
+        rows: int64 rows that are trained on.
+        scored_P: bool, the groups that are trained on.
+        parts: this rank's forward passes over every row.
+    """
+    width = max(1, data.minibatch_size // (data.microbatch_count * module.trainer.world_size))
+
+    def score(model: nn.Module, name: str) -> Tensor:
+        return score_tokens(module, experience, parts, model, name).logprobs_BT
+
+    return ScoredRollout(
+        experience=experience,
+        group_size=data.group_size,
+        scored_P=scored_P,
+        minibatches=data.minibatches(rows, module.rl_step, 0),
+        temperature=module.temperature,
+        microbatches=lambda rows: [p for p in rank_rows(module, rows).split(width) if len(p)],
+        total=lambda tensor: module.trainer.strategy.reduce(tensor, reduce_op="sum"),
+        score=score,
+        forward_context=module.forward_context,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_entropy.functional.answer_entropy import answer_entropy
 from lit_entropy.metrics import reduce_means
 from lit_entropy.types import Experience, Mean
 
@@ -51,6 +52,7 @@ def rollout_statistics(
 
     Returns:
         Values by key; ``entropy`` (token mean, nats) and ``tokens`` are for internal use.
+        ``entropy/answer`` (mean over prompts, nats) only for a task that names answers.
     """
     mask_BT = experience.response_mask_BT
     assert mask_BT is not None and experience.entropies_BT is not None
@@ -73,4 +75,6 @@ def rollout_statistics(
         "groups": torch.tensor(len(signal_P)),
         "policy/sampler_gap": gap_BT[rescored_BT].double().mean(),
     }
+    if experience.answers_B is not None:
+        values["entropy/answer"] = answer_entropy(experience.answers_B.view(-1, group_size)).mean()
     return {key: float(value) for key, value in values.items()}

@@ -77,6 +77,8 @@ class Experience:
         sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
             prompt id it names the sequence.
         difficulty_B: int64.
+        answers_B: int64 code of the final answer, -1 where a response names none; None for a task
+            that does not name answers.
         selected_BT: bool, tokens that a covariance loss selected over the whole optimiser
             minibatch; None when the loss is to select within this batch.
         minibatch_tokens: scored tokens of the whole optimiser minibatch, over microbatches and
@@ -101,6 +103,7 @@ class Experience:
     prompt_ids_B: Tensor | None = None
     sample_ids_B: Tensor | None = None
     difficulty_B: Tensor | None = None
+    answers_B: Tensor | None = None
     selected_BT: Tensor | None = None
     minibatch_tokens: int | None = None
     update: int = 0

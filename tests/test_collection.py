@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lit_entropy.advantages import GRPO, ReinforcePlusPlus
 from lit_entropy.collection import (
+    answer_codes,
     concatenate,
     filter_groups,
     has_signal,
@@ -23,7 +24,9 @@ from lit_entropy.collection import (
 )
 from lit_entropy.data import PromptDataModule
 from lit_entropy.errors import NonFiniteError
+from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.scoring import estimate_advantages, scoring_parts
+from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.types import Experience, Problem
 
@@ -65,6 +68,20 @@ class Scored(ChainArithmetic):
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
         return reward >= 2
+
+
+class Unnamed(ChainArithmetic):
+    """A task that does not name answers, as by default."""
+
+    answer_of = Task.answer_of  # type: ignore[assignment]
+
+
+def test_answer_codes() -> None:
+    codes = answer_codes(ChainArithmetic(), ["#4", "1+3=4;#4", "#5", "4", ""])
+    assert codes is not None and codes.dtype == torch.int64
+    assert codes[0] == codes[1] != codes[2] and codes[3:].tolist() == [-1, -1]
+    assert codes[:3].tolist() == [answer_code("4"), answer_code("4"), answer_code("5")]
+    assert not Unnamed().names_answers and answer_codes(Unnamed(), ["#4"]) is None
 
 
 def test_score() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from runs import fit, metrics, parts
 
 from lit_entropy.cli import EntropyCLI
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.functional.rng import uniforms
+from lit_entropy.sampling_plan import check_plan, samples_now
 from lit_entropy.types import Problem
 
 FIELDS = (
@@ -93,6 +99,7 @@ def test_without_samples_greedy_numbers_alone() -> None:
         ({"temperature": 0.0}, ["evaluation.temperature=0.0"]),
         ({"temperature": -1.0}, ["evaluation.temperature=-1.0"]),
         ({"max_new_tokens": 0}, ["evaluation.max_new_tokens=0"]),
+        ({"sampling": "never"}, ["evaluation.sampling='never'", "always", "ends"]),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], parts_of_message: list[str]) -> None:
@@ -112,6 +119,49 @@ def test_a_noisy_pass_at_k_warns() -> None:
         Evaluation(samples=0)
 
 
+def test_answer_entropy_is_a_mean_over_problems() -> None:
+    entropies = (0.0, 0.5, 1.25, 0.25)
+    named = [r | {"answer_entropy": e} for r, e in zip(RECORDS, entropies, strict=True)]
+    evaluation = Evaluation(samples=4, pass_k=(2,))
+    values = evaluation.summarise(named)
+    assert values.pop("answer_entropy") == 0.5  # 2 / 4, whatever the tokens
+    assert values == evaluation.summarise(RECORDS)
+
+
+def trainer_at(fn: TrainerFn, **settings: Any) -> Any:
+    values = {"max_epochs": 100, "check_val_every_n_epoch": 20} | settings
+    return SimpleNamespace(state=SimpleNamespace(fn=fn), **values)
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "sampled"),
+    [(100, 20, [0, 100]), (100, 30, [0, 90]), (7, 1, [0, 7]), (3, 5, [0])],
+)
+def test_the_ends_of_a_fit(steps: int, every: int, sampled: list[int]) -> None:
+    trainer = trainer_at(TrainerFn.FITTING, max_epochs=steps, check_val_every_n_epoch=every)
+    validated = [0, *range(every, steps + 1, every)]
+    assert [step for step in validated if samples_now("ends", trainer, step)] == sampled
+    assert all(samples_now("always", trainer, step) for step in validated)
+    for fn in (TrainerFn.VALIDATING, TrainerFn.TESTING):
+        assert samples_now("ends", trainer_at(fn, max_epochs=-1), 20)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"max_epochs": -1}, {"max_epochs": None}, {"check_val_every_n_epoch": None}]
+)
+def test_ends_need_a_known_last_validation(settings: dict[str, Any]) -> None:
+    trainer = trainer_at(TrainerFn.FITTING, **settings)
+    with pytest.raises(ValueError, match=r"sampling=ends with trainer.max_epochs=.*always"):
+        check_plan("ends", trainer)
+    check_plan("always", trainer)
+    check_plan("ends", trainer_at(TrainerFn.FITTING))
+
+
+def test_a_fit_without_a_known_end_is_refused_at_its_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"sampling=ends with trainer\.max_epochs=-1"):
+        fit(tmp_path, *ENDS, "--trainer.max_epochs=-1", "--trainer.max_steps=2")
+
+
 def test_gather_orders_by_difficulty_and_id() -> None:
     keys = [(2, 5), (1, 9), (2, 3), (1, 10), (0, 99)]
     records = [{"difficulty": difficulty, "id": id} for difficulty, id in keys]
@@ -122,6 +172,12 @@ def test_gather_orders_by_difficulty_and_id() -> None:
 # ------------------------------------------------------------------ a real run
 
 SAMPLES = 2
+ENDS = (
+    "--model.evaluation=lit_entropy.evaluation.Evaluation",
+    f"--model.evaluation.samples={SAMPLES}",
+    "--model.evaluation.pass_k=[1]",
+    "--model.evaluation.sampling=ends",
+)
 
 
 @pytest.fixture(scope="module")
@@ -191,15 +247,44 @@ def test_greedy_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) 
 
 def test_sampled_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) -> None:
     cli, history = run
-    right, tokens, entropy = 0, 0, 0.0
+    right, tokens, entropy, disagreeing = 0, 0, 0.0, 0
+    decode = cli.model.policy.tokenizer.decode
     for problem in cli.datamodule.validation_problems:
+        answers = []
         for sample in range(SAMPLES):
             response, total = decode_alone(cli, problem, sample)
             right += is_right(cli, problem, response)
             tokens, entropy = tokens + len(response), entropy + total
+            text = decode(response, skip_special_tokens=True)
+            answers.append(text[-1] if len(text) > 1 and text[-2] == "#" else None)
+        disagreeing += answers[0] != answers[1]
     average = right / (10 * SAMPLES)
     assert 0 < average < 1
     assert history[f"val/avg@{SAMPLES}"][-1] == pytest.approx(average, abs=1e-12)
     assert history["val/pass@1"][-1] == pytest.approx(average, abs=1e-12)
     # float32 forward with a cache against one without
     assert history["val/entropy"][-1] == pytest.approx(entropy / tokens, rel=1e-4)
+    # two samples: entropy log 2 where they differ, else 0
+    assert 0 < disagreeing < 10
+    expected = disagreeing * math.log(2) / 10
+    assert history["val/answer_entropy"][-1] == pytest.approx(expected, abs=1e-12)
+
+
+def test_only_the_ends_of_a_fit_sample(tmp_path: Path) -> None:
+    """Validations at 0, 1, 2, 3: dense greedy numbers, the samples of a run that always samples."""
+    options = ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=1"]
+    options += ["--trainer.callbacks=null"]
+    options += ["--trainer.callbacks+=lit_entropy.callbacks.InitialValidation"]
+    fit(tmp_path / "ends", *ENDS, *options)
+    fit(tmp_path / "always", *ENDS[:-1], *options)
+    ends, always = metrics(tmp_path / "ends"), metrics(tmp_path / "always")
+    sampled = {f"val/{key}" for key in ("avg@2", "pass@1", "entropy", "answer_entropy")}
+    keys = [key for key in always if key.startswith("val/")]
+    assert sampled <= set(keys) == {key for key in ends if key.startswith("val/")}
+    present: Counter[tuple[bool, ...]] = Counter()
+    for key in keys:
+        shown = ~np.isnan(ends[key])
+        np.testing.assert_array_equal(ends[key][shown], always[key][shown], err_msg=key)
+        present[tuple(shown.tolist())] += 1
+        assert shown.all() == key.startswith(("val/accuracy", "val/length", "val/truncated")), key
+    assert set(present) == {(True,) * 4, (True, False, False, True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lit_entropy
-from lit_entropy.pretrain import pretrain, weights_hash
+from lit_entropy.cli import main
+from lit_entropy.model_loading import shipped_bases
+from lit_entropy.pretrain import CHAIN_ONLY, pretrain, weights_hash
+from lit_entropy.pretraining.attempts import AttemptMixture
 from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.countdown import Countdown
 
 ASSETS = Path(lit_entropy.__file__).parent / "assets"
 NAMES = ["chain-xs", "chain-s", "chain-m", "chain-l"]
@@ -30,6 +35,39 @@ def test_the_seed_determines_the_weights(tmp_path: Path) -> None:
     recipe = json.loads((first / "recipe.json").read_text())
     assert recipe["sha256"] == weights_hash(first)
     assert recipe["parameters"]["steps"] == 3 and recipe["parameters"]["size"] == "xs"
+
+
+def countdown(folder: Path, **changes: object) -> Path:
+    return tiny(folder, **({"task": "countdown"} | changes))
+
+
+def test_a_countdown_base_and_its_recipe(tmp_path: Path) -> None:
+    mixture = AttemptMixture(direct=0.2, miss=0.1)
+    first = countdown(tmp_path / "a", attempts=mixture)
+    # the command line gives the mixture's fields as a mapping
+    again = countdown(tmp_path / "b", attempts={"direct": 0.2, "miss": 0.1})
+    assert weights_hash(first) == weights_hash(again)
+    assert weights_hash(first) != weights_hash(countdown(tmp_path / "c"))
+    assert weights_hash(first) != weights_hash(countdown(tmp_path / "d", max_numbers=4))
+    parameters = json.loads((first / "recipe.json").read_text())["parameters"]
+    assert parameters["attempts"] == asdict(mixture) and parameters["task"] == "countdown"
+    assert not set(CHAIN_ONLY) & set(parameters)
+
+
+def test_a_chain_recipe_says_nothing_of_countdown(tmp_path: Path) -> None:
+    parameters = json.loads((tiny(tmp_path / "a") / "recipe.json").read_text())["parameters"]
+    shipped = json.loads((ASSETS / "chain-s" / "recipe.json").read_text())["parameters"]
+    assert list(parameters) == list(shipped)
+    default = json.loads((tiny(tmp_path / "b", attempts={"miss": 1.0}) / "recipe.json").read_text())
+    assert default["parameters"] == parameters
+
+
+def test_countdown_from_the_command_line(tmp_path: Path) -> None:
+    options = ["--size=xs", "--steps=3", "--batch_size=8", "--progress=false", "--max_numbers=4"]
+    output = f"--output={tmp_path / 'a'}"
+    main(["pretrain", "--task=countdown", output, *options, "--attempts.miss=0.25"])
+    expected = countdown(tmp_path / "b", max_numbers=4, attempts=AttemptMixture(miss=0.25))
+    assert weights_hash(tmp_path / "a") == weights_hash(expected)
 
 
 def test_global_random_state_is_left_alone(tmp_path: Path) -> None:
@@ -63,6 +101,10 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
         ({"error": 1.5}, r"error is 1\.5"),
         ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
+        ({"task": "countdown", "attempts": {"miss": 1.5}}, r"miss is 1\.5"),
+        ({"task": "countdown", "min_numbers": 1}, "min_numbers is 1 and max_numbers 5"),
+        ({"task": "countdown", "min_numbers": 6}, "min_numbers is 6 and max_numbers 5"),
+        ({"task": "countdown", "max_numbers": 10}, "min_numbers is 3 and max_numbers 10"),
     ],
 )
 def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) -> None:
@@ -71,11 +113,17 @@ def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) ->
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "countdown-s"])
 def test_shipped_weights_are_the_recipe_s(name: str) -> None:
     recipe = json.loads((ASSETS / name / "recipe.json").read_text())
+    task, _, size = name.partition("-")
     assert recipe["sha256"] == weights_hash(ASSETS / name)
-    assert recipe["parameters"]["size"] == name.removeprefix("chain-")
+    assert recipe["parameters"]["size"] == size
+    assert recipe["parameters"].get("task", "chain") == task
+
+
+def test_shipped_bases_are_all_tested() -> None:
+    assert shipped_bases() == sorted([*NAMES, "countdown-s"])
 
 
 def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
@@ -98,6 +146,7 @@ def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
         ("chain-s", 0.28, 0.44),
         ("chain-m", 0.28, 0.5),
         ("chain-l", 0.28, 0.6),
+        ("countdown-s", 0.15, 0.35),
     ],
 )
 def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
@@ -105,7 +154,7 @@ def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
     model = AutoModelForCausalLM.from_pretrained(ASSETS / name, dtype=torch.float32)
-    task = ChainArithmetic()
+    task = Countdown() if name.startswith("countdown") else ChainArithmetic()
     problems = task.validation_problems()
     prompts = tokenizer([str(problem.prompt) for problem in problems], padding=True)
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -100,6 +101,18 @@ def test_rollout_statistics_by_hand() -> None:
         },
         abs=1e-12,
     )
+
+
+def test_answer_entropy_only_where_answers_are_named() -> None:
+    """Groups (5, 5) and (5, malformed): 0 and log 2, mean log(2) / 2 nats."""
+    signal_P = torch.tensor([True, False])
+    named = replace(rollout(), answers_B=torch.tensor([5, 5, 5, -1]))
+    values, without = (rollout_statistics(e, 2, signal_P) for e in (named, rollout()))
+    assert values.pop("entropy/answer") == pytest.approx(math.log(2) / 2, abs=1e-15)
+    assert values == without and "entropy/answer" not in without
+    # as one group of four: three against one
+    one = rollout_statistics(named, 4, torch.tensor([True]))["entropy/answer"]
+    assert one == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25), abs=1e-15)
 
 
 def test_solved_groups() -> None:

@@ -4,15 +4,21 @@ from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.covariance import CovarianceMonitor
 from lit_entropy.callbacks.entropy import EntropyMonitor
 from lit_entropy.callbacks.entropy_delta import EntropyDelta
+from lit_entropy.callbacks.entropy_dynamics import EntropyDynamics
+from lit_entropy.callbacks.entropy_law import EntropyLaw
 from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.callbacks.progress import RLProgressBar
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
 from lit_entropy.callbacks.summary import RunSummary
+from lit_entropy.callbacks.token_page import TokenPage
+from lit_entropy.callbacks.update_anatomy import UpdateAnatomy
 
 __all__ = [
     "CovarianceMonitor",
     "EntropyDelta",
+    "EntropyDynamics",
+    "EntropyLaw",
     "EntropyMonitor",
     "InitialValidation",
     "RLProgressBar",
@@ -20,4 +26,6 @@ __all__ = [
     "RunCheckpoint",
     "RunSummary",
     "Samples",
+    "TokenPage",
+    "UpdateAnatomy",
 ]

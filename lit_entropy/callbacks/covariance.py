@@ -14,7 +14,13 @@ from lit_entropy.callbacks.base import (
     own_rows,
     required,
 )
-from lit_entropy.functional.covariance import tail_means, token_covariance
+from lit_entropy.functional.attribution import (
+    QUADRANTS,
+    largest_means,
+    quadrant_index,
+    quadrant_sums,
+)
+from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.metrics import reduce_means
 from lit_entropy.types import Experience, Mean
@@ -35,17 +41,25 @@ class CovarianceMonitor(RolloutCallback):
     cov/positive_share     share of tokens with c_i > 0, in [0, 1]
     cov/by_accuracy/<bin>  mean of c_i over the tokens of the prompts whose group accuracy is
                            in bin (``none``, ``low``, ``middle``, ``high``, ``all``)
+    cov/quadrant/<q>       sum of c_i over the tokens of quadrant q / N: the five parts add up
+                           to ``cov/mean``
+    cov/quadrant/<q>_share share of tokens in quadrant q, in [0, 1]
     ====================== =================================================================
 
-    A bin without prompts is not logged.
+    A bin without prompts is not logged. The quadrants are ``positive_high``, ``positive_low``,
+    ``negative_high``, ``negative_low``, by the sign of A_i and by pi_i above or below
+    ``high_probability``, and ``zero`` for A_i = 0.
 
     Args:
         fractions: Fractions of tokens in (0, 1] whose mean covariance is logged.
         bin_edges: Inner edges of the accuracy intervals, increasing in (0, 1), upper edge included.
         bin_names: Names of the intervals between accuracy 0 and 1, one more than edges.
+        high_probability: pi from which a token counts as likely in the quadrants, in (0, 1); from
+            0.5 on no other token can be likelier.
 
     Raises:
-        ValueError: a fraction is outside (0, 1] or listed twice, or the bins do not fit.
+        ValueError: a fraction is outside (0, 1] or listed twice, the bins do not fit, or the
+            probability is not in (0, 1).
     """
 
     def __init__(
@@ -53,6 +67,7 @@ class CovarianceMonitor(RolloutCallback):
         fractions: tuple[float, ...] = (2e-4, 2e-3, 2e-2, 0.2, 0.5),
         bin_edges: tuple[float, ...] = (1 / 3, 2 / 3),
         bin_names: tuple[str, ...] = ("low", "middle", "high"),
+        high_probability: float = 0.5,
     ) -> None:
         self.fractions = tuple(float(fraction) for fraction in fractions)
         if bad := [value for value in self.fractions if not 0 < value <= 1]:
@@ -61,12 +76,16 @@ class CovarianceMonitor(RolloutCallback):
         if len(set(self.tail_keys)) != len(self.tail_keys):
             raise ValueError(f"fractions must be distinct, got {list(fractions)}")
         self.bins = AccuracyBins(bin_edges, bin_names)
+        if not 0 < high_probability < 1:
+            raise ValueError(f"high_probability must be in (0, 1), got {high_probability}")
+        self.high_probability = high_probability
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Every key that may be logged."""
         by_accuracy = (f"cov/by_accuracy/{name}" for name in self.bins.names)
-        return ("cov/mean", "cov/positive_share", *self.tail_keys, *by_accuracy)
+        quadrants = (f"cov/quadrant/{name}{end}" for name in QUADRANTS for end in ("", "_share"))
+        return ("cov/mean", "cov/positive_share", *self.tail_keys, *by_accuracy, *quadrants)
 
     def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         group_size = group_size_of(module, experience)
@@ -86,6 +105,7 @@ class CovarianceMonitor(RolloutCallback):
             "cov/positive_share": Mean(positive.sum(), tokens_B.sum()),
             **self._tails(trainer, covariance_BT, mask_BT),
             **self.bins.means("cov/by_accuracy", totals_B, tokens_B, correct_B, group_size),
+            **self._quadrants(experience, covariance_BT, rows),
         }
         self.record(module, reduce_means(sums, module.device))
 
@@ -94,12 +114,28 @@ class CovarianceMonitor(RolloutCallback):
         sums = dict.fromkeys(self.tail_keys, Mean(zero, zero))
         mine = [number for number in range(len(self.fractions)) if is_mine(trainer, number)]
         if mine and mask_BT.any():
-            # 1.5 / N raises a quota of less than one token to one and changes no other
-            least = min(1.5 / int(mask_BT.sum()), 1.0)
-            fractions = [max(self.fractions[number], least) for number in mine]
-            tails = tail_means(covariance_BT, mask_BT, fractions)
+            fractions = [self.fractions[number] for number in mine]
+            tails = largest_means(covariance_BT, mask_BT, fractions)
             for number, tail in zip(mine, tails, strict=True):
                 sums[self.tail_keys[number]] = Mean(tail, one)
+        return sums
+
+    def _quadrants(
+        self, experience: Experience, covariance_BT: Tensor, rows: Tensor
+    ) -> dict[str, Mean]:
+        own_mask_BT = required(experience, "response_mask_BT")[rows]
+        index_BT = quadrant_index(
+            experience.old_logprobs_BT[rows],
+            experience.advantages_BT[rows],
+            own_mask_BT,
+            self.high_probability,
+        )
+        parts = zip(QUADRANTS, *quadrant_sums(covariance_BT[rows], index_BT), strict=True)
+        tokens = own_mask_BT.sum()
+        sums = {}
+        for name, total, count in parts:
+            sums[f"cov/quadrant/{name}"] = Mean(total, tokens)
+            sums[f"cov/quadrant/{name}_share"] = Mean(count, tokens)
         return sums
 
 

@@ -9,15 +9,18 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_entropy.callbacks.base import group_size_of, is_mine, own_share, required
-from lit_entropy.functional import dynamics
+from lit_entropy.functional import sampled_dynamics
 from lit_entropy.functional.masked import masked_mean, masked_sum
 from lit_entropy.metrics import reduce_means
 from lit_entropy.types import Experience, Mean
 
-TOKEN_LEVEL = {"theorem1": dynamics.sampled_theorem1, "theorem2": dynamics.sampled_theorem2}
+TOKEN_LEVEL = {
+    "theorem1": sampled_dynamics.sampled_theorem1,
+    "theorem2": sampled_dynamics.sampled_theorem2,
+}
 BANDIT_LEVEL = {
-    "theorem1_bandit": dynamics.bandit_theorem1,
-    "theorem2_bandit": dynamics.bandit_theorem2,
+    "theorem1_bandit": sampled_dynamics.bandit_theorem1,
+    "theorem2_bandit": sampled_dynamics.bandit_theorem2,
 }
 
 

@@ -23,6 +23,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("val/accuracy", "val acc", ".3f"),
     ("entropy/token_mean", "H", ".3f"),
     ("cov/mean", "cov", ".1e"),
+    ("law/ceiling", "ceiling", ".3f"),
     ("time/tokens_per_second", "tok/s", ",.0f"),
 )
 

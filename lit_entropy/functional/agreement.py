@@ -38,6 +38,17 @@ def sign_agreement(predicted_N: Tensor, realised_N: Tensor) -> float | None:
     return float((predicted_N.sign() == realised_N.sign()).double().mean())
 
 
+def relative_error(predicted_N: Tensor, realised_N: Tensor) -> float | None:
+    """||predicted - realised|| / ||realised|| (Euclidean); None where nothing was realised."""
+    predicted_N, realised_N = _pairs(predicted_N, realised_N)
+    scale = float(realised_N.abs().max()) if len(realised_N) else 0.0
+    if scale == 0:
+        return None
+    # scaled first, so that squares of small changes do not underflow
+    difference_N = (predicted_N - realised_N) / scale
+    return float(difference_N.norm() / (realised_N / scale).norm())
+
+
 def _pairs(predicted_N: Tensor, realised_N: Tensor) -> tuple[Tensor, Tensor]:
     if predicted_N.dim() != 1 or predicted_N.shape != realised_N.shape:
         raise ValueError(

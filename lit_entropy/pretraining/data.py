@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
 from lit_entropy.functional.rng import permutation
-from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.tokenizer import CHARACTERS, SPACE
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
@@ -19,16 +18,15 @@ IGNORED = -100  # the label that torch's cross entropy leaves out
 class PretrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
     """Yields (input ids [B, L], labels [B, L]) for each step; labels only on response tokens.
 
-    Windows of 16 batches are sorted by length before they are cut, so that a batch holds chains
+    Windows of 16 batches are sorted by length before they are cut, so that a batch holds texts
     of about one length and little padding; the order of the batches in a window is shuffled.
 
     Args:
-        tokenizer: the chain tokenizer.
-        mixture: shares of the styles.
-        max_length: most operations of a prompt.
+        tokenizer: the character tokenizer.
+        texts: (prompt, response) number i for each of int64 indices i [N].
         batch_size: sequences a step.
         steps: number of batches.
-        seed: determines every batch.
+        seed: determines the order of the batches.
     """
 
     window = 16
@@ -36,24 +34,20 @@ class PretrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
-        mixture: Mixture,
-        max_length: int,
+        texts: Callable[[Tensor], list[tuple[str, str]]],
         batch_size: int,
         steps: int,
         seed: int,
     ) -> None:
-        self.tokenizer, self.mixture = tokenizer, mixture
-        self.max_length, self.batch_size = max_length, batch_size
-        self.steps, self.seed = steps, seed
+        self.tokenizer, self.texts = tokenizer, texts
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
         self._ids = {c: tokenizer.convert_tokens_to_ids(c.replace(" ", SPACE)) for c in CHARACTERS}
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         per_window = self.window * self.batch_size
         for start in range(0, self.steps, self.window):
             first = start * self.batch_size
-            texts = pretraining_texts(
-                torch.arange(first, first + per_window), self.max_length, self.mixture, self.seed
-            )
+            texts = self.texts(torch.arange(first, first + per_window))
             texts.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
             order = permutation(self.window, self.seed, "pretrain-window", start).tolist()
             for place in order[: self.steps - start]:

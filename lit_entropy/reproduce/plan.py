@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.suite import Cell
@@ -33,6 +38,14 @@ class PlannedRun:
     def name(self) -> str:
         """Folder of the run."""
         return f"{self.cell.name}-seed{self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """A hash of what its configuration files say, those that they name included."""
+        files = (CONFIGS.parent / value for value in self.settings if value.endswith(".yaml"))
+        return hashlib.sha256(
+            "".join(text for file in files for text in _texts(file)).encode()
+        ).hexdigest()
 
     def command(self, folder: Path) -> str:
         """The command line that makes this run in ``folder``, to be typed in the checkout."""
@@ -89,11 +102,19 @@ def figure_order(figure: str) -> tuple[bool, int, str]:
 
 
 def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
-    overlays = ("base", "suite/tiny", f"experiment/{cell.experiment}")
-    overlays += tuple(f"suite/{name}" for name in budget.overlays)
+    budget_overlays = (f"suite/{name}" for name in budget.overlays)
+    overlays = ("base", "suite/tiny", f"experiment/{cell.experiment}", *budget_overlays)
     files = [item for name in overlays for item in ("--config", f"configs/{name}.yaml")]
     values = {**cell.overrides, "trainer.max_epochs": str(budget.steps)}
     if cell.single_update:
         values["data.minibatch_size"] = str(budget.rollout)
     values["seed_everything"] = str(seed)
     return (*files, *(item for key, value in values.items() for item in (f"--{key}", value)))
+
+
+def _texts(file: Path) -> Iterator[str]:
+    """The values of a configuration file and of the component files that it names."""
+    text = json.dumps(yaml.safe_load(file.read_text()), sort_keys=True)
+    yield text
+    for name in re.findall(r'"([^"]+\.yaml)"', text):
+        yield from _texts(file.parent / name)

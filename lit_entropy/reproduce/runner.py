@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.reproduce.plan import PlannedRun
@@ -35,7 +36,13 @@ def is_done(run: PlannedRun, runs: Path) -> bool:
     path = runs / run.name / DONE
     if not path.exists():
         return False
-    settings = json.loads(path.read_text())["settings"]
+    record = json.loads(path.read_text())
+    settings = record["settings"]
+    if settings == list(run.settings) and record["digest"] != run.digest:
+        raise ValueError(
+            f"{path.parent} was trained before a configuration file it reads was changed: name "
+            "another --output, or move it away to train it again"
+        )
     if settings != list(run.settings):
         raise ValueError(
             f"{path.parent} was trained with other settings: name another --output, or move it.\n"
@@ -83,10 +90,10 @@ def train(
             process.start()
             active[process.sentinel] = (run, process, time.monotonic())
         for sentinel in wait(list(active)):
-            run, process, start = active.pop(sentinel)  # type: ignore[arg-type]
-            process.join()
+            run, worker, start = active.pop(cast(int, sentinel))
+            worker.join()
             finished += 1
-            ended = process.exitcode == 0 and is_done(run, runs)
+            ended = worker.exitcode == 0 and is_done(run, runs)
             verdict = "finished" if ended else f"FAILED, see {logs / f'{run.name}.log'}"
             say(f"[{finished}/{len(missing)}] {run.name}: {verdict}, {_seconds(start)}")
             if not ended:
@@ -135,7 +142,8 @@ def _run(run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
         sys.stderr.flush()
         raise
     with atomic_write(folder / DONE) as file:
-        file.write(json.dumps({"settings": list(run.settings)}, indent=2).encode())
+        record = {"settings": list(run.settings), "digest": run.digest}
+        file.write(json.dumps(record, indent=2).encode())
 
 
 def _set_aside(folder: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lit_entropy.figures.law import DISTRIBUTIONS
 from lit_entropy.reproduce.budget import Budget
 
 Kind = Literal["claim", "sweep", "control"]
@@ -83,10 +84,12 @@ def _law() -> list[Cell]:
         if size != "s"
     ]
     return [
-        Cell("grpo_countdown", "GRPO", "grpo_countdown", ("4", "5")),
-        Cell("grpo_short", "lengths 1 to 6", "grpo_short", ("13",)),
+        Cell("grpo_countdown", "GRPO", "grpo_countdown", ("4", "5b")),
+        Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short", ("13",),
+             {"data.task.init_args.validation_max_length": "12",
+              "data.task.init_args.validation_size": "240"}),
         *ladder,
-    ]
+    ]  # fmt: skip
 
 
 def _controls() -> list[Cell]:

@@ -2,7 +2,8 @@
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.countdown import Countdown
 from lit_entropy.tasks.files import FileTask
 from lit_entropy.tasks.sums import ShortSums
 
-__all__ = ["ChainArithmetic", "FileTask", "ShortSums", "Task"]
+__all__ = ["ChainArithmetic", "Countdown", "FileTask", "ShortSums", "Task"]

@@ -28,6 +28,24 @@ class Task(ABC):
         """Whether a response counts as right in accuracies; by default a reward above one half."""
         return reward > 0.5
 
+    def answer_of(self, response: str) -> str | None:
+        """The final answer that a response gives, as text that is equal for equal answers.
+
+        Override it to have the entropy of the answers measured; the default names none.
+
+        Args:
+            response: decoded response, without special tokens.
+
+        Returns:
+            The answer, right or wrong; None for a response without a well-formed one.
+        """
+        return None
+
+    @property
+    def names_answers(self) -> bool:
+        """Whether the task overrides :meth:`answer_of`."""
+        return type(self).answer_of is not Task.answer_of
+
     def encode(self, problem: Problem, tokenizer: Any) -> list[int]:
         """Token ids of the prompt: chat template for messages, plain text otherwise."""
         if isinstance(problem.prompt, str):

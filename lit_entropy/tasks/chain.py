@@ -115,6 +115,10 @@ class ChainArithmetic(Task):
         """1.0 for the right digit in a well-formed ending ``#d``, else 0.0."""
         return float(extract_answer(response) == problem.answer)
 
+    def answer_of(self, response: str) -> str | None:
+        """The digit of a well-formed ending ``#d``, else None."""
+        return extract_answer(response)
+
     def _validation_counts(self) -> dict[int, int]:
         lengths = range(self.min_length, self.validation_max_length + 1)
         each, remainder = divmod(self.validation_size, len(lengths))

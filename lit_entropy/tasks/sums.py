@@ -113,6 +113,11 @@ class ShortSums(Task):
         """1.0 where the last number of the response is the sum, else 0.0."""
         return float(last_number(response) == int(problem.answer))
 
+    def answer_of(self, response: str) -> str | None:
+        """The last number of the response, None where there is none."""
+        number = last_number(response)
+        return None if number is None else str(number)
+
     def training_terms(self, index: int) -> list[int]:
         """The terms of training sum ``index``: its first draw that is not held out."""
         for attempt in itertools.count():

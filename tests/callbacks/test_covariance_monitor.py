@@ -10,6 +10,7 @@ import pytest
 
 from lit_entropy.callbacks import CovarianceMonitor
 from lit_entropy.callbacks.covariance import short
+from lit_entropy.functional.attribution import QUADRANTS
 from lit_entropy.types import Experience
 
 LOGPROBS = [[-1.0, -2.0], [-3.0], [-4.0, 0.0], [-2.0]]
@@ -26,6 +27,17 @@ EXPECTED = {
     "cov/top_0.5": (7 + 5 + 2) / 18,  # floor(3) = 3
     "cov/by_accuracy/middle": 2 / 3,  # (5/6 + 0 + 7/6) / 3
     "cov/by_accuracy/all": 0.0,  # (2/6 - 2/6 + 0) / 3
+    # all probabilities but the last of row 2, whose advantage is 0, are below 0.5
+    "cov/quadrant/positive_high": 0.0,
+    "cov/quadrant/positive_high_share": 0.0,
+    "cov/quadrant/positive_low": 5 / 36,
+    "cov/quadrant/positive_low_share": 2 / 6,
+    "cov/quadrant/negative_high": 0.0,
+    "cov/quadrant/negative_high_share": 0.0,
+    "cov/quadrant/negative_low": 7 / 36,
+    "cov/quadrant/negative_low_share": 1 / 6,
+    "cov/quadrant/zero": 0.0,
+    "cov/quadrant/zero_share": 3 / 6,
 }
 
 
@@ -41,6 +53,32 @@ def test_the_group_filter_changes_nothing(
     experience = ragged(LOGPROBS, ADVANTAGES, LOGPROBS, CORRECT, [True, True, False, False])
     (row,) = run_rollouts([CovarianceMonitor((2e-4, 0.2, 0.5))], [experience], 2)
     assert row == pytest.approx({"epoch": 0, **EXPECTED}, rel=1e-6, abs=1e-7)
+
+
+def test_the_bound_of_a_high_probability(
+    run_rollouts: Callable[..., Any], ragged: Callable[..., Experience]
+) -> None:
+    experience = ragged(LOGPROBS, ADVANTAGES, LOGPROBS, CORRECT)
+    (row,) = run_rollouts([CovarianceMonitor(high_probability=0.3)], [experience], 2)
+    # exp(-1) is above 0.3, exp(-2) below it, and has c = 0
+    assert row["cov/quadrant/positive_high"] == pytest.approx(5 / 36, rel=1e-6)
+    assert row["cov/quadrant/positive_high_share"] == pytest.approx(1 / 6, rel=1e-6)
+    assert row["cov/quadrant/positive_low"] == pytest.approx(0, abs=1e-7)
+    assert row["cov/quadrant/positive_low_share"] == pytest.approx(1 / 6, rel=1e-6)
+    with pytest.raises(ValueError, match="high_probability must be in"):
+        CovarianceMonitor(high_probability=1.0)
+
+
+def test_quadrants_add_up_to_the_mean(
+    run_rollouts: Callable[..., Any], make_experience: Callable[..., Experience]
+) -> None:
+    experiences = [make_experience(P=6, T=30, seed=seed, filter_groups=True) for seed in range(4)]
+    for row in run_rollouts([CovarianceMonitor()], experiences, 4):
+        parts = [row[f"cov/quadrant/{name}"] for name in QUADRANTS]
+        shares = [row[f"cov/quadrant/{name}_share"] for name in QUADRANTS]
+        assert all(parts) and all(shares)
+        assert sum(parts) == pytest.approx(row["cov/mean"], rel=0, abs=1e-12)
+        assert sum(shares) == pytest.approx(1, rel=0, abs=1e-12)
 
 
 def test_against_a_slow_loop(
@@ -71,6 +109,7 @@ def test_keys_are_documented() -> None:
     text = CovarianceMonitor.__doc__ or ""
     for key in CovarianceMonitor().keys:
         name = re.sub("/by_accuracy/.*", "/by_accuracy/<bin>", key).removeprefix("cov/")
+        name = name.removeprefix("quadrant/").removesuffix("_share")
         assert name in text, key
 
 

@@ -93,9 +93,12 @@ def test_describe_orders_and_formats():
         "entropy/token_mean": torch.tensor(0.25),
         "val/accuracy": 0.5,
         "rollout/reward": float("nan"),
+        "law/ceiling": torch.tensor(0.8125, dtype=torch.float64),
         "other": 1.0,
     }
-    assert describe(metrics) == "reward nan  val acc 0.500  H 0.250  cov 3.1e-03  tok/s 12,346"
+    assert describe(metrics) == (
+        "reward nan  val acc 0.500  H 0.250  cov 3.1e-03  ceiling 0.812  tok/s 12,346"
+    )
     assert describe({}) == ""
 
 

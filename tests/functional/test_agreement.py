@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lit_entropy.functional.agreement import (
+    relative_error,
     sign_agreement,
     slope_through_origin,
     squared_correlation,
@@ -28,11 +29,20 @@ def test_hand_values() -> None:
     assert sign_agreement(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 1.0])) == 0.5
 
 
+def test_relative_error_by_hand() -> None:
+    # differences (-1, 0, -1), norm sqrt 2; realised (2, 2, 0), norm sqrt 8
+    assert relative_error(X, Y) == pytest.approx(0.5, rel=1e-15)
+    assert relative_error(Y, Y) == 0.0
+    assert relative_error(-Y, Y) == pytest.approx(2.0, rel=1e-15)
+
+
 def test_undefined_numbers_are_none() -> None:
     empty = torch.tensor([])
     assert slope_through_origin(empty, empty) is None
     assert sign_agreement(empty, empty) is None
     assert slope_through_origin(torch.zeros(3), Y) is None
+    assert relative_error(empty, empty) is None
+    assert relative_error(X, torch.zeros(3)) is None
     assert squared_correlation(X[:2], Y[:2]) is None
     assert squared_correlation(torch.full((3,), 0.1), Y) is None
     assert squared_correlation(X, torch.full((3,), 0.1)) is None
@@ -41,10 +51,11 @@ def test_undefined_numbers_are_none() -> None:
 def test_small_changes_do_not_underflow() -> None:
     tiny = X.double() * 1e-200
     assert squared_correlation(tiny, Y) == pytest.approx(25 / 28, rel=1e-12)
+    assert relative_error(2 * tiny, tiny) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_lengths_must_agree() -> None:
-    for function in (slope_through_origin, squared_correlation, sign_agreement):
+    for function in (slope_through_origin, squared_correlation, sign_agreement, relative_error):
         with pytest.raises(ValueError, match="one length"):
             function(X, Y[:2])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -15,7 +16,8 @@ TOKENIZER = chain_tokenizer()
 
 
 def batches(steps: int, seed: int = 0) -> list:
-    return list(PretrainingBatches(TOKENIZER, MIXTURE, 6, 4, steps, seed))
+    texts = partial(pretraining_texts, max_length=6, mixture=MIXTURE, seed=seed)
+    return list(PretrainingBatches(TOKENIZER, texts, 4, steps, seed))
 
 
 def test_labels_cover_the_response_and_nothing_else() -> None:

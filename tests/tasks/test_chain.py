@@ -78,6 +78,13 @@ def test_extract_answer_by_hand() -> None:
     assert extract_answer("#4") == "4"
     assert extract_answer("4") is None
     assert TASK.is_correct(make_problem(0, "1+1 "), "#2", 1.0)
+    assert TASK.names_answers
+    assert [TASK.answer_of(text) for text in ("7+5=2;#6", "#4", "4", "#45")] == [
+        "6",
+        "4",
+        None,
+        None,
+    ]
 
 
 def test_training_problems_are_a_pure_function_of_seed_and_index() -> None:

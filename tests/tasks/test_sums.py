@@ -103,6 +103,13 @@ def test_reward(response, reward):
     assert task.is_correct(problem, response, reward) == (reward == 1.0)
 
 
+def test_the_answer_named_is_the_last_number():
+    task = ShortSums()
+    assert task.names_answers
+    texts = ("8 + 15 = 23", "It is 23.", "23.0", "23 or 24", "eight", "")
+    assert [task.answer_of(text) for text in texts] == ["23", "23", "23", "24", None, None]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

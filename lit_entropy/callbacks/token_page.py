@@ -1,0 +1,125 @@
+"""A page that shows which tokens drive the entropy, written during the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
+
+from lit_entropy.atomic import atomic_write
+from lit_entropy.callbacks.base import RolloutCallback, required
+from lit_entropy.callbacks.token_records import PageOptions, token_page_record
+from lit_entropy.figures.token_page import token_page
+from lit_entropy.types import Experience
+
+
+class TokenPage(RolloutCallback):
+    """Writes ``<trainer.log_dir>/tokens/step_00025.html`` every ``every`` RL steps.
+
+    Also at RL step 1 and at the last one, whatever ends the fit. The page describes the rollout of
+    that RL step, hence the policy before its updates: the covariance of eq. 10 (arXiv 2505.22617)
+    beside Table 1, its four quadrants, the vocabulary entries with the largest part in Theorem 2's
+    entropy change, the profile over positions, and responses token by token. It is one file
+    without any address of a network, the same bytes for the same rollout. A file is never changed:
+    other content for the same step goes to ``step_00025-2.html``, with a warning. A W&B logger
+    also gets the page.
+
+    =========== ============================== ====
+    key         content                        unit
+    =========== ============================== ====
+    tokens/page the page, ``wandb.Html`` (W&B) html
+    =========== ============================== ====
+
+    Args:
+        every: RL steps between pages, at least 1.
+        responses: responses on the page, half of them right and half wrong if there are as many,
+            spread over difficulty.
+        max_tokens: tokens shown of each of them.
+        top_tokens: vocabulary entries shown that lower, and that raise, the entropy.
+        high_probability: pi from which a token counts as likely in the quadrants, in (0, 1).
+
+    Raises:
+        ValueError: a number is below 1, or the probability is not in (0, 1).
+    """
+
+    def __init__(
+        self,
+        every: int = 25,
+        responses: int = 12,
+        max_tokens: int = 200,
+        top_tokens: int = 10,
+        high_probability: float = 0.5,
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
+        self.every = every
+        self.options = PageOptions(responses, max_tokens, top_tokens, high_probability)
+        self._unwritten: int | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that there is a tokenizer."""
+        if getattr(getattr(pl_module, "policy", None), "tokenizer", None) is None:
+            raise ValueError(
+                f"{type(pl_module).__name__} has no policy.tokenizer: TokenPage needs it to show "
+                "tokens as text; set it or remove the callback"
+            )
+        self._unwritten = None
+
+    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
+        self._unwritten = trainer.current_epoch + 1  # this RL step is not counted yet
+        if self._unwritten == 1 or self._unwritten % self.every == 0:
+            self._write(trainer, module, experience, self._unwritten)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the page of the last RL step; an early stop or a time limit is known only here."""
+        if self._unwritten is not None:
+            experience: Experience = pl_module.experience  # type: ignore[assignment]
+            self._write(trainer, pl_module, experience, self._unwritten)
+
+    def _write(
+        self, trainer: Trainer, module: LightningModule, experience: Experience, rl_step: int
+    ) -> None:
+        self._unwritten = None
+        folder = Path(trainer.log_dir or ".")  # a broadcast: every rank must ask
+        if not trainer.is_global_zero:
+            return
+        if not required(experience, "response_mask_BT").any():
+            rank_zero_warn(f"no response of RL step {rl_step} has a token: no token page")
+            return
+        record = token_page_record(
+            experience,
+            module.policy.tokenizer,  # type: ignore[union-attr]
+            folder.resolve().name,
+            rl_step,
+            self.options,
+        )
+        html = token_page(record)
+        write_page(folder / "tokens", f"step_{rl_step:05d}", html)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                import wandb  # a WandbLogger is there, so it is installed
+
+                page = wandb.Html(html, inject=False, data_is_not_path=True)
+                logger.log_metrics({"tokens/page": page}, step=rl_step)  # type: ignore[dict-item]
+
+
+def write_page(folder: Path, stem: str, html: str) -> Path:
+    """Write ``<stem>.html``, or ``<stem>-2.html`` and so on if it holds something else.
+
+    Returns:
+        The file that holds the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, count = folder / f"{stem}.html", 1
+    while path.exists():
+        if path.read_bytes() == html.encode():
+            return path
+        count += 1
+        path = folder / f"{stem}-{count}.html"
+    if count > 1:
+        rank_zero_warn(f"{stem}.html in {folder} holds another page; writing {path.name}")
+    with atomic_write(path) as file:
+        file.write(html.encode())
+    return path

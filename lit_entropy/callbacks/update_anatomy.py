@@ -1,0 +1,145 @@
+"""What clipping, the optimizer and several updates a rollout add to the change of entropy."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.counterfactual import Counterfactual, trainable
+from lit_entropy.callbacks.probe import check_probe, from_state, probe_states, snapshot, to_state
+from lit_entropy.types import Experience
+
+
+class Pending(NamedTuple):
+    """What was measured before the updates of an RL step."""
+
+    states: Experience
+    entropy: float
+    values: dict[str, float]
+    copy: Counterfactual
+    start: list[Tensor]
+    gradient: list[Tensor]
+    one_step: list[Tensor]
+
+
+class UpdateAnatomy(RolloutCallback):
+    """Entropy change at fixed states by the actual updates and by ones that were not made.
+
+    Every variant starts from the policy and the optimizer state before the updates and uses the
+    same rollout; the states are those of ``EntropyDynamics`` (prefixes of one response to each
+    held-out prompt, sampled at the first measurement). Nats, mean over states, unless said
+    otherwise.
+
+    ============================== =================================================================
+    key                            formula
+    ============================== =================================================================
+    dynamics/anatomy/actual        change by the updates that were made
+    dynamics/anatomy/unclipped     the same minibatches, optimizer and gradient clipping, with the
+                                   ratio loss -r A instead of the policy loss
+    dynamics/anatomy/one_step      the optimizer's step on the whole rollout's policy gradient,
+                                   rescaled to the norm of the actual parameter change
+    dynamics/anatomy/one_step_raw  the same step, not rescaled
+    dynamics/anatomy/sgd           the negative policy gradient, rescaled to the same norm
+    dynamics/anatomy/optimizer     one_step - sgd
+    dynamics/anatomy/updates       unclipped - one_step
+    dynamics/anatomy/clipping      actual - unclipped: what the policy loss adds to -r A
+    dynamics/anatomy/norm          Euclidean norm of the actual parameter change (not nats)
+    ============================== =================================================================
+
+    sgd + optimizer + updates + clipping = actual. Regularizers are part of every variant. Nothing
+    of the training is touched. Cost: the rollout's updates twice more a measurement, two copies of
+    policy and optimizer state and three of the parameters; single-process or replicated (DDP)
+    parameters only; fp16 loss scaling is not imitated.
+
+    Args:
+        every: RL steps between measurements; the first is always measured.
+        probe_prompts: Held-out prompts of the fixed states.
+
+    Raises:
+        ValueError: an argument is out of range or exceeds what the data offer.
+    """
+
+    def __init__(self, every: int = 10, probe_prompts: int = 16) -> None:
+        for name, value in (("every", every), ("probe_prompts", probe_prompts)):
+            if value < 1:
+                raise ValueError(f"UpdateAnatomy.{name}={value} must be at least 1")
+        self.every = every
+        self.probe_prompts = probe_prompts
+        self._probe: dict[str, Tensor] = {}
+        self._pending: Pending | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check the number of prompts against the data."""
+        if stage == "fit":
+            check_probe(trainer, "UpdateAnatomy", self.probe_prompts)
+
+    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
+        this, data = cast(Any, module), cast(Any, trainer).datamodule
+        if trainer.current_epoch % self.every:
+            return
+        if not self._probe:
+            self._probe = to_state(probe_states(trainer, module, self.probe_prompts))
+        states = from_state(self._probe, module.device)
+        before = float(snapshot(module, states).entropies_M.mean())
+
+        def change(copy: Counterfactual) -> float:
+            after = snapshot(module, states, policy=copy.policy)
+            return float(after.entropies_M.mean()) - before
+
+        size = data.minibatch_size // (data.microbatch_count * trainer.world_size)
+        start = [value.detach().clone() for value in trainable(this.policy)]
+        replayed = Counterfactual(trainer, module)
+        minibatches = [
+            rows
+            for epoch in range(data.update_epochs)
+            for rows in data.minibatches(this.train_rows, trainer.current_epoch + 1, epoch)
+        ]
+        replayed.train(experience, minibatches, size)
+        values = {"unclipped": change(replayed)}
+        copy = Counterfactual(trainer, module)
+        gradient = copy.train(experience, [this.train_rows], size)
+        values["one_step_raw"] = change(copy)
+        one_step = _difference(copy.parameters(), start)
+        self._pending = Pending(states, before, values, copy, start, gradient, one_step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the actual updates and, at their norm, the single steps."""
+        if self._pending is None:
+            return
+        with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
+            values = self._finish(pl_module, self._pending)
+            self.record(pl_module, {f"dynamics/anatomy/{key}": x for key, x in values.items()})
+        self._pending = None
+
+    @staticmethod
+    def _finish(module: LightningModule, pending: Pending) -> dict[str, float]:
+        def change(policy: Any) -> float:
+            after = snapshot(module, pending.states, policy=policy)
+            return float(after.entropies_M.mean()) - pending.entropy
+
+        policy = cast(Any, module).policy
+        moved = _difference(trainable(policy), pending.start)
+        norm = float(torch.nn.utils.get_total_norm(moved))
+        values = pending.values | {"actual": change(policy), "norm": norm}
+        downhill = [-value for value in pending.gradient]
+        for name, direction in (("sgd", downhill), ("one_step", pending.one_step)):
+            pending.copy.move(pending.start, direction, norm)
+            values[name] = change(pending.copy.policy)
+        values["optimizer"] = values["one_step"] - values["sgd"]
+        values["updates"] = values["unclipped"] - values["one_step"]
+        values["clipping"] = values["actual"] - values["unclipped"]
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"probe": {name: tensor.clone() for name, tensor in self._probe.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._probe = {name: tensor.clone() for name, tensor in state_dict["probe"].items()}
+
+
+def _difference(values: list[Tensor], origin: list[Tensor]) -> list[Tensor]:
+    return [value.detach() - start for value, start in zip(values, origin, strict=True)]

@@ -1,0 +1,162 @@
+"""Numbers of runs that figures, tables and verdicts share: plateaus, means over seeds, pairs.
+
+An estimate is a plain dict: ``values`` (one a seed, seeds in order), ``mean``, and ``half_width``,
+half the width of the 95 % t interval of the mean, None for one seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.style import curve, t_half_width
+
+Estimate = dict[str, Any]
+
+
+def labelled(runs: Sequence[Run], *labels: str) -> dict[str, list[Run]]:
+    """The runs of each of ``labels``.
+
+    Raises:
+        ValueError: a label has no run.
+    """
+    groups = by_label(runs)
+    if missing := [label for label in labels if label not in groups]:
+        raise ValueError(f"no run has label {missing} (labels: {list(groups)}): add such runs")
+    return {label: groups[label] for label in labels}
+
+
+def smoothing_window(run: Run) -> int:
+    """RL steps of a running mean: a tenth of the run's rows, odd and at least 3."""
+    return max(3, (len(run.history["step"]) // 10) | 1)
+
+
+def smoothed(run: Run, *keys: str) -> Run:
+    """The run with a centred running mean of ``keys`` over :func:`smoothing_window` rows.
+
+    Towards the ends the window shrinks on both sides alike, so that a trend is not bent; rows
+    without a number stay so and count in no mean.
+
+    Raises:
+        ValueError: the run has no finite number of a key.
+    """
+    history = dict(run.history)
+    for key in keys:
+        curve(run, key)
+        value_N = np.asarray(run.history[key], dtype=float)
+        finite_N = np.isfinite(value_N)
+        sums_N = np.concatenate([[0.0], np.cumsum(np.where(finite_N, value_N, 0.0))])
+        counts_N = np.concatenate([[0], np.cumsum(finite_N)])
+        row_M = np.flatnonzero(finite_N)
+        half_M = np.minimum(smoothing_window(run) // 2, row_M - row_M[0])
+        half_M = np.minimum(half_M, row_M[-1] - row_M)
+        low_M, high_M = row_M - half_M, row_M + half_M + 1
+        history[key] = np.full(len(value_N), np.nan)
+        history[key][row_M] = (sums_N[high_M] - sums_N[low_M]) / (
+            counts_N[high_M] - counts_N[low_M]
+        )
+    return replace(run, history=history)
+
+
+def first(run: Run, key: str) -> float:
+    """The first finite ``key`` of a run."""
+    return float(curve(run, key)[1][0])
+
+
+def last(run: Run, key: str) -> float:
+    """The last finite ``key`` of a run."""
+    return float(curve(run, key)[1][-1])
+
+
+def plateau_values(run: Run, key: str) -> np.ndarray:
+    """Values of ``key`` in the last fifth: at RL steps above 0.8 times the last one that has it."""
+    step_N, value_N = curve(run, key)
+    return value_N[(5 * step_N > 4 * step_N[-1]) | (step_N == step_N[-1])]
+
+
+def plateau(run: Run, key: str) -> float:
+    """Mean of :func:`plateau_values`, in the unit of the metric."""
+    return float(plateau_values(run, key).mean())
+
+
+def middle(run: Run, key: str) -> float:
+    """Mean of ``key`` within a tenth of the run around its middle, or at the row nearest to it."""
+    step_N, value_N = curve(run, key)
+    distance_N = np.abs(step_N - step_N[-1] / 2)
+    near_N = (10 * distance_N <= step_N[-1]) | (distance_N == distance_N.min())
+    return float(value_N[near_N].mean())
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean of one value a seed, with its 95 % t interval.
+
+    Raises:
+        ValueError: no values.
+    """
+    if len(values) == 0:
+        raise ValueError("no values to average: name at least one run")
+    half_width = float(t_half_width(np.asarray(values, dtype=float)))
+    return {
+        "values": [float(value) for value in values],
+        "mean": float(np.mean(values)),
+        "half_width": half_width if np.isfinite(half_width) else None,
+    }
+
+
+def over_seeds(runs: Sequence[Run], value: Callable[[Run], float]) -> Estimate:
+    """:func:`estimate` of ``value(run)``."""
+    return estimate([value(run) for run in runs])
+
+
+def by_seed(runs: Sequence[Run], value: Callable[[Run], float]) -> dict[int, float]:
+    """``value(run)`` by seed.
+
+    Raises:
+        ValueError: two runs have one seed.
+    """
+    names: dict[int, str] = {}
+    for run in runs:
+        if run.seed in names:
+            raise ValueError(
+                f"runs {names[run.seed]!r} and {run.name!r} (label {run.label!r}) both have seed "
+                f"{run.seed}: leave one out"
+            )
+        names[run.seed] = run.name
+    return {run.seed: value(run) for run in runs}
+
+
+def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
+    """Differences ``values - base`` over the seeds that both have.
+
+    Returns:
+        An estimate with ``seeds`` and ``p_value`` (two-sided paired t test; None for one seed or
+        for differences that are all the same); None when no seed is common.
+    """
+    seeds = sorted(values.keys() & base.keys())
+    if not seeds:
+        return None
+    left, right = ([side[seed] for seed in seeds] for side in (values, base))
+    differences = [value - other for value, other in zip(left, right, strict=True)]
+    p_value = None
+    if len(set(differences)) > 1:  # scipy has no p-value without spread
+        p_value = float(stats.ttest_rel(left, right).pvalue)
+    return {**estimate(differences), "seeds": seeds, "p_value": p_value}
+
+
+def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
+    """Half widths for ``errorbar``; NaN, which draws nothing, for one seed."""
+    return np.array([np.nan if e["half_width"] is None else e["half_width"] for e in estimates])
+
+
+def show(value: Estimate | None, digits: int = 3, signed: bool = False) -> str:
+    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; – for None."""
+    if value is None:
+        return "–"
+    mean = f"{value['mean']:{'+' if signed else ''}.{digits}f}"
+    half_width = value["half_width"]
+    return mean if half_width is None else f"{mean} ± {half_width:.{digits}f}"

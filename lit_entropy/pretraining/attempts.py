@@ -1,0 +1,117 @@
+"""The styles of response a countdown base is pretrained on: direct, and attempts with a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from lit_entropy.functional.rng import uniforms
+from lit_entropy.tasks.countdown_prompts import (
+    apply,
+    parse_prompt,
+    random_expression,
+    training_puzzles,
+)
+
+#: Most attempts that a response writes: 80 tokens hold three of five numbers.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class AttemptMixture:
+    """Shares of the styles and their faults; every number is a fraction.
+
+    Attributes:
+        direct: share of responses that are the final expression alone.
+        guess: probability that a direct response is a random expression of the numbers.
+        miss: probability that a written attempt is a random expression, not a solution.
+        give_up: probability that an attempt whose last value is not the target is handed in.
+        error: probability that a written value is wrong (later steps build on it).
+    """
+
+    direct: float = 0.5
+    guess: float = 0.4
+    miss: float = 0.5
+    give_up: float = 0.4
+    error: float = 0.05
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{item.name} is {value}: give a fraction from 0 to 1")
+
+
+def draws_needed(max_numbers: int) -> int:
+    """Uniforms of a response: 2, and for each attempt 2 + (n order, n - 1 operators, 2 (n - 1))."""
+    return 2 + ATTEMPTS * (4 * max_numbers - 1)
+
+
+def shuffled_expression(numbers: list[int], draws: list[float]) -> str:
+    """The numbers in random order with random operators, from 2 n - 1 uniforms."""
+    count = len(numbers)
+    order = sorted(range(count), key=lambda k: draws[k])
+    return random_expression([numbers[k] for k in order], draws[count : 2 * count - 1])
+
+
+def worked(expression: str, error: float, draws: list[float]) -> tuple[str, int]:
+    """An expression with its running values, ``5*2=10-3=7``, and the last value as written.
+
+    Args:
+        expression: such as ``5*2-3``.
+        error: probability that a value is written wrong: 1 to 9 too large.
+        draws: (fault, size of the fault) for each operation.
+    """
+    value, text = int(expression[0]), expression[0]
+    for k in range(len(expression) // 2):
+        operator, digit = expression[2 * k + 1 : 2 * k + 3]
+        value = apply(value, operator, int(digit))
+        if draws[2 * k] < error:
+            value += 1 + int(draws[2 * k + 1] * 9)
+        text += f"{operator}{digit}={value}"
+    return text, value
+
+
+def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: list[float]) -> str:
+    """One response, a pure function of its uniform draws.
+
+    Args:
+        prompt: such as ``2;3;5=7 ``.
+        solution: an expression that solves it.
+        mixture: the styles' shares.
+        draws: ``draws_needed`` uniforms for the count of numbers or more: two for the style, then
+            for each attempt (miss, give up), a random expression's, and those of ``worked``.
+
+    Returns:
+        Response text up to and including the final expression.
+    """
+    numbers, target = parse_prompt(prompt)
+    width, own = (len(draws) - 2) // ATTEMPTS, 2 * len(numbers) - 1
+    attempts = [draws[2 + k * width : 2 + (k + 1) * width] for k in range(ATTEMPTS)]
+    if draws[0] < mixture.direct:
+        guessed = shuffled_expression(numbers, attempts[0][2 : 2 + own])
+        return "#" + (guessed if draws[1] < mixture.guess else solution)
+    text, expression = "", ""
+    for miss, give_up, *rest in attempts:
+        missed = shuffled_expression(numbers, rest[:own])
+        expression = missed if miss < mixture.miss else solution
+        written, value = worked(expression, mixture.error, rest[own:])
+        text += f"{written};"
+        if value == target or give_up < mixture.give_up:
+            break
+    return f"{text}#{expression}"
+
+
+def attempt_texts(
+    indices_N: Tensor, min_numbers: int, max_numbers: int, mixture: AttemptMixture, seed: int
+) -> list[tuple[str, str]]:
+    """(prompt, response) number i, a pure function of (seed, i); prompts of the training split."""
+    puzzles = training_puzzles(indices_N, min_numbers, max_numbers, seed)
+    places = torch.arange(draws_needed(max_numbers))
+    draws = uniforms(seed, "pretrain-attempts", indices_N[:, None], places)
+    return [
+        (puzzle.prompt, render_attempts(puzzle.prompt, puzzle.solution, mixture, row))
+        for puzzle, row in zip(puzzles, draws.tolist(), strict=True)
+    ]

@@ -1,0 +1,166 @@
+"""``lit-entropy reproduce`` and ``lit-entropy figures``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import lit_entropy
+from lit_entropy.figures.runs import Run
+from lit_entropy.history import load_run
+from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS, Budget
+from lit_entropy.reproduce.entries import Entry
+from lit_entropy.reproduce.plan import PlannedRun, figure_order, plan
+from lit_entropy.reproduce.report import Section, draw_section, write_report
+from lit_entropy.reproduce.runner import ReproductionError, is_done, sole_user, train
+from lit_entropy.reproduce.suite import tiny_suite
+
+Say = Callable[[str], None]
+
+
+def reproduce(
+    suite: Literal["tiny"] = "tiny",
+    budget: Literal["smoke", "quick", "full"] = "quick",
+    figures: str = "",
+    jobs: int | None = None,
+    output: str | None = None,
+) -> Path:
+    """Train what is missing and draw every figure of the paper, with verdicts.
+
+    Resumable: a finished run is never run again, an interrupted one continues bit for bit, so the
+    report is the same however often the command was stopped.
+
+    Args:
+        suite: Which runs: tiny is chain arithmetic and countdown with the shipped bases.
+        budget: smoke (8 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
+            seeds for claims, 1 a sweep point) takes about 90 minutes on two cores; full (300, 5
+            and 3) a night.
+        figures: Only these, separated by commas, ``8,11`` say; all by default.
+        jobs: Runs at a time; by default one a core.
+        output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
+
+    Returns:
+        The report.
+
+    Raises:
+        ReproductionError: a run failed; the report is written all the same.
+        ValueError: an unknown figure, or runs in ``output`` that have other settings.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    if jobs < 1:
+        raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
+    chosen = [item.strip() for item in figures.split(",") if item.strip()]
+    planned = plan(tiny_suite(), BUDGETS[budget], chosen)
+    folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
+    with sole_user(folder):
+        failed = train(planned, folder, jobs, _say)
+        report = report_of(planned, folder, chosen, suite, budget)
+    _say(f"report: {report}")
+    if failed:
+        raise ReproductionError(f"{len(failed)} runs failed: {', '.join(failed)}")
+    return report
+
+
+def report_of(
+    planned: Sequence[PlannedRun], folder: Path, figures: Sequence[str], suite: str, budget: str
+) -> Path:
+    """Draw the report from the runs that are finished in ``folder``."""
+    runs = folder / "runs"
+    done = {run.name: run for run in planned if is_done(run, runs)}
+    missing = [run.name for run in planned if run.name not in done]
+    loaded = {name: load_run(runs / name, run.cell.label or None) for name, run in done.items()}
+    sections = []
+    for entry in ENTRIES:
+        if figures and entry.key not in figures:
+            continue
+        names = [name for name, run in done.items() if entry.key in run.cell.figures]
+        commands = [done[name].command(Path("runs")) for name in names]
+        selected = [loaded[name] for name in names]
+        sections.append(draw_section(entry, selected, commands, folder / "figures"))
+        _say(f"{entry.name}: {sections[-1].problem or 'drawn'}")
+    size = BUDGETS[budget]
+    header = {
+        "title": "The Entropy Mechanism in miniature",
+        "introduction": "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
+        "says of it. A verdict follows from the rule beside it, which was fixed before the runs.",
+        "setting": _setting(size, suite, budget),
+        "incomplete": f"{len(missing)} of {len(planned)} runs are not finished and not in this "
+        f"report: {', '.join(missing)}." if missing else "",
+    }  # fmt: skip
+    return write_report(folder, sections, header)[0]
+
+
+def figures(
+    runs: list[str],
+    output: str = "figures",
+    labels: dict[str, str] | None = None,
+    only: str = "",
+) -> Path:
+    """Draw the paper's figures from any runs.
+
+    Args:
+        runs: Run folders, or CSV exports of W&B's run history with a column of the RL step.
+        output: Folder to write the figures, ``report.html`` and ``report.json`` to.
+        labels: The curve that a run belongs to, by the name of its folder or file; without it the
+            method that its configuration names.
+        only: Only these figures, separated by commas, ``3,11`` say.
+
+    Returns:
+        The report; figures that these runs cannot show say what is lacking.
+
+    Raises:
+        ValueError: no runs, or a label for a run that is not there.
+    """
+    if not runs:
+        raise ValueError("runs is empty: name run folders or CSV files")
+    chosen = [item.strip() for item in only.split(",") if item.strip()]
+    names = {Path(run).stem if Path(run).is_file() else Path(run).name for run in runs}
+    unknown = sorted(set(labels or {}) - names)
+    if unknown:
+        raise ValueError(f"labels={unknown}: the runs are {sorted(names)}")
+    loaded = [load_run(run) for run in runs]
+    loaded = [_labelled(run, labels or {}) for run in loaded]
+    sections = [
+        _drawn(entry, loaded, Path(output))
+        for entry in ENTRIES
+        if not chosen or entry.key in chosen
+    ]
+    drawn = [section for section in sections if not section.problem]
+    for section in sections:
+        _say(f"{section.entry.name}: {section.problem or 'drawn'}")
+    header = {
+        "title": "Figures of the entropy mechanism",
+        "introduction": "The figures of arXiv 2505.22617 that these runs can show.",
+        "setting": f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
+        "incomplete": "",
+    }
+    return write_report(Path(output), drawn, header)[0]
+
+
+def _drawn(entry: Entry, runs: Sequence[Run], folder: Path) -> Section:
+    return draw_section(entry, runs, [], folder)
+
+
+def _labelled(run: Run, labels: dict[str, str]) -> Run:
+    from dataclasses import replace
+
+    return replace(run, label=labels[run.name]) if run.name in labels else run
+
+
+def _setting(size: Budget, suite: str, budget: str) -> str:
+    return (
+        f"Suite {suite}, budget {budget}: {size.steps} RL steps, {size.claim_seeds} seeds for "
+        f"claims and controls, {size.sweep_seeds} for each point of a sweep; intervals are 95 % t "
+        f"intervals over seeds unless said otherwise. lit_entropy {lit_entropy.__version__}. The "
+        "commands are to be typed in a checkout."
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+__all__ = ["figure_order", "figures", "report_of", "reproduce"]

@@ -1,0 +1,42 @@
+"""Numbers of the report as text, and bounds of estimates over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lit_entropy.figures.coefficients import show_interval
+from lit_entropy.figures.estimates import show
+
+__all__ = ["higher", "lower", "percent", "positive", "show", "show_interval"]
+
+
+def lower(estimate: Mapping[str, Any]) -> float | None:
+    """Lower bound of the 95 % interval; None for a single seed."""
+    half = estimate["half_width"]
+    return None if half is None else estimate["mean"] - half
+
+
+def higher(estimate: Mapping[str, Any]) -> float | None:
+    """Upper bound of the 95 % interval; None for a single seed."""
+    half = estimate["half_width"]
+    return None if half is None else estimate["mean"] + half
+
+
+def positive(*estimates: Mapping[str, Any] | None) -> bool | None:
+    """Whether every interval lies above 0; None where one has no interval."""
+    bounds = [None if estimate is None else lower(estimate) for estimate in estimates]
+    if any(bound is None for bound in bounds):
+        return None
+    return all(bound > 0 for bound in bounds if bound is not None)
+
+
+def percent(estimate: Mapping[str, Any] | None, digits: int = 0) -> str:
+    """A fraction as percent: ``94 ± 3 %``."""
+    if estimate is None:
+        return "–"  # noqa: RUF001
+    scaled = {
+        "mean": 100 * estimate["mean"],
+        "half_width": None if estimate["half_width"] is None else 100 * estimate["half_width"],
+    }
+    return f"{show(scaled, digits)} %"

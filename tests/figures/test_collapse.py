@@ -1,0 +1,143 @@
+"""Fig. 1 and 2: shares by hand on histories of known shape; what is drawn is what is measured."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from lit_entropy.figures.collapse import (
+    COLOURS,
+    figure_1,
+    figure_2,
+    measure_1,
+    measure_2,
+    shares,
+)
+from lit_entropy.figures.runs import Run
+
+STEPS = 24
+
+
+def grpo(seed: int, shift: float = 0.0, **changed: np.ndarray) -> Run:
+    """Entropy 1, 23/24, ... 1/24 in rows 1 to 24; accuracy 0.2 + step / 40 at every second step."""
+    step = np.arange(STEPS + 1.0)
+    entropy = np.where(step == 0, np.nan, (STEPS + 1 - step) / STEPS) + shift
+    accuracy = np.where(step % 2 == 0, 0.2 + step / 40, np.nan)
+    history = {"step": step, "entropy/token_mean": entropy, "val/accuracy": accuracy}
+    return Run(f"grpo-{seed}", "GRPO", seed, history | changed)
+
+
+def test_shares_count_the_steps_behind_the_policy_that_was_measured():
+    share = shares(grpo(0))
+    training, spent = share["entropy"]
+    np.testing.assert_allclose(training, np.arange(24) / 24, rtol=1e-15)
+    np.testing.assert_allclose(spent, np.arange(24) / 23, rtol=1e-13)
+    training, won = share["gain"]
+    np.testing.assert_allclose(training, np.arange(0, 25, 2) / 24, rtol=1e-15)
+    np.testing.assert_allclose(won, np.arange(13) / 12, rtol=1e-13)
+
+
+def test_measure_2_by_hand():
+    late = grpo(1)
+    # the second seed wins nothing before step 8, so the gain at 1/3 (step 8) is 0
+    accuracy = np.where(late.history["step"] % 2 == 0, 0.2, np.nan)
+    accuracy[10::2] = 0.8
+    measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy})])
+    first, second = measured["marks"]
+    assert first["training_share"] == 1 / 12 and second["training_share"] == 1 / 3
+    # 1/12 of 24 steps is 2 updates: row 3; each step spends 1/23 of the fall
+    assert first["entropy"]["values"] == pytest.approx([2 / 23, 2 / 23], rel=1e-12)
+    assert second["entropy"]["mean"] == pytest.approx(8 / 23, rel=1e-12)
+    assert first["gain"]["values"] == pytest.approx([1 / 12, 0], abs=1e-12)
+    assert second["gain"]["values"] == pytest.approx([1 / 3, 0], abs=1e-12)
+    # two values d apart: standard error d / 2, t of one degree of freedom 12.7062
+    assert second["gain"]["half_width"] == pytest.approx(12.7062047 / 6, rel=1e-8)
+    assert (first["paper_entropy"], first["paper_gain"]) == (0.73, 0.76)
+    assert (second["paper_entropy"], second["paper_gain"]) == (0.94, 0.93)
+    assert measured["validation_spacing"] == pytest.approx(1 / 12, rel=1e-12)
+    assert measured["seeds"] == 2
+    json.dumps(measured, allow_nan=False)
+
+
+def test_shares_do_not_depend_on_level_or_scale():
+    step = np.arange(STEPS + 1.0)
+    stretched = grpo(
+        0,
+        **{
+            "entropy/token_mean": 5 + 3 * grpo(0).history["entropy/token_mean"],
+            "val/accuracy": 0.1 + 0.5 * grpo(0).history["val/accuracy"],
+            "step": step,
+        },
+    )
+    for key in ("entropy", "gain"):
+        np.testing.assert_allclose(shares(stretched)[key], shares(grpo(0))[key], rtol=1e-12)
+
+
+def test_mean_of_seeds_with_different_cadence_is_taken_on_the_union_of_their_points():
+    accuracy = np.full(STEPS + 1, np.nan)
+    accuracy[[0, 12, 24]] = 0.2, 0.5, 0.8  # on the same straight line
+    measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy})])
+    np.testing.assert_allclose(measured["gain"]["mean"], measured["gain"]["training_share"])
+    assert measured["validation_spacing"] == 0.5
+
+
+def test_measure_1_by_hand():
+    measured = measure_1([grpo(0, shift=0.1), grpo(1, shift=0.3)])
+    assert measured["entropy"]["step"] == list(range(1, 25))
+    assert measured["entropy"]["mean"][0] == pytest.approx(1.2)
+    assert measured["entropy_lost"] == pytest.approx(1 - (1 / 24 + 0.2) / 1.2)
+    assert measured["gain"] == pytest.approx(24 / 40)
+    assert measured["accuracy"]["half_width"] == [0.0] * 13
+    json.dumps(measured, allow_nan=False)
+    alone = measure_1([grpo(0)])
+    assert alone["accuracy"]["half_width"] == [None] * 13
+    json.dumps(alone, allow_nan=False)
+
+
+def test_figure_1_draws_seeds_and_the_measured_mean():
+    runs = [grpo(0), grpo(1, shift=0.2)]
+    measured, (left, right) = measure_1(runs), figure_1(runs).axes
+    for axes, key in ((left, "entropy"), (right, "accuracy")):
+        assert len(axes.lines) == 3 and len(axes.collections) == 1
+        np.testing.assert_array_equal(axes.lines[-1].get_xdata(), measured[key]["step"])
+        np.testing.assert_array_equal(axes.lines[-1].get_ydata(), measured[key]["mean"])
+        assert axes.get_xlabel() == "RL step"
+    assert "nats" in left.get_ylabel() and "accuracy" in right.get_ylabel()
+
+
+def test_figure_2_draws_seeds_the_measured_mean_and_the_papers_marks():
+    runs = [grpo(0), grpo(1, shift=0.2)]
+    measured, (axes,) = measure_2(runs), figure_2(runs).axes
+    by_label = {line.get_label(): line for line in axes.lines}
+    for key, label in (("entropy", "entropy consumed"), ("gain", "accuracy gained")):
+        np.testing.assert_array_equal(by_label[label].get_ydata(), measured[key]["mean"])
+        assert to_rgb(by_label[label].get_color()) == to_rgb(COLOURS[key])
+    assert (
+        sum(line.get_linewidth() == 0.5 and line.get_linestyle() == "-" for line in axes.lines) == 4
+    )
+    points = [tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xydata()) == 1]
+    assert points == [(1 / 12, 0.73), (1 / 12, 0.76), (1 / 3, 0.94), (1 / 3, 0.93)]
+    assert len(axes.collections) == 2  # bands
+    alone = figure_2([grpo(0)]).axes[0]
+    assert not alone.collections
+    assert "entropy consumed (1 seed)" in [line.get_label() for line in alone.lines]
+
+
+@pytest.mark.parametrize("function", [measure_1, figure_1, measure_2, figure_2])
+def test_what_is_missing_is_named(function):
+    with pytest.raises(ValueError, match=r"\['GRPO'\].*\['KL-Cov'\]"):
+        function([Run("a", "KL-Cov", 0, grpo(0).history)])
+    for key in ("entropy/token_mean", "val/accuracy"):
+        history = {name: value for name, value in grpo(0).history.items() if name != key}
+        with pytest.raises(ValueError, match=rf"'grpo-0'.*'{key}'"):
+            function([Run("grpo-0", "GRPO", 0, history)])
+
+
+def test_a_run_without_fall_or_gain_has_no_shares():
+    flat = np.where(np.arange(STEPS + 1) == 0, np.nan, 0.5)
+    with pytest.raises(ValueError, match=r"'grpo-0': entropy fell by 0 .*longer run"):
+        measure_2([grpo(0, **{"entropy/token_mean": flat})])
+    falling = 1.0 - grpo(0).history["val/accuracy"]
+    with pytest.raises(ValueError, match=r"'grpo-0': accuracy rose by -0.6 .*longer run"):
+        measure_2([grpo(0, **{"val/accuracy": falling})])
