@@ -1,7 +1,8 @@
-"""The command line: ``lit-entropy fit|validate|test|predict|pretrain``."""
+"""The command line: ``lit-entropy fit|validate|test|predict|pretrain|reproduce|figures``."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,10 +28,15 @@ from lit_entropy.experiment import (
 from lit_entropy.loggers import claim_run_folder
 from lit_entropy.module import EntropyModule
 from lit_entropy.pretrain import pretrain
+from lit_entropy.reproduce.command import figures, reproduce
 from lit_entropy.run_options import RunOptions, run_loggers
 
 #: Subcommands that are plain functions; their signature is their command line.
-COMMANDS: dict[str, Callable[..., Any]] = {"pretrain": pretrain}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "pretrain": pretrain,
+    "reproduce": reproduce,
+    "figures": figures,
+}
 
 SUMMARIES = {
     "fit": "Train a policy; one Lightning epoch is one RL step.",
@@ -71,7 +77,10 @@ class EntropyCLI(LightningCLI):
             choice.help = SUMMARIES[choice.dest]
         for name, function in COMMANDS.items():
             command_parser = self.init_parser(description=_summary(function))
-            command_parser.add_function_arguments(function, as_group=False)
+            positional = _required_lists(function)
+            for argument in positional:
+                command_parser.add_argument(argument, nargs="+", type=str)
+            command_parser.add_function_arguments(function, as_group=False, skip=positional)
             self._subcommand_parsers[name] = command_parser
             subcommands = cast(Any, parser._subcommands_action)
             subcommands.add_subcommand(name, command_parser, help=_summary(function))
@@ -155,6 +164,15 @@ class EntropyCLI(LightningCLI):
         if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
             (folder / "config.yaml").unlink(missing_ok=True)
             folder.rmdir()
+
+
+def _required_lists(function: Callable[..., Any]) -> set[str]:
+    """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
+    return {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
+    }
 
 
 def _summary(function: Callable[..., Any]) -> str:

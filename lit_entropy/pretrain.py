@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,19 +25,8 @@ from lit_entropy.pretraining.tokenizer import chain_tokenizer
 
 WEIGHTS = "model.safetensors"
 #: Parameters that belong to one task alone, left out of the other's recipe.
-CHAIN_ONLY = (
-    "max_length",
-    "short_length",
-    "careful_short",
-    "careful_long",
-    "guess",
-    "skip_short",
-    "skip_long",
-    "error",
-)
+CHAIN_ONLY = ("max_length", *(item.name for item in fields(Mixture)))
 COUNTDOWN_ONLY = ("task", "min_numbers", "max_numbers", "attempts")
-
-Texts = Callable[[Tensor], list[tuple[str, str]]]
 
 
 def pretrain(
@@ -100,24 +89,10 @@ def pretrain(
         del recipe[name]
     folder = Path(output)
     _check(folder, recipe)
-    texts: Texts
-    if task == "chain":
-        mixture = Mixture(
-            careful_short, careful_long, short_length, guess, skip_short, skip_long, error
-        )
-        texts = partial(pretraining_texts, max_length=max_length, mixture=mixture, seed=seed)
-    else:
-        shares = _mixture(attempts)
-        recipe["attempts"] = asdict(shares)
-        texts = partial(
-            attempt_texts,
-            min_numbers=min_numbers,
-            max_numbers=max_numbers,
-            mixture=shares,
-            seed=seed,
-        )
+    if task == "countdown":
+        recipe["attempts"] = asdict(_mixture(attempts))
     tokenizer = chain_tokenizer()
-    batches = PretrainingBatches(tokenizer, texts, batch_size, steps, seed)
+    batches = PretrainingBatches(tokenizer, _texts(recipe), batch_size, steps, seed)
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
         module = Pretraining(build_model(size, tokenizer), learning_rate, steps)
@@ -133,6 +108,18 @@ def _mixture(attempts: AttemptMixture | Mapping[str, float] | None) -> AttemptMi
     if isinstance(attempts, AttemptMixture):
         return attempts
     return AttemptMixture(**(attempts or {}))
+
+
+def _texts(recipe: Mapping[str, Any]) -> Callable[[Tensor], list[tuple[str, str]]]:
+    """Prompts and responses by their numbers, as the recipe says."""
+    seed = recipe["seed"]
+    if "attempts" in recipe:
+        counts = {name: recipe[name] for name in ("min_numbers", "max_numbers")}
+        return partial(
+            attempt_texts, mixture=AttemptMixture(**recipe["attempts"]), seed=seed, **counts
+        )
+    mixture = Mixture(**{item.name: recipe[item.name] for item in fields(Mixture)})
+    return partial(pretraining_texts, max_length=recipe["max_length"], mixture=mixture, seed=seed)
 
 
 def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> float:

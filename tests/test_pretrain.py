@@ -15,6 +15,7 @@ from lit_entropy.cli import main
 from lit_entropy.model_loading import shipped_bases
 from lit_entropy.pretrain import CHAIN_ONLY, pretrain, weights_hash
 from lit_entropy.pretraining.attempts import AttemptMixture
+from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.countdown import Countdown
 
@@ -172,8 +173,10 @@ def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
     assert low < sum(rewards) / len(rewards) < high
 
 
-def test_the_task_can_be_encoded_for_a_shipped_base() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "chain-s")
-    task = ChainArithmetic()
+@pytest.mark.parametrize(
+    ("name", "task"), [("chain-s", ChainArithmetic()), ("countdown-s", Countdown())]
+)
+def test_the_task_can_be_encoded_for_a_shipped_base(name: str, task: Task) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
     for problem in task.validation_problems():
         assert tokenizer.decode(task.encode(problem, tokenizer)) == problem.prompt

@@ -21,6 +21,7 @@ from lit_entropy.figures.estimates import (
     smoothed,
     smoothing_window,
 )
+from lit_entropy.figures.matching import figure_dynamics, measure_dynamics
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
     BLUE,
@@ -33,6 +34,8 @@ from lit_entropy.figures.style import (
     sequential_colours,
 )
 
+__all__ = ["figure_8", "figure_dynamics", "measure_8", "measure_dynamics"]
+
 ENTROPY, FALL = "entropy/token_mean", "minus_delta"
 LABEL = "policy gradient"
 Level = Literal["response", "token"]
@@ -43,28 +46,33 @@ KEYS: dict[Level, tuple[str, str]] = {
     "token": ("cov/mean", "cov/by_accuracy/"),
 }
 #: Bins of group accuracy and how they are named in the figure.
-BINS = {"low": "(0, 1/3]", "middle": "(1/3, 2/3]", "high": "(2/3, 1)"}
+BINS = {"low": r"$\leq$ 1/3", "middle": r"$\leq$ 2/3", "high": "< 1"}
+
+
+def slope_window(run: Run) -> int:
+    """RL steps of a slope: a slope is noisier than a mean and takes twice the window, plus one."""
+    return 2 * smoothing_window(run) + 1
 
 
 def with_fall(run: Run) -> Run:
     """The run with ``minus_delta``, the fall of entropy in nats an RL step.
 
-    It is minus the slope of the straight line fitted to ``entropy/token_mean`` in a window of
-    :func:`~lit_entropy.figures.estimates.smoothing_window` RL steps around each (Savitzky-Golay of
-    order 1; the outermost lines serve the ends).
+    It is minus the slope of the parabola fitted to ``entropy/token_mean`` in a window of
+    :func:`slope_window` RL steps around each (Savitzky-Golay of order 2, which in the middle of a
+    window has the slope of the straight line; the outermost parabolas serve the ends).
 
     Raises:
         ValueError: no entropy, an RL step without one, or fewer steps than the window.
     """
     step_N, entropy_N = curve(run, ENTROPY)
-    window = smoothing_window(run)
+    window = slope_window(run)
     if len(step_N) < window or not (np.diff(step_N) == 1).all():
         raise ValueError(
             f"run {run.name!r} needs '{ENTROPY}' at {window} RL steps or more, without a gap; it "
             f"has {len(step_N)} of {step_N[0]:g} to {step_N[-1]:g}: log it at every RL step"
         )
     fall_N = np.full(len(run.history["step"]), np.nan)
-    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 1, deriv=1)
+    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 2, deriv=1)
     return replace(run, history={**run.history, FALL: fall_N})
 
 
@@ -85,7 +93,7 @@ def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
         level: covariance of whole responses within a group (eq. 8, 9), or of tokens (eq. 10).
 
     Returns:
-        ``window`` (RL steps of smoothing), ``seeds``; the smoothed means ``step``, ``minus_delta``
+        ``mean_window``, ``slope_window`` (RL steps of smoothing), ``seeds``; the smoothed means ``step``, ``minus_delta``
         (nats an RL step), ``covariance``; estimates over seeds: ``correlation`` of the two smoothed
         curves, ``positive_share`` of RL steps with a positive raw covariance, ``covariance_first``,
         ``covariance_last``, ``minus_delta_first``, ``minus_delta_last`` (first and last fifth),
@@ -101,7 +109,8 @@ def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
     bins = [_bin_means(run, prefix) for run in group]
     ordered = [means["low"] < means["middle"] < means["high"] for means in bins]
     return {
-        "window": smoothing_window(group[0]),
+        "mean_window": smoothing_window(group[0]),
+        "slope_window": slope_window(group[0]),
         "seeds": [run.seed for run in group],
         "step": fall.step_N.tolist(),
         "minus_delta": fall.mean_N.tolist(),
@@ -152,18 +161,16 @@ def figure_8(runs: Sequence[Run], level: Level = "response") -> Figure:
     group, smooth = prepared(runs, level)
     key, prefix = KEYS[level]
     with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7), layout="constrained")
+        figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
         left, right = figure.subplots(1, 2)
         _plot_pair(left, group, smooth, key)
         colours = sequential_colours(len(BINS))
         for (name, interval), colour in zip(BINS.items(), colours, strict=True):
-            seed_lines(right, smooth, prefix + name, colour, f"{name} {interval}")
+            seed_lines(right, smooth, prefix + name, colour, interval)
         right.axhline(0.0, color="black", linewidth=0.6)
-        right.set(xlabel="RL step", ylabel=f"covariance, {level}s (nats)")
-        right.set_title(
-            f"running mean of {smoothing_window(group[0])} RL steps", loc="left", fontsize=7
-        )
-        right.legend(title="group accuracy", title_fontsize=7, loc="best")
+        window = smoothing_window(group[0])
+        right.set(xlabel=f"RL step (mean over {window})", ylabel=f"covariance, {level}s (nats)")
+        _legend_above(right, *right.get_legend_handles_labels(), title="accuracy of the group")
     return figure
 
 
@@ -172,22 +179,29 @@ def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], key: str
     other = axes.twinx()
     seed_lines(axes, group, FALL, BLUE, r"$-\Delta H$")
     seed_lines(other, smooth, key, RED, "covariance")
-    axes.set(xlabel="RL step", ylabel=r"$-\Delta H$ (nats an RL step)")
+    windows = f"slope over {slope_window(group[0])}, mean over {smoothing_window(group[0])}"
+    axes.set(xlabel=f"RL step ({windows})", ylabel=r"$-\Delta H$ ($10^{-3}$ nats an RL step)")
+    axes.yaxis.set_major_formatter(lambda value, position: f"{1e3 * value:.3g}")
     other.set(ylabel="covariance (nats)")
     share = max(_share_below(axes), _share_below(other))
     for panel, colour in ((axes, BLUE), (other, RED)):
-        top = panel.get_ylim()[1]
-        panel.set_ylim(-top * share / (1 - share), top)
+        low, high = panel.get_ylim()
+        panel.set_ylim(min(low, -high * share / (1 - share)), high)
         panel.yaxis.label.set_color(colour)
         panel.tick_params(axis="y", colors=colour)
     other.grid(False)
     other.spines["right"].set_visible(True)
     axes.axhline(0.0, color="black", linewidth=0.6)
-    axes.set_title(
-        f"slope and mean over {smoothing_window(group[0])} RL steps", loc="left", fontsize=7
-    )
-    lines = [panel.get_legend_handles_labels() for panel in (axes, other)]
-    axes.legend(lines[0][0] + lines[1][0], lines[0][1] + lines[1][1], loc="upper right")
+    handles, names = axes.get_legend_handles_labels()
+    more_handles, more_names = other.get_legend_handles_labels()
+    _legend_above(axes, handles + more_handles, names + more_names, title="policy gradient")
+
+
+def _legend_above(axes: Axes, handles: list[Any], names: list[str], title: str) -> None:
+    axes.legend(
+        handles, names, title=title, title_fontsize=7, loc="lower center",
+        bbox_to_anchor=(0.5, 1.0), ncols=len(names),
+    )  # fmt: skip
 
 
 def _share_below(axes: Axes) -> float:

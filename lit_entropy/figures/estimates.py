@@ -39,8 +39,8 @@ def smoothing_window(run: Run) -> int:
 def smoothed(run: Run, *keys: str) -> Run:
     """The run with a centred running mean of ``keys`` over :func:`smoothing_window` rows.
 
-    Towards the ends the window shrinks on both sides alike, so that a trend is not bent; rows
-    without a number stay so and count in no mean.
+    At the start the window shrinks on both sides alike, so that a fast first change is not bent; at
+    the end it is cut. Rows without a number stay so and count in no mean.
 
     Raises:
         ValueError: the run has no finite number of a key.
@@ -54,8 +54,7 @@ def smoothed(run: Run, *keys: str) -> Run:
         counts_N = np.concatenate([[0], np.cumsum(finite_N)])
         row_M = np.flatnonzero(finite_N)
         half_M = np.minimum(smoothing_window(run) // 2, row_M - row_M[0])
-        half_M = np.minimum(half_M, row_M[-1] - row_M)
-        low_M, high_M = row_M - half_M, row_M + half_M + 1
+        low_M, high_M = row_M - half_M, np.minimum(row_M + half_M + 1, len(value_N))
         history[key] = np.full(len(value_N), np.nan)
         history[key][row_M] = (sums_N[high_M] - sums_N[low_M]) / (
             counts_N[high_M] - counts_N[low_M]

@@ -25,7 +25,6 @@ STATISTICS = {
     "slope": agreement.slope_through_origin,
     "r2": agreement.squared_correlation,
     "sign_agreement": agreement.sign_agreement,
-    "relative_error": agreement.relative_error,
 }
 
 
@@ -81,8 +80,8 @@ def measure_dynamics(runs: Sequence[Run]) -> dict[str, Any]:
     Returns:
         ``{label: {match: {...}}}`` with ``points`` (measured RL steps over all seeds) and estimates
         over seeds (None if a run does not define it) of ``slope`` (realised on predicted through
-        the origin), ``r2``, ``sign_agreement`` and ``relative_error`` (||predicted - realised|| /
-        ||realised||); ``matches`` in :data:`MATCHES`.
+        the origin), ``r2``, ``sign_agreement`` and, for Lemma 1, ``relative_error`` (||predicted -
+        realised|| / ||realised||); the names of the matches are in :data:`MATCHES`.
 
     Raises:
         ValueError: no runs, or a run lacks a key.
@@ -98,7 +97,9 @@ def measure_dynamics(runs: Sequence[Run]) -> dict[str, Any]:
 def _agreement(group: Sequence[Run], match: Match) -> dict[str, Any]:
     data = [tuple(torch.from_numpy(side) for side in pairs(run, match)) for run in group]
     numbers: dict[str, Any] = {"points": sum(len(realised_N) for _, realised_N in data)}
-    for name, statistic in STATISTICS.items():
+    # the size of a prediction at unit step size is no claim
+    statistics = STATISTICS | ({"relative_error": agreement.relative_error} if match.exact else {})
+    for name, statistic in statistics.items():
         values = [statistic(*sides) for sides in data]
         defined = [value for value in values if value is not None]
         numbers[name] = estimate(defined) if len(defined) == len(values) else None
@@ -158,7 +159,7 @@ def _write_notes(axes: Axes, notes: Sequence[tuple[str, dict[str, Any]]]) -> Non
     axes.set_ylim(low, high + (0.04 + 0.1 * len(notes)) * (high - low))
     for row, (label, fit) in enumerate(notes):
         slope, r2 = fit["slope"], fit["r2"]
-        parts = [f"slope {slope['mean']:.2g}"] if slope is not None else []
+        parts = [f"slope {slope['mean']:.2f}"] if slope is not None else []
         parts += [f"$R^2$ {r2['mean']:.2f}"] if r2 is not None else []
         axes.text(
             0.03, 0.98 - 0.085 * row, ", ".join(parts), transform=axes.transAxes, va="top",

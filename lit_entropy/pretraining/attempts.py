@@ -66,7 +66,7 @@ def worked(expression: str, error: float, draws: list[float]) -> tuple[str, int]
     """
     value, text = int(expression[0]), expression[0]
     for k in range(len(expression) // 2):
-        operator, digit = expression[2 * k + 1 : 2 * k + 3]
+        operator, digit = expression[2 * k + 1], expression[2 * k + 2]
         value = apply(value, operator, int(digit))
         if draws[2 * k] < error:
             value += 1 + int(draws[2 * k + 1] * 9)

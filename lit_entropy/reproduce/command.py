@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -145,8 +146,6 @@ def _drawn(entry: Entry, runs: Sequence[Run], folder: Path) -> Section:
 
 
 def _labelled(run: Run, labels: dict[str, str]) -> Run:
-    from dataclasses import replace
-
     return replace(run, label=labels[run.name]) if run.name in labels else run
 
 
