@@ -79,7 +79,7 @@ class EntropyCLI(LightningCLI):
             command_parser = self.init_parser(description=_summary(function))
             positional = _required_lists(function)
             for argument in positional:
-                command_parser.add_argument(argument, nargs="+", type=str)
+                command_parser.add_argument(str(argument), nargs="+", type=str)
             command_parser.add_function_arguments(function, as_group=False, skip=positional)
             self._subcommand_parsers[name] = command_parser
             subcommands = cast(Any, parser._subcommands_action)
@@ -166,7 +166,7 @@ class EntropyCLI(LightningCLI):
             folder.rmdir()
 
 
-def _required_lists(function: Callable[..., Any]) -> set[str]:
+def _required_lists(function: Callable[..., Any]) -> set[str | int]:
     """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
     return {
         name

@@ -9,13 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.estimates import error_bar, labelled, over_seeds, smoothed
-from lit_entropy.figures.methods import (
+from lit_entropy.figures.outcomes import (
     ACCURACY,
     ENTROPY,
     accuracy_plateau,
     entropy_plateau,
     gain,
 )
+from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.steering import figure_12, measure_12
 from lit_entropy.figures.style import (
@@ -108,11 +109,13 @@ def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
             seed_lines(middle, group, ACCURACY, colour, name)
         # an entropy that explodes and one that collapses, both legible
         left.set(xlabel="RL step", ylabel="entropy, token mean (nats)", yscale="log")
+        frame_lines(left)
+        frame_lines(middle)
         middle.set(xlabel="RL step", ylabel="held-out accuracy (greedy)")
         _plot_outcome(right, numbers, colours)
         figure.legend(
             *left.get_legend_handles_labels(), title=label, title_fontsize=7,
-            loc="outside upper center", ncols=len(groups),
+            loc="outside upper center", ncols=len(groups), columnspacing=1.2, handlelength=1.6,
         )  # fmt: skip
     return figure
 

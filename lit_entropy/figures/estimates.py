@@ -153,9 +153,9 @@ def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
 
 
 def show(value: Estimate | None, digits: int = 3, signed: bool = False) -> str:
-    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; – for None."""
+    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None."""
     if value is None:
-        return "–"
+        return "n/a"
     mean = f"{value['mean']:{'+' if signed else ''}.{digits}f}"
     half_width = value["half_width"]
     return mean if half_width is None else f"{mean} ± {half_width:.{digits}f}"

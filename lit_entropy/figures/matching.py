@@ -42,14 +42,17 @@ class Match(NamedTuple):
     exact: bool
 
 
+LEMMA1 = "dynamics/own/lemma1"
+THEOREM1, THEOREM2 = "dynamics/own/theorem1_state", "dynamics/own/theorem2_state"
+FIXED, OWN, ON_POLICY = (f"dynamics/{states}/delta" for states in ("fixed", "own", "on_policy"))
 MATCHES = (
-    Match("lemma1_fixed", "Lemma 1, fixed states", "dynamics/fixed/lemma1", "dynamics/fixed/delta", True),
-    Match("lemma1_own", "Lemma 1, own states", "dynamics/own/lemma1", "dynamics/own/delta", True),
-    Match("lemma1_on_policy", "Lemma 1, on-policy", "dynamics/own/lemma1", "dynamics/on_policy/delta", True),
-    Match("theorem1_own", "Theorem 1, own states", "dynamics/own/theorem1_state", "dynamics/own/delta", False),
-    Match("theorem2_own", "Theorem 2, own states", "dynamics/own/theorem2_state", "dynamics/own/delta", False),
-    Match("theorem2_on_policy", "Theorem 2, on-policy", "dynamics/own/theorem2_state", "dynamics/on_policy/delta", False),
-)  # fmt: skip
+    Match("lemma1_fixed", "Lemma 1, fixed states", "dynamics/fixed/lemma1", FIXED, True),
+    Match("lemma1_own", "Lemma 1, own states", LEMMA1, OWN, True),
+    Match("lemma1_on_policy", "Lemma 1, on-policy", LEMMA1, ON_POLICY, True),
+    Match("theorem1_own", "Theorem 1, own states", THEOREM1, OWN, False),
+    Match("theorem2_own", "Theorem 2, own states", THEOREM2, OWN, False),
+    Match("theorem2_on_policy", "Theorem 2, on-policy", THEOREM2, ON_POLICY, False),
+)
 
 
 def pairs(run: Run, match: Match) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,29 +10,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.estimates import (
-    Estimate,
-    by_seed,
     first,
     labelled,
     middle,
     over_seeds,
-    paired,
-    plateau,
     smoothed,
     smoothing_window,
 )
+from lit_entropy.figures.outcomes import (
+    ACCURACY,
+    ENTROPY,
+    LENGTH,
+    accuracy_plateau,
+    entropy_plateau,
+    gain,
+    generated_tokens,
+    length_plateau,
+    matched_compute,
+)
+from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
     FULL_WIDTH,
     GREY,
-    curve,
     method_colour,
     paper_style,
     seed_lines,
 )
 
 METHODS = ("GRPO", "clip-higher", "Clip-Cov", "KL-Cov")
-ENTROPY, LENGTH, ACCURACY = "entropy/token_mean", "rollout/length", "val/accuracy"
 
 #: Panels against the RL step: key, label of the y axis.
 PANELS = (
@@ -40,29 +46,6 @@ PANELS = (
     (LENGTH, "response length (tokens)"),
     (ACCURACY, "held-out accuracy (greedy)"),
 )
-
-
-def generated_tokens(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Held-out accuracy against the tokens that were generated for it.
-
-    Returns:
-        At each validation, the response tokens of all rollouts so far (length x groups x samples a
-        group), and the accuracy.
-
-    Raises:
-        ValueError: the run lacks a key, or the fact ``group_size``.
-    """
-    if "group_size" not in run.facts:
-        raise ValueError(
-            f"run {run.name!r} has no facts['group_size']: the samples a prompt of its config"
-        )
-    (step_N, length_N), (group_step_N, groups_N) = curve(run, LENGTH), curve(run, "rollout/groups")
-    if not np.array_equal(step_N, group_step_N):
-        raise ValueError(f"run {run.name!r}: '{LENGTH}' and 'rollout/groups' differ in their steps")
-    total_N = np.cumsum(length_N * groups_N) * float(run.facts["group_size"])
-    validated_N, accuracy_N = curve(run, ACCURACY)
-    rows_N = np.searchsorted(step_N, validated_N, side="right")  # rollouts before a validation
-    return np.concatenate([[0.0], total_N])[rows_N], accuracy_N
 
 
 def measure_11(runs: Sequence[Run]) -> dict[str, Any]:
@@ -74,9 +57,7 @@ def measure_11(runs: Sequence[Run]) -> dict[str, Any]:
     the run). ``entropy_ratio``: mean plateau as a multiple of GRPO's. ``entropy_gain``,
     ``length_gain`` and ``accuracy_gain``: differences to GRPO, paired by seed.
 
-    ``matched`` compares at equal compute: accuracy after ``tokens`` generated tokens, the fewest of
-    any run, interpolated between validations; None, with ``matched_missing`` saying why, if a run
-    does not count its tokens.
+    ``matched`` and ``matched_missing``: see :func:`~lit_entropy.figures.outcomes.matched_compute`.
 
     Raises:
         ValueError: a method has no run, or a run lacks a key.
@@ -102,51 +83,7 @@ def measure_11(runs: Sequence[Run]) -> dict[str, Any]:
     for numbers in methods.values():
         level = methods["GRPO"]["entropy_plateau"]["mean"]
         numbers["entropy_ratio"] = numbers["entropy_plateau"]["mean"] / level
-    return {"methods": methods, **_matched(groups)}
-
-
-def entropy_plateau(run: Run) -> float:
-    """Mean token entropy of the last fifth, nats."""
-    return plateau(run, ENTROPY)
-
-
-def length_plateau(run: Run) -> float:
-    """Mean response length of the last fifth, tokens."""
-    return plateau(run, LENGTH)
-
-
-def accuracy_plateau(run: Run) -> float:
-    """Mean held-out accuracy of the validations in the last fifth."""
-    return plateau(run, ACCURACY)
-
-
-def gain(
-    group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float]
-) -> Estimate | None:
-    """``value`` of ``group`` minus that of ``base``, paired by seed."""
-    return paired(by_seed(group, value), by_seed(base, value))
-
-
-def _matched(groups: dict[str, list[Run]]) -> dict[str, Any]:
-    try:
-        spent = {run.name: generated_tokens(run) for group in groups.values() for run in group}
-    except ValueError as error:
-        return {"matched": None, "matched_missing": str(error)}
-    budget = min(float(tokens_N[-1]) for tokens_N, _ in spent.values())
-
-    def value(run: Run) -> float:
-        return float(np.interp(budget, *spent[run.name]))
-
-    return {
-        "matched": {
-            "tokens": budget,
-            "accuracy": {label: over_seeds(group, value) for label, group in groups.items()},
-            "accuracy_gain": {
-                label: gain(group, groups["GRPO"], value) for label, group in groups.items()
-            },
-        },
-        "matched_missing": None,
-    }
+    return {"methods": methods, **matched_compute(groups, "GRPO")}
 
 
 def figure_11(runs: Sequence[Run]) -> Figure:
@@ -171,8 +108,8 @@ def figure_11(runs: Sequence[Run]) -> Figure:
                 seed_lines(axes, shown, key, method_colour(label), label)
             axes.set(xlabel="RL step", ylabel=name)
         panels = figure.axes
-        panels[0].set_ylim(bottom=0)
-        panels[1].set_ylim(bottom=0)
+        for axes, bottom in zip(panels, (0.0, 0.0, None), strict=False):
+            frame_lines(axes, bottom=bottom)
         _plot_matched(panels[3], groups, numbers)
         note = f"running mean of {smoothing_window(groups['GRPO'][0])} RL steps"
         titles = (note, note, "every validation", "dashed: the fewest tokens of any run")
@@ -182,7 +119,9 @@ def figure_11(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _plot_matched(axes: Axes, groups: dict[str, list[Run]], numbers: dict[str, Any]) -> None:
+def _plot_matched(
+    axes: Axes, groups: Mapping[str, Sequence[Run]], numbers: Mapping[str, Any]
+) -> None:
     if numbers["matched"] is None:
         axes.set_axis_off()
         axes.text(

@@ -11,14 +11,17 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lit_entropy.figures.estimates import (
+    Estimate,
     error_bar,
+    estimate,
     labelled,
     over_seeds,
     plateau_values,
     smoothed,
     smoothing_window,
 )
-from lit_entropy.figures.methods import ENTROPY, accuracy_plateau, entropy_plateau
+from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plateau
+from lit_entropy.figures.panels import frame_lines, legend_above
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
     FULL_WIDTH,
@@ -68,8 +71,8 @@ def measure_12(runs: Sequence[Run]) -> dict[str, Any]:
         By method: lists over ``knob`` (multiple of the smallest fraction, or beta): ``seeds``,
         estimates ``entropy`` (nats) and ``accuracy`` (fraction), means of the last fifth, and
         ``unsteadiness``, the standard deviation of the entropy about its straight line in the last
-        fifth, divided by its mean; ``rank_correlation`` of knob and entropy over all runs
-        (Spearman; None if all are equal).
+        fifth, divided by its mean (None below three RL steps); ``rank_correlation`` of knob and
+        entropy over all runs (Spearman; None if all are equal).
 
     Raises:
         ValueError: as :func:`by_knob`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
@@ -87,16 +90,24 @@ def _measure(groups: dict[float, list[Run]]) -> dict[str, Any]:
         "seeds": [[run.seed for run in group] for group in groups.values()],
         "entropy": entropy,
         "accuracy": [over_seeds(group, accuracy_plateau) for group in groups.values()],
-        "unsteadiness": [over_seeds(group, unsteadiness) for group in groups.values()],
+        "unsteadiness": [_unsteadiness(group) for group in groups.values()],
         "rank_correlation": float(stats.spearmanr(knob_R, level_R)[0]) if spread else None,
     }
 
 
+def _unsteadiness(group: Sequence[Run]) -> Estimate | None:
+    values = [unsteadiness(run) for run in group]
+    return estimate(values) if np.isfinite(values).all() else None
+
+
 def unsteadiness(run: Run) -> float:
-    """Deviation of the last fifth's entropy from its own straight line, relative to its mean."""
+    """Deviation of the last fifth's entropy from its own straight line, relative to its mean.
+
+    NaN below three RL steps: two always lie on a line.
+    """
     value_N = plateau_values(run, ENTROPY)
     if len(value_N) < 3:
-        return 0.0  # two points lie on a line
+        return float("nan")
     row_N = np.arange(len(value_N))
     residual_N = value_N - np.polyval(np.polyfit(row_N, value_N, 1), row_N)
     return float(residual_N.std() / value_N.mean())
@@ -116,20 +127,19 @@ def figure_12(runs: Sequence[Run]) -> Figure:
             _plot_curves(above, by_knob(runs, label), label)
             _plot_levels(below, numbers[label], label)
         curves[0].set(ylabel="entropy, token mean (nats)", yscale="log")
+        frame_lines(*curves)
         levels[0].set(ylabel="entropy, last fifth (nats)", yscale="log")
     return figure
 
 
 def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str) -> None:
     symbol, _ = KNOBS[label]
-    for (knob, group), colour in zip(
-        groups.items(), sequential_colours(len(groups)), strict=True
-    ):
+    for (knob, group), colour in zip(groups.items(), sequential_colours(len(groups)), strict=True):
         shown = [smoothed(run, ENTROPY) for run in group]
         seed_lines(axes, shown, ENTROPY, colour, f"{symbol} {knob:g}")
     window = smoothing_window(next(iter(groups.values()))[0])
     axes.set(xlabel=f"RL step (mean over {window})")
-    axes.legend(title=label, title_fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    legend_above(axes, *axes.get_legend_handles_labels(), label, 3)
 
 
 def _plot_levels(axes: Axes, numbers: dict[str, Any], label: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from lit_entropy.figures.as_text import show
+from lit_entropy.figures.coefficients import show_interval
 from lit_entropy.figures.estimates import estimate
 from lit_entropy.reproduce.entries import Claim, Judgement, Measures, Table
-from lit_entropy.reproduce.wording import percent, positive, show, show_interval
+from lit_entropy.reproduce.wording import percent, positive
 
 
 def judge_collapse(m: Measures) -> Judgement:

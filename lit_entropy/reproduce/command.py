@@ -11,7 +11,7 @@ from typing import Literal
 import lit_entropy
 from lit_entropy.figures.runs import Run
 from lit_entropy.history import load_run
-from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.entries import Entry
 from lit_entropy.reproduce.plan import PlannedRun, figure_order, plan
@@ -80,7 +80,9 @@ def report_of(
         names = [name for name, run in done.items() if entry.key in run.cell.figures]
         commands = [done[name].command(Path("runs")) for name in names]
         selected = [loaded[name] for name in names]
-        sections.append(draw_section(entry, selected, commands, folder / "figures"))
+        sections.append(
+            draw_section(entry, CLAIMS[entry.key], selected, commands, folder / "figures")
+        )
         _say(f"{entry.name}: {sections[-1].problem or 'drawn'}")
     size = BUDGETS[budget]
     header = {
@@ -142,7 +144,7 @@ def figures(
 
 
 def _drawn(entry: Entry, runs: Sequence[Run], folder: Path) -> Section:
-    return draw_section(entry, runs, [], folder)
+    return draw_section(entry, CLAIMS[entry.key], runs, [], folder)
 
 
 def _labelled(run: Run, labels: dict[str, str]) -> Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from matplotlib.figure import Figure
@@ -52,6 +52,10 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
+def _no_tables(measures: Measures) -> list[Table]:
+    return []
+
+
 @dataclass(frozen=True)
 class Entry:
     """One figure or table of the paper.
@@ -63,7 +67,7 @@ class Entry:
         caption: How to read it here.
         draw: From runs to the figure.
         measure: From runs to the numbers that the figure shows.
-        claims: What the paper says of it.
+        select: The runs that belong to it, of all that there are.
         tables: Tables of the report, from the numbers.
     """
 
@@ -73,5 +77,5 @@ class Entry:
     caption: str
     draw: Callable[[Sequence[Run]], Figure]
     measure: Callable[[Sequence[Run]], Measures]
-    claims: tuple[Claim, ...] = ()
-    tables: Callable[[Measures], list[Table]] = field(default=lambda measures: [])
+    select: Callable[[Sequence[Run]], list[Run]]
+    tables: Callable[[Measures], list[Table]] = _no_tables

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
-from lit_entropy.reproduce.entries import Entry, Measures
+from lit_entropy.reproduce.entries import Claim, Entry, Measures
 
 #: Colour of a verdict in the page.
 STYLES = {
@@ -46,7 +46,13 @@ class Section:
     picture: Path | None = None
 
 
-def draw_section(entry: Entry, runs: Sequence[Run], commands: list[str], folder: Path) -> Section:
+def draw_section(
+    entry: Entry,
+    claims: Sequence[Claim],
+    runs: Sequence[Run],
+    commands: list[str],
+    folder: Path,
+) -> Section:
     """Draw an entry into ``folder`` and judge its claims.
 
     Runs that cannot show it (too short, of no such method) leave the reason in the section: the
@@ -54,14 +60,15 @@ def draw_section(entry: Entry, runs: Sequence[Run], commands: list[str], folder:
     """
     section = Section(entry, commands)
     try:
-        measures = entry.measure(runs)
-        figure = entry.draw(runs)
+        selected = entry.select(runs)
+        measures = entry.measure(selected)
+        figure = entry.draw(selected)
     except ValueError as error:
         section.problem = f"Not drawn: {error}"
         return section
     section.measures = measures
     section.picture, _ = save(figure, folder / f"figure_{entry.key.replace('-', '_')}")
-    for claim in entry.claims:
+    for claim in claims:
         judgement = claim.judge(measures)
         section.judgements.append(
             {

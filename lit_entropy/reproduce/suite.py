@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lit_entropy.figures.controls import SINGLE
 from lit_entropy.figures.law import DISTRIBUTIONS
 from lit_entropy.reproduce.budget import Budget
 
@@ -93,11 +94,15 @@ def _law() -> list[Cell]:
 
 
 def _controls() -> list[Cell]:
-    cells = ("random_rewards", "shuffled_advantages", "kl_cov_single_update")
+    cells = {
+        "random_rewards": "random rewards",
+        "shuffled_advantages": "shuffled advantages",
+        "kl_cov_single_update": SINGLE,
+    }
     return [
-        Cell(name, name.replace("_", " "), name, ("controls",), kind="control",
+        Cell(name, label, name, ("controls",), kind="control",
              single_update=name.endswith("single_update"))
-        for name in cells
+        for name, label in cells.items()
     ]  # fmt: skip
 
 

@@ -1,26 +1,17 @@
-"""Numbers of the report as text, and bounds of estimates over seeds."""
+"""What judgements need of estimates over seeds: their bounds, and percent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from lit_entropy.figures.coefficients import show_interval
-from lit_entropy.figures.estimates import show
-
-__all__ = ["higher", "lower", "percent", "positive", "show", "show_interval"]
+from lit_entropy.figures.as_text import show
 
 
 def lower(estimate: Mapping[str, Any]) -> float | None:
     """Lower bound of the 95 % interval; None for a single seed."""
     half = estimate["half_width"]
     return None if half is None else estimate["mean"] - half
-
-
-def higher(estimate: Mapping[str, Any]) -> float | None:
-    """Upper bound of the 95 % interval; None for a single seed."""
-    half = estimate["half_width"]
-    return None if half is None else estimate["mean"] + half
 
 
 def positive(*estimates: Mapping[str, Any] | None) -> bool | None:
@@ -31,12 +22,12 @@ def positive(*estimates: Mapping[str, Any] | None) -> bool | None:
     return all(bound > 0 for bound in bounds if bound is not None)
 
 
-def percent(estimate: Mapping[str, Any] | None, digits: int = 0) -> str:
-    """A fraction as percent: ``94 ± 3 %``."""
+def percent(estimate: Mapping[str, Any] | None, digits: int = 0, signed: bool = False) -> str:
+    """A fraction as percent with its interval: ``94 ± 3 %``."""
     if estimate is None:
-        return "–"  # noqa: RUF001
+        return show(None)
     scaled = {
         "mean": 100 * estimate["mean"],
         "half_width": None if estimate["half_width"] is None else 100 * estimate["half_width"],
     }
-    return f"{show(scaled, digits)} %"
+    return f"{show(scaled, digits, signed)} %"

@@ -1,0 +1,93 @@
+"""The fall of entropy and the covariance of one run, smoothed alike for every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from scipy.signal import savgol_filter
+
+from lit_entropy.figures.estimates import smoothed, smoothing_window
+from lit_entropy.figures.outcomes import ENTROPY
+from lit_entropy.figures.runs import Run
+from lit_entropy.figures.style import curve
+
+FALL = "minus_delta"
+Level = Literal["response", "token"]
+
+#: Key of the covariance, and what the key of a bin of group accuracy begins with.
+KEYS: dict[Level, tuple[str, str]] = {
+    "response": ("dynamics/bandit_covariance", "dynamics/bandit_covariance/"),
+    "token": ("cov/mean", "cov/by_accuracy/"),
+}
+#: Bins of group accuracy and how they are named in the figure.
+BINS = {"low": r"$\leq$ 1/3", "middle": r"$\leq$ 2/3", "high": "< 1"}
+
+
+def slope_window(run: Run) -> int:
+    """RL steps of a slope: a slope is noisier than a mean and takes twice the window, plus one."""
+    return 2 * smoothing_window(run) + 1
+
+
+def with_fall(run: Run) -> Run:
+    """The run with ``minus_delta``, the fall of entropy in nats an RL step.
+
+    It is minus the slope of the parabola fitted to ``entropy/token_mean`` in a window of
+    :func:`slope_window` RL steps around each (Savitzky-Golay of order 2, which in the middle of a
+    window has the slope of the straight line; the outermost parabolas serve the ends).
+
+    Raises:
+        ValueError: no entropy, an RL step without one, or fewer steps than the window.
+    """
+    step_N, entropy_N = curve(run, ENTROPY)
+    window = slope_window(run)
+    if len(step_N) < window or not (np.diff(step_N) == 1).all():
+        raise ValueError(
+            f"run {run.name!r} needs '{ENTROPY}' at {window} RL steps or more, without a gap; it "
+            f"has {len(step_N)} of {step_N[0]:g} to {step_N[-1]:g}: log it at every RL step"
+        )
+    fall_N = np.full(len(run.history["step"]), np.nan)
+    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 2, deriv=1)
+    return replace(run, history={**run.history, FALL: fall_N})
+
+
+def prepared(runs: Sequence[Run], level: Level) -> tuple[list[Run], list[Run]]:
+    """Runs with ``minus_delta``, and the same with smoothed covariances."""
+    group = [with_fall(run) for run in runs]
+    key, prefix = KEYS[level]
+    keys = (key, *(prefix + name for name in BINS))
+    return group, [smoothed(run, *keys) for run in group]
+
+
+def bin_means(run: Run, prefix: str) -> dict[str, float]:
+    """Mean covariance of each bin over the RL steps that have all of them.
+
+    Raises:
+        ValueError: there is no such step.
+    """
+    for name in BINS:
+        curve(run, prefix + name)
+    values = np.array([run.history[prefix + name] for name in BINS])
+    all_bins_N = np.isfinite(values).all(axis=0)
+    if not all_bins_N.any():
+        raise ValueError(
+            f"run {run.name!r} has no RL step with all of {prefix}{{{', '.join(BINS)}}}"
+        )
+    return dict(zip(BINS, values[:, all_bins_N].mean(axis=1).tolist(), strict=True))
+
+
+def first_fifth(run: Run, key: str) -> float:
+    """Mean of ``key`` up to 0.2 times the last RL step that has it."""
+    step_N, value_N = curve(run, key)
+    return float(value_N[(5 * step_N <= step_N[-1]) | (step_N == step_N[0])].mean())
+
+
+def correlation(run: Run, key: str) -> float | None:
+    """Pearson correlation of ``minus_delta`` and ``key`` over RL steps; None if one is constant."""
+    both_N = np.isfinite(run.history[FALL]) & np.isfinite(run.history[key])
+    fall_N, value_N = run.history[FALL][both_N], run.history[key][both_N]
+    if np.ptp(fall_N) == 0 or np.ptp(value_N) == 0:
+        return None
+    return float(np.corrcoef(fall_N, value_N)[0, 1])

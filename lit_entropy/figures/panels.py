@@ -1,0 +1,51 @@
+"""Small acts on a panel that several figures share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+
+def frame_lines(*panels: Axes, bottom: float | None = None) -> None:
+    """Fit the y axis to the lines alone, seeds included: the 95 % band of two seeds is 13 standard
+    errors wide each way and would flatten everything else, so it may leave the panel.
+
+    Args:
+        panels: the panel, or panels that share the axis; of a linear or a logarithmic scale.
+        bottom: lower end of the axis, if it is fixed.
+    """
+    axes = panels[0]
+    scale = axes.yaxis.get_transform()
+    lines = [line for panel in panels for line in panel.lines]
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
+    if axes.get_yscale() == "log":
+        drawn = drawn[drawn > 0]
+    drawn = scale.transform(drawn[np.isfinite(drawn)])
+    margin = 0.05 * (drawn.max() - drawn.min()) or 0.05
+    low, high = scale.inverted().transform(np.array([drawn.min() - margin, drawn.max() + margin]))
+    axes.set_ylim(low if bottom is None else bottom, high)
+
+
+def align_zeros(*panels: Axes) -> None:
+    """Widen linear y axes so that zero is inside each and at one height in all."""
+    limits = []
+    for axes in panels:
+        low, high = axes.get_ylim()
+        low, high = min(low, 0.0), max(high, 0.0)
+        size = high - low
+        limits.append((min(low, -0.05 * size), max(high, 0.05 * size)))
+    share = max(-low / (high - low) for low, high in limits)  # of the height, below zero
+    for axes, (_, high) in zip(panels, limits, strict=True):
+        axes.set_ylim(-high * share / (1 - share), high)
+
+
+def legend_above(
+    axes: Axes, handles: list[Any], names: list[str], title: str, columns: int
+) -> None:
+    """A legend above the panel, where it covers no data."""
+    axes.legend(
+        handles, names, title=title, title_fontsize=8, loc="lower center",
+        bbox_to_anchor=(0.5, 1.0), ncols=columns, columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip
