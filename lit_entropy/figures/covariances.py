@@ -34,9 +34,9 @@ def slope_window(run: Run) -> int:
 def with_fall(run: Run) -> Run:
     """The run with ``minus_delta``, the fall of entropy in nats an RL step.
 
-    It is minus the slope of the parabola fitted to ``entropy/token_mean`` in a window of
-    :func:`slope_window` RL steps around each (Savitzky-Golay of order 2, which in the middle of a
-    window has the slope of the straight line; the outermost parabolas serve the ends).
+    It is minus the slope of the straight line fitted to ``entropy/token_mean`` in a window of
+    :func:`slope_window` RL steps around each (Savitzky-Golay of order 1); at both ends, where no
+    whole window fits, that of the outermost line.
 
     Raises:
         ValueError: no entropy, an RL step without one, or fewer steps than the window.
@@ -49,7 +49,7 @@ def with_fall(run: Run) -> Run:
             f"has {len(step_N)} of {step_N[0]:g} to {step_N[-1]:g}: log it at every RL step"
         )
     fall_N = np.full(len(run.history["step"]), np.nan)
-    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 2, deriv=1)
+    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 1, deriv=1)
     return replace(run, history={**run.history, FALL: fall_N})
 
 

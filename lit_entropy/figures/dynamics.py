@@ -72,7 +72,7 @@ def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
     key, prefix = KEYS[level]
     fall, covariance = seed_mean(group, FALL), seed_mean(smooth, key)
     bins = [bin_means(run, prefix) for run in group]
-    correlations = [correlation(run, key) for run in smooth]
+    correlations = [c for run in smooth if (c := correlation(run, key)) is not None]
     ordered = [means["low"] < means["middle"] < means["high"] for means in bins]
     return {
         "mean_window": smoothing_window(group[0]),
@@ -82,7 +82,7 @@ def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
         "minus_delta": fall.mean_N.tolist(),
         "covariance_step": covariance.step_N.tolist(),
         "covariance": covariance.mean_N.tolist(),
-        "correlation": None if None in correlations else estimate(correlations),
+        "correlation": estimate(correlations) if len(correlations) == len(smooth) else None,
         "positive_share": over_seeds(group, lambda run: float((curve(run, key)[1] > 0).mean())),
         "covariance_first": over_seeds(group, lambda run: first_fifth(run, key)),
         "covariance_last": over_seeds(group, lambda run: plateau(run, key)),

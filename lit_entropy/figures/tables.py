@@ -114,12 +114,12 @@ def figure_table_1(runs: Sequence[Run]) -> Figure:
             linestyle="--", markerfacecolor="white", markeredgecolor=BLACK,
             label="Qwen2.5-7B (paper)",
         )  # fmt: skip
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: _percent(share)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
         axes.set_xticks(shares)
         axes.minorticks_off()
         axes.set(
-            xlabel="top share of the tokens",
+            xlabel="top share of the tokens (%)",
             ylabel=f"mean covariance, RL step {measured['step']:g} (nats)",
         )
-        axes.legend(loc="lower left")
+        axes.legend(loc="upper right")
     return figure

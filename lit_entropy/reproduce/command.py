@@ -90,8 +90,9 @@ def report_of(
         "introduction": "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
         "says of it. A verdict follows from the rule beside it, which was fixed before the runs.",
         "setting": _setting(size, suite, budget),
-        "incomplete": f"{len(missing)} of {len(planned)} runs are not finished and not in this "
-        f"report: {', '.join(missing)}." if missing else "",
+        "incomplete": f"{len(missing)} of {len(planned)} runs are not in this report: they are not "
+        "finished." if missing else "",
+        "missing": missing,
     }  # fmt: skip
     return write_report(folder, sections, header)[0]
 
@@ -139,6 +140,7 @@ def figures(
         "introduction": "The figures of arXiv 2505.22617 that these runs can show.",
         "setting": f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
         "incomplete": "",
+        "missing": [],
     }
     return write_report(Path(output), drawn, header)[0]
 

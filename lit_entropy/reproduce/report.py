@@ -23,6 +23,8 @@ STYLES = {
     "not reproduced": "no",
     "not testable at this scale": "open",
 }
+#: Dots an inch of the pictures, and of the page that shows them.
+PRINT_DPI, SCREEN_DPI = 300, 135
 
 
 @dataclass
@@ -83,7 +85,7 @@ def draw_section(
 
 
 def write_report(
-    folder: Path, sections: Sequence[Section], header: Mapping[str, str]
+    folder: Path, sections: Sequence[Section], header: Mapping[str, Any]
 ) -> tuple[Path, Path]:
     """Write ``report.html``, which needs no other file, and ``report.json``.
 
@@ -92,7 +94,8 @@ def write_report(
     Args:
         folder: where to.
         sections: in the order of the report.
-        header: ``title``, ``introduction``, ``setting`` and ``incomplete`` (may be empty).
+        header: ``title``, ``introduction``, ``setting``, ``incomplete`` (a sentence, may be empty)
+            and ``missing`` (names of runs).
     """
     environment = Environment(
         loader=PackageLoader("lit_entropy.reproduce"), autoescape=True, undefined=StrictUndefined
@@ -132,16 +135,21 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _pixels_wide(png: bytes) -> int:
+    """Width in the header of a PNG file."""
+    return int.from_bytes(png[16:20], "big")
+
+
 def _entry(section: Section) -> dict[str, Any]:
-    entry, picture = section.entry, section.picture
-    image = base64.b64encode(picture.read_bytes()).decode() if picture else ""
+    entry, data = section.entry, section.picture.read_bytes() if section.picture else b""
     return {
         "name": entry.name,
         "anchor": f"figure-{entry.key}",
         "title": entry.title,
         "caption": entry.caption,
         "problem": section.problem,
-        "image": image,
+        "image": base64.b64encode(data).decode(),
+        "width": round(_pixels_wide(data) * SCREEN_DPI / PRINT_DPI) if data else 0,
         "claims": [claim | {"css": STYLES[claim["verdict"]]} for claim in section.judgements],
         "tables": entry.tables(section.measures) if section.measures is not None else [],
         "commands": section.commands,
