@@ -8,7 +8,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.estimates import error_bar, labelled, over_seeds, smoothed
+from lit_entropy.figures.estimates import (
+    error_bar,
+    labelled,
+    over_seeds,
+    smoothed,
+    smoothing_window,
+)
 from lit_entropy.figures.outcomes import (
     ACCURACY,
     ENTROPY,
@@ -16,7 +22,7 @@ from lit_entropy.figures.outcomes import (
     entropy_plateau,
     gain,
 )
-from lit_entropy.figures.panels import frame_lines
+from lit_entropy.figures.panels import frame_lines, plain_log_ticks
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.steering import figure_12, measure_12
 from lit_entropy.figures.style import (
@@ -108,8 +114,11 @@ def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
             seed_lines(left, [smoothed(run, ENTROPY) for run in group], ENTROPY, colour, name)
             seed_lines(middle, group, ACCURACY, colour, name)
         # an entropy that explodes and one that collapses, both legible
-        left.set(xlabel="RL step", ylabel="entropy, token mean (nats)", yscale="log")
+        window = smoothing_window(groups[0.0][0])
+        left.set(xlabel=f"RL step (mean over {window})", ylabel="entropy, token mean (nats)")
+        left.set_yscale("log")
         frame_lines(left)
+        plain_log_ticks(left.yaxis)
         frame_lines(middle)
         middle.set(xlabel="RL step", ylabel="held-out accuracy (greedy)")
         _plot_outcome(right, numbers, colours)
@@ -130,3 +139,4 @@ def _plot_outcome(axes: Axes, numbers: dict[str, Any], colours: Sequence[str]) -
             yerr=error_bar([accuracy]), color=colour, marker="o", markersize=4, elinewidth=0.8,
         )  # fmt: skip
     axes.set(xlabel="entropy, last fifth (nats)", ylabel="accuracy, last fifth", xscale="log")
+    plain_log_ticks(axes.xaxis)

@@ -88,6 +88,7 @@ def correlation(run: Run, key: str) -> float | None:
     """Pearson correlation of ``minus_delta`` and ``key`` over RL steps; None if one is constant."""
     both_N = np.isfinite(run.history[FALL]) & np.isfinite(run.history[key])
     fall_N, value_N = run.history[FALL][both_N], run.history[key][both_N]
-    if np.ptp(fall_N) == 0 or np.ptp(value_N) == 0:
+    # a running mean of equal numbers differs in the last bits
+    if any(np.ptp(side_N) <= 1e-9 * np.abs(side_N).max() for side_N in (fall_N, value_N)):
         return None
     return float(np.corrcoef(fall_N, value_N)[0, 1])

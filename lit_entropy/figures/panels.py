@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 
 def frame_lines(*panels: Axes, bottom: float | None = None) -> None:
@@ -39,6 +41,15 @@ def align_zeros(*panels: Axes) -> None:
     share = max(-low / (high - low) for low, high in limits)  # of the height, below zero
     for axes, (_, high) in zip(panels, limits, strict=True):
         axes.set_ylim(-high * share / (1 - share), high)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5 in each decade, or decades alone where
+    there are more than two. Call it when the limits stand."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend_above(

@@ -21,7 +21,7 @@ from lit_entropy.figures.estimates import (
     smoothing_window,
 )
 from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plateau
-from lit_entropy.figures.panels import frame_lines, legend_above
+from lit_entropy.figures.panels import frame_lines, legend_above, plain_log_ticks
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
     FULL_WIDTH,
@@ -128,7 +128,9 @@ def figure_12(runs: Sequence[Run]) -> Figure:
             _plot_levels(below, numbers[label], label)
         curves[0].set(ylabel="entropy, token mean (nats)", yscale="log")
         frame_lines(*curves)
+        plain_log_ticks(curves[0].yaxis)
         levels[0].set(ylabel="entropy, last fifth (nats)", yscale="log")
+        plain_log_ticks(levels[0].yaxis)
     return figure
 
 

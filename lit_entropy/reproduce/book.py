@@ -30,10 +30,13 @@ CODE_TASK = "Countdown"
 
 
 def one_model(runs: Sequence[Run]) -> list[Run]:
-    """The runs of the model that most of them train, so that the ladder stays out of a curve."""
-    models = [run.facts.get("model") for run in runs]
+    """The runs of the model that most of them train, so that the ladder stays out of a curve.
+
+    A run that does not say its model, an export say, stays.
+    """
+    models = [run.facts["model"] for run in runs if "model" in run.facts]
     common = max(models, key=models.count, default=None)
-    return [run for run, model in zip(runs, models, strict=True) if model == common]
+    return [run for run in runs if run.facts.get("model", common) == common]
 
 
 def mathematics(runs: Sequence[Run]) -> list[Run]:

@@ -27,7 +27,7 @@ class Budget:
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {
-    "smoke": Budget(steps=8, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
+    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
     "quick": Budget(steps=100, claim_seeds=3, sweep_seeds=1),
     "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3),
 }

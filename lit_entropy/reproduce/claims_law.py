@@ -9,7 +9,7 @@ from lit_entropy.figures.as_text import show
 from lit_entropy.figures.coefficients import show_interval
 from lit_entropy.figures.estimates import estimate
 from lit_entropy.reproduce.entries import Claim, Judgement, Measures, Table
-from lit_entropy.reproduce.wording import percent, positive
+from lit_entropy.reproduce.wording import defined, percent, positive
 
 
 def judge_collapse(m: Measures) -> Judgement:
@@ -31,8 +31,11 @@ def judge_mark(index: int, least: float) -> Any:
 
 def judge_fit(m: Measures) -> Judgement:
     """Fig. 3 and 4."""
-    text = f"R² = {show(m['r2'], 2)}, RMSE {percent(m['rmse'], 1)}, a = {show_interval(m['a'])}"
-    return Judgement(m["r2"]["mean"] >= 0.9 and (m["a"]["low"] or 0) > 0, text)
+    r2, low = defined(m["r2"]), m["a"]["low"]
+    text = f"R² = {show(r2, 2)}, RMSE {percent(m['rmse'], 1)}, a = {show_interval(m['a'])}"
+    if r2 is None or low is None:
+        return Judgement(None, text)
+    return Judgement(r2["mean"] >= 0.9 and low > 0, text)
 
 
 def judge_forecast(m: Measures) -> Judgement:
@@ -56,18 +59,19 @@ def judge_rivals(m: Measures) -> Judgement:
 
 def judge_one_law(m: Measures) -> Judgement:
     """Fig. 6."""
-    ratio = m["shared"]["rmse"] / m["separate_rmse"]
-    text = (
-        f"RMSE {m['shared']['rmse']:.3f} with one (a, b), {m['separate_rmse']:.3f} with one each: "
-        f"ratio {ratio:.2f}"
-    )
-    return Judgement(None if m["missing"] else ratio <= 1.25, text)
+    shared, separate = m["shared"]["rmse"], m["separate_rmse"]
+    text = f"RMSE {shared:.3f} with one (a, b), {separate:.3f} with one each"
+    if separate > 0:
+        text += f": ratio {shared / separate:.2f}"
+    return Judgement(None if m["missing"] else shared <= 1.25 * separate, text)
 
 
 def judge_ladder(m: Measures) -> Judgement:
     """Fig. 7: the trend."""
-    a, b = m["trends"]["a"], m["trends"]["b"]
-    return Judgement(min(a["r2"], b["r2"]) >= 0.9, f"R² of a {a['r2']:.2f}, of b {b['r2']:.2f}")
+    a, b = m["trends"]["a"]["r2"], m["trends"]["b"]["r2"]
+    if a is None or b is None:
+        return Judgement(None, "a coefficient is the same in all runs")
+    return Judgement(min(a, b) >= 0.9, f"R² of a {a:.2f}, of b {b:.2f}")
 
 
 def judge_extrapolation(m: Measures) -> Judgement:
@@ -76,6 +80,8 @@ def judge_extrapolation(m: Measures) -> Judgement:
         f"{name}: predicted {t['predicted']:.2f}, measured {t['measured']:.2f}"
         for name, t in m["trends"].items()
     ]
+    if any(m["sizes"][-1][name]["low"] is None for name in m["trends"]):
+        return Judgement(None, "; ".join(parts))
     return Judgement(all(t["within"] for t in m["trends"].values()), "; ".join(parts))
 
 
@@ -102,7 +108,7 @@ def law_table(m: Measures) -> list[Table]:
     header = ["", "a", "b", "ceiling b - a", "R²", "RMSE", "caveats"]
     rows = [
         [label, *(show_interval(law[name]) for name in ("a", "b", "ceiling")),
-         show(law["r2"], 2), show(law["rmse"]), " ".join(law["caveats"]) or "none"]
+         show(defined(law["r2"]), 2), show(law["rmse"]), " ".join(law["caveats"]) or "none"]
         for label, law in laws.items()
     ]  # fmt: skip
     return [Table(header, rows)]

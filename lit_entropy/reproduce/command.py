@@ -36,7 +36,7 @@ def reproduce(
 
     Args:
         suite: Which runs: tiny is chain arithmetic and countdown with the shipped bases.
-        budget: smoke (8 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
+        budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds for claims, 1 a sweep point) takes about 90 minutes on two cores; full (300, 5
             and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say; all by default.
@@ -50,7 +50,7 @@ def reproduce(
         ReproductionError: a run failed; the report is written all the same.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
-    jobs = jobs or os.cpu_count() or 1
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
@@ -113,26 +113,29 @@ def figures(
         only: Only these figures, separated by commas, ``3,11`` say.
 
     Returns:
-        The report; figures that these runs cannot show say what is lacking.
+        The report; of figures that these runs cannot show it is printed what is lacking, and those
+        of ``only`` say so in the report.
 
     Raises:
-        ValueError: no runs, or a label for a run that is not there.
+        ValueError: no runs, a label for a run that is not there, or an unknown figure.
     """
     if not runs:
         raise ValueError("runs is empty: name run folders or CSV files")
     chosen = [item.strip() for item in only.split(",") if item.strip()]
-    names = {Path(run).stem if Path(run).is_file() else Path(run).name for run in runs}
-    unknown = sorted(set(labels or {}) - names)
-    if unknown:
-        raise ValueError(f"labels={unknown}: the runs are {sorted(names)}")
+    keys = [entry.key for entry in ENTRIES]
+    if unknown := sorted(set(chosen) - set(keys)):
+        raise ValueError(f"only={unknown}: choose of {', '.join(keys)}")
     loaded = [load_run(run) for run in runs]
+    names = {run.name for run in loaded}
+    if unknown := sorted(set(labels or {}) - names):
+        raise ValueError(f"labels={unknown}: the runs are {sorted(names)}")
     loaded = [_labelled(run, labels or {}) for run in loaded]
     sections = [
         _drawn(entry, loaded, Path(output))
         for entry in ENTRIES
         if not chosen or entry.key in chosen
     ]
-    drawn = [section for section in sections if not section.problem]
+    drawn = [section for section in sections if chosen or not section.problem]
     for section in sections:
         _say(f"{section.entry.name}: {section.problem or 'drawn'}")
     header = {
@@ -142,6 +145,7 @@ def figures(
         "incomplete": "",
         "missing": [],
     }
+    Path(output).mkdir(parents=True, exist_ok=True)
     return write_report(Path(output), drawn, header)[0]
 
 

@@ -62,7 +62,7 @@ def _methods() -> list[Cell]:
         Cell("grpo", "GRPO", "grpo",
              ("1", "2", "3", "5", "6", "7", "9", "10", "11", "13", "table-1", "table-2",
               "dynamics", "controls")),
-        Cell("kl_cov", "KL-Cov", "kl_cov", ("11", "12", "table-2", "controls")),
+        Cell("kl_cov", "KL-Cov", "kl_cov", ("11", "12", "table-2")),
         Cell("clip_cov", "Clip-Cov", "clip_cov", ("11", "12", "table-2")),
         Cell("clip_higher", "clip-higher", "clip_higher", ("11", "table-2")),
     ]  # fmt: skip
@@ -80,7 +80,7 @@ def _algorithms() -> list[Cell]:
 
 def _law() -> list[Cell]:
     ladder = [
-        Cell(f"grpo_{size}", "GRPO", "grpo", ("3", "7"), {"model.policy.model": f"chain-{size}"})
+        Cell(f"grpo_{size}", "GRPO", "grpo", ("7",), {"model.policy.model": f"chain-{size}"})
         for size in LADDER
         if size != "s"
     ]

@@ -22,6 +22,11 @@ def positive(*estimates: Mapping[str, Any] | None) -> bool | None:
     return all(bound > 0 for bound in bounds if bound is not None)
 
 
+def defined(estimate: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The estimate; None where a seed has no such number, R² of equal accuracies say."""
+    return None if estimate["mean"] is None else estimate
+
+
 def percent(estimate: Mapping[str, Any] | None, digits: int = 0, signed: bool = False) -> str:
     """A fraction as percent with its interval: ``94 ± 3 %``."""
     if estimate is None:

@@ -72,7 +72,7 @@ class CountdownProblems(Sequence[Problem]):
 
 
 class Countdown(Task):
-    """Numbers 1 to 9, each used once, with + - * to a target of 0 to 30; difficulty is their count.
+    """Numbers 1 to 6, each used once, with + - * to a target of 0 to 30; difficulty is their count.
 
     Args:
         min_numbers: Fewest numbers of a problem.

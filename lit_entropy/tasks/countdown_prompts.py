@@ -13,6 +13,8 @@ from torch import Tensor
 from lit_entropy.functional.rng import uniforms
 
 OPERATORS = "+-*"
+#: Numbers are 1 to this one.
+LARGEST_NUMBER = 6
 #: Targets, and the running values of drawn expressions, are 0 to this number.
 LARGEST_TARGET = 30
 #: Share of all prompts that is held out; the split is a hash of the text, whatever the seed.
@@ -120,7 +122,7 @@ def draw_puzzles(
     puzzles = []
     for draws in uniforms(*keys, indices_N[:, None], places).tolist():
         count = min_numbers + int(draws[0] * (max_numbers - min_numbers + 1))
-        numbers = [1 + int(draw * 9) for draw in draws[1 : count + 1]]
+        numbers = [1 + int(draw * LARGEST_NUMBER) for draw in draws[1 : count + 1]]
         operators = draws[max_numbers + 1 : max_numbers + count]
         expression = random_expression(numbers, operators)
         puzzles.append(Puzzle(make_prompt(numbers, evaluate(expression)), expression))

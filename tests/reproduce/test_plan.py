@@ -1,0 +1,225 @@
+"""The plan: what is trained, by which command line, and what a digest notices."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lit_entropy.cli import main
+from lit_entropy.reproduce import plan as plan_module
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.plan import CONFIGS, PlannedRun, figure_order, plan
+from lit_entropy.reproduce.suite import tiny_suite
+
+ROOT = CONFIGS.parent
+
+
+def runs(budget: str = "quick", *figures: str) -> dict[str, PlannedRun]:
+    planned = plan(tiny_suite(), BUDGETS[budget], figures)
+    assert len({run.name for run in planned}) == len(planned)
+    return {run.name: run for run in planned}
+
+
+def files(run: PlannedRun) -> list[str]:
+    return [
+        value
+        for before, value in zip(run.settings, run.settings[1:], strict=False)
+        if before == "--config"
+    ]
+
+
+def data_of(run: PlannedRun) -> dict[str, Any]:
+    """The plain numbers under ``data`` that its files and flags come to, later ones winning."""
+    data: dict[str, Any] = {}
+    for file in files(run):
+        data |= yaml.safe_load((ROOT / file).read_text()).get("data", {})
+    flags = list(run.settings[2 * len(files(run)) :])
+    for key, value in zip(flags[::2], flags[1::2], strict=True):
+        assert key.startswith("--")
+        if key.startswith("--data.") and "." not in key.removeprefix("--data."):
+            data[key.removeprefix("--data.")] = int(value)
+    return data
+
+
+@pytest.mark.parametrize("budget, claims, sweeps", [("smoke", 2, 2), ("quick", 3, 1), ("full", 5, 3)])
+def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
+    planned = runs(budget)
+    # 13 settings of claims, 3 controls, and 16 points of sweeps
+    assert len(planned) == 16 * claims + 16 * sweeps
+    for run in planned.values():
+        assert files(run)[:3] == [
+            "configs/base.yaml",
+            "configs/suite/tiny.yaml",
+            f"configs/experiment/{run.cell.experiment}.yaml",
+        ]
+        assert files(run)[3:] == (["configs/suite/smoke.yaml"] if budget == "smoke" else [])
+        assert all((ROOT / file).is_file() for file in files(run))
+        assert run.name == f"{run.cell.name}-seed{run.seed}"
+        assert run.settings[-2:] == ("--seed_everything", str(run.seed))
+        steps = run.settings[run.settings.index("--trainer.max_epochs") + 1]
+        assert int(steps) == BUDGETS[budget].steps
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_single_update_runs_train_on_the_whole_rollout_at_once(budget: str) -> None:
+    single = set()
+    for run in runs(budget).values():
+        data = data_of(run)
+        rollout = data["prompts_per_step"] * data["group_size"]
+        assert rollout == BUDGETS[budget].rollout
+        assert rollout % data["minibatch_size"] == 0
+        assert (data["minibatch_size"] == rollout) == run.cell.single_update, run.name
+        if run.cell.single_update:
+            single.add(run.cell.name)
+    assert single == {"policy_gradient", "kl_cov_single_update"}
+
+
+def test_claims_come_first_and_of_each_the_first_seeds() -> None:
+    order = [(run.cell.kind, run.seed) for run in runs("full").values()]
+    expected = [
+        (kind, seed)
+        for kind, seeds in (("claim", 5), ("control", 5), ("sweep", 3))
+        for seed in range(seeds)
+    ]
+    assert list(dict.fromkeys(order)) == expected  # each in one block
+    assert next(iter(runs())) == "grpo-seed0"
+
+
+def test_only_what_the_figures_need() -> None:
+    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(3)]
+    both = runs("quick", "8", "6")
+    assert {run.cell.name for run in both.values()} == {
+        "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
+    }  # fmt: skip
+    nine = runs("quick", "9")
+    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [0] * 4
+    assert set(runs("quick", "9").items()) <= set(runs().items())
+
+
+def test_an_unknown_figure_is_named_with_those_there_are() -> None:
+    order = ", ".join([*map(str, range(1, 14)), "5b", "controls", "dynamics", "table-1", "table-2"])
+    with pytest.raises(ValueError, match=f"^figures='14': choose of {order}$"):
+        runs("smoke", "8", "14")
+
+
+def test_figures_are_ordered_as_numbers_then_by_name() -> None:
+    assert sorted(["table-1", "10", "9", "5b", "1"], key=figure_order) == [
+        "1", "9", "10", "5b", "table-1",
+    ]  # fmt: skip
+
+
+def test_without_a_checkout_the_remedy_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "CONFIGS", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"base\.yaml: .* checkout.*pip install -e \."):
+        runs()
+
+
+def test_the_command_is_what_is_run(tmp_path: Path) -> None:
+    for run in runs().values():
+        folder = tmp_path / "with space"
+        program, *typed = shlex.split(run.command(folder))
+        assert program == "lit-entropy" and typed[0] == "fit"
+        assert str(ROOT) not in " ".join(typed)
+        arguments = run.arguments(folder, None)
+        assert [str(ROOT / item) if item in files(run) else item for item in typed] == arguments
+        assert all(Path(item).is_absolute() for item in arguments if item.endswith(".yaml"))
+        assert arguments[-4:] == ["--run.folder", str(folder), "--run.name", run.name]
+    checkpoint = tmp_path / "last.ckpt"
+    assert run.arguments(folder, checkpoint) == [*arguments, "--ckpt_path", str(checkpoint)]
+
+
+def resolved(run: PlannedRun, folder: Path) -> dict[str, Any]:
+    """The configuration as the real command line understands it."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), pytest.raises(SystemExit, match="^0$"):
+        main([*run.arguments(folder, None), "--print_config"])
+    return yaml.safe_load(text.getvalue())
+
+
+def test_the_command_line_takes_every_kind_of_override(tmp_path: Path) -> None:
+    planned = runs("smoke", "9", "12", "13", "8")
+    bonus = resolved(planned["entropy_bonus_0.001-seed1"], tmp_path)
+    assert bonus["model"]["regularizers"] == [
+        {"class_path": "lit_entropy.regularizers.EntropyBonus", "init_args": {"coef": 0.001}}
+    ]
+    assert bonus["trainer"]["max_epochs"] == BUDGETS["smoke"].steps
+    assert bonus["seed_everything"] == 1
+    assert bonus["run"]["name"] == "entropy_bonus_0.001-seed1"
+    clip = resolved(planned["clip_cov_x5-seed0"], tmp_path)["model"]["loss"]
+    assert clip["class_path"].endswith(".ClipCov") and clip["init_args"]["fraction"] == 0.035
+    short = resolved(planned["grpo_short-seed0"], tmp_path)["data"]["task"]["init_args"]
+    assert (short["max_length"], short["validation_max_length"]) == (6, 12)
+    single = resolved(planned["policy_gradient-seed0"], tmp_path)["data"]
+    assert single["minibatch_size"] == single["prompts_per_step"] * single["group_size"] == 32
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the configurations, in the place of the real ones."""
+    copy = tmp_path / "configs"
+    shutil.copytree(CONFIGS, copy)
+    monkeypatch.setattr(plan_module, "CONFIGS", copy)
+    return copy
+
+
+def digests() -> dict[str, str]:
+    return {name: run.digest for name, run in runs("smoke").items()}
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_a_digest_is_of_the_contents_alone(
+    tmp_path: Path, configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = digests()
+    monkeypatch.undo()
+    assert digests() == copied  # wherever the files stand
+    assert len(set(copied.values())) == len({run.cell.experiment for run in runs().values()})
+    assert copied["grpo-seed0"] == copied["grpo-seed1"] == copied["grpo_xs-seed0"]
+
+
+@pytest.mark.parametrize(
+    "file, old, new, changed",
+    [
+        ("loss/kl_cov_tiny.yaml", "fraction: 2.0e-2", "fraction: 3.0e-2", {"kl_cov"}),
+        ("experiment/rloo.yaml", "advantage/rloo", "advantage/grpo", {"rloo"}),
+        ("advantage/rloo.yaml", "class_path:", "also: 1\nclass_path:", {"rloo"}),
+        ("suite/smoke.yaml", "group_size: 4", "group_size: 2", None),
+        ("base.yaml", "temperature: 1.0", "temperature: 0.9", None),
+    ],
+)
+def test_a_changed_value_changes_the_digest_of_what_reads_it(
+    configs: Path, file: str, old: str, new: str, changed: set[str] | None
+) -> None:
+    before = digests()
+    edit(configs / file, old, new)
+    after = digests()
+    found = {name for name in before if before[name] != after[name]}
+    cells = {runs("smoke")[name].cell.experiment for name in found}
+    if changed is None:
+        assert found == before.keys()
+    else:
+        assert cells - {"kl_cov_single_update"} == changed
+        assert ("kl_cov_single_update" in cells) == (changed == {"kl_cov"})
+
+
+def test_comments_and_the_order_of_keys_change_nothing(configs: Path) -> None:
+    before = digests()
+    edit(configs / "loss" / "kl_cov_tiny.yaml", "init_args:", "# why\n\ninit_args: # here\n")
+    values = yaml.safe_load((configs / "base.yaml").read_text())
+    (configs / "base.yaml").write_text(yaml.safe_dump(values, sort_keys=True))
+    assert digests() == before

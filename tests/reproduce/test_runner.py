@@ -1,0 +1,150 @@
+"""Training what is missing: finished, interrupted, failed and foreign runs, and SIGKILL."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lit_entropy.metrics_file import read_rows
+from lit_entropy.reproduce.budget import Budget
+from lit_entropy.reproduce.command import report_of
+from lit_entropy.reproduce.plan import PlannedRun, plan
+from lit_entropy.reproduce.runner import is_done, sole_user, train
+from lit_entropy.reproduce.suite import Cell
+
+SMALL = {
+    "model.policy.init_args.model": "chain-xs",
+    "checkpoint.every_n_epochs": "1",
+    "trainer.check_val_every_n_epoch": "2",
+}
+
+
+def runs(steps: int, **changes: str) -> list[PlannedRun]:
+    cells = [Cell("grpo", "GRPO", "grpo", ("1", "2"), SMALL | changes)]
+    return plan(cells, Budget(steps, 2, 2, ("smoke",), rollout=32), [])
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """The metrics of a run, without times."""
+    table = read_rows(folder / "runs" / name / "metrics.csv")
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in table]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_runner import runs
+from lit_entropy.reproduce.runner import train
+if __name__ == "__main__":
+    train(runs(12), Path(sys.argv[2]), 2)
+"""
+
+
+def test_killed_runs_continue_and_the_report_is_the_same(tmp_path: Path) -> None:
+    planned, whole, killed = runs(12), tmp_path / "whole", tmp_path / "killed"
+    assert train(planned, whole, 2) == []
+    marker = f"LIT_ENTROPY_TEST_{os.getpid()}"
+    script = tmp_path / "start.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(Path(__file__).parent), str(killed)],
+        env={**os.environ, marker: "1"},
+    )
+    table = killed / "runs" / "grpo-seed0" / "metrics.csv"
+    wait_for(lambda: table.exists() and len(read_rows(table)) > 4)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    wait_for(lambda: not with_environment(marker))  # its runs end with it
+    assert not is_done(planned[0], killed / "runs")
+    before = len(read_rows(table))
+    said: list[str] = []
+    assert train(planned, killed, 2, said.append) == []
+    assert said[0].endswith("2 to go")
+    for run in planned:
+        assert rows(killed, run.name) == rows(whole, run.name)
+    assert before < len(read_rows(table)) == 13
+    reports = [
+        report_of(planned, folder, ["1", "2"], "tiny", "smoke").with_suffix(suffix).read_bytes()
+        for folder in (whole, killed)
+        for suffix in (".json", ".html")
+    ]
+    assert reports[:2] == reports[2:]
+
+
+def test_a_finished_run_is_never_run_again(tmp_path: Path) -> None:
+    planned = runs(1)[:1]
+    assert train(planned, tmp_path, 1) == []
+    table = tmp_path / "runs" / planned[0].name / "metrics.csv"
+    before, said = table.stat().st_mtime_ns, []
+    assert train(planned, tmp_path, 1, said.append) == []
+    assert said == ["1 of 1 runs are finished, 0 to go"]
+    assert table.stat().st_mtime_ns == before
+    record = json.loads((table.parent / "done.json").read_text())
+    assert record == {"settings": list(planned[0].settings), "digest": planned[0].digest}
+    with pytest.raises(ValueError, match=r"(?s)other settings.*max_epochs 1 .*max_epochs 3 "):
+        train(runs(3)[:1], tmp_path, 1)
+    (table.parent / "done.json").write_text(json.dumps({**record, "digest": "x"}))
+    with pytest.raises(ValueError, match="configuration file it reads was changed"):
+        train(planned, tmp_path, 1)
+
+
+def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
+    bad, good = runs(1, **{"model.temperature": "-1"})[0], runs(1)[1]
+    said: list[str] = []
+    assert train([bad, good], tmp_path, 1, said.append) == [bad.name]
+    assert "FAILED" in said[1] and "finished" in said[2]
+    log = (tmp_path / "logs" / f"{bad.name}.log").read_text()
+    assert "temperature=-1.0 must be positive" in log
+    assert is_done(good, tmp_path / "runs") and not is_done(bad, tmp_path / "runs")
+
+
+def test_what_was_killed_before_its_first_checkpoint_is_kept(tmp_path: Path) -> None:
+    planned = runs(1)[:1]
+    folder = tmp_path / "runs" / planned[0].name
+    folder.mkdir(parents=True)
+    (folder / "metrics.csv").write_text("step\n0\n")
+    assert train(planned, tmp_path, 1) == []
+    kept = folder.with_name(f"{folder.name}.unfinished-1")
+    assert (kept / "metrics.csv").read_text() == "step\n0\n"
+    assert len(read_rows(folder / "metrics.csv")) == 2
+
+
+def test_one_reproduction_at_a_time(tmp_path: Path) -> None:
+    with (
+        sole_user(tmp_path),
+        pytest.raises(BlockingIOError),
+        sole_user(tmp_path),
+    ):
+        pass
+    with sole_user(tmp_path):
+        pass
+
+
+def wait_for(condition: object, seconds: float = 300.0) -> None:
+    """Until a condition holds; fails after a time that no machine needs."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+def with_environment(marker: str) -> list[str]:
+    """Processes, apart from this one, whose environment holds a name."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in environment and path.parent.name != str(os.getpid()):
+            found.append(path.parent.name)
+    return found

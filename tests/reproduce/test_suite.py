@@ -1,0 +1,140 @@
+"""The suite: every figure has its runs, every run its files, and the constants those of configs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from lit_entropy.figures.controls import COLOURS
+from lit_entropy.figures.law import ALGORITHMS, DISTRIBUTIONS
+from lit_entropy.figures.methods import METHODS
+from lit_entropy.figures.runs import Run
+from lit_entropy.history import ASSETS
+from lit_entropy.reproduce import suite
+from lit_entropy.reproduce.book import CLAIMS, ENTRIES, one_model
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.plan import CONFIGS
+from lit_entropy.reproduce.suite import Cell, tiny_suite
+
+CELLS = tiny_suite()
+KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls"} | {
+    "table-1",
+    "table-2",
+}
+
+
+def of(figure: str) -> list[Cell]:
+    return [cell for cell in CELLS if figure in cell.figures]
+
+
+def test_every_figure_has_runs_an_entry_and_claims() -> None:
+    assert {figure for cell in CELLS for figure in cell.figures} == KEYS
+    assert [entry.key for entry in ENTRIES if entry.key not in KEYS] == []
+    assert len({entry.key for entry in ENTRIES}) == len(ENTRIES) == len(KEYS)
+    assert CLAIMS.keys() == KEYS
+    for key, claims in CLAIMS.items():
+        assert claims, key
+        for claim in claims:
+            assert claim.claim and claim.paper and claim.rule, key
+
+
+def test_names_are_unique_and_experiments_exist() -> None:
+    names = [cell.name for cell in CELLS]
+    assert len(set(names)) == len(names) == 32
+    for cell in CELLS:
+        assert (CONFIGS / "experiment" / f"{cell.experiment}.yaml").exists(), cell.experiment
+
+
+@pytest.mark.parametrize(
+    "figure, labels",
+    [
+        ("6", set(ALGORITHMS)),
+        ("11", set(METHODS)),
+        ("table-2", set(METHODS)),
+        ("13", {"GRPO", DISTRIBUTIONS[1]}),
+        ("controls", set(COLOURS)),
+        ("8", {"policy gradient"}),
+        ("dynamics", {"policy gradient", "GRPO"}),
+        ("9", {"GRPO", "entropy bonus"}),
+        ("10", {"GRPO", "reference KL"}),
+        ("12", {"Clip-Cov", "KL-Cov"}),
+        *((key, {"GRPO"}) for key in ("1", "2", "3", "4", "5", "5b", "7", "table-1")),
+    ],
+)
+def test_a_figure_trains_the_labels_that_it_draws_and_no_others(
+    figure: str, labels: set[str]
+) -> None:
+    assert {cell.label for cell in of(figure)} == labels
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.key)
+def test_no_run_behind_a_figure_is_left_out_of_it(entry) -> None:
+    runs = [
+        Run(
+            cell.name,
+            cell.label,
+            0,
+            {"step": [], "dynamics/fixed/delta": []},
+            facts={
+                "model": cell.overrides.get("model.policy.model", "chain-s"),
+                "task": "Countdown" if "countdown" in cell.name else "ChainArithmetic",
+            },
+        )
+        for cell in of(entry.key)
+    ]
+    assert [run.name for run in entry.select(runs)] == [run.name for run in runs]
+
+
+def test_the_most_common_model_is_kept_and_runs_that_do_not_say_theirs() -> None:
+    models = ["chain-m", "chain-s", "chain-s", None]
+    runs = [
+        Run(str(place), "GRPO", place, {}, facts={"model": model} if model else {})
+        for place, model in enumerate(models)
+    ]
+    assert [run.name for run in one_model(runs)] == ["1", "2", "3"]
+    assert one_model([]) == []
+
+
+def test_sweeps_hold_the_papers_values_and_start_at_the_tiny_configs() -> None:
+    assert suite.BONUS_COEFFICIENTS == (1e-4, 1e-3, 5e-3, 1e-2)
+    assert suite.REFERENCE_COEFFICIENTS == (1e-3, 1e-2, 5e-2, 1e-1)
+    for figure, name, values in (
+        ("9", "EntropyBonus", suite.BONUS_COEFFICIENTS),
+        ("10", "ReferenceKL", suite.REFERENCE_COEFFICIENTS),
+    ):
+        swept = [json.loads(c.overrides["model.regularizers"]) for c in of(figure) if c.overrides]
+        assert swept == [
+            [{"class_path": f"lit_entropy.regularizers.{name}", "init_args": {"coef": value}}]
+            for value in values
+        ]
+    tiny = {
+        loss: yaml.safe_load((CONFIGS / "loss" / f"{loss}_tiny.yaml").read_text())["init_args"]
+        for loss in ("clip_cov", "kl_cov")
+    }
+    assert tiny["clip_cov"]["fraction"] == suite.CLIP_COV_FRACTION
+    knobs: dict[str, list[float]] = {"fraction": [], "kl_coef": []}
+    for cell in of("12"):
+        for key, value in cell.overrides.items():
+            knobs[key.removeprefix("model.loss.init_args.")].append(float(value))
+    assert knobs["fraction"] == pytest.approx([0.014, 0.028, 0.035, 0.049], rel=1e-12)
+    assert [*knobs["kl_coef"], tiny["kl_cov"]["kl_coef"]] == [0, 0.05, 0.1, 0.5, 1]
+
+
+def test_the_ladder_is_four_shipped_bases() -> None:
+    models = [cell.overrides.get("model.policy.model", "chain-s") for cell in of("7")]
+    assert sorted(models) == ["chain-l", "chain-m", "chain-s", "chain-xs"]
+    assert all((ASSETS / model).is_dir() for model in models)
+
+
+@pytest.mark.parametrize(
+    "budget, claims, sweeps", [("smoke", 2, 2), ("quick", 3, 1), ("full", 5, 3)]
+)
+def test_seeds_by_budget(budget: str, claims: int, sweeps: int) -> None:
+    for cell in CELLS:
+        assert list(cell.seeds(BUDGETS[budget])) == list(
+            range(sweeps if cell.kind == "sweep" else claims)
+        )
+    assert {cell.kind for figure in ("5", "6", "7", "8", "11") for cell in of(figure)} == {"claim"}
+    assert {cell.kind for figure in ("9", "10", "12") for cell in of(figure)} == {"claim", "sweep"}
