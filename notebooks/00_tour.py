@@ -43,11 +43,11 @@ from lit_entropy.module import EntropyModule
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.tasks import ChainArithmetic
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import Experience
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full
 OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
-RL_STEPS = {"smoke": 10, "quick": 100, "full": 300}[BUDGET]
+RL_STEPS = {"smoke": 16, "quick": 100, "full": 300}[BUDGET]
 
 # %% [markdown]
 # ## Prompts, rollout, rewards
@@ -150,7 +150,7 @@ rows = [
         *(f"{number:.3g}" for number in numbers[:3]),
         *("yes" if selected else "" for selected in numbers[3:]),
     ]
-    for token, *numbers in zip(*(column.flatten()[top_N].tolist() for column in columns))
+    for token, *numbers in torch.stack([column.flatten()[top_N] for column in columns], 1).tolist()
 ]
 header = ["token", "probability", "advantage", "covariance", "KL-Cov", "Clip-Cov"]
 display(Markdown(markdown(header, rows)))
@@ -208,9 +208,9 @@ axes.set(
 plt.show()
 
 # %% [markdown]
-# Lemma 1 needs the new logits. Theorems 1 and 2 foretell the change from the sampled tokens alone, for
-# a tabular policy and up to the step size: what can be read is the sign. Below, Theorem 2 has the
-# sign of the realised change and Theorem 1 has not.
+# Lemma 1 needs the new logits. Theorems 1 and 2 foretell the change from the sampled tokens alone,
+# for a tabular policy and up to the step size: what can be read is the sign. Below, Theorem 2 has
+# the sign of the realised change and Theorem 1 has not.
 #
 # The same update without the gradient of the tokens that Clip-Cov selects, 0.7 % of them, costs
 # visibly less entropy.
@@ -239,8 +239,8 @@ module = EntropyModule(
 )
 data = PromptDataModule(
     ChainArithmetic(validation_size=100),
-    prompts_per_step=16,
-    group_size=8,
+    prompts_per_step=P,
+    group_size=G,
     minibatch_size=32,
     group_filter="none",
     seed=SEED,
@@ -264,4 +264,4 @@ history = read_metrics(logger.log_dir)
 summary_figure(history)
 
 # %% [markdown]
-# A hundred RL steps make the shape of the paper's Fig. 1 plain: the next notebook, `01_collapse`.
+# A few RL steps only start the fall of entropy. `01_collapse` has whole runs, with several seeds.

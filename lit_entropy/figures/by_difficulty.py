@@ -172,7 +172,7 @@ def figure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> Figure:
             above.set_title(score)
             below.axhline(0.0, color=GREY, linewidth=0.8, linestyle="--")
             names = [name.replace(", ", "\n") for name in measured["bands"]]
-            below.set_xticks(range(len(names)), names)
+            below.set_xticks(range(len(names)), names, fontsize=6)
             below.set_xlabel("chain length")
         panels[0][0].set_ylabel("share of problems solved (%)")
         panels[1][0].set_ylabel("difference to GRPO (points)")

@@ -152,7 +152,7 @@ def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
     return np.array([np.nan if e["half_width"] is None else e["half_width"] for e in estimates])
 
 
-def show(value: Estimate | None, digits: int = 3, signed: bool = False) -> str:
+def show(value: Mapping[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
     """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None."""
     if value is None:
         return "n/a"

@@ -45,15 +45,8 @@ class AttemptMixture:
 
 
 def draws_needed(max_numbers: int) -> int:
-    """Uniforms of a response: 2, and for each attempt 2 + (n order, n - 1 operators, 2 (n - 1))."""
-    return 2 + ATTEMPTS * (4 * max_numbers - 1)
-
-
-def shuffled_expression(numbers: list[int], draws: list[float]) -> str:
-    """The numbers in random order with random operators, from 2 n - 1 uniforms."""
-    count = len(numbers)
-    order = sorted(range(count), key=lambda k: draws[k])
-    return random_expression([numbers[k] for k in order], draws[count : 2 * count - 1])
+    """Uniforms of a response: 2, and for each attempt 2, n - 1 operators and 2 (n - 1) faults."""
+    return 2 + ATTEMPTS * (3 * max_numbers - 1)
 
 
 def worked(expression: str, error: float, draws: list[float]) -> tuple[str, int]:
@@ -78,7 +71,7 @@ def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: 
     """One response, a pure function of its uniform draws.
 
     Args:
-        prompt: such as ``2;3;5=7 ``.
+        prompt: such as ``5;2;3=7 ``.
         solution: an expression that solves it.
         mixture: the styles' shares.
         draws: ``draws_needed`` uniforms for the count of numbers or more: two for the style, then
@@ -88,16 +81,16 @@ def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: 
         Response text up to and including the final expression.
     """
     numbers, target = parse_prompt(prompt)
-    width, own = (len(draws) - 2) // ATTEMPTS, 2 * len(numbers) - 1
+    width, steps = (len(draws) - 2) // ATTEMPTS, len(numbers) - 1
     attempts = [draws[2 + k * width : 2 + (k + 1) * width] for k in range(ATTEMPTS)]
     if draws[0] < mixture.direct:
-        guessed = shuffled_expression(numbers, attempts[0][2 : 2 + own])
+        guessed = random_expression(numbers, attempts[0][2 : 2 + steps])
         return "#" + (guessed if draws[1] < mixture.guess else solution)
     text, expression = "", ""
     for miss, give_up, *rest in attempts:
-        missed = shuffled_expression(numbers, rest[:own])
+        missed = random_expression(numbers, rest[:steps])
         expression = missed if miss < mixture.miss else solution
-        written, value = worked(expression, mixture.error, rest[own:])
+        written, value = worked(expression, mixture.error, rest[steps:])
         text += f"{written};"
         if value == target or give_up < mixture.give_up:
             break

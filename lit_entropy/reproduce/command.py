@@ -39,12 +39,13 @@ def reproduce(
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds for claims, 1 a sweep point) takes about 90 minutes on two cores; full (300, 5
             and 3) a night.
-        figures: Only these, separated by commas, ``8,11`` say; all by default.
+        figures: Only these, separated by commas, ``8,11`` say, in a report of their own
+            (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one a core.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
 
     Returns:
-        The report.
+        The report's page; the data lie beside it as JSON.
 
     Raises:
         ReproductionError: a run failed; the report is written all the same.
@@ -72,7 +73,7 @@ def report_of(
     runs = folder / "runs"
     done = {run.name: run for run in planned if is_done(run, runs)}
     missing = [run.name for run in planned if run.name not in done]
-    loaded = {name: load_run(runs / name, run.cell.label or None) for name, run in done.items()}
+    loaded = {name: load_run(runs / name, run.cell.label) for name, run in done.items()}
     sections = []
     for entry in ENTRIES:
         if figures and entry.key not in figures:
@@ -94,7 +95,18 @@ def report_of(
         "finished." if missing else "",
         "missing": missing,
     }  # fmt: skip
-    return write_report(folder, sections, header)[0]
+    name = "-".join(["report", *sorted(set(figures), key=figure_order)])
+    return write_report(folder, sections, header, name)[0]
+
+
+def runs_of(output: Path, budget: str, figure: str) -> list[Run]:
+    """The finished runs of one figure in the folder of a reproduction, for notebooks."""
+    planned = plan(tiny_suite(), BUDGETS[budget], [figure])
+    return [
+        load_run(output / "runs" / run.name, run.cell.label)
+        for run in planned
+        if is_done(run, output / "runs")
+    ]
 
 
 def figures(

@@ -85,9 +85,9 @@ def draw_section(
 
 
 def write_report(
-    folder: Path, sections: Sequence[Section], header: Mapping[str, Any]
+    folder: Path, sections: Sequence[Section], header: Mapping[str, Any], name: str = "report"
 ) -> tuple[Path, Path]:
-    """Write ``report.html``, which needs no other file, and ``report.json``.
+    """Write ``<name>.html``, which needs no other file, and ``<name>.json``.
 
     Both are functions of the runs' numbers alone: no date, no wall time, no path.
 
@@ -96,6 +96,7 @@ def write_report(
         sections: in the order of the report.
         header: ``title``, ``introduction``, ``setting``, ``incomplete`` (a sentence, may be empty)
             and ``missing`` (names of runs).
+        name: of the files.
     """
     environment = Environment(
         loader=PackageLoader("lit_entropy.reproduce"), autoescape=True, undefined=StrictUndefined
@@ -117,7 +118,7 @@ def write_report(
             for section in sections
         },
     }
-    html, data = folder / "report.html", folder / "report.json"
+    html, data = folder / f"{name}.html", folder / f"{name}.json"
     for path, text in ((html, page), (data, json.dumps(record, indent=1, allow_nan=False) + "\n")):
         with atomic_write(path) as file:
             file.write(text.encode())

@@ -1,9 +1,9 @@
 """Countdown: reach a target with given numbers, each used exactly once, by ``+ - *``.
 
-The prompt ``2;3;5=7 `` asks for an expression such as ``5*2-3``, worked out from left to right as
+The prompt ``5;2;3=7 `` asks for an expression such as ``5*2-3``, worked out from left to right as
 in chain arithmetic, but with whole numbers. A response may write attempts with their running
 values first (``5-2=3*3=9;5*2=10-3=7;#5*2-3``); only the expression after ``#`` is scored. Often
-many expressions are right, and none need be found at once.
+many expressions are right, one always in the order of the prompt, and none need be found at once.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class CountdownProblems(Sequence[Problem]):
 
 
 class Countdown(Task):
-    """Numbers 1 to 6, each used once, with + - * to a target of 0 to 30; difficulty is their count.
+    """Numbers 1 to 9, each used once, with + - * to a target of 0 to 30; difficulty is their count.
 
     Args:
         min_numbers: Fewest numbers of a problem.
@@ -116,7 +116,9 @@ class Countdown(Task):
         """1.0 where the final expression uses every number once and has the target's value."""
         text = final_expression(response)
         numbers, target = parse_prompt(str(problem.prompt))
-        return float(text is not None and numbers_of(text) == numbers and evaluate(text) == target)
+        return float(
+            text is not None and numbers_of(text) == sorted(numbers) and evaluate(text) == target
+        )
 
     def answer_of(self, response: str) -> str | None:
         """The final expression up to the order within runs; None for a malformed response."""

@@ -14,17 +14,17 @@ from lit_entropy.functional.rng import uniforms
 
 OPERATORS = "+-*"
 #: Numbers are 1 to this one.
-LARGEST_NUMBER = 6
+LARGEST_NUMBER = 9
 #: Targets, and the running values of drawn expressions, are 0 to this number.
 LARGEST_TARGET = 30
-#: Share of all prompts that is held out; the split is a hash of the text, whatever the seed.
+#: Share of all problems that is held out; the split is a hash of the problem, whatever the seed.
 HELD_OUT_FRACTION = 0.2
 
 _EXPRESSION = re.compile(r"[1-9](?:[-+*][1-9])*")
 
 
 class Puzzle(NamedTuple):
-    """A prompt such as ``2;3;5=7 `` and an expression that solves it, ``5*2-3``."""
+    """A prompt such as ``5;2;3=7 `` and an expression that solves it, ``5*2-3``."""
 
     prompt: str
     solution: str
@@ -87,8 +87,8 @@ def random_expression(numbers: list[int], draws: list[float]) -> str:
 
 
 def make_prompt(numbers: list[int], target: int) -> str:
-    """The prompt of numbers and target; the numbers stand in ascending order."""
-    return ";".join(map(str, sorted(numbers))) + f"={target} "
+    """The prompt of numbers, in the order given, and target: ``5;2;3=7 ``."""
+    return ";".join(map(str, numbers)) + f"={target} "
 
 
 def parse_prompt(prompt: str) -> tuple[list[int], int]:
@@ -97,9 +97,15 @@ def parse_prompt(prompt: str) -> tuple[list[int], int]:
     return [int(number) for number in numbers.split(";")], int(target)
 
 
+def unordered(prompt: str) -> str:
+    """The prompt with its numbers in ascending order: one text for all orders of a problem."""
+    numbers, target = parse_prompt(prompt)
+    return make_prompt(sorted(numbers), target)
+
+
 def is_held_out(prompt: str) -> bool:
-    """Whether a prompt belongs to validation: a pure function of its text (blake2b)."""
-    digest = hashlib.blake2b(prompt.encode(), digest_size=8).digest()
+    """Whether a prompt belongs to validation, in whatever order its numbers stand (blake2b)."""
+    digest = hashlib.blake2b(unordered(prompt).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") < HELD_OUT_FRACTION * 2**64
 
 
@@ -107,6 +113,9 @@ def draw_puzzles(
     indices_N: Tensor, min_numbers: int, max_numbers: int, *keys: int | str
 ) -> list[Puzzle]:
     """One puzzle for each index, from a random expression of a uniform count of numbers.
+
+    The prompt shows the numbers in the order of that expression, so that there always is a solution
+    in this order; any other solution counts as well.
 
     Args:
         indices_N: int64 index of each puzzle, one of its counter's keys.
@@ -166,9 +175,13 @@ def held_out_prompts(numbers: int, count: int, seed: int) -> list[str]:
         seed: seed of the problem set.
 
     Returns:
-        ``count`` distinct prompts, or fewer if ``500 + 40 * count`` draws do not hold so many.
+        ``count`` prompts that differ in more than the order of their numbers, or fewer if
+        ``500 + 40 * count`` draws do not hold so many.
     """
     indices_N = torch.arange(500 + 40 * count)
     drawn = draw_puzzles(indices_N, numbers, numbers, seed, "countdown-held-out", numbers)
-    held_out = (puzzle.prompt for puzzle in drawn if is_held_out(puzzle.prompt))
-    return list(dict.fromkeys(held_out))[:count]
+    found: dict[str, str] = {}
+    for puzzle in drawn:
+        if is_held_out(puzzle.prompt):
+            found.setdefault(unordered(puzzle.prompt), puzzle.prompt)
+    return list(found.values())[:count]

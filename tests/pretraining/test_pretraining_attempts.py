@@ -14,19 +14,23 @@ from lit_entropy.pretraining.attempts import (
     attempt_texts,
     draws_needed,
     render_attempts,
-    shuffled_expression,
     worked,
 )
 from lit_entropy.pretraining.tokenizer import CHARACTERS
 from lit_entropy.tasks.countdown import Countdown, make_problem
-from lit_entropy.tasks.countdown_prompts import apply, is_held_out, parse_prompt
+from lit_entropy.tasks.countdown_prompts import (
+    apply,
+    is_held_out,
+    parse_prompt,
+    random_expression,
+)
 
 MIXTURE = AttemptMixture(direct=0.3, guess=0.4, miss=0.5, give_up=0.2, error=0.1)
-PROMPT, SOLUTION = "2;3;5=7 ", "5*2-3"
-#: Order 3, 2, 5 (the second smallest draw is that of 3), operators - (of + - *) and + (of + - *).
-ORDER = [0.5, 0.1, 0.9, 0.34, 0.0]
+PROMPT, SOLUTION = "5;2;3=7 ", "5*2-3"
+#: Operators of a random expression: - of (+ - *), and + of (+ - *): 5-2+3 = 6.
+OPERATORS = [0.34, 0.0]
 CLEAN = [0.9, 0.0, 0.9, 0.0]  # both values written without a fault
-MISS, HIT = [0.49, 0.2, *ORDER, *CLEAN], [0.5, 0.2, *ORDER, *CLEAN]  # neither gives up
+MISS, HIT = [0.49, 0.2, *OPERATORS, *CLEAN], [0.5, 0.2, *OPERATORS, *CLEAN]  # neither gives up
 
 
 def render(style: list[float], *attempts: list[float]) -> str:
@@ -35,26 +39,25 @@ def render(style: list[float], *attempts: list[float]) -> str:
 
 
 def test_styles_by_hand() -> None:
-    assert shuffled_expression([2, 3, 5], ORDER) == "3-2+5"
-    # of 9 and then 2, minus is the second operator that keeps 0 to 30; of 2 and then 9, times is
-    assert shuffled_expression([9, 2], [0.1, 0.2, 0.5]) == "9-2"
-    assert shuffled_expression([9, 2], [0.2, 0.1, 0.5]) == "2*9"
+    assert random_expression([5, 2, 3], OPERATORS) == "5-2+3"
+    # of 2 and then 9, minus would leave 0 to 30, so that times is the second of two
+    assert random_expression([2, 9], [0.5]) == "2*9" and random_expression([9, 2], [0.5]) == "9-2"
     assert render([0.29, 0.4]) == "#5*2-3"
-    assert render([0.29, 0.39], MISS) == "#3-2+5"
+    assert render([0.29, 0.39], MISS) == "#5-2+3"
     assert render([0.3, 0.0], HIT) == "5*2=10-3=7;#5*2-3"
-    assert render([0.3, 0.0], MISS, HIT) == "3-2=1+5=6;5*2=10-3=7;#5*2-3"
-    gives_up = [0.49, 0.19, *ORDER, *CLEAN]
-    assert render([0.3, 0.0], gives_up) == "3-2=1+5=6;#3-2+5"
+    assert render([0.3, 0.0], MISS, HIT) == "5-2=3+3=6;5*2=10-3=7;#5*2-3"
+    gives_up = [0.49, 0.19, *OPERATORS, *CLEAN]
+    assert render([0.3, 0.0], gives_up) == "5-2=3+3=6;#5-2+3"
     # the last attempt is handed in, right or wrong
-    assert render([0.3, 0.0], MISS, MISS, MISS) == "3-2=1+5=6;" * 3 + "#3-2+5"
+    assert render([0.3, 0.0], MISS, MISS, MISS) == "5-2=3+3=6;" * 3 + "#5-2+3"
 
 
 def test_a_fault_is_believed_and_built_on() -> None:
     assert worked("5*2-3", 0.1, [0.09, 0.0, 0.1, 0.0]) == ("5*2=11-3=8", 8)
     # 6 + 1 + int(0 * 9) = 7 looks like the target; 7 + 1 + int(0.5 * 9) does not
     lucky, unlucky = [0.9, 0.0, 0.09, 0.0], [0.9, 0.0, 0.09, 0.5]
-    assert render([0.3, 0.0], [0.49, 0.2, *ORDER, *lucky]) == "3-2=1+5=7;#3-2+5"
-    faulty = [0.5, 0.2, *ORDER, *unlucky]
+    assert render([0.3, 0.0], [0.49, 0.2, *OPERATORS, *lucky]) == "5-2=3+3=7;#5-2+3"
+    faulty = [0.5, 0.2, *OPERATORS, *unlucky]
     assert render([0.3, 0.0], faulty, HIT) == "5*2=10-3=12;5*2=10-3=7;#5*2-3"
 
 
@@ -70,7 +73,7 @@ def test_shares_of_the_drawn_texts() -> None:
         assert len(response) < 80  # the end of sequence still fits
         assert task.answer_of(response) is not None
         digits = [int(digit) for digit in response.split("#")[1][::2]]
-        assert sorted(digits) == parse_prompt(prompt)[0]
+        assert digits == parse_prompt(prompt)[0]  # in the order of the prompt
     right = sum(task.reward(make_problem(0, p), r) for p, r in direct) / len(direct)
     assert 0.6 < right < 0.75  # 0.6 by the solution, and the lucky guesses
     step = re.compile(r"(\d+)([-+*])(\d)=(?=(\d+))")  # a value begins the next step
@@ -87,8 +90,8 @@ def overlapping(response: str) -> str:
 
 
 def test_draws_of_a_response() -> None:
-    # 3 attempts of: miss, give up; 5 of the order, 4 of the operators; 2 for each of 4 values
-    assert draws_needed(5) == 2 + 3 * (2 + 5 + 4 + 8)
+    # 3 attempts of: miss, give up; 4 of the operators; 2 for each of 4 values
+    assert draws_needed(5) == 2 + 3 * (2 + 4 + 8)
 
 
 @pytest.mark.parametrize("name", ["direct", "guess", "miss", "give_up", "error"])

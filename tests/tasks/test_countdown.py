@@ -23,6 +23,7 @@ from lit_entropy.tasks.countdown_prompts import (
     parse_prompt,
     random_expression,
     training_puzzles,
+    unordered,
 )
 
 TASK = Countdown()
@@ -160,7 +161,8 @@ def test_training_puzzles_are_solved_by_their_solution() -> None:
     puzzles = training_puzzles(torch.arange(300), 2, 6, seed=3)
     for puzzle in puzzles:
         numbers, target = parse_prompt(puzzle.prompt)
-        assert numbers == sorted(numbers) and 0 <= target <= LARGEST_TARGET
+        assert max(numbers) <= 9 and min(numbers) >= 1 and 0 <= target <= LARGEST_TARGET
+        assert numbers == [int(digit) for digit in puzzle.solution[::2]]  # solved in their order
         assert make_prompt(numbers, target) == puzzle.prompt
         assert TASK.reward(make_problem(0, puzzle.prompt), f"#{puzzle.solution}") == 1.0
     assert set(Counter(len(parse_prompt(p.prompt)[0]) for p in puzzles)) == {2, 3, 4, 5, 6}
@@ -184,15 +186,23 @@ def test_splits_are_disjoint_by_construction(seed: int) -> None:
     task = Countdown(seed=seed, validation_max_numbers=6, validation_size=202)
     validation = task.validation_problems()
     assert all(is_held_out(str(p.prompt)) for p in validation)
+    assert len({unordered(str(p.prompt)) for p in validation}) == 202
     assert len({p.prompt for p in validation}) == len({p.id for p in validation}) == 202
     assert not any(is_held_out(str(p.prompt)) for p in task.train_problems()[:400])
     assert Counter(p.difficulty for p in validation) == {3: 51, 4: 51, 5: 50, 6: 50}
     assert validation[0].id == 3 * VALIDATION_ID and validation[-1].id == 6 * VALIDATION_ID + 49
 
 
+@given(st.permutations([2, 7, 7, 4]), st.integers(0, LARGEST_TARGET))
+def test_the_split_does_not_see_the_order(numbers: list[int], target: int) -> None:
+    prompt = make_prompt(numbers, target)
+    assert unordered(prompt) == f"2;4;7;7={target} "
+    assert is_held_out(prompt) == is_held_out(unordered(prompt))
+
+
 def test_held_out_share_of_all_prompts_of_two_numbers() -> None:
     prompts = {
-        make_prompt([a, b], evaluate(f"{a}{o}{b}"))
+        make_prompt(sorted([a, b]), evaluate(f"{a}{o}{b}"))
         for a, b, o in itertools.product(range(1, 10), range(1, 10), OPERATORS)
         if 0 <= evaluate(f"{a}{o}{b}") <= LARGEST_TARGET
     }
