@@ -164,8 +164,11 @@ print(f"selected of {int(mask_BT.sum())}: {int(kl_cov_BT.sum())}, {int(clip_cov_
 # prediction, minus the covariance of log-probability and change of the logit. Its error is of
 # second order, so it shrinks in proportion to the step.
 
-
 # %%
+with torch.no_grad():
+    before_NV = policy.logits(experience)[mask_BT].double()
+
+
 def updated(learning_rate: float, loss: torch.nn.Module) -> torch.Tensor:
     """Logits [N, V] at the rollout's states after one SGD update of a copy of the policy."""
     new = deepcopy(policy)
@@ -175,9 +178,6 @@ def updated(learning_rate: float, loss: torch.nn.Module) -> torch.Tensor:
     with torch.no_grad():
         return new.logits(experience)[mask_BT].double()
 
-
-with torch.no_grad():
-    before_NV = policy.logits(experience)[mask_BT].double()
 
 rows, changes = [], {}
 for learning_rate in (0.03, 0.003, 0.0003):

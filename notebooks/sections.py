@@ -39,7 +39,7 @@ def show_verdicts(report: Path) -> None:
     """Display the paper's claims about the figures of a report, each with its verdict.
 
     Args:
-        report: what ``reproduce`` returned; ``report.json`` lies beside it.
+        report: the page that ``reproduce`` returned; its data lie beside it as JSON.
     """
     figures = json.loads(report.with_suffix(".json").read_text())["figures"]
     rows = [

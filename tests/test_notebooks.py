@@ -20,8 +20,6 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-#: Seconds that a cell may take: a fresh install on two cores needs less than two minutes for all.
-CELL_SECONDS = 280
 
 
 class ThisInterpreter(AsyncKernelManager):
@@ -47,7 +45,7 @@ def execute(name: str, folder: Path) -> list[Any]:
     }
     client = NotebookClient(
         notebook,
-        timeout=CELL_SECONDS,
+        timeout=None,  # pytest has its own
         kernel_manager_class=ThisInterpreter,
         resources={"metadata": {"path": str(FOLDER)}},
     )

@@ -209,16 +209,17 @@ class Hooked(AdvantageEstimator):
 
 def test_hooks_of_an_estimator(tmp_path: Path) -> None:
     Hooked.calls.clear()
-    cli = fit(tmp_path, "--model.advantage=test_prime_training.Hooked", "--seed_everything=3")
+    arguments = ["--model.advantage=test_prime_training.Hooked", "--seed_everything=3"]
+    cli = fit(tmp_path, *arguments, config="base.yaml")
     assert Hooked.calls == [(3, 1), "estimate", "tokens", (3, 2), "estimate", "tokens"]
     experience = experience_of(cli)
     assert experience.rewards_B is not None and experience.response_mask_BT is not None
     expected = (experience.rewards_B - 0.5)[:, None] / 2 * experience.response_mask_BT
     assert torch.equal(experience.advantages_BT, expected)
-    rows = metrics(tmp_path, "quickstart-seed3")
+    rows = metrics(tmp_path, "base-seed3")
     assert rows["mine/calls"][1:].tolist() == [3.0, 6.0]
     assert rows["rollout/plain"][1:].tolist() == [2.0, 2.0]
-    path = tmp_path / "quickstart-seed3" / "checkpoints" / "last.ckpt"
+    path = tmp_path / "base-seed3" / "checkpoints" / "last.ckpt"
     assert torch.load(path, weights_only=True)["advantage"] == {}
 
 
@@ -234,7 +235,8 @@ def test_a_non_finite_model_stops_the_run(tmp_path: Path) -> None:
 
 def test_defaults_are_those_of_the_preset(tmp_path: Path) -> None:
     preset = ["--model.advantage", str(CONFIGS / "advantage" / "prime.yaml")]
-    cli = fit(tmp_path, *preset, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0")
+    one_step = ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0"]
+    cli = fit(tmp_path, *preset, *one_step, config="base.yaml")
     chosen, default = cli.model.advantage, PRIME()
     default.attach(type(cli.model.policy)("chain-s"))
     for name in ("beta", "gamma", "gradient_clip_val", "scale_to_largest_return"):

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from lit_entropy.figures.estimates import Estimate, show
+from lit_entropy.figures.estimates import Estimate
+
+
+def show(value: Mapping[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
+    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None."""
+    if value is None:
+        return "n/a"
+    mean = f"{value['mean']:{'+' if signed else ''}.{digits}f}"
+    half_width = value["half_width"]
+    return mean if half_width is None else f"{mean} ± {half_width:.{digits}f}"
 
 
 def show_percent(value: Estimate | None, signed: bool = False) -> str:

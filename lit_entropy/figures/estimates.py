@@ -150,12 +150,3 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate |
 def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
     """Half widths for ``errorbar``; NaN, which draws nothing, for one seed."""
     return np.array([np.nan if e["half_width"] is None else e["half_width"] for e in estimates])
-
-
-def show(value: Mapping[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
-    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None."""
-    if value is None:
-        return "n/a"
-    mean = f"{value['mean']:{'+' if signed else ''}.{digits}f}"
-    half_width = value["half_width"]
-    return mean if half_width is None else f"{mean} ± {half_width:.{digits}f}"

@@ -8,13 +8,13 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lit_entropy.figures.as_text import markdown
+from lit_entropy.figures.as_text import markdown, show
 from lit_entropy.figures.by_difficulty import (
     figure_table_2,
     markdown_table_2,
     measure_table_2,
 )
-from lit_entropy.figures.estimates import error_bar, estimate, first, labelled, show
+from lit_entropy.figures.estimates import error_bar, estimate, first, labelled
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import BLACK, BLUE, COLUMN_WIDTH, GREY, curve, paper_style
 

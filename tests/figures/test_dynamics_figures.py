@@ -5,13 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from method_runs import NAN, without
 
 from lit_entropy.figures.covariances import FALL, bin_means, correlation, slope_window, with_fall
 from lit_entropy.figures.dynamics import figure_8, figure_dynamics, measure_8, measure_dynamics
 from lit_entropy.figures.matching import MATCHES
-from lit_entropy.figures.panels import align_zeros, frame_lines
 from lit_entropy.figures.runs import Run
 
 STEPS = 40
@@ -198,23 +196,3 @@ def test_dynamics_figure_names_what_is_missing(match):
 def test_no_runs():
     with pytest.raises(ValueError, match="no runs"):
         measure_dynamics([])
-
-
-def test_frames_hold_the_lines_and_one_zero():
-    first, second = Figure().subplots(1, 2)
-    first.plot([0, 1], [1.0, 2.0])
-    first.fill_between([0, 1], [-50, -50], [50, 50])
-    second.plot([0, 1], [-3.0, 1.0])
-    frame_lines(first)
-    frame_lines(second)
-    assert first.get_ylim() == pytest.approx((0.95, 2.05))
-    align_zeros(first, second)
-    for axes, (low, high) in ((first, (0.0, 2.05)), (second, (-3.2, 1.2))):
-        bottom, top = axes.get_ylim()
-        assert bottom <= low and top == pytest.approx(high)
-        assert -bottom / (top - bottom) == pytest.approx(3.2 / 4.4)
-    third = Figure().subplots()
-    third.plot([0, 1, 2], [1.0, 100.0, 0.0])
-    third.set_yscale("log")
-    frame_lines(third)  # zero has no place on it
-    assert third.get_ylim() == pytest.approx((10**-0.1, 10**2.1))

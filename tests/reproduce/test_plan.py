@@ -150,7 +150,7 @@ def test_the_command_is_what_is_run(tmp_path: Path) -> None:
 def resolved(run: PlannedRun, folder: Path) -> dict[str, Any]:
     """The configuration as the real command line understands it."""
     text = io.StringIO()
-    with contextlib.redirect_stdout(text), pytest.raises(SystemExit, match="^0$"):
+    with contextlib.redirect_stdout(text), pytest.raises(SystemExit, match=r"^0$"):
         main([*run.arguments(folder, None), "--print_config"])
     return yaml.safe_load(text.getvalue())
 

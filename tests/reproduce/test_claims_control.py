@@ -1,0 +1,256 @@
+"""Claims of section 4: bonuses, reference KL, the covariance methods and their knobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, verdict
+
+from lit_entropy.figures.methods import METHODS
+from lit_entropy.reproduce.claims_control import (
+    at,
+    difficulty_tables,
+    methods_table,
+    sweep_table,
+)
+
+BOTH = ("Clip-Cov", "KL-Cov")
+
+
+def sweep(ratios: dict[float, float], accuracy: float = 0.75) -> dict[str, Any]:
+    """Entropy as multiples of 0.1 nats; accuracy 0.75 but at the last coefficient."""
+    accuracies = [0.75] * (len(ratios) - 1) + [accuracy]
+    return {
+        "coefficients": list(ratios),
+        "entropy_ratio": list(ratios.values()),
+        "entropy": [est(0.1 * ratio, 0.01) for ratio in ratios.values()],
+        "accuracy": [est(value, 0.02) for value in accuracies],
+    }
+
+
+@pytest.mark.parametrize(
+    "small, larger, expected",
+    [
+        (1.0, 1.0, YES),
+        (1 / 1.5, 1.5, YES),
+        (1.501, 1.0, NO),
+        (1.0, 0.666, NO),
+        (1.0, 1.501, NO),
+    ],
+)
+def test_small_bonus(small: float, larger: float, expected: str) -> None:
+    found = judged("9", sweep({0.0: 1.0, 1e-4: small, 1e-3: larger, 1e-2: 99.0}))
+    assert found.verdict == expected
+    assert "factor of 1.5" in claim("9").rule
+    middle = f"; 0.0001: H \N{MULTIPLICATION SIGN}{small:.2f}, 0.75 ± 0.02; 0.001: H "
+    assert middle in found.measured
+
+
+def test_bonuses_that_were_not_run_are_open() -> None:
+    for there in ({0.0: 1.0, 1e-3: 1.0}, {0.0: 1.0, 1e-4: 1.0}):
+        assert verdict("9", sweep(there)) == OPEN
+        assert verdict("9", sweep(there), 1) == OPEN
+    assert at(sweep({0.0: 1.0, 1e-2: 2.0}), 0.01) == 1
+    assert at(sweep({0.0: 1.0, 1e-2: 2.0}), 0.011) is None
+
+
+def test_large_bonus() -> None:
+    assert judged("9", sweep({0.0: 1.0, 1e-2: 10.0}), 1) == (
+        True,
+        "\N{MULTIPLICATION SIGN}10.00 at 0.01",
+    )
+    assert verdict("9", sweep({0.0: 1.0, 1e-2: 9.99, 1e-1: 50.0}), 1) == NO
+    assert "10 times" in claim("9", 1).rule
+
+
+@pytest.mark.parametrize(
+    "ratio, accuracy, expected",
+    [(1.5, 0.73, YES), (1.49, 0.5, NO), (9.0, 0.731, NO), (9.0, 0.9, NO)],
+)
+def test_reference_kl(ratio: float, accuracy: float, expected: str) -> None:
+    found = judged("10", sweep({0.0: 1.0, 1e-2: 20.0, 1e-1: ratio}, accuracy))
+    assert found.verdict == expected
+    assert found.measured.endswith(
+        f"0.1: H \N{MULTIPLICATION SIGN}{ratio:.2f}, {accuracy:.2f} ± 0.02"
+    )
+    assert "1.5 times" in claim("10").rule and "at least 2 points" in claim("10").rule
+
+
+def test_sweep_table() -> None:
+    (table,) = sweep_table(sweep({0.0: 1.0, 1e-4: 2.5}, 0.5))
+    assert table.rows == [
+        ["0", "0.100 ± 0.010", "1.00", "0.750 ± 0.020"],
+        ["0.0001", "0.250 ± 0.010", "2.50", "0.500 ± 0.020"],
+    ]
+
+
+def methods(**changed: dict[str, Any]) -> dict[str, Any]:
+    """What Fig. 11 measures; keys of ``changed`` are method names without the hyphen."""
+    numbers = {
+        "entropy_first": est(0.4),
+        "entropy_plateau": est(0.1, 0.01),
+        "entropy_ratio": 1.0,
+        "entropy_gain": est(0.05, 0.01),
+        "length_first": est(10.0),
+        "length_plateau": est(12.0),
+        "accuracy": est(0.7),
+        "accuracy_gain": est(0.02, 0.01),
+        "late_change": est(0.0, 0.01),
+    }
+    return {
+        "methods": {name: numbers | changed.get(name.replace("-", ""), {}) for name in METHODS},
+        "matched": None,
+        "matched_missing": "no tokens",
+    }
+
+
+def test_ten_times() -> None:
+    assert judged("11", methods(KLCov={"entropy_ratio": 10.0}), 1) == (
+        True,
+        "10.0 times GRPO's plateau",
+    )
+    assert (
+        verdict("11", methods(KLCov={"entropy_ratio": 9.9}, ClipCov={"entropy_ratio": 20}), 1) == NO
+    )
+
+
+@pytest.mark.parametrize("number, key", [(0, "entropy_gain"), (3, "accuracy_gain")])
+def test_gains_of_both_methods(number: int, key: str) -> None:
+    assert verdict("11", methods(), number) == YES
+    for method in ("ClipCov", "KLCov"):
+        assert verdict("11", methods(**{method: {key: est(0.02, 0.02)}}), number) == NO
+        assert verdict("11", methods(**{method: {key: est(0.02)}}), number) == OPEN
+        assert verdict("11", methods(**{method: {key: None}}), number) == OPEN
+    assert "above 0 for both" in claim("11", number).rule
+
+
+def test_gains_in_words() -> None:
+    measures = methods(
+        ClipCov={"entropy_gain": est(0.05, 0.01), "entropy_ratio": 1.5},
+        KLCov={"accuracy_gain": est(-0.0131, 0.002)},
+    )
+    times = "\N{MULTIPLICATION SIGN}"
+    assert judged("11", measures).measured == (
+        f"Clip-Cov +0.050 ± 0.010 nats ({times}1.5); KL-Cov +0.050 ± 0.010 nats ({times}1.0)"
+    )
+    assert judged("11", measures, 3).measured == (
+        "Clip-Cov +2.0 ± 1.0 points; KL-Cov -1.3 ± 0.2 points"
+    )
+
+
+def test_length() -> None:
+    longer = {"length_plateau": est(12.5, 0.1)}
+    found = judged("11", methods(ClipCov=longer, KLCov=longer), 2)
+    assert found == (
+        True,
+        "GRPO 10.0 to 12.0; Clip-Cov 10.0 to 12.5 ± 0.1; KL-Cov 10.0 to 12.5 ± 0.1",
+    )
+    assert verdict("11", methods(ClipCov=longer), 2) == NO
+    assert verdict("11", methods(KLCov=longer), 2) == NO
+
+
+def test_instability() -> None:
+    found = judged("11", methods(cliphigher={"late_change": est(-0.02, 0.01)}), 4)
+    assert found == (
+        True,
+        "accuracy of the last fifth minus that at half time -0.020 ± 0.010",
+    )
+    assert verdict("11", methods(cliphigher={"late_change": est(-0.019)}), 4) == NO
+    assert "2 points below half time" in claim("11", 4).rule
+
+
+def test_methods_table_tells_why_nothing_is_matched() -> None:
+    (table,) = methods_table(methods())
+    assert [row[0] for row in table.rows] == list(METHODS)
+    assert table.rows[0][1:4] == ["0.400", "0.100 ± 0.010", "1.00"]
+    assert {row[-1] for row in table.rows} == {"no tokens"}
+    matched = {"accuracy": {name: est(0.6, 0.1) for name in METHODS}}
+    (table,) = methods_table(methods() | {"matched": matched})
+    assert {row[-1] for row in table.rows} == {"0.600 ± 0.100"}
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
+@pytest.mark.parametrize("number, method", list(enumerate(BOTH)))
+def test_steering(number: int, method: str) -> None:
+    def knob(rank: float | None, count: int = 5) -> dict[str, Any]:
+        found = {
+            "knob": [0.0, 0.05, 0.1, 0.5, 1.0][:count],
+            "entropy": [est(0.1 * i, 0.01) for i in range(count)],
+            "rank_correlation": rank,
+        }
+        return {method: found, BOTH[1 - number]: found | {"rank_correlation": 0.0}}
+
+    assert verdict("12", knob(0.9), number) == YES
+    assert verdict("12", knob(0.899), number) == NO
+    assert verdict("12", knob(-1.0), number) == NO
+    assert verdict("12", knob(None), number) == OPEN
+    assert verdict("12", knob(1.0, 3), number) == OPEN
+    text = judged("12", knob(0.95), number).measured
+    assert text.startswith("0: 0.000 ± 0.010; 0.05: 0.100 ± 0.010; ")
+    assert text.endswith("; rank correlation 0.95")
+    assert "0.9" in claim("12", number).rule
+
+
+def test_steadier() -> None:
+    def measures(clip: list, kl: list) -> dict[str, Any]:
+        return {"Clip-Cov": {"unsteadiness": clip}, "KL-Cov": {"unsteadiness": kl}}
+
+    found = judged("12", measures([est(0.2), est(0.4)], [est(0.1), None, est(0.3)]), 2)
+    assert found == (True, "relative deviation: Clip-Cov 0.300, KL-Cov 0.200")
+    assert verdict("12", measures([est(0.2)], [est(0.2)]), 2) == NO
+    assert judged("12", measures([est(0.2)], [None]), 2) == (None, "too few RL steps")
+
+
+BANDS = ("2-4", "5-7", "8-10", "11-12, unseen", "average")
+
+
+def table_2(**differences: dict[str, Any] | None) -> dict[str, Any]:
+    """Every difference is certain and positive but for the bands of ``differences``."""
+    other = {"average": "average", "hardest": "8-10", "unseen": "11-12, unseen"}
+    changed = {other[key]: value for key, value in differences.items()}
+    return {
+        "scores": ["pass@1 (greedy)", "avg@8"],
+        "bands": list(BANDS),
+        "rows": [
+            {
+                "method": method,
+                "score": score,
+                "band": band,
+                "value": est(0.5, 0.1),
+                "difference": changed.get(band, est(0.03, 0.01))
+                if method == "KL-Cov" and score.startswith("pass")
+                else est(0.03, 0.01),
+            }
+            for method in METHODS
+            for score in ("pass@1 (greedy)", "avg@8")
+            for band in BANDS
+        ],
+    }
+
+
+@pytest.mark.parametrize("number, band", [(0, "average"), (1, "hardest")])
+def test_table_2(number: int, band: str) -> None:
+    assert verdict("table-2", table_2(), number) == YES
+    assert verdict("table-2", table_2(**{band: est(0.03, 0.03)}), number) == NO
+    assert verdict("table-2", table_2(**{band: est(0.03)}), number) == OPEN
+    assert verdict("table-2", table_2(**{band: None}), number) == OPEN
+    # lengths that are not trained on do not count alone
+    assert verdict("table-2", table_2(unseen=est(-0.5, 0.01)), number) == YES
+    before = ("pass@1 (greedy): ", "8-10, pass@1 (greedy): ")[number]
+    assert judged("table-2", table_2(**{band: est(-0.02, 0.01)}), number).measured == (
+        f"{before}Clip-Cov +3.0 ± 1.0 %; KL-Cov -2.0 ± 1.0 %"
+    )
+    assert "longest trained chains" in claim("table-2", 1).rule
+
+
+def test_difficulty_tables() -> None:
+    tables = difficulty_tables(table_2(hardest=None))
+    assert [table.header for table in tables] == [
+        ["pass@1 (greedy)", *BANDS],
+        ["avg@8", *BANDS],
+    ]
+    names = [row[0] for row in tables[0].rows]
+    assert names == [*METHODS, *(f"{name} minus GRPO" for name in METHODS[1:])]
+    assert tables[0].rows[0][1:] == ["50.0 ± 10.0 %"] * 5
+    assert tables[0].rows[-1][1:4] == ["+3.0 ± 1.0 %", "+3.0 ± 1.0 %", "n/a"]

@@ -1,0 +1,182 @@
+"""Claims of section 3 and the controls, on both sides of each threshold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, verdict
+
+from lit_entropy.figures.controls import SINGLE
+from lit_entropy.figures.matching import MATCHES
+from lit_entropy.reproduce.claims_dynamics import controls_table, dynamics_table, tail_table
+
+
+def test_positive_covariance() -> None:
+    assert verdict("8", {"positive_share": est(0.9)}) == YES
+    assert verdict("8", {"positive_share": est(0.8999, 0.05)}) == NO
+    text = judged("8", {"positive_share": est(0.934, 0.021)}).measured
+    assert text == "positive at 93 ± 2 % of the RL steps"
+    assert "90 %" in claim("8").rule
+
+
+@pytest.mark.parametrize(
+    "correlation, expected, text",
+    [
+        (est(0.8, 0.1), YES, "0.80 ± 0.10"),
+        (est(0.1, 0.1), NO, "0.10 ± 0.10"),
+        (est(0.8), OPEN, "0.80"),
+        (None, OPEN, "n/a"),
+    ],
+)
+def test_shape(correlation: dict | None, expected: str, text: str) -> None:
+    found = judged("8", {"correlation": correlation}, 1)
+    assert found.verdict == expected
+    assert found.measured == f"correlation of the smoothed curves {text}"
+
+
+def test_order_by_accuracy() -> None:
+    bins = {"low": est(0.001), "middle": est(0.0023, 0.0001), "high": est(0.01)}
+    found = judged("8", {"by_accuracy": bins, "ordered": 1.0}, 2)
+    assert found == (
+        True,
+        "low 0.0010, middle 0.0023 ± 0.0001, high 0.0100; ordered in 100% of the seeds",
+    )
+    partly = judged("8", {"by_accuracy": bins, "ordered": 2 / 3}, 2)
+    assert partly.holds is False and partly.measured.endswith("ordered in 67% of the seeds")
+    assert "every seed" in claim("8", 2).rule
+
+
+def matches(**r2: float | None) -> dict[str, Any]:
+    """Agreement by label: R², slope 1.1 and 80 % of the signs."""
+    return {
+        label: {
+            match.name: {
+                "points": 20,
+                "r2": None if value is None else est(value, 0.01),
+                "slope": est(1.1),
+                "sign_agreement": est(0.8),
+            }
+            for match in MATCHES
+        }
+        for label, value in r2.items()
+    }
+
+
+@pytest.mark.parametrize("number, least", [(0, 0.9), (1, 0.5)])
+def test_lemma_and_theorem(number: int, least: float) -> None:
+    assert verdict("dynamics", matches(GRPO=least, other=1.0), number) == YES
+    assert verdict("dynamics", matches(GRPO=least - 1e-4, other=1.0), number) == NO
+    assert verdict("dynamics", matches(GRPO=1.0, other=None), number) == OPEN
+    assert f"{least:g}" in claim("dynamics", number).rule
+    measures = matches(GRPO=0.954)
+    wrong = est(0.1)  # the other predictions do not count
+    name = ("lemma1_fixed", "theorem2_on_policy")[number]
+    for other in measures["GRPO"]:
+        if other != name:
+            measures["GRPO"][other] = {"r2": wrong, "slope": wrong, "sign_agreement": wrong}
+    found = judged("dynamics", measures, number)
+    tail = ("slope 1.10", "sign 80 %")[number]
+    assert found == (True, f"GRPO: R² 0.95 ± 0.01, {tail}")
+
+
+def test_tail() -> None:
+    def rows(times: float | None) -> dict[str, Any]:
+        return {
+            "rows": [
+                {"share": 2e-4, "covariance": est(5.0, 0.5), "paper": 5.654, "times_mean": times},
+                {"share": 1.0, "covariance": est(0.02), "paper": 0.003, "times_mean": 1.0},
+            ]
+        }
+
+    assert verdict("table-1", rows(100.0)) == YES
+    assert verdict("table-1", rows(99.9)) == NO
+    assert verdict("table-1", rows(None)) == OPEN
+    assert judged("table-1", rows(250.0)).measured == "top 0.02 %: 5.00 ± 0.50, mean 0.020"
+    assert "100 times" in claim("table-1").rule
+    (table,) = tail_table(rows(1234.5))
+    assert table.rows == [
+        ["top 0.02 %", "5.000 ± 0.500", "5.654", "1,234.5"],
+        ["all", "0.020", "0.003", "1.0"],
+    ]
+    assert tail_table(rows(None))[0].rows[0][-1] == ""
+
+
+def control(last: float = 0.5, gain: dict | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "entropy_first": est(1.0, 0.1),
+        "entropy_last": est(last, 0.1),
+        "answer_entropy_first": None,
+        "answer_entropy_last": None,
+        "accuracy_gain": gain or est(0.01, 0.02),
+        "covariance": est(0.001, 0.002),
+        "penalty": None,
+    } | more
+
+
+@pytest.mark.parametrize(
+    "last, gain, expected",
+    [
+        (0.9, est(0.01, 0.02), YES),
+        (0.9001, est(0.01, 0.02), NO),  # less than a tenth
+        (0.5, est(0.03, 0.02), NO),  # learnt something
+        (0.5, est(-0.3, 0.02), YES),
+        (0.5, est(0.3), OPEN),
+    ],
+)
+def test_random_rewards(last: float, gain: dict, expected: str) -> None:
+    found = judged("controls", {"random rewards": control(last, gain)})
+    assert found.verdict == expected
+    assert found.measured.startswith(f"entropy 1.000 ± 0.100 to {last:.3f} ± 0.100, accuracy ")
+    assert f"{gain['mean']:+.3f}" in found.measured
+
+
+@pytest.mark.parametrize(
+    "covariance, expected",
+    [
+        (est(0.001, 0.001), YES),
+        (est(-0.001, 0.002), YES),
+        (est(0.003, 0.002), NO),
+        (est(-0.003, 0.002), NO),
+        (est(0.0), OPEN),
+    ],
+)
+def test_shuffled_advantages(covariance: dict, expected: str) -> None:
+    measures = {"shuffled advantages": control(covariance=covariance)}
+    assert verdict("controls", measures, 1) == expected
+    beside = judged("controls", measures | {"GRPO": control(covariance=est(0.04))}, 1)
+    assert beside.verdict == expected and beside.measured.endswith(", GRPO's 0.04000")
+
+
+def test_single_update() -> None:
+    def penalties(*values: float) -> dict[str, Any]:
+        penalty = est(sum(values) / len(values), 0.1) | {"values": list(values)}
+        return {SINGLE: control(penalty=penalty)}
+
+    assert judged("controls", penalties(0.0, 9e-7, 1e-7), 2) == (
+        True,
+        "largest penalty 9.0e-07 nats",
+    )
+    assert judged("controls", penalties(0.0, 0.0, 1e-6), 2) == (
+        False,
+        "largest penalty 1.0e-06 nats",
+    )
+    assert "1e-6" in claim("controls", 2).rule
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_control_without_runs_is_open(number: int) -> None:
+    assert judged("controls", {"GRPO": control()}, number) == (None, "no such run")
+    assert judged("controls", {SINGLE: control()}, 2) == (None, "no such run")
+
+
+def test_tables() -> None:
+    (table,) = dynamics_table(matches(GRPO=0.5, other=None))
+    assert len(table.rows) == 2 * len(MATCHES)
+    assert table.rows[1] == ["Lemma 1, fixed states", "other", "20", "1.10", "n/a", "80 %", "n/a"]
+    (rows,) = controls_table({"GRPO": control(0.5, est(0.3, 0.1))})
+    assert rows.rows == [
+        ["GRPO", "1.000 ± 0.100", "0.500 ± 0.100", "n/a", "n/a", "+0.300 ± 0.100",
+         "0.00100 ± 0.00200"]
+    ]  # fmt: skip
+    assert len(rows.header) == len(rows.rows[0]) and len(table.header) == len(table.rows[0])

@@ -1,0 +1,203 @@
+"""Claims of section 2, on both sides of each threshold, and where nothing can be judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from reproduce.claim_judging import NO, OPEN, YES, claim, coefficient, est, judged, verdict
+
+from lit_entropy.reproduce.claims_law import forecast_table, ladder_table, law_table
+
+
+@pytest.mark.parametrize(
+    "lost, gain, expected", [(0.75, 0.1, YES), (0.7499, 0.1, NO), (0.9, 0.0, NO), (0.9, -0.1, NO)]
+)
+def test_collapse(lost: float, gain: float, expected: str) -> None:
+    found = judged("1", {"entropy_lost": lost, "gain": gain, "seeds": 3})
+    assert found.verdict == expected
+    assert found.measured == f"entropy lost {100 * lost:.0f}%, accuracy {gain:+.3f}, 3 seeds"
+    assert "75 %" in claim("1").rule and "a gain in accuracy" in claim("1").rule
+
+
+@pytest.mark.parametrize("number, least, words", [(0, 0.5, "half"), (1, 2 / 3, "two thirds")])
+def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
+    def marks(entropy: float, gain: float) -> dict[str, Any]:
+        mark = {"entropy": est(entropy, 0.02), "gain": est(gain, 0.03)}
+        other = {"entropy": est(0.0), "gain": est(0.0)}
+        return {"marks": [mark, other] if number == 0 else [other, mark]}
+
+    assert verdict("2", marks(least, least), number) == YES
+    assert verdict("2", marks(least - 1e-6, 1.0), number) == NO
+    assert verdict("2", marks(1.0, least - 1e-6), number) == NO
+    text = judged("2", marks(0.814, 0.9), number).measured
+    assert text == "81 ± 2 % of the entropy, 90 ± 3 % of the gain"
+    assert words in claim("2", number).rule and "both" in claim("2", number).rule
+
+
+def law(
+    r2: float | None, low: float | None, high: float | None = 0.4, **more: Any
+) -> dict[str, Any]:
+    """What is measured of one law, a = 0.3, b = 1.1, ceiling 0.8."""
+    return {
+        "label": "GRPO",
+        "r2": est(r2, None if r2 is None else 0.02),
+        "rmse": est(0.0123, 0.002),
+        "a": coefficient(0.3, low, high),
+        "b": coefficient(1.1, 1.0, 1.2),
+        "ceiling": coefficient(0.8, None, None),
+        "caveats": [],
+    } | more
+
+
+@pytest.mark.parametrize("figure", ["3", "4"])
+def test_fit(figure: str) -> None:
+    assert verdict(figure, law(0.9, 0.01)) == YES
+    assert verdict(figure, law(0.8999, 0.01)) == NO
+    assert verdict(figure, law(0.99, 0.0)) == NO  # the interval of a touches 0
+    assert verdict(figure, law(0.99, None, None)) == OPEN
+    # equal accuracies have no R²
+    assert judged(figure, law(None, 0.01)) == (
+        None,
+        "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.01, 0.40]",
+    )
+    text = judged(figure, law(0.954, 0.21)).measured
+    assert text == "R² = 0.95 ± 0.02, RMSE 1.2 ± 0.2 %, a = 0.30 [0.21, 0.40]"
+    assert "0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
+
+
+def forecast(rmse: float, final: float, half: float | None = 0.001) -> dict[str, Any]:
+    return {
+        "rmse": {"law": est(rmse, half)},
+        "final_error": {"law": est(final, half)},
+        "fitted": [4, 4, 4],
+    }
+
+
+@pytest.mark.parametrize("figure", ["5", "5b"])
+def test_forecast(figure: str) -> None:
+    assert verdict(figure, forecast(0.02, 0.02)) == YES
+    assert verdict(figure, forecast(0.0201, 0.0)) == NO
+    assert verdict(figure, forecast(0.0, 0.0201)) == NO
+    text = judged(figure, forecast(0.0114, 0.0236)).measured
+    assert text == "RMSE 1.1 ± 0.1 %, final step 2.4 ± 0.1 %, from 4 points"
+    assert "2 %" in claim(figure).rule and "both" in claim(figure).rule
+
+
+@pytest.mark.parametrize("figure", ["5", "5b"])
+def test_rivals_are_compared_by_pairs(figure: str) -> None:
+    def errors(**values: list[float]) -> dict[str, Any]:
+        return {
+            "rmse": {
+                name: est(sum(each) / len(each), 0.01) | {"values": each}
+                for name, each in values.items()
+            }
+        }
+
+    # differences 0.010, 0.011, 0.012: mean 0.011, half width 0.001 * 4.303 / sqrt 3 = 0.0025,
+    # though the values themselves are far apart
+    ahead = errors(law=[0.01, 0.05, 0.09], sigmoid=[0.02, 0.061, 0.102])
+    assert judged(figure, ahead, 1) == (True, "RMSE: law 5.0 ± 1.0 %, sigmoid 6.1 ± 1.0 %")
+    # differences 0, 0.01, 0.02: mean 0.01, half width 0.01 * 4.303 / sqrt 3 = 0.0248
+    assert verdict(figure, errors(law=[0.01] * 3, sigmoid=[0.01, 0.02, 0.03]), 1) == NO
+    both = errors(law=[0.01] * 3, sigmoid=[0.02] * 3, linear=[0.01] * 3)
+    assert verdict(figure, both, 1) == NO  # one of two is not beaten
+    assert verdict(figure, errors(law=[0.01], sigmoid=[0.5]), 1) == OPEN
+    assert "each paired difference above 0" in claim(figure, 1).rule
+
+
+def test_one_law_for_all() -> None:
+    def one(shared: float, separate: float, missing: list[str] | None = None) -> dict[str, Any]:
+        return {
+            "shared": {"rmse": shared},
+            "separate_rmse": separate,
+            "missing": missing or [],
+        }
+
+    assert verdict("6", one(0.25, 0.2)) == YES
+    assert verdict("6", one(0.2501, 0.2)) == NO
+    assert verdict("6", one(0.2, 0.2, ["PRIME"])) == OPEN
+    text = judged("6", one(0.03, 0.02)).measured
+    assert text == "RMSE 0.030 with one (a, b), 0.020 with one each: ratio 1.50"
+    # fits without any error have no ratio
+    assert judged("6", one(0.0, 0.0)) == (True, "RMSE 0.000 with one (a, b), 0.000 with one each")
+    assert verdict("6", one(0.01, 0.0)) == NO
+    assert "25 % worse" in claim("6").rule
+
+
+def ladder(
+    a: float | None = 0.95, b: float | None = 0.95, bounded: bool = True, wrong: str = ""
+) -> dict[str, Any]:
+    r2 = {"a": a, "b": b, "ceiling": 0.1}
+    bound = 0.1 if bounded else None
+    row = {"parameters": 94912.0}
+    return {
+        "trends": {
+            name: {
+                "r2": r2[name],
+                "predicted": 0.512,
+                "measured": 0.5,
+                "within": name != wrong,
+            }
+            for name in r2
+        },
+        "sizes": [row | {name: coefficient(0.5, bound, bound) for name in r2}],
+    }
+
+
+def test_trend_of_the_ladder() -> None:
+    assert verdict("7", ladder(0.9, 0.9)) == YES
+    assert verdict("7", ladder(0.8999, 1.0)) == NO
+    assert verdict("7", ladder(1.0, 0.8999)) == NO
+    assert verdict("7", ladder(None, 1.0)) == OPEN
+    assert judged("7", ladder(0.954, 0.99)).measured == "R² of a 0.95, of b 0.99"
+    assert "0.9" in claim("7").rule
+
+
+def test_extrapolation_of_the_ladder() -> None:
+    assert verdict("7", ladder(), 1) == YES
+    for name in ("a", "b", "ceiling"):
+        assert verdict("7", ladder(wrong=name), 1) == NO
+        assert name in claim("7", 1).rule
+    assert verdict("7", ladder(bounded=False), 1) == OPEN
+    assert judged("7", ladder(), 1).measured == "; ".join(
+        f"{name}: predicted 0.51, measured 0.50" for name in ("a", "b", "ceiling")
+    )
+
+
+@pytest.mark.parametrize(
+    "a, b, expected",
+    [
+        (((0.1, 0.3), (0.2, 0.4)), ((1.0, 1.2), (1.1, 1.3)), NO),
+        (((0.1, 0.3), (0.31, 0.4)), ((1.0, 1.2), (1.1, 1.3)), YES),
+        (((0.1, 0.3), (0.2, 0.4)), ((1.2, 1.3), (1.0, 1.1)), YES),
+        (((0.1, 0.3), (0.3, 0.4)), ((1.0, 1.2), (1.0, 1.2)), NO),  # they touch
+        (((0.1, 0.3), (0.5, 0.6)), ((None, None), (1.0, 1.2)), OPEN),
+    ],
+)
+def test_distributions(a: tuple, b: tuple, expected: str) -> None:
+    laws = {
+        label: {"a": coefficient(0.25, *a[i]), "b": coefficient(1.15, *b[i])}
+        for i, label in enumerate(("long", "short"))
+    }
+    found = judged("13", {"laws": laws})
+    assert found.verdict == expected
+    first = f"long: a 0.25 [{a[0][0]:.2f}, {a[0][1]:.2f}], b 1.15"
+    assert found.measured.startswith(first) and "; short: a 0.25" in found.measured
+    assert "disjoint" in claim("13").rule
+
+
+def test_tables_show_what_is_not_there_as_such() -> None:
+    (table,) = law_table({"laws": {"GRPO": law(None, 0.2), "RLOO": law(0.9, None, None)}})
+    assert table.rows == [
+        ["GRPO", "0.30 [0.20, 0.40]", "1.10 [1.00, 1.20]", "0.80", "n/a", "0.012 ± 0.002", "none"],
+        ["RLOO", "0.30", "1.10 [1.00, 1.20]", "0.80", "0.90 ± 0.02", "0.012 ± 0.002", "none"],
+    ]
+    (alone,) = law_table(law(0.9, 0.2, caveats=["One.", "Two."]))
+    assert alone.rows[0][0] == "GRPO" and alone.rows[0][-1] == "One. Two."
+    (ahead,) = forecast_table(forecast(0.0114, 0.0236, None))
+    assert ahead.rows == [["law", "1.1 %", "2.4 %"]]
+    (sizes,) = ladder_table(ladder())
+    assert sizes.rows == [["94,912", *["0.50 [0.10, 0.10]"] * 3]]
+    for each in (table, alone, ahead, sizes):
+        assert all(len(row) == len(each.header) for row in each.rows)
