@@ -66,6 +66,10 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             main([*words[1:], "--steps", "2", "--batch_size", "4", "--progress", "false"])
             assert (tmp_path / "bases" / "my-base" / "model.safetensors").exists()
             continue
+        if words[1] == "figures":
+            main(words[1:])
+            assert (tmp_path / "my-figures" / "report.html").exists()
+            continue
         small = [option for option in SMALL if not option.startswith("--checkpoint")]
         if "--ckpt_path" in words and words[1] == "fit":  # an option of the line counts: 200
             words[words.index("200")] = "3"
@@ -97,11 +101,28 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
         assert {f"loss/{name}" for name in ("policy", *regularizers)} <= keys
         assert ("policy/entropy_coef" in keys) and ("policy/selected" in keys)
         logged |= keys
+    fit(
+        tmp_path / "prime",
+        f"--model.advantage={CONFIGS / 'advantage' / 'prime.yaml'}",
+        "--trainer.callbacks+=lit_entropy.callbacks.UpdateAnatomy",
+        "--trainer.callbacks.probe_prompts=4",
+        "--trainer.max_epochs=1",
+    )
+    logged |= set(metrics(tmp_path / "prime")) - {"step", "epoch"}
     missing = {key for key in logged if not any(matches(key, entry) for entry in entries)}
     assert not missing
     stale = {entry for entry in entries if not any(matches(key, entry) for key in logged)}
     # logged only under conditions that these small runs need not meet
-    assert stale <= {"entropy/by_accuracy/<bin>", "cov/by_accuracy/<bin>", "samples/validation"}
+    assert stale <= {
+        "entropy/by_accuracy/<bin>",
+        "cov/by_accuracy/<bin>",
+        "dynamics/bandit_covariance/<bin>",
+        "dynamics/bandit_covariance_theorem1/<bin>",
+        "dynamics/<change>/<prediction>_run_r2",
+        "samples/validation",
+        "tokens/page",
+        *(entry for entry in entries if entry.startswith("law/")),
+    }
     assert keys_of_a_test(tmp_path / "test") == {
         key.replace("val/", "test/") for key in logged if key.startswith("val/")
     }

@@ -92,16 +92,12 @@ def test_the_last_step_of_an_early_stop(run: Callable[..., dict[str, bytes]]) ->
     pages = run(TokenPage(every=3), StopAt(5))
     assert sorted(pages) == [f"step_0000{step}.html" for step in (1, 3, 5)]
     # the page of RL step 5 is that of its rollout
-    assert (
-        pages["step_00005.html"] == run(TokenPage(every=5), name="x/run")["step_00005.html"]
-    )
+    assert pages["step_00005.html"] == run(TokenPage(every=5), name="x/run")["step_00005.html"]
 
 
 def test_two_processes_write_the_page_of_one(run: Callable[..., dict[str, bytes]]) -> None:
     one = run(TokenPage(every=2), name="a/run", max_epochs=2)
-    two = run(
-        TokenPage(every=2), name="b/run", max_epochs=2, devices=2, strategy="ddp_fork"
-    )
+    two = run(TokenPage(every=2), name="b/run", max_epochs=2, devices=2, strategy="ddp_fork")
     assert sorted(one) == ["step_00001.html", "step_00002.html"]
     assert one == two
 
