@@ -27,7 +27,7 @@ from lit_entropy.figures.style import (
     BLACK,
     BLUE,
     FULL_WIDTH,
-    ORANGE,
+    GREEN,
     RED,
     curve,
     paper_style,
@@ -39,7 +39,7 @@ ANSWER = "entropy/answer"
 SINGLE = "KL-Cov, one update"
 
 #: The controls and what they are held against.
-COLOURS = {"GRPO": BLACK, "random rewards": RED, "shuffled advantages": ORANGE, SINGLE: BLUE}
+COLOURS = {"GRPO": BLACK, "random rewards": RED, "shuffled advantages": GREEN, SINGLE: BLUE}
 
 
 def measure_controls(runs: Sequence[Run]) -> dict[str, Any]:

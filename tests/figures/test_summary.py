@@ -85,7 +85,7 @@ def test_columns_without_a_finite_number_count_as_missing():
 
 def test_every_axis_is_labelled_and_text_stays_inside():
     figure = summary_figure(history())
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == 7.0
     for axes in figure.axes[:3]:
         assert axes.get_xlabel() and axes.get_ylabel()

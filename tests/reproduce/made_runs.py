@@ -134,15 +134,18 @@ def config_of(cell: Cell, seed: int) -> dict[str, Any]:
     )
 
 
-def finish(run: PlannedRun, runs: Path) -> Path:
-    """The folder of a planned run as if it had been trained."""
+def make(run: PlannedRun, runs: Path) -> Path:
+    """The folder of a planned run as training leaves it."""
     floor, answers = LEVELS.get(run.cell.label, (0.05, 0.0))
     columns = history(run.seed, floor, answers + run.seed / 1000)
     if run.cell.name == "shuffled_advantages":
         columns["cov/mean"] = np.where(columns["step"] > 0, 1e-4 * (-1) ** run.seed, np.nan)
     if run.cell.name == "kl_cov_single_update":
         columns["policy/kl_selected"] = 0 * columns["policy/kl_selected"]
-    folder = write_run(runs / run.name, columns, config_of(run.cell, run.seed))
+    return write_run(runs / run.name, columns, config_of(run.cell, run.seed))
+
+
+def finish(run: PlannedRun, runs: Path) -> None:
+    """:func:`make`, and the mark of a finished run."""
     record = {"settings": list(run.settings), "digest": run.digest}
-    (folder / DONE).write_text(json.dumps(record))
-    return folder
+    (make(run, runs) / DONE).write_text(json.dumps(record))

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from reproduce.claim_judging import NO, OPEN, YES
-from reproduce.made_runs import finish
+from reproduce.made_runs import finish, make
 
 from lit_entropy.figures import style
 from lit_entropy.figures.runs import Run
+from lit_entropy.history import load_run
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.command import report_of
@@ -175,50 +176,73 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(style.RC, "savefig.dpi", 30)
 
 
-def test_the_report_of_the_whole_suite(
+def test_every_entry_measures_and_judges_the_runs_of_the_suite(tmp_path: Path) -> None:
+    planned = plan(tiny_suite(), BUDGETS["smoke"], [])
+    loaded = {
+        each.name: load_run(make(each, tmp_path / each.cell.name), each.cell.label)
+        for each in planned
+    }
+    verdicts, measures = {}, {}
+    for each in ENTRIES:
+        runs = [loaded[run.name] for run in planned if each.key in run.cell.figures]
+        measures[each.key] = each.measure(each.select(runs))
+        json.dumps(plain(measures[each.key]), allow_nan=False)
+        judgements = [claim.judge(measures[each.key]) for claim in CLAIMS[each.key]]
+        verdicts[each.key] = [judgement.verdict for judgement in judgements]
+        assert all(judgement.measured for judgement in judgements)
+        for table in each.tables(measures[each.key]):
+            assert table.rows and {len(row) for row in table.rows} == {len(table.header)}
+    assert measures["3"]["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
+    assert verdicts["1"] == [YES] and verdicts["3"] == [YES]
+    # after 40 / 12 of its steps exp(-k / 10) has lost 28 %, after 40 / 3 of them 74 %
+    assert verdicts["2"] == [NO, YES]
+    # bases that differ in size alone, and as every seed the same accuracy
+    assert verdicts["6"] == [YES] and verdicts["7"][1] == YES
+    assert verdicts["8"] == [YES, verdicts["8"][1], YES] and verdicts["dynamics"] == [YES, YES]
+    assert verdicts["table-1"] == [YES]  # 400 times the mean
+    assert verdicts["9"] == [YES, NO] and verdicts["10"] == [NO]  # no coefficient does anything
+    assert verdicts["12"][:2] == [NO, NO]  # nor does a knob
+    assert verdicts["11"][:2] == [YES, NO]  # 0.4 of 0.06 nats is less than ten times
+    assert verdicts["controls"] == [NO, YES, YES]
+
+
+def test_html_and_json_say_the_same(
     tmp_path: Path, quick_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned = plan(tiny_suite(), BUDGETS["smoke"], [])
+    chosen = ["1", "3", "table-1"]
+    planned = plan(tiny_suite(), BUDGETS["smoke"], chosen)
     for each in planned:
         finish(each, tmp_path / "runs")
-    html = report_of(planned, tmp_path, [], "tiny", "smoke")
+    html = report_of(planned, tmp_path, chosen, "tiny", "smoke")
     record = json.loads((tmp_path / "report.json").read_text(), parse_constant=refuse_constant)
-    assert list(record["figures"]) == [entry.key for entry in ENTRIES]
-    assert {key: each["problem"] for key, each in record["figures"].items()} == dict.fromkeys(
-        record["figures"], ""
-    )
+    assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
     assert f"{BUDGETS['smoke'].steps} RL steps, 2 seeds for claims" in record["setting"]
-    verdicts = []
     for key, figure in record["figures"].items():
+        assert figure["problem"] == ""
         assert [claim["claim"] for claim in figure["claims"]] == [c.claim for c in CLAIMS[key]]
-        assert figure["measures"]
-        commands = [each.command(Path("runs")) for each in planned if key in each.cell.figures]
-        assert figure["commands"] == commands
-        verdicts += [claim["verdict"] for claim in figure["claims"]]
+        assert {claim["verdict"] for claim in figure["claims"]} == {YES}
+        assert figure["commands"] == [each.command(Path("runs")) for each in planned]
         stem = tmp_path / "figures" / f"figure_{key.replace('-', '_')}"
         assert stem.with_suffix(".png").exists() and stem.with_suffix(".pdf").exists()
-    assert set(verdicts) <= {YES, NO, OPEN}
-    shown = {key: figure["claims"] for key, figure in record["figures"].items()}
-    # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621, accuracy by the law itself
-    assert shown["1"][0]["measured"].startswith("entropy lost 90%, accuracy +0.424")
-    assert shown["1"][0]["verdict"] == YES
-    assert record["figures"]["3"]["measures"]["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
-    assert shown["12"][0]["verdict"] == NO  # the same entropy whatever the knob
-    assert shown["table-1"][0]["verdict"] == YES  # 400 times the mean
-    assert [claim["verdict"] for claim in shown["controls"]] == [NO, YES, YES]
-
+    # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621; accuracy as the law has it, at k = 0 and 40
+    (claim,) = record["figures"]["1"]["claims"]
+    assert claim["measured"] == "entropy lost 90%, accuracy +0.426, 2 seeds"
     page = Page(html.read_text())
-    assert page.verdicts[: len(verdicts)] == verdicts  # the summary, then each figure's own
-    assert sorted(page.verdicts) == sorted(2 * verdicts)
-    assert page.tags["img"] == len(ENTRIES)
+    assert page.verdicts == [YES] * 6  # the summary, then each figure's own
+    assert page.tags["img"] == 3
     pictures = [address for address in page.addresses if address.startswith("data:image/png")]
-    anchors = {address for address in page.addresses if address.startswith("#")}
-    assert len(pictures) + sum(a.startswith("#") for a in page.addresses) == len(page.addresses)
-    assert anchors <= {f"#{name}" for name in page.ids} and len(anchors) == len(ENTRIES)
-    png = (tmp_path / "figures" / "figure_1.png").read_bytes()
-    assert base64.b64decode(pictures[0].partition(",")[2]) == png
-    assert capsys.readouterr().out.splitlines() == [f"{each.name}: drawn" for each in ENTRIES]
+    anchors = [address for address in page.addresses if address.startswith("#")]
+    assert len(pictures) + len(anchors) == len(page.addresses)  # nothing comes from elsewhere
+    assert {anchor.removeprefix("#") for anchor in anchors} == set(page.ids)
+    for picture, key in zip(pictures, ("1", "3", "table_1"), strict=True):
+        png = (tmp_path / "figures" / f"figure_{key}.png").read_bytes()
+        assert base64.b64decode(picture.partition(",")[2]) == png
+    assert claim["measured"] in page.text and claim["paper"] in page.text
+    assert "\n".join(record["figures"]["1"]["commands"]) in page.text
+    assert capsys.readouterr().out.splitlines() == [
+        "Fig. 1: drawn", "Fig. 3: drawn", "Table 1: drawn",
+    ]  # fmt: skip
     for word in ("url(", "@import", "<script", str(tmp_path)):
         assert word not in html.read_text()
 
