@@ -5,7 +5,7 @@
 # and a task of arithmetic chains, with nothing but the public parts of `lit_entropy`:
 #
 # 1. prompts, a rollout, rewards and advantages;
-# 2. the covariance of log-probability and advantage of every token: a few tokens carry it;
+# 2. the covariance of log-probability and advantage of every token, and where it is largest;
 # 3. the tokens that Clip-Cov and KL-Cov select for it;
 # 4. one update, and the change of entropy that it made beside the one that theory predicts;
 # 5. the same in a loop: a short run with the Lightning `Trainer`, and its summary.
@@ -114,8 +114,8 @@ print(f"{int(mask_BT.sum())} tokens, mean entropy {old.entropy_BT[mask_BT].mean(
 # ## Who drives the entropy
 #
 # Entropy falls where probable tokens are rewarded: its change is minus the covariance of
-# log-probability and advantage (Theorem 2). Table 1 of the paper: a few tokens have nearly all of
-# it. Here are the means of the top shares beside those of Qwen2.5-7B.
+# log-probability and advantage (Theorem 2). Table 1 of the paper: in a few tokens it is far above
+# the mean. Here are the means of the top shares beside those of Qwen2.5-7B.
 
 # %%
 cov_BT = token_covariance(old.logprobs_BT, experience.advantages_BT, mask_BT)

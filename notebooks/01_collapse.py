@@ -1,7 +1,8 @@
 # %% [markdown]
 # # The collapse of entropy
 #
-# Fig. 1, Fig. 2 and Table 1 of the paper (arXiv 2505.22617) in miniature:
+# Fig. 1, Fig. 2 and Table 1 of the paper (arXiv 2505.22617) in miniature. What the paper says, and
+# what is measured here with a verdict on each:
 #
 # - under GRPO the policy entropy falls towards zero while the accuracy rises and saturates;
 # - most of both happens at the very start of training;

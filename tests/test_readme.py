@@ -94,6 +94,10 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
             f"--model.loss={CONFIGS / 'loss' / loss}.yaml",
             "--model.loss.init_args.fraction=0.1",
             *(f"--model.regularizers+=lit_entropy.regularizers.{name}" for name in regularizers),
+            "--trainer.callbacks+=lit_entropy.callbacks.EntropyDynamics",
+            "--trainer.callbacks.probe_prompts=4",
+            "--trainer.callbacks+=lit_entropy.callbacks.EntropyLaw",
+            "--trainer.callbacks+=lit_entropy.callbacks.TokenPage",
             "--trainer.accumulate_grad_batches=2",
             f"--trainer.max_epochs={steps}",
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 
 def frame_lines(*panels: Axes, bottom: float | None = None) -> None:
@@ -44,10 +44,13 @@ def align_zeros(*panels: Axes) -> None:
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5 in each decade, or decades alone where
-    there are more than two. Call it when the limits stand."""
+    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5 in each decade, decades alone where
+    there are more than two, few round numbers within one. Call it when the limits stand."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
+    if high / low < 10:  # LogLocator would give too many here
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -9,7 +9,7 @@ from lit_entropy.figures.as_text import show
 from lit_entropy.figures.by_difficulty import AVERAGE, cell
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.reproduce.entries import Claim, Judgement, Measures, Table
-from lit_entropy.reproduce.wording import percent, positive
+from lit_entropy.reproduce.wording import percent, points, positive
 
 COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
 #: The longest chains that are trained on, a band of Table 2.
@@ -95,10 +95,8 @@ def judge_length(m: Measures) -> Judgement:
 def judge_accuracy(m: Measures) -> Judgement:
     """Fig. 11: test accuracy."""
     gains = {name: m["methods"][name]["accuracy_gain"] for name in COVARIANCE_METHODS}
-    text = "; ".join(
-        f"{name} {percent(gain, 1, signed=True)} points" for name, gain in gains.items()
-    )
-    return Judgement(positive(*gains.values()), text.replace(" % points", " points"))
+    text = "; ".join(f"{name} {points(gain)}" for name, gain in gains.items())
+    return Judgement(positive(*gains.values()), text)
 
 
 def judge_instability(m: Measures) -> Judgement:
@@ -155,7 +153,7 @@ def judge_average(m: Measures) -> Judgement:
     """Table 2: the average."""
     score = m["scores"][0]
     found = {name: cell(m, name, score, AVERAGE)["difference"] for name in COVARIANCE_METHODS}
-    text = "; ".join(f"{name} {percent(d, 1, signed=True)}" for name, d in found.items())
+    text = "; ".join(f"{name} {points(d)}" for name, d in found.items())
     return Judgement(positive(*found.values()), f"{score}: {text}")
 
 
@@ -165,7 +163,7 @@ def judge_hardest(m: Measures) -> Judgement:
     found = {
         name: cell(m, name, score, LONGEST_TRAINED)["difference"] for name in COVARIANCE_METHODS
     }
-    text = "; ".join(f"{name} {percent(d, 1, signed=True)}" for name, d in found.items())
+    text = "; ".join(f"{name} {points(d)}" for name, d in found.items())
     return Judgement(positive(*found.values()), f"{LONGEST_TRAINED}, {score}: {text}")
 
 

@@ -36,3 +36,8 @@ def percent(estimate: Mapping[str, Any] | None, digits: int = 0, signed: bool = 
         "half_width": None if estimate["half_width"] is None else 100 * estimate["half_width"],
     }
     return f"{show(scaled, digits, signed)} %"
+
+
+def points(difference: Mapping[str, Any] | None) -> str:
+    """A difference of fractions in percentage points: ``+1.8 ± 0.3 points``."""
+    return percent(difference, 1, signed=True).replace(" %", " points")

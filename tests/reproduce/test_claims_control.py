@@ -239,7 +239,7 @@ def test_table_2(number: int, band: str) -> None:
     assert verdict("table-2", table_2(unseen=est(-0.5, 0.01)), number) == YES
     before = ("pass@1 (greedy): ", "8-10, pass@1 (greedy): ")[number]
     assert judged("table-2", table_2(**{band: est(-0.02, 0.01)}), number).measured == (
-        f"{before}Clip-Cov +3.0 ± 1.0 %; KL-Cov -2.0 ± 1.0 %"
+        f"{before}Clip-Cov +3.0 ± 1.0 points; KL-Cov -2.0 ± 1.0 points"
     )
     assert "longest trained chains" in claim("table-2", 1).rule
 

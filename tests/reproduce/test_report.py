@@ -194,15 +194,15 @@ def test_every_entry_measures_and_judges_the_runs_of_the_suite(tmp_path: Path) -
             assert table.rows and {len(row) for row in table.rows} == {len(table.header)}
     assert measures["3"]["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
     assert verdicts["1"] == [YES] and verdicts["3"] == [YES]
-    # after 40 / 12 of its steps exp(-k / 10) has lost 28 %, after 40 / 3 of them 74 %
+    # after 40 / 12 RL steps exp(-k / 10) has made 29 % of its way, after 40 / 3 of them 75 %
     assert verdicts["2"] == [NO, YES]
-    # bases that differ in size alone, and as every seed the same accuracy
-    assert verdicts["6"] == [YES] and verdicts["7"][1] == YES
-    assert verdicts["8"] == [YES, verdicts["8"][1], YES] and verdicts["dynamics"] == [YES, YES]
+    # one law for all algorithms and all sizes
+    assert verdicts["6"] == [YES] and verdicts["7"][0] == NO
+    assert verdicts["8"] == [YES, YES, YES] and verdicts["dynamics"] == [YES, YES]
     assert verdicts["table-1"] == [YES]  # 400 times the mean
     assert verdicts["9"] == [YES, NO] and verdicts["10"] == [NO]  # no coefficient does anything
-    assert verdicts["12"][:2] == [NO, NO]  # nor does a knob
-    assert verdicts["11"][:2] == [YES, NO]  # 0.4 of 0.06 nats is less than ten times
+    assert verdicts["12"][:2] == [OPEN, OPEN]  # equal levels have no rank correlation
+    assert verdicts["11"] == [YES, NO, YES, NO, NO]  # 0.4 nats are 6 times 0.07 nats
     assert verdicts["controls"] == [NO, YES, YES]
 
 
@@ -214,7 +214,9 @@ def test_html_and_json_say_the_same(
     for each in planned:
         finish(each, tmp_path / "runs")
     html = report_of(planned, tmp_path, chosen, "tiny", "smoke")
-    record = json.loads((tmp_path / "report.json").read_text(), parse_constant=refuse_constant)
+    assert html == tmp_path / "report-1-3-table-1.html"
+    text = html.with_suffix(".json").read_text()
+    record = json.loads(text, parse_constant=refuse_constant)
     assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
     assert f"{BUDGETS['smoke'].steps} RL steps, 2 seeds for claims" in record["setting"]
@@ -260,8 +262,6 @@ def test_the_same_runs_give_the_same_bytes_and_missing_ones_are_named(
     )
     assert first.read_bytes() == second.read_bytes()
     assert first.with_suffix(".json").read_bytes() == second.with_suffix(".json").read_bytes()
-    report_of(planned, tmp_path / "two", ["1", "8"], "tiny", "smoke")
-    assert first.read_bytes() == second.read_bytes()
 
     for seed in (0, 1):
         (tmp_path / "two" / "runs" / f"policy_gradient-seed{seed}" / "done.json").unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from reproduce.claim_judging import est
 
-from lit_entropy.reproduce.wording import defined, lower, percent, positive
+from lit_entropy.reproduce.wording import defined, lower, percent, points, positive
 
 
 def test_bounds() -> None:
@@ -33,4 +33,6 @@ def test_percent() -> None:
     assert percent(est(0.943, 0.031)) == "94 ± 3 %"
     assert percent(est(-0.0125, 0.002), 1, signed=True) == "-1.2 ± 0.2 %"
     assert percent(est(0.5), 1, signed=True) == "+50.0 %"
-    assert percent(None) == "n/a"
+    assert percent(None) == points(None) == "n/a"
+    assert points(est(0.0181, 0.003)) == "+1.8 ± 0.3 points"
+    assert points(est(-0.02)) == "-2.0 points"

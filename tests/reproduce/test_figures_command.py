@@ -1,0 +1,148 @@
+"""``lit-entropy figures`` on run folders and exports, and what ``reproduce`` refuses at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reproduce.made_runs import config, history, write_run, write_table
+
+from lit_entropy.cli import main
+from lit_entropy.figures import style
+from lit_entropy.reproduce.command import figures, reproduce
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of few pixels, which is where the time goes."""
+    monkeypatch.setitem(style.RC, "savefig.dpi", 30)
+
+
+def folders(place: Path, seeds: int = 2, **changes: Any) -> list[str]:
+    """Runs that obey the law with a = 0.5."""
+    return [
+        str(write_run(place / f"run-{seed}", history(seed), config(seed=seed, **changes)))
+        for seed in range(seeds)
+    ]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_the_command_line_draws_run_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, output = folders(tmp_path), tmp_path / "deep" / "figures"
+    main(["figures", *runs, "--output", str(output), "--only", "3, 1"])
+    report = record(output)
+    assert list(report["figures"]) == ["1", "3"]
+    law = report["figures"]["3"]["measures"]
+    assert law["seeds"] == [0, 1] and law["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
+    assert report["setting"] == "2 runs: run-0, run-1."
+    assert report["figures"]["3"]["claims"][0]["verdict"] == "reproduced"
+    assert report["figures"]["3"]["commands"] == []
+    assert {path.name for path in output.iterdir()} == {
+        *(f"figure_{key}.{kind}" for key in "13" for kind in ("png", "pdf")),
+        "report.html",
+        "report.json",
+    }
+    assert capsys.readouterr().out.splitlines() == ["Fig. 1: drawn", "Fig. 3: drawn"]
+
+
+def test_labels_on_the_command_line(tmp_path: Path) -> None:
+    runs = folders(tmp_path, advantage="RLOO")
+    output = tmp_path / "figures"
+    labels = '{"run-0": "GRPO", "run-1": "GRPO"}'
+    main(["figures", *runs, "--output", str(output), "--only", "3", "--labels", labels])
+    assert record(output)["figures"]["3"]["measures"]["seeds"] == [0, 1]
+
+
+def test_exports_by_label_give_the_numbers_of_the_folders(tmp_path: Path) -> None:
+    runs = folders(tmp_path)
+    exports = []
+    for seed in range(2):
+        columns = {"_step" if key == "step" else key: v for key, v in history(seed).items()}
+        exports.append(str(write_table(tmp_path / f"wandb-seed{seed}.csv", columns)))
+    labels = {"wandb-seed0": "GRPO", "wandb-seed1": "GRPO"}
+    figures(exports, str(tmp_path / "from exports"), labels, only="3")
+    figures(runs, str(tmp_path / "from folders"), only="3")
+    measures = [
+        record(tmp_path / f"from {kind}")["figures"]["3"]["measures"]
+        for kind in ("exports", "folders")
+    ]
+    assert measures[0] == measures[1]
+    # a folder and an export together: neither is left out
+    figures([runs[0], exports[1]], str(tmp_path / "mixed"), {"wandb-seed1": "GRPO"}, only="3")
+    assert record(tmp_path / "mixed")["figures"]["3"]["measures"] == measures[0]
+
+
+def test_the_export_of_a_chart_goes_by_the_metrics_alone(tmp_path: Path) -> None:
+    columns: dict[str, np.ndarray] = {}
+    for key, values in history(0).items():
+        if key in ("step", "val/accuracy", "entropy/token_mean"):
+            columns["Step" if key == "step" else f"my run - {key}"] = values
+            if key != "step":
+                columns |= {f"my run - {key}__{end}": 0 * values for end in ("MIN", "MAX")}
+    file = write_table(tmp_path / "chart.csv", columns)
+    figures([str(file)], str(tmp_path / "out"), {"chart": "GRPO"}, only="3")
+    law = record(tmp_path / "out")["figures"]["3"]["measures"]
+    assert law["b"]["mean"] == pytest.approx(1.25, rel=1e-6)
+
+
+def test_without_only_the_figures_that_lack_runs_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (run,) = folders(tmp_path, seeds=1, advantage="RLOO")
+    assert figures([run]) == Path("figures/report.html")  # nothing can be drawn
+    assert record(tmp_path / "figures")["figures"] == {}
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 18 and all("Not drawn: " in line for line in lines)
+    assert "no run has label ['GRPO'] (labels: ['RLOO'])" in lines[0]
+
+
+def test_a_figure_that_was_asked_for_says_what_is_lacking(tmp_path: Path) -> None:
+    figures(folders(tmp_path, seeds=1), str(tmp_path / "out"), only="11")
+    problem = record(tmp_path / "out")["figures"]["11"]["problem"]
+    assert problem.startswith("Not drawn: no run has label ['clip-higher', 'Clip-Cov', 'KL-Cov']")
+    assert "clip-higher" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_what_is_unknown_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    runs, output = folders(tmp_path), tmp_path / "out"
+    with pytest.raises(ValueError, match=r"labels=\['run-7'\]: the runs are \['run-0', 'run-1'\]"):
+        figures(runs, str(output), {"run-7": "GRPO", "run-1": "GRPO"})
+    with pytest.raises(ValueError, match=r"only=\['14'\]: choose of 1, 2, .*controls"):
+        figures(runs, str(output), only="3,14")
+    with pytest.raises(ValueError, match="runs is empty"):
+        figures([], str(output))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        figures([str(tmp_path / "nowhere")], str(output))
+    assert not output.exists()
+
+
+def test_a_metrics_file_goes_by_the_name_of_its_folder(tmp_path: Path) -> None:
+    files = [f"{run}/metrics.csv" for run in folders(tmp_path, advantage="RLOO")]
+    figures(files, str(tmp_path / "out"), {"run-0": "GRPO", "run-1": "GRPO"}, only="3")
+    assert record(tmp_path / "out")["figures"]["3"]["measures"]["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"figures": "8, 99"}, r"figures='99': choose of 1, 2"),
+        ({"jobs": 0}, r"jobs=0: give 1 or more"),
+        ({"jobs": -1}, r"jobs=-1: give 1 or more"),
+    ],
+)
+def test_reproduce_refuses_before_it_makes_anything(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(ValueError, match=message):
+        reproduce(budget="smoke", output=str(output), **arguments)
+    assert not output.exists()
