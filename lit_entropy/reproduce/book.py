@@ -98,7 +98,7 @@ ENTRIES: tuple[Entry, ...] = (
           "Responses as actions (eq. 8, 9), strictly on-policy policy gradient.",
           dynamics.figure_8, dynamics.measure_8, mathematics),
     Entry("dynamics", "Section 3", "Realised against predicted change of entropy",
-          "Every fifth RL step, over the full vocabulary.",
+          "At the RL steps that were measured, over the full vocabulary.",
           dynamics.figure_dynamics, dynamics.measure_dynamics, measured_states,
           claims_dynamics.dynamics_table),
     Entry("table-1", "Table 1", "A few tokens carry the covariance",

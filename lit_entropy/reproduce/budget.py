@@ -15,6 +15,7 @@ class Budget:
         sweep_seeds: Seeds of each point of a sweep.
         overlays: Files in ``configs/suite`` that are laid over the experiment.
         rollout: Responses an RL step, prompts times samples, as the overlays set it.
+        decides: Whether its runs are long enough for a verdict.
     """
 
     steps: int
@@ -22,12 +23,15 @@ class Budget:
     sweep_seeds: int
     overlays: tuple[str, ...] = ()
     rollout: int = 256
+    decides: bool = True
 
 
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {
-    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
+    "smoke": Budget(
+        steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32, decides=False
+    ),
     "quick": Budget(steps=100, claim_seeds=3, sweep_seeds=1),
     "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3),
 }

@@ -74,7 +74,7 @@ def report_of(
     done = {run.name: run for run in planned if is_done(run, runs)}
     missing = [run.name for run in planned if run.name not in done]
     loaded = {name: load_run(runs / name, run.cell.label) for name, run in done.items()}
-    sections = []
+    size, sections = BUDGETS[budget], []
     for entry in ENTRIES:
         if figures and entry.key not in figures:
             continue
@@ -82,10 +82,11 @@ def report_of(
         commands = [done[name].command(Path("runs")) for name in names]
         selected = [loaded[name] for name in names]
         sections.append(
-            draw_section(entry, CLAIMS[entry.key], selected, commands, folder / "figures")
+            draw_section(
+                entry, CLAIMS[entry.key], selected, commands, folder / "figures", size.decides
+            )
         )
         _say(f"{entry.name}: {sections[-1].problem or 'drawn'}")
-    size = BUDGETS[budget]
     header = {
         "title": "The Entropy Mechanism in miniature",
         "introduction": "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "

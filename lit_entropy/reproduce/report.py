@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
-from lit_entropy.reproduce.entries import Claim, Entry, Measures
+from lit_entropy.reproduce.entries import Claim, Entry, Judgement, Measures
 
 #: Colour of a verdict in the page.
 STYLES = {
@@ -54,8 +54,11 @@ def draw_section(
     runs: Sequence[Run],
     commands: list[str],
     folder: Path,
+    decides: bool = True,
 ) -> Section:
     """Draw an entry into ``folder`` and judge its claims.
+
+    Where the budget does not decide, every verdict says that this scale cannot tell.
 
     Runs that cannot show it (too short, of no such method) leave the reason in the section: the
     report is then drawn without that figure.
@@ -78,7 +81,7 @@ def draw_section(
                 "paper": claim.paper,
                 "rule": claim.rule,
                 "measured": judgement.measured,
-                "verdict": judgement.verdict,
+                "verdict": judgement.verdict if decides else Judgement(None, "").verdict,
             }
         )
     return section

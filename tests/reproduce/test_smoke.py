@@ -34,6 +34,7 @@ def test_reproduce_smoke(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             assert figure["claims"] == []
             continue
         assert [claim["claim"] for claim in figure["claims"]] == [c.claim for c in CLAIMS[key]]
+        assert {c["verdict"] for c in figure["claims"]} == {"not testable at this scale"}
         stem = f"figure_{key.replace('-', '_')}"
         assert (output / "figures" / f"{stem}.png").stat().st_size > 10_000
         assert (output / "figures" / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
