@@ -210,16 +210,16 @@ def test_html_and_json_say_the_same(
     tmp_path: Path, quick_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = ["1", "3", "table-1"]
-    planned = plan(tiny_suite(), BUDGETS["smoke"], chosen)
+    planned = plan(tiny_suite(), BUDGETS["quick"], chosen)
     for each in planned:
         finish(each, tmp_path / "runs")
-    html = report_of(planned, tmp_path, chosen, "tiny", "smoke")
+    html = report_of(planned, tmp_path, chosen, "tiny", "quick")
     assert html == tmp_path / "report-1-3-table-1.html"
     text = html.with_suffix(".json").read_text()
     record = json.loads(text, parse_constant=refuse_constant)
     assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
-    assert f"{BUDGETS['smoke'].steps} RL steps, 2 seeds for claims" in record["setting"]
+    assert f"{BUDGETS['quick'].steps} RL steps, 3 seeds for claims" in record["setting"]
     for key, figure in record["figures"].items():
         assert figure["problem"] == ""
         assert [claim["claim"] for claim in figure["claims"]] == [c.claim for c in CLAIMS[key]]
@@ -229,7 +229,7 @@ def test_html_and_json_say_the_same(
         assert stem.with_suffix(".png").exists() and stem.with_suffix(".pdf").exists()
     # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621; accuracy as the law has it, at k = 0 and 40
     (claim,) = record["figures"]["1"]["claims"]
-    assert claim["measured"] == "entropy lost 90%, accuracy +0.426, 2 seeds"
+    assert claim["measured"] == "entropy lost 90%, accuracy +0.426, 3 seeds"
     page = Page(html.read_text())
     assert page.verdicts == [YES] * 6  # the summary, then each figure's own
     assert page.tags["img"] == 3
