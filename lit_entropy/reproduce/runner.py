@@ -62,7 +62,7 @@ def train(
     Args:
         planned: what is wanted.
         output: folder of the reproduction; runs go to ``runs``, what they print to ``logs``.
-        jobs: processes at a time; each has its share of the cores.
+        jobs: processes at a time; each has its share of the cores, or OMP_NUM_THREADS.
         say: called with a line for each run that starts, ends or fails.
 
     Returns:
@@ -77,7 +77,8 @@ def train(
     say(f"{len(planned) - len(missing)} of {len(planned)} runs are finished, {len(missing)} to go")
     for folder in (runs, logs):
         folder.mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    # two-thread processes that share two cores are several times slower than one-thread ones
+    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // jobs)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lit_entropy.cli"])
     active: dict[int, tuple[PlannedRun, BaseProcess, float]] = {}
