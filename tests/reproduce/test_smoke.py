@@ -13,7 +13,6 @@ from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.plan import CONFIGS, plan
 from lit_entropy.reproduce.suite import tiny_suite
 
-
 #: Both tasks and every control.
 CHOSEN = ("1", "4", "controls")
 
