@@ -6,7 +6,7 @@ is a plain copy when that lies on another filesystem, and it swallows ``Permissi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,6 +15,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished
+from lit_entropy.distributed_checkpoint import is_distributed, load_whole, replace_folder
 from lit_entropy.errors import CheckpointError, ensure_finite
 from lit_entropy.resume import MAY_CHANGE, check_same_experiment
 
@@ -48,15 +49,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         if storage_options is not None:
             raise ValueError(f"storage_options={storage_options!r} is not supported: leave it out.")
-        step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
-        for part in ("state_dict", "optimizer_states"):
-            for name, value in _tensors(checkpoint.get(part, {}), part):
-                ensure_finite(f"checkpoint not saved: {name}", value, step)
+        checked_tensors(checkpoint)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep_unfinished(target.parent)
-        with atomic_write(target) as file:
+        new = target.with_name(f"{target.name}.new") if is_distributed(target) else target
+        with atomic_write(new) as file:
             torch.save(checkpoint, file)
+        if new != target:  # a file does not replace a folder in one step
+            replace_folder(new, target)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
@@ -64,7 +65,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint with ``weights_only=True``.
 
         Args:
-            path: local file.
+            path: local file, or a folder to which several ranks wrote, which is joined in memory.
             map_location: as in ``torch.load``.
             weights_only: True or None; False is refused.
 
@@ -74,6 +75,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         if weights_only is False:
             raise ValueError("weights_only=False runs code from the file: leave it out.")
+        if is_distributed(path):
+            return load_whole(path)
         if not Path(path).is_file():
             raise FileNotFoundError(f"No checkpoint file {path} (remote addresses are not read).")
         try:
@@ -85,6 +88,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise _unreadable(path, "it holds no state_dict")
         return checkpoint
+
+
+def checked_tensors(checkpoint: Mapping[str, Any]) -> None:
+    """Raise NonFiniteError for a NaN or infinity in the weights or the optimizers' states."""
+    step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
+    for part in ("state_dict", "optimizer_states"):
+        for name, value in _tensors(checkpoint.get(part, {}), part):
+            ensure_finite(f"checkpoint not saved: {name}", value, step)
 
 
 def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -116,7 +127,7 @@ def resolve_checkpoint(ckpt_path: str | Path, run_folder: str | Path) -> Path: .
 
 
 def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> Path | None:
-    """The file to resume from.
+    """The file, or folder of a distributed checkpoint, to resume from.
 
     Args:
         ckpt_path: a file, ``last`` for the run's newest checkpoint, or None for a fresh start.
@@ -129,7 +140,7 @@ def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> 
         return None
     folder = Path(run_folder) / "checkpoints"
     path = folder / "last.ckpt" if str(ckpt_path) == "last" else Path(ckpt_path)
-    if path.is_file():
+    if path.is_file() or is_distributed(path):
         return path
     present = sorted(str(file) for file in folder.glob("*.ckpt"))
     remedy = f"Name one of {present}" if present else "Leave ckpt_path out to start a fresh run"

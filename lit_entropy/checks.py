@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import lightning as L
 
 from lit_entropy.advantages.base import AdvantageEstimator
@@ -33,4 +36,49 @@ def check_group_size(advantage: AdvantageEstimator, group_size: int) -> None:
             f"data.group_size={group_size}, but {type(advantage).__name__} compares the responses "
             f"of a group: set data.group_size to {advantage.min_group_size} or more, or take "
             "another model.advantage"
+        )
+
+
+def check_sizes(
+    *, prompts_per_step: int, group_size: int, minibatch_size: int, **others: int
+) -> None:
+    """Refuse sizes of an RL step below 1, and minibatches that do not divide its sequences.
+
+    Args:
+        prompts_per_step: prompts (P) an RL step.
+        group_size: samples (G) a prompt.
+        minibatch_size: sequences an optimiser update.
+        others: further sizes by name.
+
+    Raises:
+        ValueError: names the setting and its value.
+    """
+    sizes = {"prompts_per_step": prompts_per_step, "group_size": group_size}
+    for name, value in (sizes | {"minibatch_size": minibatch_size} | others).items():
+        if value < 1:
+            raise ValueError(f"data.{name}={value} must be at least 1")
+    sequences = prompts_per_step * group_size
+    if sequences % minibatch_size:
+        raise ValueError(
+            f"data.minibatch_size={minibatch_size} does not divide the {sequences} sequences of an "
+            f"RL step (prompts_per_step={prompts_per_step} x group_size={group_size})"
+        )
+
+
+def check_adapters(policy: Any, parts: Iterable[Any]) -> None:
+    """Refuse adapters with a part that compares the policy to its frozen reference.
+
+    Args:
+        policy: the policy of the run.
+        parts: its advantage estimator and regularizers.
+
+    Raises:
+        ValueError: names the parts and the remedy.
+    """
+    names = [type(part).__name__ for part in parts if part.needs_reference]
+    if policy.lora is not None and names:
+        raise ValueError(
+            f"model.policy.lora is set, but {' and '.join(names)} needs the frozen reference "
+            "policy, which is not built for a policy with adapters: leave out model.policy.lora, "
+            f"or {' and '.join(names)}"
         )

@@ -1,4 +1,4 @@
-"""The command line: ``lit-entropy fit|validate|test|predict|pretrain|reproduce|figures``."""
+"""The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
 
 from __future__ import annotations
 
@@ -25,22 +25,31 @@ from lit_entropy.experiment import (
     plain_config,
     run_folder_of,
 )
+from lit_entropy.export import export
 from lit_entropy.loggers import claim_run_folder
 from lit_entropy.module import EntropyModule
+from lit_entropy.planning.command import plan
+from lit_entropy.planning.experiment import Parsed
 from lit_entropy.pretrain import pretrain
 from lit_entropy.reproduce.command import figures, reproduce
 from lit_entropy.run_options import RunOptions, run_loggers
+from lit_entropy.validation.command import evaluate, targets
+from lit_entropy.validation.compare import compare
 
-#: Subcommands that are plain functions; their signature is their command line.
+#: Subcommands that are plain functions; their signature is their command line. One that takes an
+#: ``experiment`` has the settings of fit beside its own.
 COMMANDS: dict[str, Callable[..., Any]] = {
     "pretrain": pretrain,
+    "plan": plan,
     "reproduce": reproduce,
     "figures": figures,
+    "export": export,
+    "compare": compare,
 }
 
 SUMMARIES = {
     "fit": "Train a policy; one Lightning epoch is one RL step.",
-    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k, by difficulty.",
+    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
     "test": "As validate, logged under test/.",
     "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
 }
@@ -69,6 +78,20 @@ class EntropyCLI(LightningCLI):
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
 
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "validate":
+            parser.add_argument(
+                "--checkpoints",
+                type=list[str] | None,
+                default=None,
+                help="Several policies in one call: checkpoint files, last, or base for the "
+                "untouched model; paired differences are taken against the first.",
+            )
+        return parser
+
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         for name, summary in SUMMARIES.items():
             kwargs[name] = {"description": summary} | kwargs.get(name, {})
@@ -80,7 +103,10 @@ class EntropyCLI(LightningCLI):
             positional = _required_lists(function)
             for argument in positional:
                 command_parser.add_argument(str(argument), nargs="+", type=str)
-            command_parser.add_function_arguments(function, as_group=False, skip=positional)
+            if takes_experiment(function):
+                self._add_arguments(command_parser)
+            skip = positional | {"experiment"}
+            command_parser.add_function_arguments(function, as_group=False, skip=skip)
             self._subcommand_parsers[name] = command_parser
             subcommands = cast(Any, parser._subcommands_action)
             subcommands.add_subcommand(name, command_parser, help=_summary(function))
@@ -101,6 +127,9 @@ class EntropyCLI(LightningCLI):
         config = self.config[self.subcommand]
         run = config.run
         resume = self.subcommand == "fit" and config.ckpt_path is not None
+        if self.subcommand == "validate":
+            folder = Path(run.folder) / run.name
+            self._targets = targets(config.checkpoints, config.ckpt_path, folder)
         if config.ckpt_path is not None:
             path = Path(resolve_checkpoint(config.ckpt_path, Path(run.folder) / run.name))
             config.ckpt_path = str(path)
@@ -135,6 +164,15 @@ class EntropyCLI(LightningCLI):
             **kwargs,
         )
 
+    def validate(self, **arguments: Any) -> dict[str, Any]:
+        """Evaluate the policies asked for and write ``validation.json``, a table and a plot."""
+        return evaluate(
+            self.trainer,
+            arguments.pop("model"),
+            self._targets,
+            **{key: value for key, value in arguments.items() if key != "ckpt_path"},
+        )
+
     def predict(self, **arguments: Any) -> list[Any]:
         """Write greedy responses to held-out problems to ``predictions.jsonl``."""
         outputs = self.trainer.predict(**arguments) or []
@@ -146,9 +184,12 @@ class EntropyCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
-            arguments = self.config[subcommand].as_dict()
-            arguments.pop("config", None)
-            COMMANDS[subcommand](**arguments)
+            function, config = COMMANDS[subcommand], self.config[subcommand]
+            names = inspect.signature(function).parameters.keys() - {"experiment"}
+            arguments = {key: value for key, value in config.as_dict().items() if key in names}
+            if takes_experiment(function):
+                arguments["experiment"] = Parsed(self._parser(subcommand), config)
+            function(**arguments)
             return
         try:
             super()._run_subcommand(subcommand)
@@ -173,6 +214,11 @@ def _required_lists(function: Callable[..., Any]) -> set[str | int]:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
     }
+
+
+def takes_experiment(function: Callable[..., Any]) -> bool:
+    """Whether a subcommand reads an experiment's configuration, as fit does."""
+    return "experiment" in inspect.signature(function).parameters
 
 
 def _summary(function: Callable[..., Any]) -> str:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lit_entropy.errors import NonFiniteError, ensure_finite
-from lit_entropy.functional.answer_entropy import answer_code
+from lit_entropy.errors import ensure_finite
 from lit_entropy.functional.padding import left_pad, pad_left, pad_right
 from lit_entropy.minibatch import all_ranks
-from lit_entropy.tasks.base import Task
+from lit_entropy.rewards import answer_codes, require_checked, score
 from lit_entropy.types import Completions, Experience, Problem
 
 if TYPE_CHECKING:
@@ -39,6 +38,13 @@ def occurrence_offsets(problems: Sequence[Problem], group_size: int) -> list[int
 def has_signal(rewards_PG: Tensor) -> Tensor:
     """Bool [P]: groups whose rewards are not all the same."""
     return rewards_PG.amax(dim=1) > rewards_PG.amin(dim=1)
+
+
+def group_signal(experience: Experience, group_size: int) -> Tensor:
+    """Bool [P]: groups that were checked and whose rewards are not all the same."""
+    assert experience.rewards_B is not None
+    rewards_PG = experience.rewards_B.view(-1, group_size)
+    return has_signal(rewards_PG) & experience.checked_groups(group_size)
 
 
 def sample_groups(module: EntropyModule, data: PromptDataModule, attempt: int) -> Experience:
@@ -72,43 +78,16 @@ def sample_groups(module: EntropyModule, data: PromptDataModule, attempt: int) -
     experience.sample_ids_B = torch.tensor(samples)
     experience.difficulty_B = torch.tensor([problem.difficulty for problem in rows])
     experience.answers_B = answer_codes(data.task, texts)
-    return gather(module, experience.to(module.device))
-
-
-def score(
-    task: Task, problems: Sequence[Problem], responses: Sequence[str], rl_step: int
-) -> tuple[list[float], list[bool]]:
-    """Rewards and correctness of decoded responses.
-
-    Raises:
-        NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
-    """
-    rewards, correct = [], []
-    for problem, text in zip(problems, responses, strict=True):
-        reward = float(task.reward(problem, text))
-        if not abs(reward) < float("inf"):
-            raise NonFiniteError(
-                f"reward of problem {problem.id} is {reward} at RL step {rl_step}: "
-                f"{type(task).__name__}.reward must return a finite number. "
-                f"The response starts {text[:80]!r}"
-            )
-        rewards.append(reward)
-        correct.append(task.is_correct(problem, text, reward))
-    return rewards, correct
-
-
-def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
-    """int64 codes [B] of the final answers; None for a task that does not name answers."""
-    if not task.names_answers:
-        return None
-    return torch.tensor([answer_code(task.answer_of(text)) for text in responses])
+    experience = gather(module, experience.to(module.device))
+    require_checked(experience, data.task, module.rl_step)
+    return experience
 
 
 def _experience(
     module: EntropyModule,
     prompts: list[list[int]],
     completions: Completions,
-    rewards: list[float],
+    rewards: list[float | None],
     correct: list[bool],
 ) -> Experience:
     prompt_tokens_BS, prompt_mask_BS = left_pad(prompts, module.policy.pad_token_id)
@@ -122,8 +101,10 @@ def _experience(
         prompt_mask_BS=prompt_mask_BS,
         entropies_BT=completions.entropies_BT,
         sampler_logprobs_BT=completions.logprobs_BT,
-        rewards_B=torch.tensor(rewards),
+        # NaN, so that a reader of a reward that does not exist is found out
+        rewards_B=torch.tensor([float("nan") if reward is None else reward for reward in rewards]),
         correct_B=torch.tensor(correct),
+        checked_B=torch.tensor([reward is not None for reward in rewards]),
         truncated_B=completions.truncated_B,
     )
 
@@ -172,22 +153,26 @@ def filter_groups(
 ) -> tuple[Experience, Tensor, Tensor]:
     """Choose the rows to train on and mask the groups without signal, as ``group_filter`` says.
 
+    A group with a response that could not be checked has no signal, and is masked whatever the
+    filter: the mean of its rewards is unknown.
+
     Returns:
         The experience with its final ``mask_BT``; the int64 rows [P * G] that the minibatches are
         made of, whole groups in the order of their draw, those with signal preferred when some
         were resampled; and bool [groups], the groups whose tokens are scored.
     """
     wanted = data.prompts_per_step
+    checked_P = experience.checked_groups(data.group_size)
+    signal_P = signal_P & checked_P
     if len(signal_P) > wanted:
         chosen = torch.argsort((~signal_P).long(), stable=True)[:wanted].sort().values
     else:
         chosen = torch.arange(len(signal_P), device=signal_P.device)
     offsets = torch.arange(data.group_size, device=signal_P.device)
     rows = (chosen[:, None] * data.group_size + offsets).flatten()
-    scored_P = torch.ones_like(signal_P)
+    scored_P = checked_P
     if data.group_filter != "none":
-        scored_P[:] = False
+        scored_P = torch.zeros_like(signal_P)
         scored_P[chosen] = signal_P[chosen]
-        mask_BT = experience.mask_BT & scored_P.repeat_interleave(data.group_size)[:, None]
-        experience = replace(experience, mask_BT=mask_BT)
-    return experience, rows.cpu(), scored_P
+    mask_BT = experience.mask_BT & scored_P.repeat_interleave(data.group_size)[:, None]
+    return replace(experience, mask_BT=mask_BT), rows.cpu(), scored_P

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from lit_entropy.checks import check_sizes
 from lit_entropy.functional.order import minibatch_rows, prompt_indices
 from lit_entropy.loader import ProblemBatches, RolloutLoader, Sealed
+from lit_entropy.prompt_checks import Overlong, too_long, usable_problems
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem
 
@@ -28,6 +31,8 @@ class PromptDataModule(L.LightningDataModule):
         group_filter: Literal["none", "mask", "resample"] = "resample",
         max_resamples: int = 9,
         max_prompt_tokens: int = 1024,
+        overlong_prompts: Overlong = "refuse",
+        skip_bad_rows: bool = False,
         validation_batch: int = 256,
         seed: int = 0,
     ) -> None:
@@ -47,16 +52,28 @@ class PromptDataModule(L.LightningDataModule):
             max_resamples: further draws of prompts an RL step under resample, each of
                 prompts_per_step prompts; groups still without signal after the last are masked.
             max_prompt_tokens: longest prompt accepted, in tokens.
+            overlong_prompts: whether data sets with longer prompts are refused, or such problems
+                dropped and counted in a warning; procedural tasks cannot drop any.
+            skip_bad_rows: leave out rows of a data set that cannot be used (missing or empty
+                fields, unreadable reference answers), counted in a warning, instead of refusing.
             validation_batch: validation problems evaluated at once.
             seed: keys prompts, samples and minibatches; follows seed_everything in the CLI.
         """
         super().__init__()
-        _check_sizes(
-            prompts_per_step, group_size, minibatch_size, update_epochs, validation_batch,
-            max_prompt_tokens,
-        )  # fmt: skip
+        check_sizes(
+            prompts_per_step=prompts_per_step,
+            group_size=group_size,
+            minibatch_size=minibatch_size,
+            update_epochs=update_epochs,
+            max_prompt_tokens=max_prompt_tokens,
+            validation_batch=validation_batch,
+        )
         if max_resamples < 0:
             raise ValueError(f"data.max_resamples={max_resamples} must not be negative")
+        if skip_bad_rows:
+            if not hasattr(task, "skip_bad_rows"):
+                raise ValueError(f"data.skip_bad_rows=true, but {type(task).__name__} has no rows")
+            task.skip_bad_rows = True
         self.task = task
         self.prompts_per_step = prompts_per_step
         self.group_size = group_size
@@ -65,10 +82,12 @@ class PromptDataModule(L.LightningDataModule):
         self.group_filter = group_filter
         self.max_resamples = max_resamples
         self.max_prompt_tokens = max_prompt_tokens
+        self.overlong_prompts: Overlong = overlong_prompts
         self.validation_batch = validation_batch
         self.seed = seed
         self.train_problems: Sequence[Problem] = []
         self.validation_problems: Sequence[Problem] = []
+        self.statistics: dict[str, int] = {}
 
     @property
     def microbatch_count(self) -> int:
@@ -88,18 +107,18 @@ class PromptDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Load the problems and check what can only be checked with a trainer."""
-        self.validation_problems = self.task.validation_problems()
-        self._check_prompts("validation", self.validation_problems)
+        self.validation_problems = self._usable("validation", self.task.validation_problems())
         assert self.trainer is not None
         if len(self.validation_problems) < self.trainer.world_size:
             raise ValueError(
                 f"data.task has {len(self.validation_problems)} validation problems for "
-                f"{self.trainer.world_size} ranks: each rank needs one"
+                f"{self.trainer.world_size} ranks: each rank needs one; raise its validation size "
+                "or lower trainer.devices"
             )
         if stage == "fit":
-            self.train_problems = self.task.train_problems()
-            self._check_prompts("training", self.train_problems)
+            self.train_problems = self._usable("training", self.task.train_problems())
             self._check_ranks()
+        self.statistics |= getattr(self.task, "statistics", {})
 
     def draw(self, rl_step: int, attempt: int) -> list[Problem]:
         """The problems [P] of an RL step, counted from 1 (all ranks get the same)."""
@@ -120,12 +139,12 @@ class PromptDataModule(L.LightningDataModule):
         encoded = [self.task.encode(problem, tokenizer) for problem in problems]
         for problem, tokens in zip(problems, encoded, strict=True):
             if not 0 < len(tokens) <= self.max_prompt_tokens:
-                raise ValueError(
-                    f"problem {problem.id} has a prompt of {len(tokens)} tokens, allowed are 1 to "
-                    f"data.max_prompt_tokens={self.max_prompt_tokens}: raise the limit or drop "
-                    f"the row. It starts {str(problem.prompt)[:80]!r}"
-                )
+                raise too_long(problem, len(tokens), self.max_prompt_tokens)
         return encoded
+
+    def teardown(self, stage: str) -> None:
+        """Let the task give back what it holds."""
+        self.task.close()
 
     def train_dataloader(self) -> RolloutLoader:
         """One epoch = one RL step."""
@@ -147,15 +166,20 @@ class PromptDataModule(L.LightningDataModule):
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
 
-    def _check_prompts(self, split: str, problems: Sequence[Problem]) -> None:
-        if len(problems) == 0:
-            raise ValueError(f"data.task has no {split} problems: check its files and limits")
+    def _usable(self, split: str, problems: Sequence[Problem]) -> Sequence[Problem]:
+        """The problems whose prompts fit, counted."""
         assert self.trainer is not None
-        module = self.trainer.lightning_module
-        # a list is checked whole; of a procedural, lazy sequence a sample must do
-        count = len(problems) if isinstance(problems, list) else min(len(problems), 256)
-        checked = [problems[index] for index in range(count)]
-        self.encode(checked, module.policy.tokenizer)  # type: ignore[union-attr]
+        tokenizer = self.trainer.lightning_module.policy.tokenizer  # type: ignore[union-attr]
+        kept, overlong = usable_problems(
+            self.task, problems, split, tokenizer, self.max_prompt_tokens, self.overlong_prompts
+        )
+        self.statistics |= {f"{split}/problems": len(kept), f"{split}/overlong_prompts": overlong}
+        if overlong:
+            rank_zero_warn(
+                f"{overlong} of {len(problems)} {split} prompts are longer than "
+                f"data.max_prompt_tokens={self.max_prompt_tokens} and left out"
+            )
+        return kept
 
     def _check_ranks(self) -> None:
         assert self.trainer is not None
@@ -163,37 +187,11 @@ class PromptDataModule(L.LightningDataModule):
         if self.prompts_per_step % ranks:
             raise ValueError(
                 f"data.prompts_per_step={self.prompts_per_step} does not divide over {ranks} ranks:"
-                " each rank samples whole groups"
+                f" each rank samples whole groups; set it to a multiple of {ranks}"
             )
         if self.minibatch_size % (ranks * accumulation):
             raise ValueError(
                 f"data.minibatch_size={self.minibatch_size} does not divide into "
-                f"trainer.accumulate_grad_batches={accumulation} microbatches on {ranks} ranks"
+                f"trainer.accumulate_grad_batches={accumulation} microbatches on {ranks} ranks: "
+                f"set it to a multiple of {ranks * accumulation}"
             )
-
-
-def _check_sizes(
-    prompts_per_step: int,
-    group_size: int,
-    minibatch_size: int,
-    update_epochs: int,
-    batch: int,
-    prompt: int,
-) -> None:
-    sizes = {
-        "prompts_per_step": prompts_per_step,
-        "group_size": group_size,
-        "minibatch_size": minibatch_size,
-        "update_epochs": update_epochs,
-        "validation_batch": batch,
-        "max_prompt_tokens": prompt,
-    }
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"data.{name}={value} must be at least 1")
-    sequences = prompts_per_step * group_size
-    if sequences % minibatch_size:
-        raise ValueError(
-            f"data.minibatch_size={minibatch_size} does not divide the {sequences} sequences of an "
-            f"RL step (prompts_per_step={prompts_per_step} x group_size={group_size})"
-        )

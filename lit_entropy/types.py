@@ -24,12 +24,14 @@ class Problem(NamedTuple):
         prompt: Plain text, or chat messages ``[{"role": ..., "content": ...}]``.
         answer: The reference answer as text.
         difficulty: Integer level by which validation is split (chain length, say); 0 if none.
+        source: Name of the set that the problem is from, by which validation is split; may be "".
     """
 
     id: int
     prompt: str | list[dict[str, str]]
     answer: str
     difficulty: int = 0
+    source: str = ""
 
 
 @dataclass
@@ -40,14 +42,15 @@ class Completions:
         tokens_BT: int64, right-padded with the pad token.
         mask_BT: bool, True on sampled tokens including the end-of-sequence token.
         logprobs_BT: float32, log pi of the sampled tokens at the temperature, 0 on padding.
-        entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding.
+        entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding; None
+            from an engine that does not know whole distributions.
         truncated_B: bool, True where the limit of new tokens ended the response.
     """
 
     tokens_BT: Tensor
     mask_BT: Tensor
     logprobs_BT: Tensor
-    entropies_BT: Tensor
+    entropies_BT: Tensor | None
     truncated_B: Tensor
 
 
@@ -70,8 +73,9 @@ class Experience:
         reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
         rescored_B: bool, rows whose old log-probs are the training path's; those of the others are
             the engine's.
-        rewards_B: float32.
-        correct_B: bool.
+        rewards_B: float32; NaN where the response could not be checked.
+        correct_B: bool, False where the response could not be checked.
+        checked_B: bool, responses whose reward is known; None when all are.
         truncated_B: bool.
         prompt_ids_B: int64 ``Problem.id``.
         sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
@@ -99,6 +103,7 @@ class Experience:
     rescored_B: Tensor | None = None
     rewards_B: Tensor | None = None
     correct_B: Tensor | None = None
+    checked_B: Tensor | None = None
     truncated_B: Tensor | None = None
     prompt_ids_B: Tensor | None = None
     sample_ids_B: Tensor | None = None
@@ -118,6 +123,16 @@ class Experience:
     def to(self, device: torch.device | str) -> Experience:
         """Every tensor on ``device`` (Lightning's batch transfer calls this)."""
         return self._map(lambda tensor: tensor.to(device))
+
+    def checked_groups(self, group_size: int) -> Tensor:
+        """Bool [P]: the groups of ``group_size`` rows whose responses were all checked."""
+        if self.checked_B is None:
+            return self.mask_BT.new_ones(len(self) // group_size, dtype=torch.bool)
+        return self.checked_B.view(-1, group_size).all(1)
+
+    def checked_rows(self, group_size: int) -> Tensor:
+        """Bool [B]: the rows of those groups."""
+        return self.checked_groups(group_size).repeat_interleave(group_size)
 
     def trimmed(self) -> Experience:
         """Without the columns that are padding in every row: less to compute, nothing else."""

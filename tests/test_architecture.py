@@ -18,10 +18,16 @@ ALLOWED = {
     "losses": {"losses", "functional", "types"},
     "regularizers": {"regularizers", "functional", "types"},
     "advantages": {"advantages", "functional", "types"},
-    "tasks": {"tasks", "functional", "types"},
-    "rollouts": {"rollouts", "functional", "types"},
+    "verify": {"verify"},
+    "tasks": {"tasks", "verify", "functional", "types"},
+    "sharding": set(),
+    "rollouts": {"rollouts", "functional", "types", "sharding"},
     "figures": {"figures", "functional", "types"},
     "metrics": {"types"},
+    "sampling_plan": set(),
+    "evaluation_records": {"functional", "types"},
+    "evaluation_sets": set(),
+    "evaluation_summary": {"functional"},
 }
 CALLBACKS = {
     "callbacks",
@@ -32,6 +38,7 @@ CALLBACKS = {
     "figures",
     "errors",
     "atomic",
+    "sharding",
 }
 FORBIDDEN_CALLS = {"eval", "exec", "sympify", "parse_expr", "compile"}
 FORBIDDEN_ATTRIBUTES = {("pickle", "load"), ("pickle", "loads"), ("os", "system")}

@@ -14,17 +14,16 @@ from hypothesis import strategies as st
 
 from lit_entropy.advantages import GRPO, ReinforcePlusPlus
 from lit_entropy.collection import (
-    answer_codes,
     concatenate,
     filter_groups,
     has_signal,
     occurrence_offsets,
-    score,
     widen,
 )
 from lit_entropy.data import PromptDataModule
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.answer_entropy import answer_code
+from lit_entropy.rewards import answer_codes, score
 from lit_entropy.scoring import estimate_advantages, scoring_parts
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic

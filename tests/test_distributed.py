@@ -1,65 +1,74 @@
-"""Two gloo processes give the rollouts, selections, losses and metrics of one."""
+"""Two gloo processes under DDP give the rollouts, selections, losses and metrics of one."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from recording_losses import Recording
-from runs import CONFIGS, SMALL, fit, metrics
+from rank_equality import assert_same_run
+from runs import CONFIGS
+from two_ranks import REFUSED, arguments, launch, run
 
-NAME = "quickstart-seed0"
+DDP = ["--config", str(CONFIGS / "strategy" / "ddp.yaml"), "--trainer.devices=2"]
+FSDP2 = ["--config", str(CONFIGS / "strategy" / "fsdp2.yaml"), "--trainer.devices=2"]
+#: Sizes that two ranks cannot share, and what the error says; every second one under FSDP2.
+SIZES = {
+    ("--data.prompts_per_step=5", "--data.minibatch_size=20"): (
+        "data.prompts_per_step=5 does not divide over 2 ranks: each rank samples whole groups; "
+        "set it to a multiple of 2"
+    ),
+    ("--data.prompts_per_step=7", "--data.minibatch_size=28"): (
+        "data.prompts_per_step=7 does not divide over 2 ranks: each rank samples whole groups; "
+        "set it to a multiple of 2"
+    ),
+    ("--data.minibatch_size=8", "--trainer.accumulate_grad_batches=8"): (
+        "data.minibatch_size=8 does not divide into trainer.accumulate_grad_batches=8 "
+        "microbatches on 2 ranks: set it to a multiple of 16"
+    ),
+    ("--data.task.validation_size=1",): (
+        "data.task has 1 validation problems for 2 ranks: each rank needs one; raise its "
+        "validation size or lower trainer.devices"
+    ),
+}
+LOSSES = ["RecordingKLCov", "RecordingClipCov"]
 
 
-@pytest.mark.parametrize("loss", ["RecordingKLCov", "RecordingClipCov"])
-def test_two_ranks_equal_one(tmp_path: Path, loss: str) -> None:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
+    folder = tmp_path_factory.mktemp("ddp")
+    runs = [arguments(folder / loss, *PARTS, loss_option(loss), *DDP, HALVES) for loss in LOSSES]
+    for index, sizes in enumerate(SIZES):
+        strategy = (DDP, FSDP2)[index % 2]
+        runs.append([REFUSED, *arguments(folder / "refused", *sizes, *strategy)])
+    return folder, launch(folder, runs)
+
+
+PARTS = [
+    "--model.regularizers+=lit_entropy.regularizers.AdaptiveEntropy",
+    "--data.group_filter=resample",
+]
+HALVES = "--trainer.accumulate_grad_batches=2"
+
+
+def loss_option(loss: str) -> str:
+    return f"--model.loss=recording_losses.{loss}"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_two_ranks_equal_one(tmp_path: Path, two: tuple[Path, list], loss: str) -> None:
     """Two ranks with two microbatches each against one process with whole minibatches."""
-    arguments = [
-        f"--model.loss=recording_losses.{loss}",
-        "--model.regularizers+=lit_entropy.regularizers.AdaptiveEntropy",
-        "--data.group_filter=resample",
-    ]
-    Recording.selections.clear()
-    fit(tmp_path / "one", *arguments)
-    expected = [sorted(map(list, tokens)) for tokens in Recording.selections]
-    assert len(expected) == 4 and all(len(tokens) >= 3 for tokens in expected)
-    command = [sys.executable, "-m", "lit_entropy", "fit"]
-    command += ["--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *arguments]
-    command += [f"--run.folder={tmp_path / 'two'}", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    command += ["--trainer.accumulate_grad_batches=2"]
-    environment = {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parent),
-        "SELECTIONS": str(tmp_path / "selections"),
-    }
-    subprocess.run(
-        command, env=os.environ | environment, check=True, capture_output=True, timeout=200
-    )
-    for rank in (0, 1):
-        lines = (tmp_path / f"selections-{rank}.jsonl").read_text().splitlines()
-        assert [json.loads(line) for line in lines] == expected
+    torch.set_num_threads(1)
+    expected = run(arguments(tmp_path, *PARTS, loss_option(loss)))
+    folder, results = two
+    index = LOSSES.index(loss)
+    assert_same_run(tmp_path, expected, folder / loss, [rank[index] for rank in results])
 
-    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
-    measured = {key for key in one if not key.startswith("time/")}
-    assert measured == {key for key in two if not key.startswith("time/")}
-    for key in measured:
-        # float32 sums over other batches; the second RL step also carries Adam's first updates
-        np.testing.assert_allclose(two[key], one[key], rtol=2e-3, atol=2e-5, err_msg=key)
-    exact = ["rollout/reward", "rollout/length", "rollout/groups", "policy/selected", "step"]
-    for key in exact:  # the same tokens sampled
-        np.testing.assert_allclose(two[key], one[key], rtol=0, atol=1e-7, err_msg=key)
-    states = [
-        torch.load(tmp_path / run / NAME / "checkpoints" / "last.ckpt", weights_only=True)
-        for run in ("one", "two")
-    ]
-    for name, expected in states[0]["state_dict"].items():
-        # Adam's first steps are sign-like: a rounding difference may move a weight by part of lr
-        torch.testing.assert_close(
-            states[1]["state_dict"][name], expected, rtol=1e-3, atol=5e-5, msg=name
-        )
+
+def test_sizes_that_ranks_cannot_share_are_refused_at_setup(two: tuple[Path, list]) -> None:
+    """On every rank alike, so that none waits for another."""
+    folder, results = two
+    for rank in results:
+        found = [result["refusal"] for result in rank[len(LOSSES) :]]
+        assert found == list(SIZES.values())
+    assert not list((folder / "refused").rglob("metrics.csv"))

@@ -23,21 +23,22 @@ from lit_entropy.types import Problem
 
 FIELDS = (
     "id", "difficulty", "accuracy", "correct_count", "entropy_total", "tokens", "length",
-    "truncated",
+    "truncated", "truncated_count",
 )  # fmt: skip
-RECORDS = [
-    dict(zip(FIELDS, row, strict=True))
+COMMON = {"source": "", "checked": 1.0, "samples": 4, "checked_count": 4}
+RECORDS: list[dict[str, Any]] = [
+    COMMON | dict(zip(FIELDS, row, strict=True))
     for row in (
-        (11, 1, 1.0, 4, 2.0, 8, 2, 0.0),
-        (12, 1, 0.0, 1, 4.0, 4, 4, 0.0),
-        (13, 2, 1.0, 2, 1.0, 10, 6, 1.0),
-        (14, 3, 0.0, 0, 3.0, 3, 8, 1.0),
+        (11, 1, 1.0, 4, 2.0, 8, 2, 0.0, 0),
+        (12, 1, 0.0, 1, 4.0, 4, 4, 0.0, 1),
+        (13, 2, 1.0, 2, 1.0, 10, 6, 1.0, 0),
+        (14, 3, 0.0, 0, 3.0, 3, 8, 1.0, 3),
     )
 ]
 
 
 def test_summary_by_hand() -> None:
-    values = Evaluation(samples=4, pass_k=(2,)).summarise(RECORDS)
+    values = Evaluation(samples=4, pass_k=(2,), cover_tau=(0.5,)).summarise(RECORDS)
     expected = {
         "accuracy": 0.5,  # (1 + 0 + 1 + 0) / 4
         "avg@4": 0.4375,  # (4 + 1 + 2 + 0) / 4 / 4
@@ -65,7 +66,21 @@ def test_summary_by_hand() -> None:
         "pass@2/difficulty_3": 0.0,
         "entropy": 0.4,  # (2 + 4 + 1 + 3) / (8 + 4 + 10 + 3): every token weighs the same
         "length": 5.0,
+        "length_se": math.sqrt((9 + 1 + 1 + 9) / 3 / 4),
         "truncated": 0.5,
+        "unchecked": 0.0,
+        # 4/4, 1/4, 2/4, 0/4 right: two of four reach one half
+        "cover@0.5": 0.5,
+        "cover@0.5_se": math.sqrt(1 / 3 / 4),
+        "cover@0.5/difficulty_1": 0.5,
+        "cover@0.5_se/difficulty_1": 0.5,
+        "cover@0.5/difficulty_2": 1.0,
+        "cover@0.5/difficulty_3": 0.0,
+        "length_sampled": 25 / 16,
+        # a problem's mean lengths 8, 4, 10, 3 quarters around 25/4: 7, -9, 15, -13 sixteenths
+        "length_sampled_se": math.sqrt((49 + 81 + 225 + 169) / 256 / 3 / 4),
+        "truncated_sampled": 4 / 16,
+        "unchecked_sampled": 0.0,
     }
     assert values == pytest.approx(expected, abs=1e-12)
 
@@ -73,7 +88,8 @@ def test_summary_by_hand() -> None:
 def test_standard_errors_are_clustered_by_problem() -> None:
     """More samples of the same problems do not shrink the spread between problems."""
     few = Evaluation(samples=4, pass_k=()).summarise(RECORDS)
-    many = [record | {"correct_count": 16 * record["correct_count"]} for record in RECORDS]
+    counts = {"samples": 64, "checked_count": 64}
+    many = [r | counts | {"correct_count": 16 * r["correct_count"]} for r in RECORDS]
     more = Evaluation(samples=64, pass_k=()).summarise(many)
     assert more["avg@64"] == few["avg@4"] and more["avg@64_se"] == few["avg@4_se"] > 0.2
 
@@ -81,12 +97,12 @@ def test_standard_errors_are_clustered_by_problem() -> None:
 def test_without_samples_greedy_numbers_alone() -> None:
     greedy = Evaluation(samples=0, pass_k=(2, 4))
     assert greedy.pass_k == ()
-    fields = ("id", "difficulty", "accuracy", "length", "truncated")
+    fields = ("id", "source", "difficulty", "accuracy", "checked", "length", "truncated")
     records = [{key: record[key] for key in fields} for record in RECORDS]
     values = greedy.summarise(records)
     assert values["accuracy"] == 0.5 and values["length"] == 5.0
     assert {key.split("/")[0] for key in values} == {
-        "accuracy", "accuracy_se", "length", "truncated",
+        "accuracy", "accuracy_se", "length", "length_se", "truncated", "unchecked",
     }  # fmt: skip
 
 
@@ -99,6 +115,7 @@ def test_without_samples_greedy_numbers_alone() -> None:
         ({"temperature": 0.0}, ["evaluation.temperature=0.0"]),
         ({"temperature": -1.0}, ["evaluation.temperature=-1.0"]),
         ({"max_new_tokens": 0}, ["evaluation.max_new_tokens=0"]),
+        ({"cover_tau": (0.5, 1.5)}, ["tau=1.5", "[0, 1]"]),
         ({"sampling": "never"}, ["evaluation.sampling='never'", "always", "ends"]),
     ],
 )
@@ -121,10 +138,14 @@ def test_a_noisy_pass_at_k_warns() -> None:
 
 def test_answer_entropy_is_a_mean_over_problems() -> None:
     entropies = (0.0, 0.5, 1.25, 0.25)
-    named = [r | {"answer_entropy": e} for r, e in zip(RECORDS, entropies, strict=True)]
+    named = [
+        r | {"answer_entropy": e, "malformed_count": 1}
+        for r, e in zip(RECORDS, entropies, strict=True)
+    ]
     evaluation = Evaluation(samples=4, pass_k=(2,))
     values = evaluation.summarise(named)
     assert values.pop("answer_entropy") == 0.5  # 2 / 4, whatever the tokens
+    assert values.pop("format_failure_sampled") == 0.25
     assert values == evaluation.summarise(RECORDS)
 
 
@@ -164,9 +185,11 @@ def test_a_fit_without_a_known_end_is_refused_at_its_start(tmp_path: Path) -> No
 
 def test_gather_orders_by_difficulty_and_id() -> None:
     keys = [(2, 5), (1, 9), (2, 3), (1, 10), (0, 99)]
-    records = [{"difficulty": difficulty, "id": id} for difficulty, id in keys]
+    records = [{"source": "", "difficulty": difficulty, "id": id} for difficulty, id in keys]
     ordered = Evaluation().gather(records)
     assert [(r["difficulty"], r["id"]) for r in ordered] == sorted(keys)
+    more = [record | {"source": "amc"} for record in records] + records
+    assert [r["source"] for r in Evaluation().gather(more)] == [""] * 5 + ["amc"] * 5
 
 
 # ------------------------------------------------------------------ a real run
@@ -247,17 +270,24 @@ def test_greedy_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) 
 
 def test_sampled_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]]) -> None:
     cli, history = run
-    right, tokens, entropy, disagreeing = 0, 0, 0.0, 0
+    right, tokens, entropy, disagreeing, malformed = 0, 0, 0.0, 0, 0
+    covered, majorities = [], []
     decode = cli.model.policy.tokenizer.decode
     for problem in cli.datamodule.validation_problems:
-        answers = []
+        answers, marks = [], []
         for sample in range(SAMPLES):
             response, total = decode_alone(cli, problem, sample)
-            right += is_right(cli, problem, response)
+            marks.append(is_right(cli, problem, response))
             tokens, entropy = tokens + len(response), entropy + total
             text = decode(response, skip_special_tokens=True)
             answers.append(text[-1] if len(text) > 1 and text[-2] == "#" else None)
         disagreeing += answers[0] != answers[1]
+        malformed += answers.count(None)
+        right += sum(marks)
+        covered.append((any(marks), all(marks)))
+        # of two samples both vote, or the only one with an answer
+        voting = [m for m, answer in zip(marks, answers, strict=True) if answer is not None]
+        majorities.append(sum(voting) / len(voting) if voting else 0.0)
     average = right / (10 * SAMPLES)
     assert 0 < average < 1
     assert history[f"val/avg@{SAMPLES}"][-1] == pytest.approx(average, abs=1e-12)
@@ -268,6 +298,12 @@ def test_sampled_numbers_equal_a_recount(run: tuple[EntropyCLI, dict[str, Any]])
     assert 0 < disagreeing < 10
     expected = disagreeing * math.log(2) / 10
     assert history["val/answer_entropy"][-1] == pytest.approx(expected, abs=1e-12)
+    assert history[f"val/maj@{SAMPLES}"][-1] == pytest.approx(sum(majorities) / 10, abs=1e-12)
+    assert history["val/cover@0.2"][-1] == sum(some for some, _ in covered) / 10
+    assert history["val/cover@0.8"][-1] == sum(both for _, both in covered) / 10
+    assert history["val/length_sampled"][-1] == pytest.approx(tokens / 20, abs=1e-12)
+    assert history["val/format_failure_sampled"][-1] == malformed / 20
+    assert history["val/unchecked_sampled"][-1] == 0.0
 
 
 def test_only_the_ends_of_a_fit_sample(tmp_path: Path) -> None:
@@ -278,7 +314,9 @@ def test_only_the_ends_of_a_fit_sample(tmp_path: Path) -> None:
     fit(tmp_path / "ends", *ENDS, *options)
     fit(tmp_path / "always", *ENDS[:-1], *options)
     ends, always = metrics(tmp_path / "ends"), metrics(tmp_path / "always")
-    sampled = {f"val/{key}" for key in ("avg@2", "pass@1", "entropy", "answer_entropy")}
+    sampled = {f"val/{key}" for key in ("avg@2", "maj@2", "pass@1", "entropy", "answer_entropy")}
+    rates = ("length", "truncated", "unchecked", "format_failure")
+    greedy = ("val/accuracy", *(f"val/{name}" for name in (*rates, "length_se")))
     keys = [key for key in always if key.startswith("val/")]
     assert sampled <= set(keys) == {key for key in ends if key.startswith("val/")}
     present: Counter[tuple[bool, ...]] = Counter()
@@ -286,5 +324,6 @@ def test_only_the_ends_of_a_fit_sample(tmp_path: Path) -> None:
         shown = ~np.isnan(ends[key])
         np.testing.assert_array_equal(ends[key][shown], always[key][shown], err_msg=key)
         present[tuple(shown.tolist())] += 1
-        assert shown.all() == key.startswith(("val/accuracy", "val/length", "val/truncated")), key
+        assert shown.all() == key.startswith("val/accuracy") or key in greedy, key
+        assert not (key in greedy and key.endswith("_sampled")), key
     assert set(present) == {(True,) * 4, (True, False, False, True)}

@@ -158,7 +158,7 @@ def test_chunks_and_checkpointing_change_nothing(folder, policy, monkeypatch, ch
     batch = make_batch()
     plain_output = policy(batch, 1.0)
     monkeypatch.setattr(
-        "lit_entropy.policy.chunked_logprobs_and_entropy",
+        "lit_entropy.policy_scoring.chunked_logprobs_and_entropy",
         functools.partial(chunked_logprobs_and_entropy, plain_logits=0),
     )
     outputs = plain_output, chunked(batch, 1.0)
@@ -294,7 +294,7 @@ def other_model(kind):
 def test_other_architectures(folder, tmp_path, kind, plain):
     """Softcapped and scaled logits, and a model whose config asks for dropout 0.1."""
     policy = Policy(save_with_tokenizer(other_model(kind), folder, tmp_path))
-    assert policy._plain_head is plain
+    assert policy.plain_head is plain
     batch = make_batch()
     output = policy(batch, 0.7)
     policy.eval()

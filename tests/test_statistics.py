@@ -93,6 +93,7 @@ def test_rollout_statistics_by_hand() -> None:
             "accuracy": 0.25,
             "length": 2.0,  # (3 + 1 + 2 + 2) / 4
             "truncated": 0.25,
+            "unchecked": 0.0,
             "solved_all": 0.0,
             "solved_none": 0.5,  # the second prompt
             "no_signal": 0.5,  # its rewards are equal

@@ -88,7 +88,8 @@ class PRIME(RLOO):
         experience, mask_BT = rollout.experience, rollout.experience.response_mask_BT
         reference_BT, outcomes_B = experience.reference_logprobs_BT, experience.rewards_B
         assert mask_BT is not None and reference_BT is not None and outcomes_B is not None
-        _check_outcomes(outcomes_B)
+        checked_B = experience.checked_B
+        _check_outcomes(outcomes_B if checked_B is None else outcomes_B[checked_B])
         self._to(mask_BT.device)
         self._metrics = self._train(rollout, reference_BT, outcomes_B)
         logprobs_BT = rollout.score(self._model, "log-probs of the implicit process reward model")

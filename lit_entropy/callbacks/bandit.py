@@ -31,7 +31,7 @@ def bandit_covariances(
     """
     group_size = group_size_of(module, experience)
     own = own_share(trainer, experience, group_size)
-    mask_BT = required(own, "response_mask_BT")
+    mask_BT = required(own, "response_mask_BT") & own.checked_rows(group_size)[:, None]
     advantages_B = masked_mean(own.advantages_BT, mask_BT, -1, dtype=torch.float64)
     bins = AccuracyBins((1 / 3, 2 / 3), BINS)
     bin_P = bins.index(required(own, "correct_B").reshape(-1, group_size))

@@ -89,7 +89,8 @@ class CovarianceMonitor(RolloutCallback):
 
     def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         group_size = group_size_of(module, experience)
-        mask_BT = required(experience, "response_mask_BT")
+        checked_B = experience.checked_rows(group_size)
+        mask_BT = required(experience, "response_mask_BT") & checked_B[:, None]
         # elementwise, on the rollout every rank holds: cheaper than reducing the centres first
         covariance_BT = token_covariance(
             experience.old_logprobs_BT, experience.advantages_BT, mask_BT
@@ -105,7 +106,7 @@ class CovarianceMonitor(RolloutCallback):
             "cov/positive_share": Mean(positive.sum(), tokens_B.sum()),
             **self._tails(trainer, covariance_BT, mask_BT),
             **self.bins.means("cov/by_accuracy", totals_B, tokens_B, correct_B, group_size),
-            **self._quadrants(experience, covariance_BT, rows),
+            **self._quadrants(experience, covariance_BT, rows, own_mask_BT),
         }
         self.record(module, reduce_means(sums, module.device))
 
@@ -121,9 +122,8 @@ class CovarianceMonitor(RolloutCallback):
         return sums
 
     def _quadrants(
-        self, experience: Experience, covariance_BT: Tensor, rows: Tensor
+        self, experience: Experience, covariance_BT: Tensor, rows: Tensor, own_mask_BT: Tensor
     ) -> dict[str, Mean]:
-        own_mask_BT = required(experience, "response_mask_BT")[rows]
         index_BT = quadrant_index(
             experience.old_logprobs_BT[rows],
             experience.advantages_BT[rows],

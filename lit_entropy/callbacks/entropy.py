@@ -60,6 +60,7 @@ class EntropyMonitor(RolloutCallback):
         mask_BT = required(own, "response_mask_BT")
         totals_B = masked_sum(required(own, "entropies_BT"), mask_BT, -1, dtype=torch.float64)
         tokens_B = mask_BT.sum(-1)
+        checked_B = own.checked_rows(group_size)
         # an empty response has no token mean: it does not count as a sequence
         sequence_means_B = totals_B / tokens_B.clamp(min=1)
         sums = {
@@ -67,8 +68,8 @@ class EntropyMonitor(RolloutCallback):
             "entropy/sequence_mean": Mean(sequence_means_B.sum(), (tokens_B > 0).sum()),
             **self.bins.means(
                 "entropy/by_accuracy",
-                totals_B,
-                tokens_B,
+                totals_B * checked_B,
+                tokens_B * checked_B,
                 required(own, "correct_B"),
                 group_size,
             ),

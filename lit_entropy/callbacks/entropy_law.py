@@ -186,9 +186,11 @@ def _measure(trainer: Trainer, module: LightningModule, experience: Experience) 
     own = own_share(trainer, experience, group_size_of(module, experience))
     mask_BT = required(own, "response_mask_BT")
     total = masked_sum(required(own, "entropies_BT"), mask_BT, dtype=torch.float64)
-    correct_B = required(own, "correct_B").double()
+    correct_B = required(own, "correct_B")
+    if own.checked_B is not None:
+        correct_B = correct_B[own.checked_B]
     sums = {
         ENTROPY: Mean(total, mask_BT.sum()),
-        ROLLOUT_ACCURACY: Mean(correct_B.sum(), torch.tensor(len(own))),
+        ROLLOUT_ACCURACY: Mean(correct_B.double().sum(), torch.tensor(len(correct_B))),
     }
     return reduce_means(sums, module.device)

@@ -13,6 +13,7 @@ from lit_entropy.callbacks.base import required
 from lit_entropy.functional.dynamics import entropy
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import uniforms
+from lit_entropy.sharding import whole_parameters
 from lit_entropy.types import Experience
 
 #: Logits of one forward pass, and of one piece of float64 arithmetic (64 MiB and 32 MiB).
@@ -140,7 +141,7 @@ def snapshot(
     entropies, logits = [], []
     for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
         part = experience.rows(rows).trimmed()
-        with this.forward_context():
+        with this.forward_context(), whole_parameters(policy):
             logits_BTV = policy.logits(part) / this.temperature
         part_mask_BT = required(part, "response_mask_BT")
         entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part_mask_BT])]

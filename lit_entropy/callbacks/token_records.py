@@ -59,6 +59,8 @@ def token_page_record(
     Raises:
         ValueError: a field of the rollout is missing.
     """
+    if experience.checked_B is not None:
+        experience = experience.rows(experience.checked_B.nonzero().flatten())
     experience = experience.to("cpu").trimmed()
     mask_BT = required(experience, "response_mask_BT")
     entropies_BT = required(experience, "entropies_BT")

@@ -11,6 +11,7 @@ from torch import Tensor
 from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.counterfactual import Counterfactual, trainable
 from lit_entropy.callbacks.probe import check_probe, from_state, probe_states, snapshot, to_state
+from lit_entropy.sharding import require_replicas
 from lit_entropy.types import Experience
 
 
@@ -73,8 +74,9 @@ class UpdateAnatomy(RolloutCallback):
         self._pending: Pending | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the number of prompts against the data."""
+        """Check strategy and number of prompts."""
         if stage == "fit":
+            require_replicas(pl_module, "UpdateAnatomy")
             check_probe(trainer, "UpdateAnatomy", self.probe_prompts)
 
     def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from lit_entropy.functional.head_logprobs import is_plain_linear, linear_logprobs_and_entropy
+
 #: Below this many logits (64 MiB in float32) chunks cost time and save nothing that matters.
 PLAIN_LOGITS = 2**24
 
@@ -55,8 +57,10 @@ def chunked_logprobs_and_entropy(
 ) -> tuple[Tensor, Tensor]:
     """:func:`logprobs_and_entropy` of ``head(hidden_ND)`` without ever keeping all N x V logits.
 
-    Each chunk is recomputed in the backward pass (activation checkpointing, arXiv 1604.06174), so
-    that the peak is a few times ``chunk_tokens`` x V floats, at the cost of a second head product.
+    A plain linear head goes to :func:`linear_logprobs_and_entropy`, block by block. Any other one
+    (adapted, quantised, sharded on its own, with hooks) is called on chunks of tokens, which are
+    recomputed in the backward pass (activation checkpointing, arXiv 1604.06174): the peak is then
+    a few times ``chunk_tokens`` x V floats. Either costs a second head product.
 
     Args:
         hidden_ND: last hidden states [N, D].
@@ -75,6 +79,11 @@ def chunked_logprobs_and_entropy(
     """
     if chunk_tokens < 1:
         raise ValueError(f"chunk_tokens={chunk_tokens}: use at least 1 token a chunk")
+    if hidden_ND.shape[0] * vocab_size > plain_logits and is_plain_linear(head):
+        logprobs_N, entropy_N = linear_logprobs_and_entropy(
+            hidden_ND, head.weight, head.bias, tokens_N, temperature, chunk_tokens=chunk_tokens
+        )
+        return logprobs_N.float(), entropy_N.float()
 
     def chunk(hidden_nD: Tensor, tokens_n: Tensor) -> tuple[Tensor, Tensor]:
         return logprobs_and_entropy(head(hidden_nD), tokens_n, temperature)

@@ -2,5 +2,7 @@
 
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
+from lit_entropy.rollouts.vllm import VLLMEngine
+from lit_entropy.rollouts.vllm_server import VLLMServerEngine
 
-__all__ = ["LocalEngine", "RolloutEngine"]
+__all__ = ["LocalEngine", "RolloutEngine", "VLLMEngine", "VLLMServerEngine"]

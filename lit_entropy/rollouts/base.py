@@ -21,6 +21,32 @@ class RolloutEngine(ABC):
     #: up to rounding; otherwise every rollout is scored again by the policy.
     runs_policy: bool = False
 
+    def setup(self, policy: Any) -> None:
+        """Check before the run what needs no response: packages, connections, sizes.
+
+        Args:
+            policy: the policy, not yet on its device and without the weights of a checkpoint.
+
+        Raises:
+            ValueError: names what is missing and the remedy.
+        """
+        return None
+
+    def prepare(self, policy: Any) -> None:
+        """Take the policy's weights before a validation; every rank comes here.
+
+        The batches of a validation differ in number by rank, so that :meth:`generate` must not
+        wait for other ranks there.
+
+        Args:
+            policy: the policy with the current weights.
+        """
+        return None
+
+    def close(self) -> None:
+        """Free what the engine holds; the next :meth:`generate` builds it again."""
+        return None
+
     @abstractmethod
     def generate(
         self,
@@ -45,5 +71,6 @@ class RolloutEngine(ABC):
             keys: (seed, purpose, step), the prefix of the counter that keys every draw.
 
         Returns:
-            Completions on the policy's device, in the order of the rows.
+            Completions on the policy's device, in the order of the rows. An engine that does not
+            know whole distributions leaves ``entropies_BT`` None: the policy is asked for them.
         """

@@ -13,6 +13,7 @@ from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.sharding import whole_parameters
 from lit_entropy.types import Completions
 
 
@@ -56,7 +57,7 @@ class LocalEngine(RolloutEngine):
         positions_T = torch.arange(max_new_tokens)
         uniforms_BT = uniforms(*keys, prompt_ids_B[:, None], sample_ids_B[:, None], positions_T)
         parts = []
-        with evaluation_mode(policy):
+        with evaluation_mode(policy), whole_parameters(policy):
             for start in range(0, len(prompts), self.max_rows):
                 rows = slice(start, start + self.max_rows)
                 part = _decode(
@@ -85,7 +86,7 @@ def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
         tokens_BT=torch.cat([pad_right(part.tokens_BT, width, pad_token_id) for part in parts]),
         mask_BT=torch.cat([pad_right(part.mask_BT, width, False) for part in parts]),
         logprobs_BT=torch.cat([pad_right(part.logprobs_BT, width, 0.0) for part in parts]),
-        entropies_BT=torch.cat([pad_right(part.entropies_BT, width, 0.0) for part in parts]),
+        entropies_BT=torch.cat([pad_right(_known(part), width, 0.0) for part in parts]),
         truncated_B=torch.cat([part.truncated_B for part in parts]),
     )
 
@@ -154,7 +155,7 @@ def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:
 def _record(result: Completions, rows: Tensor, position: int, draws: tuple[Tensor, ...]) -> None:
     result.tokens_BT[rows, position] = draws[0]
     result.logprobs_BT[rows, position] = draws[1]
-    result.entropies_BT[rows, position] = draws[2]
+    _known(result)[rows, position] = draws[2]
     result.mask_BT[rows, position] = True
 
 
@@ -163,6 +164,11 @@ def _first_columns(result: Completions, width: int) -> Completions:
         result.tokens_BT[:, :width],
         result.mask_BT[:, :width],
         result.logprobs_BT[:, :width],
-        result.entropies_BT[:, :width],
+        _known(result)[:, :width],
         result.truncated_B,
     )
+
+
+def _known(completions: Completions) -> Tensor:
+    assert completions.entropies_BT is not None  # this engine sees every distribution
+    return completions.entropies_BT

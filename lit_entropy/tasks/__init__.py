@@ -3,7 +3,8 @@
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.countdown import Countdown
-from lit_entropy.tasks.files import FileTask
+from lit_entropy.tasks.dataset import DatasetTask
+from lit_entropy.tasks.records import DataFile
 from lit_entropy.tasks.sums import ShortSums
 
-__all__ = ["ChainArithmetic", "Countdown", "FileTask", "ShortSums", "Task"]
+__all__ = ["ChainArithmetic", "Countdown", "DataFile", "DatasetTask", "ShortSums", "Task"]

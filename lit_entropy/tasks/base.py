@@ -21,8 +21,16 @@ class Task(ABC):
         """Held-out problems, disjoint from the training problems, in a fixed order."""
 
     @abstractmethod
-    def reward(self, problem: Problem, response: str) -> float:
-        """Reward of a decoded response (without special tokens); finite, usually in [0, 1]."""
+    def reward(self, problem: Problem, response: str) -> float | None:
+        """Reward of a decoded response (without special tokens); finite, usually in [0, 1].
+
+        None says that the response could not be checked, because a checker ran out of time, say.
+        That is no reward of 0: its whole group is left out of the update, and counted.
+        """
+
+    def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
+        """:meth:`reward` of each pair, in order; override it to check several at a time."""
+        return [self.reward(*pair) for pair in zip(problems, responses, strict=True)]
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
         """Whether a response counts as right in accuracies; by default a reward above one half."""
@@ -52,3 +60,6 @@ class Task(ABC):
             return list(tokenizer.encode(problem.prompt, add_special_tokens=False))
         encoding = tokenizer.apply_chat_template(problem.prompt, add_generation_prompt=True)
         return list(encoding["input_ids"])
+
+    def close(self) -> None:  # noqa: B027 - most tasks hold nothing
+        """Give back what scoring holds (processes, say); it may be used again afterwards."""

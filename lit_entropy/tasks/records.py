@@ -1,106 +1,139 @@
-"""Reading rows of JSONL and parquet files, with errors that name file, row and field."""
+"""Rows of a data set, one by one: JSONL, parquet, or a data set of the Hugging Face hub."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HUB = "hub:"
+#: Rows of a parquet file that are turned into Python objects at a time.
+BATCH_ROWS = 4096
 
 
-def read_rows(file: str, field: str) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a file as (row number counted from 1, record).
+@dataclass(frozen=True)
+class DataFile:
+    """Where the rows of a set stand, and in which fields.
+
+    Attributes:
+        path: a ``.jsonl`` or ``.parquet`` file, or ``hub:owner/name`` (extra ``data``).
+        prompt_field: field of the prompt; None takes the task's ``prompt_field``.
+        answer_field: field of the reference answer; None takes the task's ``answer_field``.
+        template: text of the user message; None takes the task's ``template``.
+        split: split of a hub data set; may be left out where there is only one.
+        config: configuration of a hub data set, ``main`` say.
+        revision: branch, tag or commit of a hub data set; pin one for a reproducible run.
+    """
+
+    path: str
+    prompt_field: str | None = None
+    answer_field: str | None = None
+    template: str | None = None
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+
+
+class Row(NamedTuple):
+    """A row with its number, counted from 1 (in JSONL that of the line).
+
+    ``reason`` says why the record could not be read; empty where it could.
+    """
+
+    number: int
+    record: dict[str, Any]
+    reason: str = ""
+
+
+def read_rows(file: DataFile, label: str) -> Iterator[Row]:
+    """The rows of a set; blank lines of JSONL are skipped, but counted.
 
     Args:
-        file: path of a ``.jsonl`` or ``.parquet`` file; blank JSONL lines are skipped.
-        field: argument that errors name.
+        file: where they stand.
+        label: the setting that names the set, for errors (``data.task.train``).
 
     Raises:
-        ValueError: no such file, another suffix, a line that is no JSON object, or no rows.
+        ValueError: no such file or data set, another suffix, a file that cannot be read, hub
+            settings for a local file, or the ``datasets`` package is missing.
     """
-    path = Path(file).expanduser()
+    place = f"{label}={file.path!r}"
+    if file.path.startswith(HUB):
+        return _read_hub(file, place)
+    for name in ("split", "config", "revision"):
+        if (value := getattr(file, name)) is not None:
+            raise ValueError(f"{place}: {name}={value!r} is for hub data sets, hub:owner/name")
+    path = Path(file.path).expanduser()
     if path.suffix not in (".jsonl", ".parquet"):
-        raise ValueError(f"{field}={file!r}: use a .jsonl or .parquet file")
+        raise ValueError(f"{place}: use a .jsonl or .parquet file, or hub:owner/name")
     if not path.is_file():
-        raise ValueError(f"{field}={file!r}: no such file; give an existing path")
-    rows = _read_jsonl(path) if path.suffix == ".jsonl" else _read_parquet(path)
-    if not rows:
-        raise ValueError(f"{field}={file!r}: the file has no rows; give one with data")
-    return rows
+        raise ValueError(f"{place}: no such file; give an existing path")
+    return _read_jsonl(path, place) if path.suffix == ".jsonl" else _read_parquet(path, place)
 
 
-def nested(record: dict[str, Any], name: str) -> Any:
-    """The value of a field; dots descend, ``reward_model.ground_truth``. None where absent."""
-    if name in record:
-        return record[name]
-    value: Any = record
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
+def plain(value: Any) -> Any:
+    """Arrays and numbers of numpy, tuples and mappings as lists, Python numbers and dicts."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def read_prompt(record: dict[str, Any], name: str, place: str) -> str | list[dict[str, str]]:
-    """A non-empty text, or non-empty chat messages with string role and content.
-
-    Args:
-        record: the row.
-        name: field of the prompt.
-        place: file and row, for errors.
-
-    Raises:
-        ValueError: missing, empty or of another type.
-    """
-    prompt = nested(record, name)
-    if isinstance(prompt, str) and prompt.strip():
-        return prompt
-    if isinstance(prompt, list) and prompt and all(_is_message(message) for message in prompt):
-        return [{"role": message["role"], "content": message["content"]} for message in prompt]
-    raise ValueError(
-        f"{place}, field {name!r}: {prompt!r:.80} is no prompt; give a non-empty text or a list of "
-        f"{{role, content}} messages (fields of this row: {sorted(record)})"
-    )
-
-
-def read_text(record: dict[str, Any], name: str, place: str) -> str:
-    """A non-empty text; numbers are written as text.
-
-    Raises:
-        ValueError: missing, empty or of another type.
-    """
-    value = nested(record, name)
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
-        return str(value)
-    raise ValueError(
-        f"{place}, field {name!r}: {value!r:.80} is no answer; give a non-empty text or a number "
-        f"(fields of this row: {sorted(record)})"
-    )
-
-
-def _is_message(message: Any) -> bool:
-    if not isinstance(message, dict):
-        return False
-    values = message.get("role"), message.get("content")
-    return all(isinstance(value, str) and value.strip() for value in values)
-
-
-def _read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    with path.open(encoding="utf-8") as lines:
+def _read_jsonl(path: Path, place: str) -> Iterator[Row]:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, row {number}: not JSON ({error})") from error
-            if not isinstance(record, dict):
-                raise ValueError(f"{path}, row {number}: {record!r:.80} is not a JSON object")
-            rows.append((number, record))
-    return rows
+                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:
+                yield Row(number, {}, f"not JSON ({error})")
+                continue
+            if isinstance(record, dict):
+                yield Row(number, record)
+            else:
+                yield Row(number, {}, f"{record!r:.80} is not a JSON object")
 
 
-def _read_parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    import pyarrow.parquet  # slow to import, and of use to parquet files only
+def _read_parquet(path: Path, place: str) -> Iterator[Row]:
+    import pyarrow  # slow to import, and of use to parquet files only
+    import pyarrow.parquet
 
-    return list(enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1))
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield Row(number, plain(record))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{place}: no readable parquet file ({error})") from error
+
+
+def _read_hub(file: DataFile, place: str) -> Iterator[Row]:
+    try:
+        import datasets  # an extra
+    except ImportError as error:
+        raise ValueError(
+            f"{place}: hub data sets need the package datasets: pip install 'lit_entropy[data]', "
+            "or give a .jsonl or .parquet file"
+        ) from error
+    name = file.path.removeprefix(HUB)
+    try:
+        loaded = datasets.load_dataset(name, file.config, split=file.split, revision=file.revision)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{place}, config={file.config!r}, split={file.split!r}, revision={file.revision!r}: "
+            f"{error}; correct the setting, or give a .jsonl or .parquet file"
+        ) from error
+    if isinstance(loaded, dict):  # every split, since none was named
+        if len(loaded) > 1:
+            raise ValueError(f"{place}: name its split, one of {list(loaded)}")
+        loaded = next(iter(loaded.values()))
+    return (Row(number, plain(record)) for number, record in enumerate(loaded, start=1))

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.tasks.answers import last_number
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem
+from lit_entropy.verify.answers import last_number
 
 #: Validation ids are ``VALIDATION_ID + k``; training ids are the index, below it.
 VALIDATION_ID = 1_000_000_000

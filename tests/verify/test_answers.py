@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_entropy.tasks.answers import (
+from lit_entropy.verify.answers import (
     boxed_text,
     final_number,
     last_number,

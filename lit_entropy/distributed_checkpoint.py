@@ -1,0 +1,151 @@
+"""Checkpoint folders to which every rank adds its part (torch's distributed checkpoints), read
+without running code: torch itself unpickles their metadata and their plain values freely."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from lightning.fabric.utilities.load import _METADATA_FILENAME as REST
+from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
+from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.metadata import Metadata
+from torch.distributed.checkpoint.planner import ReadItem
+
+from lit_entropy.errors import CheckpointError
+
+#: What the description of a folder's tensors is made of, by module.
+DESCRIPTION = {
+    "torch.distributed.checkpoint.metadata": None,  # all of it: plain records
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo", "_StoragePrefix"},
+    "torch": {"Size", "device"},
+    "torch.serialization": {"_get_layout"},
+    "collections": {"OrderedDict"},
+    "pathlib": {"PosixPath", "WindowsPath"},
+    "pathlib._local": {"PosixPath", "WindowsPath"},
+}
+
+
+class _Description(pickle.Unpickler):
+    """Builds the records of a description and refuses everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        names = DESCRIPTION.get(module, set())
+        if "." in name or (names is not None and name not in names):
+            raise CheckpointError(f"the checkpoint's .metadata refers to {module}.{name}")
+        return super().find_class(module, name)
+
+
+class SafeReader(FileSystemReader):
+    """Reads a checkpoint folder whose description can name no code."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """The description of the folder's tensors.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or refers to anything but its own records.
+        """
+        path = Path(self.path) / ".metadata"
+        try:
+            with open(path, "rb") as file:
+                metadata: Metadata = _Description(file).load()
+        except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read ({error}): resume from another checkpoint"
+            ) from error
+        assert metadata.storage_meta is not None
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
+
+
+class _SafeBytes(DefaultLoadPlanner):
+    def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        torch.load(value, weights_only=True)  # raises where torch's own would run code
+        value.seek(0)
+        super().load_bytes(read_item, value)
+
+
+class _WholeState(_SafeBytes, _EmptyStateDictLoadPlanner):
+    """Makes up the state from the folder's description."""
+
+
+def is_distributed(path: str | Path) -> bool:
+    """Whether ``path`` is a checkpoint folder."""
+    return (Path(path) / REST).is_file()
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Give the file or folder ``source`` the name ``target``; what had it is removed afterwards.
+
+    A kill between the two renames leaves the former one beside it, named ``.old``.
+    """
+    former = target.with_name(f"{target.name}.old")
+    shutil.rmtree(former, ignore_errors=True)
+    if target.is_dir():
+        os.rename(target, former)
+    elif target.exists():
+        target.unlink()
+    os.rename(source, target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def load_rest(path: str | Path) -> dict[str, Any]:
+    """What is in a checkpoint folder beside weights and optimizer states."""
+    rest: dict[str, Any] = torch.load(Path(path) / REST, map_location="cpu", weights_only=True)
+    return rest
+
+
+def _read(path: str | Path, state: dict[str, Any], planner: Any, no_dist: bool = False) -> None:
+    reader = SafeReader(path)
+    reader.read_metadata()  # its errors as they are: torch wraps those that it meets itself
+    try:
+        dcp.load(state, storage_reader=reader, planner=planner, no_dist=no_dist)
+    except dcp.CheckpointException as error:
+        causes = "; ".join(str(cause) for cause, _ in error.failures.values())
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint of this run ({causes}): resume from another one"
+        ) from error
+
+
+def load_into(path: str | Path, state: dict[str, Any]) -> None:
+    """Fill a (sharded) state from a folder; a collective where ranks exist."""
+    _read(path, state, _SafeBytes())
+
+
+def load_whole(path: str | Path) -> dict[str, Any]:
+    """A checkpoint folder as the checkpoint that a single process would have written.
+
+    It must fit into the memory of this process.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+    """
+    planner = _WholeState()
+    _read(path, {}, planner, no_dist=True)
+    state: dict[str, Any] = planner.original_state_dict  # made up by the planner, then filled
+    optimizers = [state.pop(key) for key in sorted(state) if key.startswith("optimizer_")]
+    rest = load_rest(path)
+    if optimizers:
+        rest["optimizer_states"] = [by_number(optimizer) for optimizer in optimizers]
+    return rest | state
+
+
+def by_number(state: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimizer's state with parameters numbered in the order of its groups, as torch does."""
+    names = [name for group in state["param_groups"] for name in group["params"]]
+    number = {name: index for index, name in enumerate(names)}
+    groups = [
+        dict(group) | {"params": [number[name] for name in group["params"]]}
+        for group in state["param_groups"]
+    ]
+    states = {number[name]: values for name, values in state.get("state", {}).items()}
+    return {"state": states, "param_groups": groups}

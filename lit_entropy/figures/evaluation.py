@@ -1,0 +1,154 @@
+"""What a validation found: pass@k, maj@k and Cover@tau by policy, one column a set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from scipy import stats
+
+from lit_entropy.figures.style import (
+    BLACK,
+    BLUE,
+    FULL_WIDTH,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    paper_style,
+)
+
+Report = Mapping[str, Any]
+
+#: Colours of the policies in their order; the first is the one compared against.
+COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
+MARKERS = "osD^v<>X"
+#: Widest row of panels.
+MOST_COLUMNS = 4
+
+
+def evaluation_figure(report: Report) -> Figure:
+    """Curves of every sampled set; a set that was decoded greedily alone shows its accuracy.
+
+    Above pass@k (solid) and maj@k (dashed), with bands of one standard error over problems; below
+    Cover@tau, whose faint line is the share of problems that are surely covered.
+
+    Args:
+        report: as ``validation.json`` holds it.
+    """
+    names = list(report["policies"][0]["sets"])
+    sampled = [name for name in names if _sampled(report, name)]
+    greedy = [name for name in names if name not in sampled]
+    single = len(sampled) == 1
+    columns = 2 if single else max(1, min(MOST_COLUMNS, len(sampled)))
+    rows = 1 if single else 2 * -(-len(sampled) // columns)
+    heights = [2.1] * rows + [1.6] * bool(greedy)
+    with paper_style():
+        figure = Figure(figsize=(FULL_WIDTH, sum(heights) + 0.4), layout="constrained")
+        grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+        for index, name in enumerate(sampled):
+            row, column = 2 * (index // columns), index % columns
+            above = figure.add_subplot(grid[row, column])
+            below = figure.add_subplot(grid[0, 1] if single else grid[row + 1, column])
+            _plot_curves(above, report, name)
+            _plot_cover(below, report, name)
+            if len(names) > 1:
+                above.set_title(name)
+            if column == 0:
+                above.set_ylabel("pass@k, maj@k (%)")
+                below.set_ylabel(r"Cover@$\tau$ (%)")
+        if greedy:
+            _plot_greedy(figure.add_subplot(grid[-1, :]), report, greedy)
+        handles: dict[str, Any] = {}
+        for axes in figure.axes:
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+                handles.setdefault(label, handle)
+        width = max(map(len, handles)) + 8  # characters a column needs, of about 110 in all
+        figure.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside upper center",
+            ncols=max(1, min(len(handles), 110 // width)),
+        )
+    return figure
+
+
+def _sampled(report: Report, name: str) -> bool:
+    return any(policy["sets"][name]["pass_curve"] for policy in report["policies"])
+
+
+def _style(index: int) -> dict[str, Any]:
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+
+
+def _line(points: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, ...]:
+    """x, mean and standard error (0 where there is none) of a curve, as percentages."""
+    known = [point for point in points if point["mean"] is not None]
+    x = np.array([point[key] for point in known], dtype=float)
+    mean = np.array([point["mean"] for point in known], dtype=float)
+    error = np.array([point["se"] or 0.0 for point in known], dtype=float)
+    return x, 100 * mean, 100 * error
+
+
+def _plot_curves(axes: Axes, report: Report, name: str) -> None:
+    ks: set[int] = set()
+    for index, policy in enumerate(report["policies"]):
+        found, style = policy["sets"][name], _style(index)
+        k, mean, error = _line(found["pass_curve"], "k")
+        ks |= set(k.astype(int).tolist())
+        axes.plot(k, mean, markersize=3, label=policy["name"], **style)
+        axes.fill_between(
+            k, mean - error, mean + error, color=style["color"], alpha=0.15, linewidth=0
+        )
+        if found["majority_curve"]:
+            k, mean, _ = _line(found["majority_curve"], "k")
+            axes.plot(k, mean, color=style["color"], linewidth=0.9, linestyle="--")
+    if any(policy["sets"][name]["majority_curve"] for policy in report["policies"]):
+        axes.plot([], [], color=GREY, linewidth=0.9, linestyle="--", label="maj@k")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted(ks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set(xlabel="k (samples)", ylim=(-2, 102))
+
+
+def _plot_cover(axes: Axes, report: Report, name: str) -> None:
+    for index, policy in enumerate(report["policies"]):
+        points, colour = policy["sets"][name]["cover_curve"], _style(index)["color"]
+        points = [point | {"tau": 0.0} for point in points[:1]] + points  # the first step is flat
+        tau, mean, error = _line(points, "tau")
+        axes.plot(tau, mean, color=colour, drawstyle="steps-pre")
+        axes.fill_between(
+            tau, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0, step="pre"
+        )
+        surely = [100 * point["surely"] for point in points]
+        axes.plot(tau, surely, color=colour, linewidth=0.6, linestyle=":", drawstyle="steps-pre")
+    axes.plot([], [], color=GREY, linewidth=0.6, linestyle=":", label="surely covered")
+    axes.set(xlabel=r"success rate $\tau$", xlim=(0, 1.02), ylim=(-2, 102))
+
+
+def _plot_greedy(axes: Axes, report: Report, names: Sequence[str]) -> None:
+    """Greedy accuracy with its 95 % t interval, sets from left to right."""
+    count = len(report["policies"])
+    for index, policy in enumerate(report["policies"]):
+        found = [policy["sets"][name]["scores"].get("accuracy") for name in names]
+        drawn = [(at, s) for at, s in enumerate(found) if s and s["mean"] is not None]
+        widths = [
+            100 * s["se"] * float(stats.t.ppf(0.975, s["problems"] - 1)) if s["se"] else 0.0
+            for _, s in drawn
+        ]
+        offset = 0.12 * (index - (count - 1) / 2)
+        axes.errorbar(
+            [at + offset for at, _ in drawn], [100 * s["mean"] for _, s in drawn], yerr=widths,
+            linestyle="none", markersize=3.5, elinewidth=0.9, label=policy["name"],
+            **_style(index),
+        )  # fmt: skip
+    axes.set_xticks(range(len(names)), list(names))
+    axes.set(ylabel="greedy accuracy (%)", xlim=(-0.5, len(names) - 0.5))
+    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=""))

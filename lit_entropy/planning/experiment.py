@@ -1,0 +1,144 @@
+"""An experiment built without weights, data or devices, and checked for the devices it is for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import lightning as L
+from jsonargparse import Namespace
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+
+from lit_entropy.checks import check_group_size
+from lit_entropy.data import PromptDataModule
+from lit_entropy.model_loading import dry_run
+from lit_entropy.module import EntropyModule
+from lit_entropy.planning.workload import Strategy
+from lit_entropy.sampling_plan import check_plan
+
+
+class Parsed(NamedTuple):
+    """A configuration as ``lit-entropy fit`` parses it.
+
+    Attributes:
+        parser: the parser, which can build what the configuration names.
+        config: what it parsed.
+    """
+
+    parser: Any
+    config: Namespace
+
+
+@dataclass(frozen=True)
+class Built:
+    """An experiment on the meta device.
+
+    Attributes:
+        module: the module; its policy has shapes and no weights, its rollout engine is left out.
+        rollout: class and arguments of the rollout engine; None for the default.
+        data: the data module; no problem has been read.
+        trainer: the Trainer with the configuration's settings, but on one CPU.
+        devices: devices the run is meant for.
+        strategy: how the weights lie on them.
+    """
+
+    module: EntropyModule
+    rollout: Namespace | None
+    data: PromptDataModule
+    trainer: L.Trainer
+    devices: int
+    strategy: Strategy
+
+
+def build(experiment: Parsed, devices: int | None = None) -> Built:
+    """Instantiate a parsed configuration without weights, data or devices, and check it.
+
+    The rollout engine alone is not built: its package (vLLM) need not be on the machine where a run
+    is planned, and its arguments have been checked when they were parsed.
+
+    Args:
+        experiment: the parsed configuration.
+        devices: their number; by default that of the configuration.
+
+    Raises:
+        ValueError: a setting that a part refuses, a size that does not divide over the devices, or
+            a model whose context is too short.
+    """
+    config = experiment.config.clone()
+    rollout, config.model.rollout = config.model.rollout, None
+    with dry_run(), _quiet():
+        parts = experiment.parser.instantiate_classes(config)
+        own = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
+        own |= {"logger": False, "enable_checkpointing": False}
+        trainer = L.Trainer(**{**parts.trainer, **own})
+    module, data = cast(EntropyModule, parts.model), cast(PromptDataModule, parts.data)
+    if devices is None:
+        devices = configured_devices(config)
+    if devices < 1:
+        raise ValueError(f"gpus={devices} must be at least 1")
+    strategy = _strategy(parts.trainer.strategy, devices)
+    built = Built(module, rollout, data, trainer, devices, strategy)
+    _check(built)
+    return built
+
+
+def configured_devices(config: Namespace) -> int:
+    """trainer.devices times trainer.num_nodes; ``auto`` counts as one device."""
+    devices = config.trainer.devices
+    count = len(devices) if isinstance(devices, list) else devices
+    text = str(count)
+    return config.trainer.num_nodes * (int(text) if text.isdigit() else 1)
+
+
+def _check(built: Built) -> None:
+    """What fit checks at setup, for the devices that the run is meant for."""
+    module, data = built.module, built.data
+    check_group_size(module.advantage, data.group_size)
+    check_plan(module.evaluation.sampling, built.trainer)
+    data.trainer = cast(
+        L.Trainer,
+        SimpleNamespace(
+            world_size=built.devices,
+            accumulate_grad_batches=built.trainer.accumulate_grad_batches,
+        ),
+    )
+    data._check_ranks()
+    data.trainer = None
+    context = context_of(module)
+    if module.max_new_tokens >= context:
+        raise ValueError(
+            f"model.max_new_tokens={module.max_new_tokens} leaves no room for a prompt in "
+            f"model.policy's context of {context} tokens: lower it"
+        )
+
+
+def context_of(module: EntropyModule) -> int:
+    """Tokens of the longest sequence that the policy's model is made for."""
+    return int(module.policy.model.config.max_position_embeddings)
+
+
+def _strategy(strategy: Any, devices: int) -> Strategy:
+    name = strategy if isinstance(strategy, str) else ""
+    if isinstance(strategy, ModelParallelStrategy) or name == "modelparallel":
+        return "fsdp2"
+    if isinstance(strategy, DDPStrategy) or name.startswith("ddp") or name == "auto":
+        return "ddp" if devices > 1 else "one"
+    raise ValueError(
+        f"trainer.strategy={strategy!r}: the plan knows auto, ddp and configs/strategy/fsdp2.yaml"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The Trainer's remarks about the devices of this machine are not about the run."""
+    log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

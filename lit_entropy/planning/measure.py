@@ -1,0 +1,148 @@
+"""The plan against this machine's CPU: measured memory and time of updates and decoding.
+
+    python -m lit_entropy.planning.measure
+
+Memory is the peak resident set of one update in a process of its own, over that of a process which
+has loaded the libraries. Rates are measured before times, with one thread.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from lit_entropy.planning.cases import CASES, Case, update
+from lit_entropy.planning.compute import decode_seconds, training_flops
+from lit_entropy.planning.hardware import Hardware, Rates
+from lit_entropy.planning.memory import activations, states
+from lit_entropy.policy import Policy
+from lit_entropy.rollouts.local import LocalEngine
+
+
+def measured_memory(case: Case) -> float:
+    """Peak bytes of three updates in a fresh process, over the libraries'."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_report_peak, args=(case, theirs))
+    process.start()
+    theirs.close()
+    try:
+        return float(ours.recv())
+    except EOFError as error:
+        raise RuntimeError(f"the process that measures {case} died, out of memory?") from error
+    finally:
+        process.join()
+
+
+def predicted_memory(case: Case) -> float:
+    """What the plan says of the same: states, activations and logits."""
+    work = case.workload()
+    return sum(states(work, 1).values()) + sum(activations(work, 1).values())
+
+
+def calibrated() -> tuple[Hardware, Rates]:
+    """This machine's own rates: matrix products, matrix-vector products, and an empty layer."""
+    left, right = torch.randn(512, 1024), torch.randn(1024, 1024)
+    flops = 2 * 512 * 1024**2 / seconds(lambda: left @ right)
+    matrix, vector = torch.randn(4096, 8192), torch.randn(8192)
+    bandwidth = 4 * 4096 * 8192 / seconds(lambda: matrix @ vector)
+    smallest = Policy("chain-xs").eval().model
+    token = torch.zeros(1, 1, dtype=torch.int64)
+    with torch.no_grad():
+        layer = seconds(lambda: smallest.base_model(input_ids=token, use_cache=False))
+    layers = smallest.config.num_hidden_layers
+    return Hardware("cpu", 16e9, flops, bandwidth, bandwidth), Rates(1.0, 1.0, layer / layers)
+
+
+def measured_update(case: Case) -> float:
+    """Seconds of an update, the optimizer's step left out."""
+    policy = case.policy()
+    batch = case.batch(policy)
+    return seconds(lambda: policy(batch, 1.0).logprobs_BT.mean().neg().backward())
+
+
+def predicted_update(case: Case, hardware: Hardware, rates: Rates) -> float:
+    """What the plan says of the same."""
+    work = case.workload()
+    launches = (4 if case.checkpointing else 3) * work.shape.layers * rates.layer
+    return training_flops(work, case.rows) / (hardware.flops * rates.utilisation) + launches
+
+
+def measured_decode(case: Case) -> float:
+    """Seconds of a rollout in which no response ends before the limit."""
+    policy = case.policy().eval()
+    policy.eos_token_ids = [policy.vocab_size]  # never drawn
+    prompts = case.batch(policy).prompt_tokens_BS.tolist()  # type: ignore[union-attr]
+    ids = torch.arange(case.rows)
+    limits = {"max_new_tokens": case.response, "temperature": 1.0}
+    engine = LocalEngine()
+    return seconds(
+        lambda: engine.generate(policy, prompts, ids, ids, keys=(0, "measure", 1), **limits)
+    )
+
+
+def predicted_decode(case: Case, hardware: Hardware, rates: Rates) -> float:
+    """What the plan says of the same."""
+    return decode_seconds(case.workload(), case.rows, 1, hardware, rates)
+
+
+def seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """Shortest time of a call after a first one: the least disturbed by others."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _report_peak(case: Case, pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    small = replace(case, model="chain-xs", rows=2, prompt=4, response=4)
+    policy = small.policy()  # loads what is loaded on first use
+    update(policy, torch.optim.AdamW(policy.parameters()), small.batch(policy))
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    policy = case.policy()
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6)
+    for _ in range(3):
+        update(policy, optimizer, case.batch(policy))
+    pipe.send(_status("VmHWM") - before)
+    pipe.close()
+
+
+def _status(name: str) -> float:
+    """Bytes of a line of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return 1024.0 * int(line.split()[1])
+    raise OSError(f"/proc/self/status has no {name}: memory is measured on Linux alone")
+
+
+def main() -> None:
+    """Print predictions beside measurements."""
+    torch.set_num_threads(1)
+    hardware, rates = calibrated()
+    print(f"{hardware.flops / 1e9:.1f} Gflop/s, {hardware.bandwidth / 1e9:.1f} GB/s, ", end="")
+    print(f"{rates.layer * 1e6:.0f} microseconds a layer")
+    for case in CASES:
+        pairs = {"memory MB": (predicted_memory(case) / 1e6, measured_memory(case) / 1e6)}
+        times = predicted_update(case, hardware, rates), measured_update(case)
+        pairs["update s"] = times
+        if not case.checkpointing:
+            short = replace(case, response=min(case.response, 32))
+            pairs["decode s"] = predicted_decode(short, hardware, rates), measured_decode(short)
+        for name, (predicted, measured) in pairs.items():
+            print(f"{case}: {name} predicted {predicted:.3g}, measured {measured:.3g}, ", end="")
+            print(f"ratio {predicted / measured:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

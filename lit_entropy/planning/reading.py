@@ -1,0 +1,123 @@
+"""The numbers of a run, read from an experiment that was built without weights."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+
+from lit_entropy.advantages import PRIME
+from lit_entropy.module import EntropyModule
+from lit_entropy.planning.experiment import Built, context_of
+from lit_entropy.planning.shape import shape_of
+from lit_entropy.planning.workload import Numbers, Strategy, Workload
+
+
+def workload(
+    built: Built,
+    response_tokens: float | None = None,
+    prompt_tokens: float | None = None,
+    draws: float | None = None,
+    validation: int = 0,
+) -> Workload:
+    """The numbers of a run.
+
+    Args:
+        built: the experiment.
+        response_tokens: mean length of a response; by default half of ``model.max_new_tokens``.
+        prompt_tokens: mean length of a prompt; by default a quarter of the longest that is allowed.
+        draws: draws of prompts an RL step; by default 2 where groups without signal are resampled
+            (every other group has a signal), else 1.
+        validation: responses of one evaluation.
+    """
+    module, data, trainer = built.module, built.data, built.trainer
+    precision = str(trainer.precision)
+    longest_prompt = min(data.max_prompt_tokens, context_of(module) - module.max_new_tokens)
+    sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
+    accumulation = trainer.accumulate_grad_batches
+    full_precision = precision in ("32-true", "64-true")
+    engine = _engine(built.rollout)
+    reused = engine["engine"] == "policy" and full_precision
+    numbers, weight_bytes = _numbers(module, precision, built.strategy)
+    return Workload(
+        shape=shape_of(module.policy.model.config),
+        trainable=sum(size for size, trained in sizes if trained),
+        numbers=numbers,
+        weight_bytes=weight_bytes,
+        optimizer_states=_optimizer_states(module),
+        strategy=built.strategy,
+        checkpointing=_checkpointing(module.policy.model),
+        prompts=data.prompts_per_step,
+        samples=data.group_size,
+        minibatch=data.minibatch_size,
+        accumulation=accumulation,
+        passes=data.update_epochs,
+        prompt_tokens=longest_prompt / 4 if prompt_tokens is None else prompt_tokens,
+        max_prompt_tokens=longest_prompt,
+        response_tokens=module.max_new_tokens / 2 if response_tokens is None else response_tokens,
+        max_new_tokens=module.max_new_tokens,
+        chunk_tokens=module.policy.chunk_tokens,
+        draws=(1.0 + (data.group_filter == "resample")) if draws is None else draws,
+        reference=module.reference is not None,
+        reward_model=isinstance(module.advantage, PRIME),
+        scored=data.minibatch_size / (data.prompts_per_step * data.group_size) if reused else 1.0,
+        selects=module.loss.selects_tokens
+        and module.loss.selection_logprobs == "current"
+        and accumulation * built.devices > 1,
+        validation=validation,
+        validate_every=trainer.check_val_every_n_epoch or 1,
+        rl_steps=max(1, trainer.max_epochs or 1),
+        **engine,
+    )
+
+
+def _numbers(module: EntropyModule, precision: str, strategy: Strategy) -> tuple[Numbers, int]:
+    low = next(module.policy.parameters()).dtype == torch.bfloat16 or precision == "bf16-true"
+    if low:
+        return "low", 2
+    if precision == "bf16-mixed":
+        return ("low" if strategy == "fsdp2" else "autocast"), 4
+    if precision == "32-true":
+        return "single", 4
+    raise ValueError(
+        f"trainer.precision={precision}: the plan knows 32-true, bf16-mixed, bf16-true"
+    )
+
+
+def _optimizer_states(module: EntropyModule) -> int:
+    """Numbers that the optimizer keeps a parameter: two moments, or a momentum, or none."""
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    group = optimizer.param_groups[0]
+    if "betas" in group:
+        return 2 + bool(group.get("amsgrad", False))
+    return int(bool(group.get("momentum", 0)))
+
+
+def _engine(rollout: Namespace | None) -> dict[str, Any]:
+    """Where and how responses are sampled, from the engine's class and arguments."""
+    if rollout is None:
+        return {"engine": "policy"}
+    arguments = rollout.get("init_args") or Namespace()
+    module, _, name = rollout.class_path.rpartition(".")
+    if getattr(import_module(module), name).runs_policy:
+        return {"engine": "policy", "engine_rows": arguments.get("max_rows", 1024)}
+    rows = {"engine_rows": arguments.get("max_sequences") or 256}
+    if "memory_fraction" not in arguments:
+        return rows | {"engine": "elsewhere", "engine_memory": 0.9}
+    dtype = arguments.get("dtype", "policy")
+    sizes = {"policy": None, "float32": 4, "bfloat16": 2}
+    return rows | {
+        "engine": "own",
+        "engine_memory": arguments.memory_fraction,
+        "engine_sleeps": bool(arguments.get("sleep", True)),
+        "engine_bytes": sizes[dtype],
+    }
+
+
+def _checkpointing(model: Any) -> bool:
+    # renamed within transformers 5; the old name warns
+    if hasattr(model, "is_activation_checkpointing"):
+        return bool(model.is_activation_checkpointing)
+    return bool(model.is_gradient_checkpointing)

@@ -1,0 +1,138 @@
+"""A plan as text."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lit_entropy.planning.hardware import GB
+from lit_entropy.planning.memory import Parts
+from lit_entropy.planning.plan import Plan
+
+PHASES = {"update": "training on a microbatch", "step": "optimizer step", "rollout": "sampling"}
+
+
+def show(
+    plan: Plan,
+    advice: list[str],
+    mended: Plan,
+    grown: list[tuple[str, Plan]],
+    console: Console | None = None,
+) -> None:
+    """Print a plan.
+
+    Args:
+        plan: the estimate.
+        advice: settings that make it fit, from :func:`~lit_entropy.planning.plan.remedies`.
+        mended: the estimate with those.
+        grown: estimates of like runs with their labels.
+        console: where to; the terminal by default.
+    """
+    console = console or Console(highlight=False, width=100)
+    console.print(_setting(plan))
+    console.print(_memory_table(plan))
+    console.print(_verdict(plan, advice, mended))
+    console.print(_time_table(plan))
+    console.print(_growth_table(plan, grown))
+    console.print(_assumptions(plan))
+
+
+def size(amount: float) -> str:
+    """Bytes in decimal gigabytes or megabytes."""
+    return f"{amount / GB:,.2f} GB" if amount >= GB / 10 else f"{amount / 1e6:,.2f} MB"
+
+
+def _setting(plan: Plan) -> str:
+    work, hardware = plan.work, plan.hardware
+    trained = "" if work.trainable >= work.shape.parameters else f", {work.trainable:,} trained"
+    return (
+        f"{work.shape.parameters:,} parameters{trained}; {plan.devices} x {hardware.name}, "
+        f"strategy {work.strategy}; {work.prompts} prompts x {work.samples} responses an RL step, "
+        f"{work.updates} updates of {work.minibatch} sequences, {work.rows(plan.devices)} a "
+        f"microbatch; {work.rl_steps} RL steps"
+    )
+
+
+def _memory_table(plan: Plan) -> Table:
+    table = Table(title="memory of a GPU", box=box.SIMPLE, title_justify="left")
+    table.add_column("")
+    phases: dict[str, Parts] = {name: getattr(plan.memory, name) for name in PHASES}
+    for title in PHASES.values():
+        table.add_column(title, justify="right")
+    names = list(dict.fromkeys(part for parts in phases.values() for part in parts))
+    for name in names:
+        cells = [size(parts[name]) if name in parts else "" for parts in phases.values()]
+        table.add_row(name.replace("_", " "), *cells)
+    totals = [size(total) for total in plan.memory.phases.values()]
+    table.add_row("total", *totals, style="bold")
+    return table
+
+
+def _verdict(plan: Plan, advice: list[str], mended: Plan) -> str:
+    room = size(plan.hardware.memory)
+    if plan.fits:
+        return f"fits: the peak is {size(plan.memory.peak)} of {room}"
+    over = [PHASES[n] for n, total in plan.memory.phases.items() if total > plan.hardware.memory]
+    what = f"does not fit into {room}: {', '.join(over)}" if over else (
+        "does not fit: the rollout engine's share of the memory does not hold its weights and one "
+        "sequence at its limits"
+    )  # fmt: skip
+    listed = "".join(f"\n  {item}" for item in advice)
+    if mended.fits:
+        return f"{what}. It fits, at {size(mended.memory.peak)}, with{listed}"
+    return f"{what}. No setting that the plan knows makes it fit; these come nearest:{listed}"
+
+
+def _time_table(plan: Plan) -> Table:
+    table = Table(title="an RL step", box=box.SIMPLE, title_justify="left")
+    for column in ("", "seconds", "operations"):
+        table.add_column(column, justify="right" if column else "left")
+    flops, seconds = plan.flops, plan.seconds
+    rows: list[tuple[str, float, float | None]] = [
+        (f"rollout of {flops.tokens:,.0f} tokens", seconds.rollout, flops.generation),
+        ("scoring without gradients", seconds.scoring, flops.scoring),
+        (f"update on {flops.trained_tokens:,.0f} tokens", seconds.update, flops.update),
+        ("weights to the engine", seconds.sync, None),
+        ("evaluation, a step's share", seconds.validation, None),
+    ]
+    for label, time, operations in rows:
+        table.add_row(label, f"{time:,.2f}", "" if operations is None else f"{operations:.3g}")
+    table.add_row("total", f"{seconds.total:,.2f}", f"{flops.total:.3g}", style="bold")
+    hours = seconds.total * plan.work.rl_steps / 3600
+    table.caption_justify = "left"
+    table.caption = (
+        f"the run: {hours:,.4g} hours, {plan.device_hours:,.4g} GPU-hours; communication of the "
+        f"updates, were it not hidden behind them: {seconds.communication:,.2f} s a step"
+    )
+    return table
+
+
+def _growth_table(plan: Plan, grown: list[tuple[str, Plan]]) -> Table:
+    table = Table(title="how it grows", box=box.SIMPLE, title_justify="left")
+    for column in ("", "a GPU", "fits", "rollout s", "update s", "step s", "GPU-hours"):
+        table.add_column(column, justify="right" if column else "left")
+    for label, other in [("this run", plan), *grown]:
+        seconds = other.seconds
+        table.add_row(
+            label,
+            size(other.memory.peak),
+            "yes" if other.fits else "no",
+            f"{seconds.rollout:,.1f}",
+            f"{seconds.update:,.1f}",
+            f"{seconds.total:,.1f}",
+            f"{other.device_hours:,.4g}",
+        )
+    return table
+
+
+def _assumptions(plan: Plan) -> str:
+    work, rates, hardware = plan.work, plan.rates, plan.hardware
+    evaluations = f"{work.validation:,} responses" if work.validation else "not counted"
+    return (
+        f"Assumed: mean prompt {work.prompt_tokens:,.0f} and response {work.response_tokens:,.0f} "
+        f"tokens, one response a rollout at the limit of {work.max_new_tokens:,}; {work.draws:g} "
+        f"draws of prompts an RL step; {hardware.flops / 1e12:,.4g} Tflop/s at "
+        f"{rates.utilisation:.0%}, {hardware.bandwidth / GB:,.4g} GB/s at {rates.decode:.0%}; "
+        f"evaluations {evaluations}; memory with every sequence at its limits."
+    )

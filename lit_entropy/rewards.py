@@ -1,0 +1,73 @@
+"""What a task says of decoded responses: rewards, correctness, names of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lit_entropy.errors import NonFiniteError, UncheckedError
+from lit_entropy.functional.answer_entropy import answer_code
+from lit_entropy.tasks.base import Task
+from lit_entropy.types import Experience, Problem
+
+
+def require_checked(experience: Experience, task: Task, rl_step: int) -> None:
+    """Stop where not one response of a rollout could be checked.
+
+    Raises:
+        UncheckedError: names the task and the RL step.
+    """
+    if experience.checked_B is not None and not bool(experience.checked_B.any()):
+        name = type(task).__name__
+        raise UncheckedError(
+            f"none of the {len(experience)} responses of RL step {rl_step} could be checked: "
+            f"{name}.rewards gave None for all of them. Look at the responses and at the limits "
+            "of the task's checker (data.task.checker.timeout, memory_mb)"
+        )
+
+
+def score(
+    task: Task, problems: Sequence[Problem], responses: Sequence[str], rl_step: int
+) -> tuple[list[float | None], list[bool]]:
+    """Rewards and correctness of decoded responses.
+
+    Returns:
+        Rewards, None where a response could not be checked; and whether each counts as right,
+        False where it could not be checked.
+
+    Raises:
+        NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
+        ValueError: the task gave another number of rewards than responses.
+    """
+    given = task.rewards(problems, responses)
+    if len(given) != len(responses):
+        raise ValueError(
+            f"{type(task).__name__}.rewards gave {len(given)} rewards for {len(responses)} "
+            "responses: it must give one for each, None where it could not be checked"
+        )
+    rewards: list[float | None] = []
+    correct = []
+    for problem, text, value in zip(problems, responses, given, strict=True):
+        if value is None:
+            rewards.append(None)
+            correct.append(False)
+            continue
+        reward = float(value)
+        if not abs(reward) < float("inf"):
+            raise NonFiniteError(
+                f"reward of problem {problem.id} is {reward} at RL step {rl_step}: "
+                f"{type(task).__name__}.reward must return a finite number. "
+                f"The response starts {text[:80]!r}"
+            )
+        rewards.append(reward)
+        correct.append(task.is_correct(problem, text, reward))
+    return rewards, correct
+
+
+def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
+    """int64 codes [B] of the final answers; None for a task that does not name answers."""
+    if not task.names_answers:
+        return None
+    return torch.tensor([answer_code(task.answer_of(text)) for text in responses])

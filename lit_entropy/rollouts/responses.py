@@ -1,0 +1,68 @@
+"""What engines outside the process of the policy share: seeds, and ragged responses to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lit_entropy.functional.rng import hash_keys
+from lit_entropy.types import Completions
+
+
+class Response(NamedTuple):
+    """One sampled sequence.
+
+    Attributes:
+        tokens: its token ids, the end-of-sequence token included.
+        logprobs: natural log-probs of these tokens at the sampling temperature.
+        truncated: whether the limit of new tokens ended it.
+    """
+
+    tokens: Sequence[int]
+    logprobs: Sequence[float]
+    truncated: bool
+
+
+def row_seeds(keys: tuple[int | str, ...], prompt_ids_B: Tensor, sample_ids_B: Tensor) -> list[int]:
+    """A seed in [0, 2^63) for each row, a function of keys, prompt id and sample id alone."""
+    return [seed & (2**63 - 1) for seed in hash_keys(*keys, prompt_ids_B, sample_ids_B).tolist()]
+
+
+def to_completions(
+    responses: Sequence[Response], pad_token_id: int, device: torch.device
+) -> Completions:
+    """Pad responses on the right; entropies stay unknown.
+
+    Args:
+        responses: one a row, each of at least one token.
+        pad_token_id: fills ``tokens_BT``.
+        device: where the tensors lie.
+
+    Raises:
+        ValueError: a response is empty or has another number of log-probs than tokens.
+    """
+    for row, response in enumerate(responses):
+        if not response.tokens or len(response.tokens) != len(response.logprobs):
+            raise ValueError(
+                f"the engine gave {len(response.tokens)} tokens and {len(response.logprobs)} "
+                f"log-probs for row {row}: it must give at least one token and a log-prob for each"
+            )
+    shape = (len(responses), max(len(response.tokens) for response in responses))
+    tokens_BT = torch.full(shape, pad_token_id, dtype=torch.int64)
+    logprobs_BT = torch.zeros(shape, dtype=torch.float32)
+    mask_BT = torch.zeros(shape, dtype=torch.bool)
+    for row, response in enumerate(responses):
+        length = len(response.tokens)
+        tokens_BT[row, :length] = torch.tensor(list(response.tokens), dtype=torch.int64)
+        logprobs_BT[row, :length] = torch.tensor(list(response.logprobs), dtype=torch.float32)
+        mask_BT[row, :length] = True
+    return Completions(
+        tokens_BT=tokens_BT.to(device),
+        mask_BT=mask_BT.to(device),
+        logprobs_BT=logprobs_BT.to(device),
+        entropies_BT=None,
+        truncated_B=torch.tensor([response.truncated for response in responses]).to(device),
+    )

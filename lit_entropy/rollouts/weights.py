@@ -1,0 +1,162 @@
+"""The weights of a policy on their way to another engine: whole tensors, and proof of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from lit_entropy.functional.padding import left_pad
+from lit_entropy.sharding import full
+from lit_entropy.types import Completions, Experience
+
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class StaleWeightsError(RuntimeError):
+    """An engine samples from other weights than the policy's."""
+
+
+@torch.no_grad()
+def fingerprint(policy: nn.Module) -> int:
+    """A number that changes with any parameter: the weighted sum of all bit patterns, mod 2^64.
+
+    The sum is over the whole tensors, so it is the same on every rank and for sharded and whole
+    parameters of one dtype. For a sharded policy it is a collective.
+
+    Args:
+        policy: the module whose parameters count, frozen ones included.
+    """
+    device = next(policy.parameters()).device
+    total = torch.zeros((), dtype=torch.int64, device=device)
+    sharded = False
+    for index, parameter in enumerate(policy.parameters()):
+        local = parameter.detach()
+        if isinstance(local, DTensor):
+            local, sharded = local.to_local(), True
+        bits = local.contiguous().view(_BITS[local.element_size()])
+        total += (2 * index + 1) * bits.sum(dtype=torch.int64)
+    if sharded:
+        torch.distributed.all_reduce(total)
+    return int(total)
+
+
+def full_weights(policy: Any) -> Iterator[tuple[str, Tensor]]:
+    """Names and whole tensors of a policy's model, adapters added in, one tensor at a time.
+
+    For a sharded policy each step is a collective: every rank must take all of them. A weight that
+    has two names, as a head tied to the embedding, comes under both: vLLM packs the head anew only
+    when it is named.
+
+    Args:
+        policy: the :class:`lit_entropy.policy.Policy`; the names are those of transformers.
+    """
+    # a state dict would shard again what is held whole for a validation
+    plain = dict(policy.model.named_parameters(remove_duplicate=False))
+    tensors = plain if policy.lora is None else policy.merged_state_dict()
+    for name, tensor in tensors.items():
+        yield name, full(tensor).detach()
+
+
+def write_weights(policy: Any, folder: Path | None, shard_bytes: int = 2**32) -> None:
+    """Write whole weights as safetensors, a shard in memory at a time.
+
+    For a sharded policy this is a collective.
+
+    Args:
+        policy: the policy.
+        folder: is made; None on the ranks that only take part.
+        shard_bytes: size at which a file is closed.
+    """
+    shard: dict[str, Tensor] = {}
+    number = 0
+
+    def close() -> None:
+        nonlocal number
+        if folder is not None and shard:
+            save_file(shard, folder / f"model-{number:05d}.safetensors")
+            number += 1
+        shard.clear()
+
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+    for name, tensor in full_weights(policy):
+        # a copy: a tensor under two names is written twice
+        shard[name] = tensor.to("cpu", copy=True).contiguous()
+        if sum(value.nbytes for value in shard.values()) >= shard_bytes:
+            close()
+    close()
+
+
+@torch.no_grad()
+def sampler_gap(
+    policy: Any, prompts: list[list[int]], completions: Completions, temperature: float
+) -> float:
+    """Mean absolute difference, in nats a token, of an engine's log-probs and the policy's own.
+
+    Args:
+        policy: the policy with the weights that the engine should hold.
+        prompts: token ids of each row's prompt.
+        completions: what the engine sampled; on the policy's device.
+        temperature: of the log-probs; at 0 they are those of temperature 1.
+    """
+    prompt_tokens_BS, prompt_mask_BS = left_pad(
+        prompts, policy.pad_token_id, completions.tokens_BT.device
+    )
+    batch = Experience(
+        mask_BT=completions.mask_BT,
+        old_logprobs_BT=completions.logprobs_BT,
+        advantages_BT=torch.zeros_like(completions.logprobs_BT),
+        tokens_BT=completions.tokens_BT,
+        prompt_tokens_BS=prompt_tokens_BS,
+        prompt_mask_BS=prompt_mask_BS,
+    )
+    own_BT = policy(batch, temperature or 1.0).logprobs_BT
+    difference_BT = (own_BT - completions.logprobs_BT).abs()
+    return float(difference_BT[completions.mask_BT].double().mean())
+
+
+def require_same_weights(
+    policy: Any,
+    prompts: list[list[int]],
+    completions: Completions,
+    temperature: float,
+    tolerance: float,
+    engine: str,
+    rows: int = 4,
+) -> None:
+    """Refuse an engine whose log-probs of its own first rows are not the policy's.
+
+    Args:
+        policy: the policy.
+        prompts: token ids of each row's prompt.
+        completions: what the engine sampled.
+        temperature: as :func:`sampler_gap`.
+        tolerance: largest accepted :func:`sampler_gap`, in nats a token.
+        engine: what the engine is called in the error.
+        rows: rows that are compared.
+
+    Raises:
+        StaleWeightsError: names the gap, the tolerance and the remedy.
+    """
+    width = max(1, int(completions.mask_BT[:rows].sum(1).max()))
+    probe = Completions(
+        completions.tokens_BT[:rows, :width],
+        completions.mask_BT[:rows, :width],
+        completions.logprobs_BT[:rows, :width],
+        None,
+        completions.truncated_B[:rows],
+    )
+    gap = sampler_gap(policy, prompts[:rows], probe, temperature)
+    if not gap <= tolerance:
+        raise StaleWeightsError(
+            f"{engine} samples from other weights than the policy's: its log-probs differ by "
+            f"{gap:.3g} nats a token, and gap_tolerance={tolerance:g}. Give it the policy's "
+            "weights; where only its precision is lower, raise gap_tolerance"
+        )

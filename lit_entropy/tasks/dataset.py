@@ -1,0 +1,199 @@
+r"""Problems from data sets: verl parquet, TRL columns, JSONL, GSM8K, and the Hugging Face hub.
+
+What the formats are and which fields are found by themselves stands in
+:mod:`lit_entropy.tasks.fields`; how answers are compared is the injected checker's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.fields import AUTO
+from lit_entropy.tasks.loaded_set import LoadedSet, set_number
+from lit_entropy.tasks.loading import SetReader, named_sets
+from lit_entropy.tasks.prompts import PLACE, PromptFormat, encode_text
+from lit_entropy.tasks.records import DataFile
+from lit_entropy.types import Problem
+from lit_entropy.verify.base import AnswerChecker
+
+Duplicates = Literal["keep", "drop"]
+
+
+class DatasetTask(Task):
+    """Prompts and reference answers from data sets; reward 1 for a right answer, else 0.
+
+    Files are read when problems are first asked for, so a configuration can be built without them.
+    A reward is None where the checker could not come to a verdict.
+
+    Args:
+        checker: compares a response's answer with the reference answer.
+        train: ``.jsonl`` or ``.parquet`` file or ``hub:owner/name``; null for evaluation alone.
+        validation: one such set, or several by name; null holds out a part of ``train``. The name
+            becomes ``Problem.source``; without one it is the row's ``data_source``.
+        validation_fraction: share of distinct prompts held out when there is no ``validation``.
+        prompt_field: field of the prompt, text or chat messages; dots descend into records;
+            ``auto`` finds it.
+        answer_field: field of the reference answer; ``auto`` finds it.
+        template: text of the (last) user message; ``{prompt}`` stands for the row's prompt.
+        system_prompt: system message put before prompts that have none; null adds nothing.
+        chat: whether prompts are chat messages for the tokenizer's chat template (instruction-tuned
+            models), or plain text (base models).
+        duplicates: whether rows that ask the same as an earlier row of their set are kept or
+            dropped (and counted).
+        skip_bad_rows: leave out rows that cannot be used, with a warning that counts them, instead
+            of refusing them; ``data.skip_bad_rows`` sets it too.
+        train_limit: at most so many training problems, the first ones; null takes all.
+        validation_limit: at most so many problems of each validation set; null takes all.
+        seed: seed of the held-out draw.
+
+    Attributes:
+        statistics: rows, bad rows and duplicates of each set that was read.
+
+    Raises:
+        ValueError: a bad argument; when problems are asked for, a set that cannot be read, has bad
+            rows (all listed) or no usable one, or a training prompt that is in a validation set.
+    """
+
+    def __init__(
+        self,
+        checker: AnswerChecker,
+        train: str | DataFile | None = None,
+        validation: str | dict[str, str | DataFile] | None = None,
+        validation_fraction: float = 0.1,
+        prompt_field: str = AUTO,
+        answer_field: str = AUTO,
+        template: str = PLACE,
+        system_prompt: str | None = None,
+        chat: bool = True,
+        duplicates: Duplicates = "keep",
+        skip_bad_rows: bool = False,
+        train_limit: int | None = None,
+        validation_limit: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if duplicates not in get_args(Duplicates):
+            raise ValueError(f"duplicates={duplicates!r}: use one of {get_args(Duplicates)}")
+        _check_limits(train_limit, validation_limit)
+        if not 0 < validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction={validation_fraction}: use a fraction between 0 and 1"
+            )
+        if train is None and not validation:
+            raise ValueError("train=None and validation=None: give at least one data set")
+        self.checker = checker
+        self.train = DataFile(train) if isinstance(train, str) else train
+        self.validation = named_sets(validation)
+        self.validation_fraction, self.seed = validation_fraction, seed
+        self.skip_bad_rows = skip_bad_rows
+        self.train_limit, self.validation_limit = train_limit, validation_limit
+        self.statistics: dict[str, int] = {}
+        form = PromptFormat(template, system_prompt, chat)
+        drop = duplicates == "drop"
+        self._reader = SetReader(checker, form, prompt_field, answer_field, drop)
+        self._validation_sets: list[LoadedSet] | None = None
+        self._problems: dict[str, list[Problem]] = {}
+
+    def train_problems(self) -> Sequence[Problem]:
+        """The training problems in file order; ``Problem.id`` is the row number."""
+        if "train" not in self._problems:
+            self._read_train()
+        return self._problems["train"]
+
+    def validation_problems(self) -> Sequence[Problem]:
+        """The validation problems, set after set, each in file order."""
+        if "validation" not in self._problems:
+            if self.validation:
+                self._problems["validation"] = [
+                    problem
+                    for loaded in self._read_validation()
+                    for problem in loaded.problems[: self.validation_limit]
+                ]
+            else:
+                self._read_train()
+        return self._problems["validation"]
+
+    def reward(self, problem: Problem, response: str) -> float | None:
+        """1.0 for the right answer, 0.0 for a wrong or missing one, None if it is unchecked."""
+        return _reward(self.checker.check(problem.answer, response))
+
+    def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
+        """:meth:`reward` of each response, in order, checked together."""
+        answers = [problem.answer for problem in problems]
+        return [_reward(verdict) for verdict in self.checker.check_all(answers, responses)]
+
+    def answer_of(self, response: str) -> str | None:
+        """The final answer of a response, None where there is none."""
+        return self.checker.answer_of(response)
+
+    def format_ok(self, response: str) -> bool:
+        """Whether a response holds an answer in the demanded form, right or wrong."""
+        return self.checker.format_ok(response)
+
+    def encode(self, problem: Problem, tokenizer: Any) -> list[int]:
+        """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
+        if isinstance(problem.prompt, str):
+            return encode_text(problem.prompt, tokenizer)
+        return super().encode(problem, tokenizer)
+
+    def close(self) -> None:
+        """Give back what the checker holds."""
+        self.checker.close()
+
+    def _read_train(self) -> None:
+        if self.train is None:
+            raise ValueError("data.task.train is null: name the training data")
+        loaded = self._reader.read(self.train, "data.task.train", 0, None)
+        if self.validation:
+            loaded = loaded.without(self._read_validation())
+        self._accept({"training": loaded})
+        problems = loaded.problems
+        if not self.validation:
+            problems, held_out = loaded.split(self.validation_fraction, self.seed)
+            self._problems["validation"] = held_out[: self.validation_limit]
+        self._problems["train"] = problems[: self.train_limit]
+
+    def _read_validation(self) -> list[LoadedSet]:
+        if self._validation_sets is None:
+            sets = {}
+            for name, file in self.validation.items():
+                label = "data.task.validation" + (f".{name}" if name else "")
+                number = set_number(name)
+                sets[label.removeprefix("data.task.")] = self._reader.read(
+                    file, label, number, name or None
+                )
+            self._accept(sets)
+            self._validation_sets = list(sets.values())
+        return self._validation_sets
+
+    def _accept(self, sets: dict[str, LoadedSet]) -> None:
+        """Refuse bad rows and empty sets, or count them."""
+        bad = [loaded for loaded in sets.values() if loaded.bad]
+        report = "\n".join(loaded.report() for loaded in bad)
+        if bad and not self.skip_bad_rows:
+            raise ValueError(
+                f"{report}\nMend or remove these rows, or leave them out with "
+                "data.skip_bad_rows=true"
+            )
+        for name, loaded in sets.items():
+            if not loaded.problems:
+                raise ValueError(f"{loaded.report()}\nNo row is left: give a set with usable rows")
+            counts = {"rows": loaded.rows, "bad_rows": loaded.bad, "duplicates": loaded.duplicates}
+            self.statistics |= {f"{name}/{key}": count for key, count in counts.items()}
+            if loaded.duplicates:
+                rank_zero_warn(f"{loaded.place}: {loaded.duplicates} duplicates are left out")
+        if bad:
+            rank_zero_warn(f"{report}\nThese rows are left out (data.skip_bad_rows=true)")
+
+
+def _reward(verdict: bool | None) -> float | None:
+    return None if verdict is None else float(verdict)
+
+
+def _check_limits(train_limit: int | None, validation_limit: int | None) -> None:
+    for name, limit in (("train_limit", train_limit), ("validation_limit", validation_limit)):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{name}={limit}: use at least 1, or null for all")

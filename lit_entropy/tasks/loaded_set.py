@@ -1,0 +1,102 @@
+"""The problems of a set that was read: identities, bad rows, overlaps and the held-out split."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from lit_entropy.functional.rng import permutation
+from lit_entropy.types import Problem
+
+#: A problem's id is ``number of its set << ROW_BITS | number of its row``; below 2**52, so that a
+#: reader of JSON keeps it exact.
+ROW_BITS = 32
+SET_BITS = 20
+#: Bad rows that an error lists.
+LISTED = 20
+
+
+def set_number(name: str) -> int:
+    """A number in [1, 2**20) for the name of a validation set; the training set has 0.
+
+    It depends on the name alone, so ids do not change with the other sets.
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return 1 + int.from_bytes(digest, "little") % (2**SET_BITS - 1)
+
+
+@dataclass
+class LoadedSet:
+    """The problems of a set and what became of its other rows.
+
+    Attributes:
+        place: the setting and its value, for errors.
+        problems: usable rows, in file order.
+        questions: :func:`question_key` of each problem.
+        rows: rows of the file.
+        duplicates: rows that were left out because an earlier one asks the same.
+        bad: rows that cannot be used.
+        reasons: row number and reason of the first of them.
+    """
+
+    place: str
+    problems: list[Problem] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    rows: int = 0
+    duplicates: int = 0
+    bad: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def reject(self, row: int, reason: str) -> None:
+        """Count a bad row."""
+        self.bad += 1
+        if len(self.reasons) < LISTED:
+            self.reasons.append(f"row {row}, {reason}")
+
+    def report(self) -> str:
+        """The bad rows, one a line."""
+        lines = [f"{self.place}: {self.bad} of {self.rows} rows cannot be used", *self.reasons]
+        if self.bad > len(self.reasons):
+            lines.append(f"and {self.bad - len(self.reasons)} more")
+        return "\n  ".join(lines)
+
+    def without(self, others: list[LoadedSet]) -> LoadedSet:
+        """The set with the rows whose question stands in another set as bad rows."""
+        known = {
+            question: f"row {row_of(problem)} of {other.place}"
+            for other in others
+            for question, problem in zip(other.questions, other.problems, strict=True)
+        }
+        kept = LoadedSet(self.place, [], [], self.rows, self.duplicates, self.bad, [*self.reasons])
+        for question, problem in zip(self.questions, self.problems, strict=True):
+            if (place := known.get(question)) is None:
+                kept.problems.append(problem)
+                kept.questions.append(question)
+            else:
+                kept.reject(row_of(problem), f"the prompt is that of {place}")
+        return kept
+
+    def split(self, fraction: float, seed: int) -> tuple[list[Problem], list[Problem]]:
+        """Training and held-out problems; equal questions stay on one side.
+
+        Raises:
+            ValueError: the fraction leaves a side empty.
+        """
+        questions = list(dict.fromkeys(self.questions))
+        size = round(fraction * len(questions))
+        if not 0 < size < len(questions):
+            raise ValueError(
+                f"data.task.validation_fraction={fraction}: of {len(questions)} distinct prompts "
+                f"this holds out {size}, which leaves a set empty; change it or give validation"
+            )
+        order = permutation(len(questions), seed, "validation-split")[:size].tolist()
+        held_out = {questions[index] for index in order}
+        sides: tuple[list[Problem], list[Problem]] = [], []
+        for question, problem in zip(self.questions, self.problems, strict=True):
+            sides[question in held_out].append(problem)
+        return sides
+
+
+def row_of(problem: Problem) -> int:
+    """The number of a problem's row."""
+    return problem.id & (2**ROW_BITS - 1)

@@ -1,0 +1,1 @@
+"""Reports of ``lit-entropy validate``: numbers, table, plot, and paired comparisons."""

@@ -1,0 +1,60 @@
+"""Multiple choice: the letter that a response settles on."""
+
+from __future__ import annotations
+
+import re
+
+from lit_entropy.verify.answers import boxed_text
+from lit_entropy.verify.base import AnswerChecker
+
+#: Only the end of a text is searched for an answer.
+MAX_TEXT_LENGTH = 20_000
+
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
+_ANSWER = re.compile(r"\banswer\b[ \t*]*(?:is|:|=)[ \t*:]*\(?([a-z])\)?(?!\w)", re.IGNORECASE)
+_PARENTHESISED = re.compile(r"\(([A-Z])\)")
+
+
+class ChoiceChecker(AnswerChecker):
+    r"""Checks multiple choice by the letter that the response gives last in its clearest form.
+
+    The forms, clearest first: ``\boxed{C}``, ``answer: C`` (also ``the answer is (C)``), and a
+    letter in parentheses, ``(C)``. Where one form is there the others do not count: a box that
+    holds two letters is no answer.
+
+    Args:
+        choices: the letters that may be chosen.
+
+    Raises:
+        ValueError: choices are not distinct capital letters.
+    """
+
+    def __init__(self, choices: str = "ABCDE") -> None:
+        if not re.fullmatch(r"[A-Z]+", choices) or len(set(choices)) != len(choices):
+            raise ValueError(f"choices={choices!r}: use distinct capital letters")
+        self.choices = choices
+
+    def check_gold(self, answer: str) -> str | None:
+        """Why a reference answer is no letter to choose; None where it is one."""
+        if self._letter(answer) is not None:
+            return None
+        return f"{answer!r:.80} is none of the choices {', '.join(self.choices)}"
+
+    def check(self, answer: str, response: str) -> bool:
+        """Whether the response settles on the letter of the reference."""
+        gold = self._letter(answer)
+        if gold is None:
+            raise ValueError(f"the reference answer: {self.check_gold(answer)}")
+        return self.answer_of(response) == gold
+
+    def answer_of(self, response: str) -> str | None:
+        """The capital letter that the response settles on."""
+        text = response[-MAX_TEXT_LENGTH:]
+        if r"\boxed{" in text:
+            return self._letter(boxed_text(text) or "")
+        answers = _ANSWER.findall(text) or _PARENTHESISED.findall(text)
+        return self._letter(answers[-1]) if answers else None
+
+    def _letter(self, text: str) -> str | None:
+        letter = _WRAPPED.sub(r"\1", text).strip(" \t\n()$.*").upper()
+        return letter if len(letter) == 1 and letter in self.choices else None

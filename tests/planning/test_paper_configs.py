@@ -1,0 +1,126 @@
+"""Every configuration of the paper: a dry run on its own number of GPUs, and its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from paper_files import PAPER, parser_of_plan
+
+from lit_entropy.architectures import published_models
+from lit_entropy.losses import ClipCov, KLCov, PPOClip
+from lit_entropy.planning.experiment import Parsed, build, context_of
+from lit_entropy.planning.hardware import HARDWARE, Rates
+from lit_entropy.planning.plan import make_plan
+from lit_entropy.planning.reading import workload
+
+SECTION4 = [(PAPER / "section4.yaml", path) for path in sorted(PAPER.glob("qwen*.yaml"))]
+MODELS = sorted((PAPER / "models").glob("*.yaml"))
+ALGORITHMS = sorted((PAPER / "algorithms").glob("*.yaml"))
+SECTION2 = [(PAPER / "section2.yaml", path) for path in MODELS] + [
+    (PAPER / "section2.yaml", PAPER / "models" / "qwen2.5-7b.yaml", path) for path in ALGORITHMS
+]
+
+
+@pytest.fixture(scope="module")
+def parse() -> Iterator[Callable[..., Parsed]]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield parser_of_plan(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever would ask the hub fails."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a dry run must not use the network")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+
+
+def names(files: tuple[Path, ...]) -> str:
+    return "-".join(path.stem for path in files)
+
+
+def test_no_run_is_missing() -> None:
+    methods = ("clip_cov", "clip_higher", "grpo", "kl_cov")
+    expected = [f"qwen{size}_{method}" for size in ("32b", "7b") for method in methods]
+    assert [path.stem for _, path in SECTION4] == expected
+    assert len(MODELS) == 11
+    assert [path.stem for path in ALGORITHMS] == ["grpo", "prime", "reinforce_pp", "rloo"]
+
+
+@pytest.mark.parametrize("files", SECTION4 + SECTION2, ids=names)
+def test_it_builds_without_weights_and_divides(
+    files: tuple[Path, ...], parse: Callable[..., Parsed]
+) -> None:
+    experiment = parse(*files)
+    built = build(experiment)
+    devices, data = built.devices, built.data
+    assert devices == experiment.config.trainer.devices * experiment.config.trainer.num_nodes
+    assert data.prompts_per_step % devices == 0
+    accumulation = experiment.config.trainer.accumulate_grad_batches
+    assert data.minibatch_size % (devices * accumulation) == 0
+    policy = built.module.policy
+    assert all(parameter.is_meta for parameter in policy.parameters())
+    longest = data.max_prompt_tokens + built.module.max_new_tokens
+    assert longest <= context_of(built.module)
+    assert built.rollout is not None
+    assert longest <= built.rollout.init_args.max_model_len
+    name = experiment.config.model.policy.model
+    work = workload(built)
+    assert work.shape.parameters == published_models()[name].parameters
+    assert work.shape.heads % (work.shape.heads * work.shape.keys // work.shape.queries) == 0
+    plan = make_plan(work, devices, HARDWARE["h100"], Rates())
+    # PRIME's reward model is whole on every GPU: 122 GB at 7B
+    assert plan.fits == (files[-1].stem != "prime")
+
+
+@pytest.mark.parametrize("files", SECTION4, ids=names)
+def test_section_4_has_the_paper_s_values(
+    files: tuple[Path, ...], parse: Callable[..., Parsed]
+) -> None:
+    built = build(parse(*files))
+    module, data = built.module, built.data
+    assert (data.prompts_per_step, data.group_size, data.minibatch_size) == (256, 8, 256)
+    data.trainer = built.trainer
+    assert data.updates_per_step == 8
+    assert (module.temperature, module.max_new_tokens) == (1.0, 8192)
+    optimizer = module.optimizer(list(module.policy.parameters()))
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (5e-7, 0.0)
+    assert built.trainer.gradient_clip_val == 1.0
+    assert (data.group_filter, 1 + data.max_resamples) == ("resample", 10)
+    size, _, method = files[1].stem.removeprefix("qwen").partition("_")
+    loss = module.loss
+    if method in ("grpo", "clip_higher"):
+        assert isinstance(loss, PPOClip)
+        assert (loss.clip_low, loss.clip_high) == (0.2, 0.28 if method == "clip_higher" else 0.2)
+    elif method == "clip_cov":
+        assert isinstance(loss, ClipCov)
+        assert (loss.fraction, tuple(loss.bounds)) == (2e-4, (1.0, 5.0))
+    else:
+        assert isinstance(loss, KLCov)
+        assert (loss.fraction, loss.kl_coef) == (2e-3 if size == "7b" else 2e-4, 1.0)
+
+
+def test_section_2_makes_2400_updates(parse: Callable[..., Parsed]) -> None:
+    built = build(parse(*SECTION2[0]))
+    built.data.trainer = built.trainer
+    assert built.data.updates_per_step == 16
+    assert built.trainer.max_epochs is not None
+    assert built.data.updates_per_step * built.trainer.max_epochs == 2400
+
+
+@pytest.mark.parametrize("name", ["section4.yaml", "section2.yaml"])
+def test_each_number_says_where_it_is_from(name: str) -> None:
+    lines = (PAPER / name).read_text().splitlines()
+    start = lines.index("data:")
+    end = next(index for index, line in enumerate(lines) if line.startswith("  callbacks:"))
+    source = re.compile(r"#.*(section \d|script|2\.\d|[Ff]ig\. \d|appendix A|ours|max_prompt)")
+    numbers = re.compile(r"^  \w+: (\d|resample)")
+    settled = {"num_nodes", "devices"}  # the overlays say theirs
+    for line in lines[start:end]:
+        if numbers.match(line) and line.split(":")[0].strip() not in settled:
+            assert source.search(line), line

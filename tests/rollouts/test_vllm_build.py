@@ -1,0 +1,83 @@
+"""What is checked before vLLM is imported, and that building leaves the process as it was."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import random
+
+import numpy
+import pytest
+import torch
+
+from lit_entropy.rollouts import VLLMEngine
+from lit_entropy.rollouts.vllm_build import require_vllm, unchanged_process
+
+installed = importlib.util.find_spec("vllm") is not None
+
+
+@pytest.mark.skipif(installed, reason="vllm is installed")
+def test_missing_package_is_named_when_the_engine_is_made() -> None:
+    with pytest.raises(ValueError, match=r"pip install 'lit_entropy\[vllm\]'"):
+        VLLMEngine()
+
+
+@pytest.mark.parametrize(
+    ("version", "accepted"),
+    [("0.32.0", True), ("0.32.7+cpu", True), ("0.33.0", False), ("0.3.2", False), ("1.0", False)],
+)
+def test_untested_versions_are_refused(
+    monkeypatch: pytest.MonkeyPatch, version: str, accepted: bool
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"vllm": ["vllm"]})
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    if accepted:
+        assert require_vllm() == version
+    else:
+        with pytest.raises(ValueError, match=rf"vllm {version} is installed, and 0\.32 is"):
+            require_vllm()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dtype": "float16"},
+        {"memory_fraction": 0.0},
+        {"kv_cache_gb": 0.0},
+        {"max_sequences": 0},
+        {"max_model_len": 0},
+        {"gap_tolerance": 0.0},
+    ],
+)
+def test_bad_arguments(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"rollout.{next(iter(wrong))}="):
+        VLLMEngine(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_block_that_changes_everything_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.delenv("VLLM_KEPT", raising=False)
+    monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING", raising=False)
+    torch.set_default_dtype(torch.float64)
+    before = dict(os.environ)
+    states = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].copy()
+    set_num_threads = torch.set_num_threads
+    with (
+        pytest.raises(RuntimeError, match="of the engine"),
+        unchanged_process({"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "RANK": "7"}),
+    ):
+        assert torch.get_default_dtype() == torch.float32
+        assert os.environ["RANK"] == "7"
+        torch.manual_seed(5), random.seed(5), numpy.random.seed(5)
+        torch.set_num_threads = lambda count: None
+        os.environ |= {"LD_PRELOAD": "library", "VLLM_KEPT": "1"}
+        raise RuntimeError("of the engine")
+    assert dict(os.environ) == before | {"VLLM_KEPT": "1"}
+    del os.environ["VLLM_KEPT"]
+    assert torch.set_num_threads is set_num_threads
+    assert torch.get_default_dtype() == torch.float64
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+    assert (numpy.random.get_state()[1] == states[2]).all()

@@ -1,0 +1,84 @@
+"""The recipes of recipes/: sound shell, and arguments that the real command line takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from runs import CONFIGS
+
+from lit_entropy.cli import main
+
+RECIPES = CONFIGS.parent / "recipes"
+#: What a launcher is started with, one argument a line, instead of starting it.
+STAND_IN = "#!/usr/bin/env bash\nprintf '%s\\n' \"$@\"\n"
+SLURM = {
+    "SLURM_JOB_NUM_NODES": "2",
+    "SLURM_NTASKS_PER_NODE": "8",
+    "SLURM_CPUS_PER_TASK": "4",
+    "SLURM_SUBMIT_DIR": str(CONFIGS.parent),
+}
+EXPERIMENT = ["--config", str(CONFIGS / "base.yaml")]
+EXPERIMENT += ["--config", str(CONFIGS / "experiment" / "kl_cov.yaml")]
+
+
+def launched(folder: Path, recipe: str, *arguments: str) -> list[str]:
+    """The arguments that a recipe gives to its launcher."""
+    for name in ("torchrun", "srun"):
+        (folder / name).write_text(STAND_IN)
+        (folder / name).chmod(0o755)
+    environment = os.environ | SLURM | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    command = ["bash", str(RECIPES / recipe), *arguments]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return output.stdout.splitlines()
+
+
+def test_every_recipe_is_sound_shell() -> None:
+    recipes = sorted(path.name for path in RECIPES.iterdir())
+    assert recipes == ["slurm.sbatch", "torchrun.sh"]
+    for name in recipes:
+        subprocess.run(["bash", "-n", str(RECIPES / name)], check=True)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize(
+    ("recipe", "own", "nodes", "devices"),
+    [("torchrun.sh", ["4"], 1, "4"), ("slurm.sbatch", [], 2, "8")],
+)
+def test_the_command_line_takes_what_a_recipe_says(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    strategy: str,
+    recipe: str,
+    own: list[str],
+    nodes: int,
+    devices: str,
+) -> None:
+    parts = launched(tmp_path, recipe, strategy, *own, *EXPERIMENT)
+    start = parts.index("lit-entropy")
+    if recipe == "torchrun.sh":
+        assert parts[:start] == ["--standalone", "--nproc-per-node", devices, "--no-python"]
+    with pytest.raises(SystemExit) as exit_:
+        main([*parts[start + 1 :], "--print_config"])
+    assert exit_.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["trainer"]["num_nodes"] == nodes
+    assert str(config["trainer"]["devices"]) == devices
+    assert config["model"]["loss"]["class_path"].endswith("KLCov")
+    chosen = config["trainer"]["strategy"]
+    if strategy == "ddp":
+        assert chosen == "ddp"
+    else:
+        assert chosen["class_path"] == "lit_entropy.strategy.FullySharded"
+        assert chosen["init_args"]["save_distributed_checkpoint"] is False
+
+
+def test_a_recipe_says_what_it_misses() -> None:
+    for name in ("torchrun.sh", "slurm.sbatch"):
+        result = subprocess.run(
+            ["bash", str(RECIPES / name)], capture_output=True, text=True, check=False
+        )
+        assert result.returncode != 0 and "ddp or fsdp2" in result.stderr
