@@ -29,7 +29,7 @@ class PublishedModel:
 @lru_cache(maxsize=1)
 def published_models() -> dict[str, PublishedModel]:
     """Every shipped shape by each of its names; names of files (``qwen2.5-7b``) count too."""
-    models = {}
+    models: dict[str, PublishedModel] = {}
     for path in sorted(FOLDER.glob("*.json")):
         record = json.loads(path.read_text())
         model = PublishedModel(tuple(record["names"]), record["parameters"], record["config"])

@@ -47,6 +47,8 @@ def model_card(
     settings |= {f"data.{key}": data.get(key) for key in DATA_KEYS}
     settings["seed_everything"] = configuration.get("seed_everything")
     step, measured = last_validation(run_folder, rl_steps)
+    # a tied head is one tensor under two names
+    sizes = {value.data_ptr(): value.numel() for value in policy.merged_state_dict().values()}
     environment = Environment(
         loader=PackageLoader("lit_entropy", "assets"),
         undefined=StrictUndefined,
@@ -59,7 +61,7 @@ def model_card(
         header=header.to_yaml(),
         name=configuration["run"]["name"],
         base=base,
-        parameters=sum(value.numel() for value in policy.merged_state_dict().values()),
+        parameters=sum(sizes.values()),
         rl_steps=rl_steps,
         parts={name: [described(part) for part in value] for name, value in parts.items()},
         settings={key: described(value) for key, value in settings.items()},

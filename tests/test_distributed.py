@@ -26,7 +26,10 @@ SIZES = {
         "data.minibatch_size=8 does not divide into trainer.accumulate_grad_batches=8 "
         "microbatches on 2 ranks: set it to a multiple of 16"
     ),
-    ("--data.task.validation_size=1",): (
+    tuple(
+        f"--data.task.{name}"
+        for name in ("min_length=2", "max_length=2", "validation_max_length=2", "validation_size=1")
+    ): (
         "data.task has 1 validation problems for 2 ranks: each rank needs one; raise its "
         "validation size or lower trainer.devices"
     ),

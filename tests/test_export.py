@@ -60,13 +60,14 @@ def test_plain_transformers_loads_it(tmp_path: Path, trained: tuple[Path, Entrop
 
 
 def test_the_card_tells_what_was_done(tmp_path: Path, trained: tuple[Path, EntropyCLI]) -> None:
-    folder, _ = trained
+    folder, cli = trained
     export(str(last(folder)), str(tmp_path / "model"), "bfloat16")
+    parameters = cli.model.policy.model.num_parameters()  # a tied head counts once
     _, header, text = (tmp_path / "model" / "README.md").read_text().split("---\n", 2)
     card = yaml.safe_load(header)
     assert card["library_name"] == "transformers" and "base_model" not in card
     for sentence in (
-        "trained for 2 RL steps",
+        f"{parameters:,} parameters, trained for 2 RL steps",
         "Base model: `chain-xs`",
         "| loss | `KLCov(",
         "| advantage | `GRPO(",

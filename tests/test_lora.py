@@ -247,7 +247,15 @@ def test_the_extra_is_named(folder: str, monkeypatch: pytest.MonkeyPatch) -> Non
         Policy(folder, lora=TINY)
 
 
-LORA = ("--model.policy.model=chain-xs", "--model.policy.lora.rank=2")
+LORA = (
+    "--model.policy.model=chain-xs",
+    "--model.policy.lora.rank=2",
+    "--model.max_new_tokens=12",
+    "--data.prompts_per_step=4",
+    "--data.minibatch_size=8",
+    "--trainer.callbacks=null",
+    "--trainer.limit_val_batches=0",
+)
 
 
 def test_a_run_trains_adapters_alone_and_resumes_exactly(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from transformers import (
     OPTForCausalLM,
 )
 
+import lit_entropy.policy_scoring as policy_scoring
 from lit_entropy.functional.packing import pack
 from lit_entropy.policy import Policy
 from lit_entropy.policy_scoring import lay_out, response_mask
@@ -168,6 +170,23 @@ def test_packing_with_checkpointing_and_bfloat16(folder: str) -> None:
         assert torch.equal(again[key], value), key
     output = Policy(folder, packing=True, dtype="bfloat16")(batch, 1.0)
     assert output.logprobs_BT.dtype == output.entropy_BT.dtype == torch.float32
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_blocks_of_logits_give_the_plain_gradients(
+    folder: str, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    """A tied head: its weight gets gradients as head and as embedding."""
+    batch = ragged()
+    expected = gradients(Policy(folder), batch)
+    policy = Policy(folder, chunk_tokens=4, gradient_checkpointing=checkpointing)
+    assert policy.model.lm_head.weight is policy.model.model.embed_tokens.weight
+    score = functools.partial(policy_scoring.chunked_logprobs_and_entropy, plain_logits=0)
+    monkeypatch.setattr(policy_scoring, "chunked_logprobs_and_entropy", score)
+    got = gradients(policy, batch)
+    for key, value in expected.items():
+        size = max(1e-3, float(value.abs().max()))
+        torch.testing.assert_close(got[key], value, rtol=0, atol=1e-5 * size, msg=key)
 
 
 OTHERS: dict[str, tuple[Any, str]] = {

@@ -71,7 +71,7 @@ def build(experiment: Parsed, devices: int | None = None) -> Built:
     config = experiment.config.clone()
     rollout, config.model.rollout = config.model.rollout, None
     with dry_run(), _quiet():
-        parts = experiment.parser.instantiate_classes(config)
+        parts = experiment.parser.instantiate(config)
         own = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
         own |= {"logger": False, "enable_checkpointing": False}
         trainer = L.Trainer(**{**parts.trainer, **own})

@@ -12,6 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from lit_entropy.rollouts.local import LocalEngine
 
 
 def measured_memory(case: Case) -> float:
-    """Peak bytes of three updates in a fresh process, over the libraries'."""
+    """Peak bytes of two updates in a fresh process, over the libraries'."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_report_peak, args=(case, theirs))
@@ -80,11 +81,9 @@ def measured_decode(case: Case) -> float:
     policy.eos_token_ids = [policy.vocab_size]  # never drawn
     prompts = case.batch(policy).prompt_tokens_BS.tolist()  # type: ignore[union-attr]
     ids = torch.arange(case.rows)
-    limits = {"max_new_tokens": case.response, "temperature": 1.0}
-    engine = LocalEngine()
-    return seconds(
-        lambda: engine.generate(policy, prompts, ids, ids, keys=(0, "measure", 1), **limits)
-    )
+    sample = partial(LocalEngine().generate, policy, prompts, ids, ids)
+    keys = (0, "measure", 1)
+    return seconds(lambda: sample(max_new_tokens=case.response, temperature=1.0, keys=keys))
 
 
 def predicted_decode(case: Case, hardware: Hardware, rates: Rates) -> float:
@@ -93,13 +92,13 @@ def predicted_decode(case: Case, hardware: Hardware, rates: Rates) -> float:
 
 
 def seconds(function: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest time of a call after a first one: the least disturbed by others."""
+    """Least CPU time of a call after a first one: other processes do not count in it."""
     function()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
@@ -112,7 +111,7 @@ def _report_peak(case: Case, pipe: Connection) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     policy = case.policy()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6)
-    for _ in range(3):
+    for _ in range(2):
         update(policy, optimizer, case.batch(policy))
     pipe.send(_status("VmHWM") - before)
     pipe.close()

@@ -56,8 +56,9 @@ class Plan:
 
     @property
     def device_hours(self) -> float:
-        """Hours of all devices together, over the whole run."""
-        return self.devices * self.work.rl_steps * self.seconds.total / 3600
+        """Hours of all devices together, over the whole run, those of a rollout server included."""
+        devices = self.devices * (2 if self.work.engine == "elsewhere" else 1)
+        return devices * self.work.rl_steps * self.seconds.total / 3600
 
 
 def make_plan(work: Workload, devices: int, hardware: Hardware, rates: Rates) -> Plan:
@@ -110,9 +111,12 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
         yield f"model.rollout.init_args.max_rows={rows}", {"engine_rows": rows}, devices
     for part in (2, 4):
         limit = work.max_new_tokens // part
-        change = {"max_new_tokens": limit, "response_tokens": min(work.response_tokens, limit)}
+        change: dict[str, object] = {
+            "max_new_tokens": limit,
+            "response_tokens": min(work.response_tokens, limit),
+        }
         yield f"model.max_new_tokens={limit} (another experiment)", change, devices
-    adapters = {"trainable": work.shape.low_rank(PROPOSED_RANK)}
+    adapters: dict[str, object] = {"trainable": work.shape.low_rank(PROPOSED_RANK)}
     yield f"LoRA rank={PROPOSED_RANK} (another experiment)", adapters, devices
     while devices * 2 <= min(MOST_DEVICES, work.minibatch):
         devices *= 2

@@ -14,6 +14,9 @@ from lit_entropy.planning.experiment import Built, context_of
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
 
+#: What a plan assumes of a rollout server: bfloat16, and a share of its devices' memory.
+SERVER = {"engine_bytes": 2, "engine_memory": 0.9}
+
 
 def workload(
     built: Built,
@@ -103,9 +106,10 @@ def _engine(rollout: Namespace | None) -> dict[str, Any]:
     module, _, name = rollout.class_path.rpartition(".")
     if getattr(import_module(module), name).runs_policy:
         return {"engine": "policy", "engine_rows": arguments.get("max_rows", 1024)}
+    if "memory_fraction" not in arguments:  # a server: its settings are not ours to read
+        rows = arguments.get("max_connections", 256)
+        return {"engine": "elsewhere", "engine_rows": rows} | SERVER
     rows = {"engine_rows": arguments.get("max_sequences") or 256}
-    if "memory_fraction" not in arguments:
-        return rows | {"engine": "elsewhere", "engine_memory": 0.9}
     dtype = arguments.get("dtype", "policy")
     sizes = {"policy": None, "float32": 4, "bfloat16": 2}
     return rows | {

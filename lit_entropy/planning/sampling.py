@@ -40,12 +40,12 @@ def rollout(work: Workload, devices: int, device_memory: float) -> dict[str, flo
 def engine_weights(work: Workload, device_memory: float) -> float:
     """Bytes of the sampling weights on a device that samples.
 
-    Elsewhere a model that is larger than its share is split over as many devices as it needs.
+    Elsewhere a model is split over as many devices as leave half of their share for the cache.
     """
     weights = work.shape.parameters * float(work.sampling_bytes)
     if work.engine != "elsewhere":
         return weights
-    return weights / math.ceil(weights / (work.engine_memory * device_memory))
+    return weights / math.ceil(weights / (work.engine_memory * device_memory / 2))
 
 
 def engine_room(work: Workload, device_memory: float) -> float:

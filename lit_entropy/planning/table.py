@@ -47,7 +47,8 @@ def _setting(plan: Plan) -> str:
     work, hardware = plan.work, plan.hardware
     trained = "" if work.trainable >= work.shape.parameters else f", {work.trainable:,} trained"
     return (
-        f"{work.shape.parameters:,} parameters{trained}; {plan.devices} x {hardware.name}, "
+        f"{work.shape.parameters:,} parameters{trained}; {plan.devices} x {hardware.name}"
+        f"{' and as many for the rollout server' if work.engine == 'elsewhere' else ''}, "
         f"strategy {work.strategy}; {work.prompts} prompts x {work.samples} responses an RL step, "
         f"{work.updates} updates of {work.minibatch} sequences, {work.rows(plan.devices)} a "
         f"microbatch; {work.rl_steps} RL steps"

@@ -21,7 +21,7 @@ ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY
 CLOCK_FACTOR = 10.0
 #: A process that is not ready after so many seconds has failed to start.
 START_SECONDS = 120.0
-#: Failures to start, or unexplained deaths in a row after which the process is started anew.
+#: Failures to start that are an error; unexplained deaths in a row that need a new start.
 PATIENCE = 3
 #: A worker hands over to a fresh fork after so many requests: caches of parsers grow without end.
 REQUESTS_A_WORKER = 5000

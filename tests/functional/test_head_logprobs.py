@@ -256,6 +256,11 @@ def test_tied_embedding() -> None:
         return with_gradients(function(hidden_ND, weight_VD, None, tokens_N, 1.0), [weight_VD])
 
     assert_all_close(gradients(linear_logprobs_and_entropy), gradients(reference), 2e-6)
+    seen: list[float] = []  # a gradient arrives where data-parallel training waits for it: once
+    weight_VD.register_post_accumulate_grad_hook(lambda leaf: seen.append(float(leaf.grad.norm())))
+    hidden_ND = nn.functional.embedding(ids_N, weight_VD).tanh()
+    linear_logprobs_and_entropy(hidden_ND, weight_VD, None, tokens_N)[0].sum().backward()
+    assert seen == [float(weight_VD.grad.norm())]
 
 
 def test_no_grad_gives_the_same_bits() -> None:

@@ -127,8 +127,8 @@ def test_the_cache_of_qwen_7b_by_hand() -> None:
 def test_an_engine_elsewhere_takes_nothing_and_is_split_where_it_must_be() -> None:
     work = small_work(shape=SEVEN, engine="elsewhere", engine_memory=0.9)
     assert memory(work, 1, 80e9).rollout == states(work, 1)
-    # 30.46 GB of float32 weights in shares of 21.6 GB of a device's 24 GB: two devices
-    assert engine_room(work, 24e9) == 21.6e9 - 2 * 7_615_616_512
+    # 30.46 GB of float32 weights, in halves of 21.6 GB of a device's 24 GB: three devices
+    assert engine_room(work, 24e9) == pytest.approx(21.6e9 - 4 * 7_615_616_512 / 3)
 
 
 def test_an_engine_that_stays_awake_weighs_on_the_updates() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from paper_files import PAPER, parser_of_plan
 
 from lit_entropy.architectures import published_models
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
-from lit_entropy.planning.experiment import Parsed, build, context_of
+from lit_entropy.planning.experiment import Built, Parsed, build, context_of
 from lit_entropy.planning.hardware import HARDWARE, Rates
 from lit_entropy.planning.plan import make_plan
 from lit_entropy.planning.reading import workload
@@ -28,6 +29,18 @@ SECTION2 = [(PAPER / "section2.yaml", path) for path in MODELS] + [
 def parse() -> Iterator[Callable[..., Parsed]]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield parser_of_plan(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def build_once(parse: Callable[..., Parsed]) -> Callable[..., tuple[Parsed, Built]]:
+    """Parse and build, once for each set of files."""
+
+    @cache
+    def build_files(*files: Path) -> tuple[Parsed, Built]:
+        experiment = parse(*files)
+        return experiment, build(experiment)
+
+    return build_files
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +67,9 @@ def test_no_run_is_missing() -> None:
 
 @pytest.mark.parametrize("files", SECTION4 + SECTION2, ids=names)
 def test_it_builds_without_weights_and_divides(
-    files: tuple[Path, ...], parse: Callable[..., Parsed]
+    files: tuple[Path, ...], build_once: Callable[..., tuple[Parsed, Built]]
 ) -> None:
-    experiment = parse(*files)
-    built = build(experiment)
+    experiment, built = build_once(*files)
     devices, data = built.devices, built.data
     assert devices == experiment.config.trainer.devices * experiment.config.trainer.num_nodes
     assert data.prompts_per_step % devices == 0
@@ -68,8 +80,8 @@ def test_it_builds_without_weights_and_divides(
     longest = data.max_prompt_tokens + built.module.max_new_tokens
     assert longest <= context_of(built.module)
     assert built.rollout is not None
-    assert longest <= built.rollout.init_args.max_model_len
-    name = experiment.config.model.policy.model
+    assert longest <= built.rollout.init_args.get("max_model_len", context_of(built.module))
+    name = experiment.config.model.policy.init_args.model
     work = workload(built)
     assert work.shape.parameters == published_models()[name].parameters
     assert work.shape.heads % (work.shape.heads * work.shape.keys // work.shape.queries) == 0
@@ -80,9 +92,9 @@ def test_it_builds_without_weights_and_divides(
 
 @pytest.mark.parametrize("files", SECTION4, ids=names)
 def test_section_4_has_the_paper_s_values(
-    files: tuple[Path, ...], parse: Callable[..., Parsed]
+    files: tuple[Path, ...], build_once: Callable[..., tuple[Parsed, Built]]
 ) -> None:
-    built = build(parse(*files))
+    built = build_once(*files)[1]
     module, data = built.module, built.data
     assert (data.prompts_per_step, data.group_size, data.minibatch_size) == (256, 8, 256)
     data.trainer = built.trainer
@@ -105,8 +117,10 @@ def test_section_4_has_the_paper_s_values(
         assert (loss.fraction, loss.kl_coef) == (2e-3 if size == "7b" else 2e-4, 1.0)
 
 
-def test_section_2_makes_2400_updates(parse: Callable[..., Parsed]) -> None:
-    built = build(parse(*SECTION2[0]))
+def test_section_2_makes_2400_updates(
+    build_once: Callable[..., tuple[Parsed, Built]],
+) -> None:
+    built = build_once(*SECTION2[0])[1]
     built.data.trainer = built.trainer
     assert built.data.updates_per_step == 16
     assert built.trainer.max_epochs is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from shapes import small_work
@@ -48,7 +49,7 @@ def test_the_cheapest_remedy_comes_first() -> None:
 
 
 def test_smaller_microbatches_are_the_fewest_that_fit() -> None:
-    plan = plan_of("qwen2.5-1.5b", checkpointing=True, minibatch=64)
+    plan = plan_of("qwen2.5-1.5b", checkpointing=True, prompts=64, minibatch=512)
     advice, mended = remedies(plan)
     parts = mended.work.accumulation
     assert advice == [f"trainer.accumulate_grad_batches={parts}"]
@@ -87,6 +88,8 @@ def test_an_engine_that_cannot_hold_a_sequence_does_not_fit() -> None:
 def test_hours_are_those_of_all_devices() -> None:
     plan = plan_of("qwen2.5-0.5b", 4, rl_steps=90)
     assert plan.device_hours == pytest.approx(4 * 90 * plan.seconds.total / 3600)
+    served = plan_of("qwen2.5-0.5b", 4, rl_steps=90, engine="elsewhere")
+    assert served.device_hours == pytest.approx(8 * 90 * served.seconds.total / 3600)
 
 
 def test_growth_changes_one_thing_at_a_time() -> None:
@@ -96,7 +99,7 @@ def test_growth_changes_one_thing_at_a_time() -> None:
     sizes = [grown[f"model {name}"] for name in SHAPES]
     assert all(
         small.memory.peak < large.memory.peak and small.seconds.total < large.seconds.total
-        for small, large in zip(sizes, sizes[1:], strict=False)
+        for small, large in pairwise(sizes)
     )
     longer = grown["responses up to 2048 tokens"]
     assert longer.work == replace(plan.work, max_new_tokens=2048, response_tokens=1024.0)

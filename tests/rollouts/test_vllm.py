@@ -176,7 +176,7 @@ def run(folder: Path, model: str, engine: str, *more: str) -> list[float]:
         f"--model.policy.model={model}",
         f"--model.rollout={engine}",
         OPTIONS,
-        "--model.advantage=lit_entropy.advantages.RandomRewards",
+        "--model.advantage=lit_entropy.advantages.controls.RandomRewards",
         "--model.advantage.inner=lit_entropy.advantages.GRPO",
         "--model.optimizer.lr=0.002",
         "--trainer.max_epochs=3",

@@ -143,7 +143,7 @@ def test_two_ranks_report_as_one(run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lit_entropy", "validate", *OPTIONS, *arguments]
     command += [f"--run.folder={tmp_path}", "--trainer.devices=2", "--trainer.strategy=ddp"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=280)
     (folder,) = tmp_path.iterdir()
     two = json.loads((folder / "validation.json").read_text())
     assert two["prompts"] == one["prompts"]

@@ -1,0 +1,137 @@
+"""``lit-entropy plan``: from the command line to numbers, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from paper_files import CONFIGS, parser_of_plan
+
+from lit_entropy.cli import main
+from lit_entropy.planning.command import plan
+from lit_entropy.planning.experiment import Parsed, build
+from lit_entropy.planning.reading import workload
+
+QUICK = CONFIGS / "quickstart.yaml"
+
+
+@pytest.fixture(scope="module")
+def parse() -> Iterator[Callable[..., Parsed]]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield parser_of_plan(monkeypatch)
+
+
+def test_the_command_prints_and_writes_a_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    main(["plan", "--config", str(QUICK), "--gpus", "2", "--gpu", "cpu", "--json", str(file)])
+    text = capsys.readouterr().out
+    record = json.loads(file.read_text())
+    assert record["devices"] == 2
+    assert record["workload"]["shape"]["hidden"] == 64
+    assert record["workload"]["trainable"] == 96_256
+    assert record["memory"]["update"]["weights"] == 4 * 96_256
+    assert record["memory"]["update"]["gradient_buckets"] == 4 * 96_256  # ddp on two devices
+    assert record["fits"] and record["remedies"] == []
+    assert record["workload"]["rl_steps"] == 100
+    assert record["device_hours"] == pytest.approx(2 * 100 * record["seconds"]["total"] / 3600)
+    assert "96,256 parameters; 2 x cpu, strategy ddp" in text
+    assert "responses up to 160 tokens" in text and "Assumed: mean prompt" in text
+    assert "fits: the peak is" in text
+
+
+def test_flags_change_the_experiment_and_the_hardware(parse: Callable[..., Parsed]) -> None:
+    experiment = parse(QUICK, "--model.max_new_tokens=40", "--trainer.accumulate_grad_batches=4")
+    made = plan(
+        experiment, gpus=1, gpu="h100", memory_gb=1.0, tflops=2.0, bandwidth=3.0,
+        response_tokens=30.0, prompt_tokens=12.0, draws=1.5, validation_responses=7,
+    )  # fmt: skip
+    work, hardware = made.work, made.hardware
+    assert (work.max_new_tokens, work.accumulation, work.rows(1)) == (40, 4, 8)
+    assert (hardware.memory, hardware.flops, hardware.bandwidth) == (1e9, 2e12, 3e9)
+    assert (work.response_tokens, work.prompt_tokens, work.draws) == (30.0, 12.0, 1.5)
+    assert (work.validation, work.validate_every) == (7, 20)
+    # float32 rollouts of the policy itself: the first of 8 minibatches alone is scored again
+    assert (work.engine, work.scored, work.selects) == ("policy", 1 / 8, False)
+
+
+def test_parts_of_the_experiment_are_read(parse: Callable[..., Parsed]) -> None:
+    experiment = parse(
+        QUICK,
+        "--model.loss=KLCov", "--model.loss.fraction=0.02", "--trainer.precision=bf16-mixed",
+        "--trainer.accumulate_grad_batches=2", "--model.policy.gradient_checkpointing=true",
+        "--model.rollout=LocalEngine", "--model.rollout.max_rows=48",
+        "--model.regularizers+=ReferenceKL", "--data.group_filter=resample",
+    )  # fmt: skip
+    work = workload(build(experiment))
+    assert (work.numbers, work.weight_bytes, work.compute_bytes) == ("autocast", 4, 2)
+    assert work.selects and work.checkpointing and work.reference
+    assert (work.engine_rows, work.draws, work.scored) == (48, 2.0, 1.0)
+    assert work.optimizer_states == 2
+    low = workload(build(parse(QUICK, "--trainer.precision=bf16-true")))
+    assert (low.numbers, low.weight_bytes) == ("low", 2)
+    plain = parse(QUICK, "--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0.1")
+    assert workload(build(plain)).optimizer_states == 0
+
+
+def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> None:
+    own = parse(
+        QUICK, "--model.rollout=VLLMEngine", "--model.rollout.memory_fraction=0.3",
+        "--model.rollout.dtype=bfloat16", "--model.rollout.sleep=false",
+        "--model.rollout.max_sequences=99",
+    )  # fmt: skip
+    work = workload(build(own))
+    assert (work.engine, work.engine_memory, work.sampling_bytes) == ("own", 0.3, 2)
+    assert (work.engine_sleeps, work.engine_rows, work.scored) == (False, 99, 1.0)
+    served = workload(build(parse(QUICK, "--model.rollout=VLLMServerEngine")))
+    assert (served.engine, served.sampling_bytes, served.engine_rows) == ("elsewhere", 2, 256)
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpus", "message"),
+    [
+        ((), 3, r"prompts_per_step=32 does not divide over 3 ranks"),
+        (("--trainer.accumulate_grad_batches=16",), 4, r"minibatch_size=32.*=16 microbatches on 4"),
+        ((), 0, r"gpus=0 must be at least 1"),
+        (("--data.minibatch_size=48",), 1, r"minibatch_size=48 does not divide the 256"),
+        (("--model.max_new_tokens=256",), 1, r"max_new_tokens=256 leaves no room.*256 tokens"),
+        (("--model.policy.model=acme/gpt-9",), 1, r"acme/gpt-9"),
+        (("--trainer.precision=64-true",), 1, r"trainer.precision=64-true"),
+        (("--trainer.strategy=fsdp",), 2, r"trainer.strategy='fsdp'"),
+    ],
+)
+def test_an_experiment_that_cannot_start_is_refused(
+    flags: tuple[str, ...], gpus: int, message: str, parse: Callable[..., Parsed]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        plan(parse(QUICK, *flags), gpus=gpus)
+
+
+@pytest.mark.parametrize(
+    "assumption",
+    [
+        {"response_tokens": 0.0},
+        {"prompt_tokens": -1.0},
+        {"draws": 0.5},
+        {"validation_responses": -1},
+        {"memory_gb": 0.0},
+        {"utilisation": 1.5},
+    ],
+)
+def test_an_assumption_out_of_range_is_named(
+    assumption: dict[str, float], parse: Callable[..., Parsed]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(assumption))):
+        plan(parse(QUICK), **assumption)  # type: ignore[arg-type]
+
+
+def test_what_does_not_fit_says_what_mends_it(
+    parse: Callable[..., Parsed], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan(parse(QUICK, "--data.minibatch_size=256"), gpus=1, memory_gb=0.15)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "does not fit into 0.15 GB: training on a microbatch" in text
+    assert "It fits, at" in text and "model.policy.gradient_checkpointing=true" in text
