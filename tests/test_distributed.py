@@ -10,6 +10,8 @@ from rank_equality import assert_same_run
 from runs import CONFIGS
 from two_ranks import REFUSED, arguments, launch, run
 
+pytestmark = pytest.mark.timeout(500)
+
 DDP = ["--config", str(CONFIGS / "strategy" / "ddp.yaml"), "--trainer.devices=2"]
 FSDP2 = ["--config", str(CONFIGS / "strategy" / "fsdp2.yaml"), "--trainer.devices=2"]
 #: Sizes that two ranks cannot share, and what the error says; every second one under FSDP2.
@@ -44,7 +46,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
     for index, sizes in enumerate(SIZES):
         strategy = (DDP, FSDP2)[index % 2]
         runs.append([REFUSED, *arguments(folder / "refused", *sizes, *strategy)])
-    return folder, launch(folder, runs)
+    return folder, launch(folder, runs, timeout=400)
 
 
 PARTS = [

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from runs import experience_of, fit, metrics
+from test_distributed import DDP
 from test_module import record
+from two_ranks import arguments, launch, run
 
 from lit_entropy import collection
 from lit_entropy.advantages import GRPO, PRIME, ReinforcePlusPlus
@@ -304,3 +306,24 @@ def test_validation_counts_what_could_not_be_checked(tmp_path: Path) -> None:
     values = metrics(tmp_path)
     assert 0 < values["val/unchecked"][-1] < 1 and 0 <= values["val/accuracy"][-1] <= 1
     assert isinstance(cli.model.advantage, GRPO) and not isinstance(cli.model.advantage, PRIME)
+
+
+@pytest.mark.slow
+def test_two_ranks_leave_out_what_one_process_does(tmp_path: Path) -> None:
+    options = [
+        TASK,
+        "--data.group_filter=none",
+        "--trainer.max_epochs=1",
+        "--trainer.limit_val_batches=0",
+    ]
+    split = [*DDP, "--trainer.accumulate_grad_batches=2"]
+    ranks = launch(tmp_path / "launch", [arguments(tmp_path / "two", *options, *split)])
+    one = run(arguments(tmp_path / "one", *options))
+    assert 0 < one["metrics"]["rollout/unchecked"] < 1
+    for (two,) in ranks:
+        for name, value in one["rollout"].items():  # unknown rewards are NaN in both
+            torch.testing.assert_close(
+                two["rollout"][name], value, rtol=1e-4, atol=2e-5, equal_nan=True
+            )
+        for key in ("rollout/unchecked", "rollout/reward", "policy/grad_norm"):
+            assert two["metrics"][key] == pytest.approx(one["metrics"][key], rel=1e-4)

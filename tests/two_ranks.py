@@ -51,9 +51,10 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
 def refusal(arguments: list[str]) -> dict[str, Any]:
     """The error of a run that is refused at setup."""
+    start = time.monotonic()
     with pytest.raises(ValueError) as caught:
         main(arguments)
-    return {"refusal": str(caught.value)}
+    return {"refusal": str(caught.value), "seconds": time.monotonic() - start}
 
 
 def launch(folder: Path, runs: list[list[str]], timeout: float = 280) -> list[list[dict[str, Any]]]:

@@ -13,12 +13,17 @@ With z the logits over the temperature, p = softmax(z) and H the entropy,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+
+from lit_entropy.functional.logit_blocks import (
+    HeadGradients,
+    exact_dtype,
+    logit_blocks,
+    own_columns,
+)
 
 #: exp of this is 0 in float32 and float64; in place of -inf it makes no NaN when times 0.
 _NEVER = -1e4
@@ -98,12 +103,12 @@ class LinearScores(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         """Online softmax: m the largest z, s the sum of e^(z-m), u that of e^(z-m) (z-m)."""
-        exact = _exact(dtype)
+        exact = exact_dtype(dtype)
         max_N = hidden_ND.new_full((len(tokens_N),), torch.finfo(exact).min, dtype=exact)
         own_N, sum_N, weighted_N = (torch.zeros_like(max_N) for _ in range(3))
-        blocks = _blocks(hidden_ND.to(dtype), weight_VD, bias_V, temperature, chunks)
+        blocks = logit_blocks(hidden_ND.to(dtype), weight_VD, bias_V, temperature, chunks)
         for n, v, _, z_nv in blocks:
-            column_n1, inside_n = _columns(tokens_N[n], v)
+            column_n1, inside_n = own_columns(tokens_N[n], v)
             own_N[n] = torch.where(inside_n, z_nv.gather(1, column_n1).squeeze(1), own_N[n])
             max_n = torch.maximum(max_N[n], z_nv.amax(1))
             shift_n = (max_N[n] - max_n).clamp_(min=_NEVER)
@@ -135,9 +140,9 @@ class LinearScores(torch.autograd.Function):
         if onto_entropy_N is not None:
             slope_N = -onto_entropy_N / (sum_N * temperature)
             constant_N = constant_N + slope_N * (entropy_N - sum_N.log())
-        gradients = _Gradients((hidden_ND, weight_VD, bias_V), ctx.needs_input_grad, dtype)
+        gradients = HeadGradients((hidden_ND, weight_VD, bias_V), ctx.needs_input_grad, dtype)
         with torch.autocast(hidden_ND.device.type, enabled=False):
-            blocks = _blocks(hidden_ND.to(dtype), weight_VD, bias_V, temperature, chunks)
+            blocks = logit_blocks(hidden_ND.to(dtype), weight_VD, bias_V, temperature, chunks)
             for n, v, weight_vD, z_nv in blocks:
                 z_nv.sub_(max_N[n, None]).clamp_(min=_NEVER)
                 e_nv = z_nv.exp()
@@ -145,93 +150,7 @@ class LinearScores(torch.autograd.Function):
                     e_nv.mul_(constant_N[n, None])
                 else:
                     e_nv.mul_(z_nv.mul_(slope_N[n, None]).add_(constant_N[n, None]))
-                column_n1, inside_n = _columns(tokens_N[n], v)
+                column_n1, inside_n = own_columns(tokens_N[n], v)
                 e_nv.scatter_add_(1, column_n1, torch.where(inside_n, onto_N[n], 0.0)[:, None])
                 gradients.add(n, v, weight_vD, e_nv)
         return *gradients.results(), None, None, None, None
-
-
-def _exact(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def _blocks(
-    hidden_ND: Tensor,
-    weight_VD: Tensor,
-    bias_V: Tensor | None,
-    temperature: float,
-    chunks: tuple[int, int],
-) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-    """Tokens n, vocabulary entries v, weight_vD and z_nv of each block; v is the outer loop."""
-    dtype = hidden_ND.dtype
-    for v in _slices(len(weight_VD), chunks[1]):
-        weight_vD = weight_VD[v].to(dtype)
-        bias_v = None if bias_V is None else bias_V[v].to(dtype)
-        for n in _slices(len(hidden_ND), chunks[0]):
-            z_nv = linear(hidden_ND[n], weight_vD, bias_v).to(_exact(dtype))
-            yield n, v, weight_vD, z_nv if temperature == 1 else z_nv.div_(temperature)
-
-
-def _slices(length: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, length)) for start in range(0, length, size))
-
-
-def _columns(tokens_n: Tensor, v: slice) -> tuple[Tensor, Tensor]:
-    """Column [n, 1] of each token in the block (any where it lies outside), and which lie inside.
-
-    Every row names one column, so that a scatter is deterministic, and no number is needed on the
-    host, so that a GPU never waits.
-    """
-    inside_n = (tokens_n >= v.start) & (tokens_n < v.stop)
-    return (tokens_n - v.start).clamp(0, v.stop - v.start - 1)[:, None], inside_n
-
-
-class _Gradients:
-    """The gradients that are needed; blocks are summed in float32 (float64 for float64 inputs)."""
-
-    def __init__(
-        self,
-        inputs: tuple[Tensor, Tensor, Tensor | None],
-        needed: tuple[bool, ...],
-        dtype: torch.dtype,
-    ) -> None:
-        hidden_ND, weight_VD, bias_V = inputs
-        self.dtypes = tuple(tensor.dtype for tensor in (hidden_ND, weight_VD))
-        self.hidden_ND = hidden_ND.to(dtype)
-        self.exact = _exact(dtype)
-        self.hidden = torch.zeros_like(hidden_ND, dtype=self.exact) if needed[0] else None
-        self.weight = torch.zeros_like(weight_VD) if needed[1] else None
-        self.bias: Tensor | None = None
-        if bias_V is not None and needed[2]:
-            self.bias = torch.zeros_like(bias_V, dtype=self.exact)
-
-    def add(self, n: slice, v: slice, weight_vD: Tensor, gradient_nv: Tensor) -> None:
-        """Add what the gradient of a block of logits gives."""
-        if self.bias is not None:
-            self.bias[v] += gradient_nv.sum(0)
-        gradient_nv = gradient_nv.to(weight_vD.dtype)
-        if self.hidden is not None:
-            _add_product(self.hidden[n], gradient_nv, weight_vD)
-        if self.weight is None:
-            return
-        # the vocabulary is the outer loop: of a bfloat16 weight, only this part needs float32
-        if n.start == 0:
-            same = self.weight.dtype == self.exact
-            self.part_vD = self.weight[v] if same else self.weight[v].to(self.exact)
-        _add_product(self.part_vD, gradient_nv.T, self.hidden_ND[n])
-        if n.stop == len(self.hidden_ND) and self.weight.dtype != self.exact:
-            self.weight[v] = self.part_vD
-
-    def results(self) -> tuple[Tensor | None, ...]:
-        """Gradients of hidden states, weight and bias in the dtypes of those."""
-        hidden = None if self.hidden is None else self.hidden.to(self.dtypes[0])
-        bias = None if self.bias is None else self.bias.to(self.dtypes[1])
-        return hidden, self.weight, bias
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, in place and without a copy where the dtypes allow it."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    else:
-        total += left @ right

@@ -40,7 +40,7 @@ def test_memory_of_larger_updates_is_as_predicted(case: Case) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["chain-l", "smollm2-135m"])
 def test_time_is_of_the_predicted_order(model: str) -> None:
-    """A factor of four: rates of large products are not those of a small model's small ones."""
+    """Rates are those of large products, and nothing but products is counted: times are longer."""
     torch.set_num_threads(1)
     hardware, rates = calibrated()
     update, decode = Case(model, 4, 64, 128), Case(model, 4, 32, 16)
@@ -48,4 +48,4 @@ def test_time_is_of_the_predicted_order(model: str) -> None:
         (predicted_update(update, hardware, rates), measured_update(update)),
         (predicted_decode(decode, hardware, rates), measured_decode(decode)),
     ):
-        assert 0.25 < predicted / measured < 4
+        assert 0.2 < predicted / measured < 1.25
