@@ -42,8 +42,8 @@ class Completions:
         tokens_BT: int64, right-padded with the pad token.
         mask_BT: bool, True on sampled tokens including the end-of-sequence token.
         logprobs_BT: float32, log pi of the sampled tokens at the temperature, 0 on padding.
-        entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding; None
-            from an engine that does not know whole distributions.
+        entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding;
+            None from an engine that does not know whole distributions.
         truncated_B: bool, True where the limit of new tokens ended the response.
     """
 

@@ -95,18 +95,14 @@ class VLLMEngine(RolloutEngine):
         check_model(policy)
 
     def close(self) -> None:
-        """Free the engine and its memory."""
+        """Free the engine and its memory; with several ranks it stays until the process ends."""
         if self._llm is None:
             return
-        from vllm.distributed import cleanup_dist_env_and_memory, destroy_model_parallel
-
-        alone = self._llm.llm_engine.vllm_config.parallel_config.distributed_executor_backend
-        self._llm.llm_engine.model_executor.shutdown()
+        parallel = self._llm.llm_engine.vllm_config.parallel_config
+        if parallel.distributed_executor_backend == "external_launcher":
+            return  # vLLM would end the process group, which is the trainer's
+        self._llm.llm_engine.engine_core.shutdown()
         self._llm, self._held, self._proved = None, None, False
-        if alone == "external_launcher":
-            destroy_model_parallel()  # the group of the ranks is the trainer's
-        else:
-            cleanup_dist_env_and_memory()
 
     @torch.no_grad()
     def prepare(self, policy: Any) -> None:
