@@ -21,6 +21,8 @@ NEEDS_SMOLLM = [path for path in OVERLAYS if path.name.startswith("smollm")]
 NEEDS_DATA = [
     path for path in (CONFIGS / "task").glob("*.yaml") if "DatasetTask" in path.read_text()
 ]
+#: Engines outside of the project; tests/rollouts/test_vllm.py and test_vllm_server.py run them.
+NEEDS_VLLM = sorted((CONFIGS / "rollout").glob("vllm*.yaml"))
 COMPONENTS = {
     "loss": "--model.loss",
     "advantage": "--model.advantage",
@@ -59,7 +61,7 @@ def test_every_experiment_fits(tmp_path: Path, path: Path) -> None:
         path
         for folder in COMPONENTS
         for path in sorted((CONFIGS / folder).glob("*.yaml"))
-        if path not in NEEDS_DATA
+        if path not in NEEDS_DATA and path not in NEEDS_VLLM
     ],
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
@@ -111,6 +113,16 @@ def test_the_smollm_overlays_parse_without_the_extra(
     assert_holds(config, overlay)
     loss = yaml.safe_load((CONFIGS / "loss" / "ppo_clip.yaml").read_text())
     assert_holds(config["model"]["loss"], loss)  # what the overlay leaves is that of base.yaml
+
+
+@pytest.mark.parametrize("path", NEEDS_VLLM, ids=lambda path: path.stem)
+def test_the_vllm_engines_parse_without_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.rollout={path}"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", *arguments, "--print_config"])
+    assert exit_.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert_holds(config["model"]["rollout"], yaml.safe_load(path.read_text()))
 
 
 def test_interpolation_follows_overrides(tmp_path: Path) -> None:

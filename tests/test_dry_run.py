@@ -9,6 +9,8 @@ from tiny_models import build_tiny_model
 
 from lit_entropy.architectures import published_models
 from lit_entropy.dry_run import dry_run, is_dry_run
+from lit_entropy.lora import LoraOptions
+from lit_entropy.planning.shape import shape_of
 from lit_entropy.policy import Policy
 
 #: One name of each shape.
@@ -60,3 +62,11 @@ def test_it_ends_with_its_block_also_after_an_error() -> None:
     with dry_run(), dry_run():
         pass
     assert Policy("chain-xs").model.device.type == "cpu"
+
+
+def test_adapters_have_the_parameters_that_the_plan_counts() -> None:
+    pytest.importorskip("peft")
+    with dry_run():
+        policy = Policy("Qwen/Qwen2.5-0.5B", lora=LoraOptions(rank=8))
+    trained = sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    assert trained == shape_of(policy.model.config).low_rank(8) == 4_399_104
