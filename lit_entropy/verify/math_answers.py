@@ -28,6 +28,8 @@ MAX_ANSWER_LENGTH = 1_000
 
 # Integers that both sides write alike are equal exactly when the texts are.
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
+# An interval or list is no integer, although [5,5] and {5,5} as sets hold one number.
+_COLLECTION = re.compile(r"(?:\\left)?(?:[\[(]|\\?\{).*,.*", re.DOTALL)
 _SPELLINGS = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:left|right)(?![a-zA-Z])"), ""),
@@ -171,6 +173,8 @@ def _plain_verdict(gold: str, text: str | None) -> bool | None:
         return False
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(text):
         return gold == text
+    if _INTEGER.fullmatch(gold) and _COLLECTION.fullmatch(text):
+        return False
     return None
 
 

@@ -99,7 +99,7 @@ NOT_204 = [
     r"\text{two hundred and four}", "\u0662\u0660\u0664", "\u00b2\u2070\u2074", "?", "None", "True",
     "nan", r"\infty", "204=203", r"204\cdot 2", "204-1", "1,2,3,204", r"\mathbb{R}", r"\frac{204}",
     r"\begin{pmatrix}204\\204\end{pmatrix}", r"\overline{204}5", "answer", "[204",
-    r"\{204", "204" * 400, "0" * 900 + "1",
+    r"\{204", "204" * 400, "0" * 900 + "1", "[204,204]", r"\{204,204\}", r"\left[204, 204\right]",
 ]  # fmt: skip
 
 
