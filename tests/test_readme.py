@@ -70,7 +70,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             main(words[1:])
             assert (tmp_path / "my-figures" / "report.html").exists()
             continue
-        if words[1] == "plan":
+        if words[1] in ("plan", "export"):
             main(words[1:])
             continue
         small = [option for option in SMALL if not option.startswith("--checkpoint")]

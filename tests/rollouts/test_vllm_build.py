@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import random
 
 import numpy
 import pytest
 import torch
+import yaml
+from runs import CONFIGS
 
-from lit_entropy.rollouts import VLLMEngine
+from lit_entropy.rollouts import VLLMEngine, VLLMServerEngine
 from lit_entropy.rollouts.vllm_build import require_vllm, unchanged_process
 
 installed = importlib.util.find_spec("vllm") is not None
@@ -81,3 +84,13 @@ def test_a_block_that_changes_everything_leaves_nothing(monkeypatch: pytest.Monk
     assert torch.get_default_dtype() == torch.float64
     assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
     assert (numpy.random.get_state()[1] == states[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"), [("vllm", VLLMEngine), ("vllm_server", VLLMServerEngine)]
+)
+def test_component_files_state_the_defaults(name: str, engine: type) -> None:
+    component = yaml.safe_load((CONFIGS / "rollout" / f"{name}.yaml").read_text())
+    assert component["class_path"] == f"lit_entropy.rollouts.{engine.__name__}"
+    parameters = inspect.signature(engine).parameters.values()
+    assert component["init_args"] == {item.name: item.default for item in parameters}
