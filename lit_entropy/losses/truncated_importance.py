@@ -34,7 +34,7 @@ class TruncatedImportance(PolicyLoss):
 
         Args:
             inner: the loss to correct, PPOClip say.
-            cap: largest weight, at least 1; 2 in the authors' runs.
+            cap: largest weight, at least 1.
 
         Raises:
             ValueError: the cap is below 1, the inner loss is corrected already, or it selects
