@@ -74,14 +74,16 @@ class Jail:
         """The process's reply; ``{"failure": kind}`` where there is none.
 
         Kinds: ``timeout``, ``memory``, ``crashed`` (the process died), ``error`` (an exception).
+        Where the whole process is gone, and not its worker alone, the request is asked once more.
 
         Raises:
             CheckerError: the process cannot be started.
         """
         if self._owner != os.getpid():  # in a fork: the process belongs to the other one
             self._reset()
-        if self._deaths >= PATIENCE:
-            self.close()  # whether it works at all shows when it starts
+        if self._deaths >= PATIENCE:  # whether it works at all shows when it starts
+            self.close()
+            self._deaths = 0
         self._request += 1
         message = json.dumps({**request, "id": self._request}).encode()
         reply = {"failure": "crashed"}
@@ -90,7 +92,7 @@ class Jail:
                 self._alive().send_bytes(message)
                 reply = self._receive(time.monotonic() + CLOCK_FACTOR * self.cpu_seconds)
                 break
-            except OSError:  # died since the last request
+            except (OSError, EOFError):  # ended from outside, perhaps since the last request
                 self._lost(reply)
         unexplained = reply.get("failure") == "crashed" or "clock" in reply
         self._deaths = self._deaths + 1 if unexplained else 0
@@ -101,7 +103,6 @@ class Jail:
         if self._finalizer is not None:
             self._finalizer()
         self._process = self._connection = self._finalizer = None
-        self._deaths = 0
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         assert self._connection is not None
@@ -110,14 +111,12 @@ class Jail:
                 reply = json.loads(self._connection.recv_bytes(MAX_REPLY))
                 if reply["id"] == self._request:
                     return dict(reply)
-        except (OSError, EOFError, ValueError):
+        except ValueError:  # no JSON
             return self._lost({"failure": "crashed"})
         return self._lost({"failure": "timeout", "clock": True})
 
     def _lost(self, reply: dict[str, Any]) -> dict[str, Any]:
-        deaths = self._deaths
         self.close()
-        self._deaths = deaths
         return reply
 
     def _alive(self) -> Connection:

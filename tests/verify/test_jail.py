@@ -103,8 +103,10 @@ def test_killed_from_outside_between_requests(jail: Jail, whose: str) -> None:
         assert jail.ask(HALF)["verdict"] is True
         worker, process = worker_of(jail), jail.pid
         assert process is not None
-        for pid in {"worker": [worker], "process": [process], "both": [process, worker]}[whose]:
-            os.kill(pid, signal.SIGKILL)
+        if whose == "both":
+            os.killpg(process, signal.SIGKILL)
+        else:
+            os.kill({"worker": worker, "process": process}[whose], signal.SIGKILL)
         assert wait_until(lambda: worker not in members(process))  # noqa: B023
     assert jail.ask(HALF)["verdict"] is True
 
@@ -119,6 +121,18 @@ def test_killed_from_outside_during_a_request(jail: Jail) -> None:
     killer.join()
     assert reply["failure"] == "crashed" and "verdict" not in reply
     assert jail.ask(HALF)["verdict"] is True
+
+
+def test_a_process_that_dies_after_it_was_sent_a_request_is_replaced(jail: Jail) -> None:
+    """Sending succeeds while the process is dying; the request is not lost with it."""
+    assert jail.ask(HALF)["verdict"] is True
+    session = jail.pid
+    assert session is not None
+    os.killpg(session, signal.SIGSTOP)
+    killer = threading.Timer(0.5, os.killpg, (session, signal.SIGKILL))
+    killer.start()
+    assert jail.ask(HALF)["verdict"] is True and jail.pid != session
+    killer.join()
 
 
 def test_from_a_thread_that_ends() -> None:
