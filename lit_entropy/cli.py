@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,39 +12,17 @@ import jsonargparse
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoint import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.commands import COMMANDS, add_command_arguments, run_command, summary
 from lit_entropy.data import PromptDataModule
-from lit_entropy.experiment import (
-    ExperimentRecord,
-    check_checkpoint,
-    plain_config,
-    run_folder_of,
-)
-from lit_entropy.export import export
-from lit_entropy.loggers import claim_run_folder
+from lit_entropy.experiment import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.module import EntropyModule
-from lit_entropy.planning.command import plan
-from lit_entropy.planning.experiment import Parsed
-from lit_entropy.pretrain import pretrain
-from lit_entropy.reproduce.command import figures, reproduce
+from lit_entropy.run_folder import claim_run_folder, release_run_folder
 from lit_entropy.run_options import RunOptions, run_loggers
 from lit_entropy.validation.command import evaluate, targets
-from lit_entropy.validation.compare import compare
-
-#: Subcommands that are plain functions; their signature is their command line. One that takes an
-#: ``experiment`` has the settings of fit beside its own.
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "pretrain": pretrain,
-    "plan": plan,
-    "reproduce": reproduce,
-    "figures": figures,
-    "export": export,
-    "compare": compare,
-}
 
 SUMMARIES = {
     "fit": "Train a policy; one Lightning epoch is one RL step.",
@@ -93,23 +70,17 @@ class EntropyCLI(LightningCLI):
         return parser
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
-        for name, summary in SUMMARIES.items():
-            kwargs[name] = {"description": summary} | kwargs.get(name, {})
+        for name, description in SUMMARIES.items():
+            kwargs[name] = {"description": description} | kwargs.get(name, {})
         super()._add_subcommands(parser, **kwargs)
-        for choice in cast(Any, parser._subcommands_action)._choices_actions:
+        subcommands = cast(Any, parser._subcommands_action)
+        for choice in subcommands._choices_actions:
             choice.help = SUMMARIES[choice.dest]
         for name, function in COMMANDS.items():
-            command_parser = self.init_parser(description=_summary(function))
-            positional = _required_lists(function)
-            for argument in positional:
-                command_parser.add_argument(str(argument), nargs="+", type=str)
-            if takes_experiment(function):
-                self._add_arguments(command_parser)
-            skip = positional | {"experiment"}
-            command_parser.add_function_arguments(function, as_group=False, skip=skip)
+            command_parser = self.init_parser(description=summary(function))
+            add_command_arguments(command_parser, function, self._add_arguments)
             self._subcommand_parsers[name] = command_parser
-            subcommands = cast(Any, parser._subcommands_action)
-            subcommands.add_subcommand(name, command_parser, help=_summary(function))
+            subcommands.add_subcommand(name, command_parser, help=summary(function))
 
     def _parse_ckpt_path(self) -> None:
         # the stock method lets the checkpoint's arguments win over the command line, silently;
@@ -150,7 +121,7 @@ class EntropyCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except BaseException:
-            self._release()
+            release_run_folder(self._claimed)
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -184,45 +155,13 @@ class EntropyCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
-            function, config = COMMANDS[subcommand], self.config[subcommand]
-            names = inspect.signature(function).parameters.keys() - {"experiment"}
-            arguments = {key: value for key, value in config.as_dict().items() if key in names}
-            if takes_experiment(function):
-                arguments["experiment"] = Parsed(self._parser(subcommand), config)
-            function(**arguments)
+            run_command(COMMANDS[subcommand], self._parser(subcommand), self.config[subcommand])
             return
         try:
             super()._run_subcommand(subcommand)
         except ValueError:
-            self._release()
+            release_run_folder(self._claimed)
             raise
-
-    def _release(self) -> None:
-        """Free the name of a run that was refused before it did anything."""
-        folder = self._claimed
-        if folder is None or getattr(rank_zero_only, "rank", 0) != 0:
-            return
-        if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
-            (folder / "config.yaml").unlink(missing_ok=True)
-            folder.rmdir()
-
-
-def _required_lists(function: Callable[..., Any]) -> set[str | int]:
-    """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
-    return {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
-    }
-
-
-def takes_experiment(function: Callable[..., Any]) -> bool:
-    """Whether a subcommand reads an experiment's configuration, as fit does."""
-    return "experiment" in inspect.signature(function).parameters
-
-
-def _summary(function: Callable[..., Any]) -> str:
-    return (function.__doc__ or "").strip().splitlines()[0]
 
 
 def main(args: list[str] | None = None) -> EntropyCLI:

@@ -45,3 +45,16 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
             rank_zero_info(f"{Path(save_dir) / name} is an earlier run: this one is {candidate}")
         return candidate
     raise AssertionError("unreachable")
+
+
+def release_run_folder(folder: Path | None) -> None:
+    """Free the name of a run that was refused before it did anything.
+
+    Args:
+        folder: the folder that was claimed; None for a run that was continued.
+    """
+    if folder is None or getattr(rank_zero_only, "rank", 0) not in (None, 0):
+        return
+    if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
+        (folder / "config.yaml").unlink(missing_ok=True)
+        folder.rmdir()

@@ -12,7 +12,7 @@ from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_styl
 
 History = Mapping[str, np.ndarray]
 
-#: Predictions of the entropy change, best first: key and label.
+#: Predictions of the entropy change: key and label; the first that a run has is drawn.
 PREDICTIONS: tuple[tuple[str, str], ...] = (
     ("dynamics/predicted_theorem2", "Theorem 2"),
     ("dynamics/predicted_lemma1", "Lemma 1"),
@@ -85,7 +85,7 @@ def plot_accuracy(axes: Axes, history: History) -> None:
                 label=r"$\pm$ 1 standard error",
             )  # fmt: skip
     axes.set(xlabel="RL step", ylabel="accuracy, mean reward")
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def plot_entropy_change(axes: Axes, history: History) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_entropy import cli
+from lit_entropy import cli, commands
 from lit_entropy.planning.experiment import Parsed
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
@@ -25,7 +25,7 @@ def parser_of_plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Parsed]:
         """Keep the experiment."""
         calls.append(experiment)
 
-    monkeypatch.setitem(cli.COMMANDS, "plan", keep)
+    monkeypatch.setitem(commands.COMMANDS, "plan", keep)
     cli.main(["plan", "--config", str(CONFIGS / "quickstart.yaml")])
     parser = calls[0].parser
 
