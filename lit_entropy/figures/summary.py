@@ -85,7 +85,10 @@ def plot_accuracy(axes: Axes, history: History) -> None:
                 label=r"$\pm$ 1 standard error",
             )  # fmt: skip
     axes.set(xlabel="RL step", ylabel="accuracy, mean reward")
-    axes.legend(loc="best")
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    axes.set(ylim=(low, high + 0.45 * (high - low)), yticks=ticks)  # room for the legend
+    axes.legend(loc="upper left")
 
 
 def plot_entropy_change(axes: Axes, history: History) -> None:
