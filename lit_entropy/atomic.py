@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,11 +38,14 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 
 def sweep_unfinished(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed while writing in ``folder``."""
+    """Remove temporary files and folders of processes that were killed while writing there."""
     for leftover in folder.glob(f"*{_TEMPORARY}*"):
         owner = leftover.name.rpartition(_TEMPORARY)[2]
         if owner.isdigit() and not _alive(int(owner)):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -142,6 +142,8 @@ def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> 
     path = folder / "last.ckpt" if str(ckpt_path) == "last" else Path(ckpt_path)
     if path.is_file() or is_distributed(path):
         return path
-    present = sorted(str(file) for file in folder.glob("*.ckpt"))
+    # .old: a folder whose replacement was killed between two renames
+    found = [*folder.glob("*.ckpt"), *folder.glob("*.ckpt.old")]
+    present = sorted(str(file) for file in found)
     remedy = f"Name one of {present}" if present else "Leave ckpt_path out to start a fresh run"
     raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}. {remedy}.")

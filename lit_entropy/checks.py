@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import lightning as L
 
 from lit_entropy.advantages.base import AdvantageEstimator
+
+GroupFilter = Literal["none", "mask", "resample"]
 
 
 def check_numbers(trainer: L.Trainer) -> None:
@@ -37,6 +39,16 @@ def check_group_size(advantage: AdvantageEstimator, group_size: int) -> None:
             f"of a group: set data.group_size to {advantage.min_group_size} or more, or take "
             "another model.advantage"
         )
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a setting of the data that is none of its choices.
+
+    Raises:
+        ValueError: names the setting, its value and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"data.{name}={value!r}: use one of {tuple(choices)}")
 
 
 def check_sizes(

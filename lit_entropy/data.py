@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, get_args
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from lit_entropy.checks import check_sizes
+from lit_entropy.checks import GroupFilter, check_choice, check_sizes
 from lit_entropy.functional.order import minibatch_rows, prompt_indices
 from lit_entropy.loader import ProblemBatches, RolloutLoader, Sealed
 from lit_entropy.prompt_checks import Overlong, too_long, usable_problems
@@ -28,7 +28,7 @@ class PromptDataModule(L.LightningDataModule):
         group_size: int = 8,
         minibatch_size: int = 256,
         update_epochs: int = 1,
-        group_filter: Literal["none", "mask", "resample"] = "resample",
+        group_filter: GroupFilter = "resample",
         max_resamples: int = 9,
         max_prompt_tokens: int = 1024,
         overlong_prompts: Overlong = "refuse",
@@ -68,6 +68,8 @@ class PromptDataModule(L.LightningDataModule):
             max_prompt_tokens=max_prompt_tokens,
             validation_batch=validation_batch,
         )
+        check_choice("group_filter", group_filter, get_args(GroupFilter))
+        check_choice("overlong_prompts", overlong_prompts, get_args(Overlong))
         if max_resamples < 0:
             raise ValueError(f"data.max_resamples={max_resamples} must not be negative")
         if skip_bad_rows:

@@ -21,9 +21,10 @@ from torch.distributed.checkpoint.planner import ReadItem
 
 from lit_entropy.errors import CheckpointError
 
-#: What the description of a folder's tensors is made of, by module.
+#: Plain records, all of which may be named; what their module imports may not.
+RECORDS = "torch.distributed.checkpoint.metadata"
+#: What else the description of a folder's tensors is made of, by module.
 DESCRIPTION = {
-    "torch.distributed.checkpoint.metadata": None,  # all of it: plain records
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo", "_StoragePrefix"},
     "torch": {"Size", "device"},
     "torch.serialization": {"_get_layout"},
@@ -39,10 +40,19 @@ class _Description(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        names = DESCRIPTION.get(module, set())
-        if "." in name or (names is not None and name not in names):
+        known = name in DESCRIPTION.get(module, set()) or (module == RECORDS and _is_record(name))
+        if "." in name or not known:
             raise CheckpointError(f"the checkpoint's .metadata refers to {module}.{name}")
         return super().find_class(module, name)
+
+
+def _is_record(name: str) -> bool:
+    """Whether a name of the module of records is a class that is defined there.
+
+    It also has ``dataclass``, which compiles the names of fields.
+    """
+    value = getattr(dcp.metadata, name, None)
+    return isinstance(value, type) and value.__module__ == RECORDS
 
 
 class SafeReader(FileSystemReader):
@@ -58,12 +68,14 @@ class SafeReader(FileSystemReader):
         try:
             with open(path, "rb") as file:
                 metadata: Metadata = _Description(file).load()
-        except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ValueError) as error:
+            assert metadata.storage_meta is not None
+            metadata.storage_meta.load_id = self.load_id
+        except CheckpointError:
+            raise
+        except Exception as error:  # a damaged description may raise anything
             raise CheckpointError(
-                f"{path} cannot be read ({error}): resume from another checkpoint"
+                f"{path} cannot be read ({error!r}): resume from another checkpoint"
             ) from error
-        assert metadata.storage_meta is not None
-        metadata.storage_meta.load_id = self.load_id
         return metadata
 
 
@@ -99,8 +111,21 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def load_rest(path: str | Path) -> dict[str, Any]:
-    """What is in a checkpoint folder beside weights and optimizer states."""
-    rest: dict[str, Any] = torch.load(Path(path) / REST, map_location="cpu", weights_only=True)
+    """What is in a checkpoint folder beside weights and optimizer states.
+
+    Raises:
+        CheckpointError: the file that holds it is damaged.
+    """
+    file = Path(path) / REST
+    try:
+        rest: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # torch raises half a dozen types for a damaged file
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}: {error}): resume from another "
+            "checkpoint"
+        ) from error
     return rest
 
 

@@ -13,8 +13,9 @@ from lit_entropy.types import Completions, Experience
 if TYPE_CHECKING:
     from lit_entropy.evaluated import EvaluatedModule
 
-#: Rows in a forward pass without gradients.
-ROWS = 32
+#: Rows in a forward pass without gradients; a number that all ranks share, as a sharded policy's
+#: passes are collectives, and few, as rows of a large model may have 10,000 tokens.
+ROWS = 8
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch.distributed
 
 from lit_entropy.evaluation_decode import decode_rows
+from lit_entropy.evaluation_ranks import Batch, in_step
 from lit_entropy.evaluation_records import (
     Record,
     add_greedy,
@@ -98,31 +99,45 @@ class Evaluation:
         """Raise ValueError where ``sets`` and the held-out problems do not fit each other."""
         check_sources(self.sets, {problem.source for problem in problems})
 
-    def run(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
+    def run(
+        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+    ) -> list[Record]:
         """Evaluate problems; one record each, of plain numbers and strings.
 
         Under ``sampling=ends`` a problem whose set is sampled only has no record in between.
+
+        Args:
+            module: gives policy, engine, task and precision.
+            problems: this rank's.
+            peers: every rank's problems, where all ranks must make the same calls.
         """
         sampling = samples_now(self.sampling, module.trainer, module.rl_step)
-        plans = [self.plan_of(problem.source) for problem in problems]
+        everyone = [problem for peer in peers or [problems] for problem in peer]
         records: dict[int, Record] = {}
-        for plan in dict.fromkeys(plans):
+        for plan in dict.fromkeys(self.plan_of(problem.source) for problem in everyone):
             if not (plan.greedy or (plan.samples and sampling)):
                 continue
-            index = [row for row, own in enumerate(plans) if own == plan]
-            part = self._answer(module, [problems[row] for row in index], plan, sampling)
-            records |= dict(zip(index, part, strict=True))
+            index = [row for row, p in enumerate(problems) if self.plan_of(p.source) == plan]
+            asked = in_step(
+                [problems[row] for row in index],
+                [[p for p in peer if self.plan_of(p.source) == plan] for peer in peers],
+            )
+            part = self._answer(module, asked, plan, sampling)
+            records |= dict(zip(index, part, strict=False))  # repeated problems have no record
         return [records[row] for row in sorted(records)]
 
-    def greedy(self, module: EvaluatedModule, problems: Sequence[Problem]) -> list[Record]:
+    def greedy(
+        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+    ) -> list[Record]:
         """Greedy responses; one record a problem, without the numbers of sampling."""
         plan = SetSampling(0, 1.0, True, self.plan.max_new_tokens)
-        return self._answer(module, problems, plan, sampling=False)
+        asked = in_step(problems, peers)
+        return self._answer(module, asked, plan, sampling=False)[: len(problems)]
 
     def _answer(
         self,
         module: EvaluatedModule,
-        problems: Sequence[Problem],
+        problems: Batch,
         plan: SetSampling,
         sampling: bool,
     ) -> list[Record]:

@@ -36,8 +36,8 @@ def decode_rows(
 
     Returns:
         ``prompt`` (token ids), ``response``, ``reward``, ``correct``, ``checked`` (False where the
-        response could not be scored), ``length``, ``entropy`` (summed, nats), ``truncated`` and,
-        for a task that names answers, ``answer`` (its code).
+        response could not be scored), ``length``, ``truncated``, of a sampled response ``entropy``
+        (summed, nats) and, for a task that names answers, ``answer`` (its code).
 
     Raises:
         NonFiniteError: a log-prob or a reward is NaN or infinite.
@@ -67,12 +67,11 @@ def decode_rows(
         "correct": correct,
         "checked": [reward is not None for reward in rewards],
         "length": completions.mask_BT.sum(1).tolist(),
-        "entropy": known_entropies(module, prompts, completions, temperature)
-        .double()
-        .sum(1)
-        .tolist(),
         "truncated": completions.truncated_B.tolist(),
     }
+    if temperature > 0:
+        entropies_BT = known_entropies(module, prompts, completions, temperature)
+        columns["entropy"] = entropies_BT.double().sum(1).tolist()
     answers_B = answer_codes(data.task, texts)
     if answers_B is not None:
         columns["answer"] = answers_B.tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_entropy.functional.cover import required_count
+from lit_entropy.functional.cover import cover_name, required_count
 from lit_entropy.functional.majority import Vote, majority
 from lit_entropy.functional.pass_at_k import pass_at_k, standard_error
 
@@ -39,7 +39,7 @@ def score_columns(
     for k in pass_k:
         columns[f"pass@{k}"] = _pass_column(records, k)
     for tau in cover_tau:
-        columns[f"cover@{tau:g}"] = [_covered(record, tau) for record in records]
+        columns[cover_name(tau)] = [_covered(record, tau) for record in records]
     return {
         name: column
         for name, column in columns.items()

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from lit_entropy.checkpoint import AtomicCheckpointIO
 from lit_entropy.errors import CheckpointError
-from lit_entropy.lora import LoraOptions
+from lit_entropy.lora import LoraOptions, fold_adapters
 from lit_entropy.model_card import model_card
 from lit_entropy.policy import Policy
 
@@ -32,7 +32,7 @@ def export(
     Args:
         checkpoint: a checkpoint file, or the folder of a distributed one.
         output: folder to write, which must not exist or be empty.
-        dtype: type of the written weights; that of the checkpoint by default.
+        dtype: type of the written weights; that of the checkpoint's base weights by default.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
@@ -45,8 +45,9 @@ def export(
     state = AtomicCheckpointIO().load_checkpoint(source)
     configuration = configuration_of(state, source)
     policy = load_policy(state, configuration, source)
-    if dtype != "checkpoint":
-        policy.model.to(getattr(torch, dtype))
+    fold_adapters(policy.model)  # before the cast, so that a sum is rounded once
+    first = state["state_dict"][_PREFIX + next(policy.named_parameters())[0]]
+    policy.model.to(first.dtype if dtype == "checkpoint" else getattr(torch, dtype))
     policy.model.generation_config = generation_config(policy, configuration["model"])
     temporary = target.with_name(f"{target.name}.tmp-{os.getpid()}")
     try:

@@ -105,6 +105,20 @@ def _start(name: str, layer: Any, options: LoraOptions) -> None:
 
 
 @torch.no_grad()
+def fold_adapters(model: Any) -> None:
+    """Add the adapters to the weights, in place, and start them again at 0.
+
+    Sums are float32, rounded once to the dtype of the base weight.
+    """
+    for layer in model.modules():
+        if _ADAPTER in getattr(layer, "lora_B", {}):
+            weight = layer.base_layer.weight
+            delta = layer.get_delta_weight(_ADAPTER)
+            weight.copy_((weight.float() + delta.float()).to(weight.dtype))
+            layer.lora_B[_ADAPTER].weight.zero_()
+
+
+@torch.no_grad()
 def merged_state_dict(model: Any) -> dict[str, Tensor]:
     """The model's state under the names of a model without adapters, with the adapters added in.
 

@@ -1,4 +1,4 @@
-"""Weighted means that stay exact over microbatches, ranks and reduced-precision modules."""
+"""Means and maxima that stay exact over microbatches, ranks and reduced-precision modules."""
 
 from __future__ import annotations
 
@@ -124,6 +124,58 @@ def reduce_means(sums: Mapping[str, Mean], device: torch.device | str) -> dict[s
     """
     metric = NamedMeans(tuple(sums)).to(device)
     metric.update(sums)
+    return metric.compute()
+
+
+class NamedMaxima(Metric):
+    """Many maxima reduced over ranks by one collective, in float64.
+
+    Args:
+        names: Keys of the maxima, the same and in the same order on every rank.
+    """
+
+    full_state_update = False
+    largest: Tensor
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        nothing = torch.full((len(names),), -torch.inf, dtype=torch.float64)
+        self.add_state("largest", nothing, dist_reduce_fx="max")
+        self.names = tuple(names)
+
+    def update(self, maxima: Mapping[str, Tensor]) -> None:
+        """Add a scalar for each of the names; -inf where there is nothing."""
+        values = torch.stack([maxima[name].detach().to(self.largest) for name in self.names])
+        self.largest = torch.maximum(self.largest, values)
+
+    def compute(self) -> dict[str, float]:
+        """The maxima by name, without the names for which no rank had anything.
+
+        Raises:
+            ValueError: a maximum is NaN or infinite (the message names the keys).
+        """
+        nothing = self.largest == -torch.inf
+        found = self.largest.masked_fill(nothing, 0.0)  # a NaN is never dropped
+        _check_finite(found, torch.ones_like(found), self.names)
+        rows = zip(self.names, found.tolist(), nothing.tolist(), strict=True)
+        return {name: value for name, value, left_out in rows if not left_out}
+
+
+def reduce_maxima(maxima: Mapping[str, Tensor], device: torch.device | str) -> dict[str, float]:
+    """This rank's maxima with those of every other rank.
+
+    Args:
+        maxima: This rank's scalars, -inf where there is nothing; every rank passes the same keys
+            in the same order.
+        device: Device of the collective (the module's).
+
+    Returns:
+        Equal numbers on every rank; keys for which no rank had anything are left out.
+    """
+    if not maxima:
+        return {}
+    metric = NamedMaxima(tuple(maxima)).to(device)
+    metric.update(maxima)
     return metric.compute()
 
 

@@ -109,6 +109,7 @@ def score_tokens(
     ensure_finite(name, logprobs_BT, module.rl_step)
     if module.trainer.world_size > 1:
         # one rank holds each row and the others hold zeros: the sum is exact
-        logprobs_BT = all_ranks(module, logprobs_BT).sum(0)
-        entropy_BT = all_ranks(module, entropy_BT).sum(0)
+        add = module.trainer.strategy.reduce
+        logprobs_BT = add(logprobs_BT, reduce_op="sum")
+        entropy_BT = add(entropy_BT, reduce_op="sum")
     return PolicyOutput(logprobs_BT, entropy_BT)

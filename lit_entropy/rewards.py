@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import torch
@@ -31,7 +32,7 @@ def require_checked(experience: Experience, task: Task, rl_step: int) -> None:
 def score(
     task: Task, problems: Sequence[Problem], responses: Sequence[str], rl_step: int
 ) -> tuple[list[float | None], list[bool]]:
-    """Rewards and correctness of decoded responses.
+    """Rewards and correctness of decoded responses; the task keeps count and time of them.
 
     Returns:
         Rewards, None where a response could not be checked; and whether each counts as right,
@@ -41,7 +42,10 @@ def score(
         NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
         ValueError: the task gave another number of rewards than responses.
     """
+    start = time.perf_counter()
     given = task.rewards(problems, responses)
+    task.check_seconds += time.perf_counter() - start
+    task.checks += len(responses)
     if len(given) != len(responses):
         raise ValueError(
             f"{type(task).__name__}.rewards gave {len(given)} rewards for {len(responses)} "

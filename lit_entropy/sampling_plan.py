@@ -43,8 +43,8 @@ class SetSampling:
         """Raise ValueError for a number out of range; ``name`` is the dotted key of the plan."""
         if self.samples < 0:
             raise ValueError(f"{name}.samples={self.samples} must not be negative")
-        if self.temperature <= 0:
-            raise ValueError(f"{name}.temperature={self.temperature} must be positive")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"{name}.temperature={self.temperature} must be positive and finite")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"{name}.max_new_tokens={self.max_new_tokens} must be at least 1")
         if not self.samples and not self.greedy:

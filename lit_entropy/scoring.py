@@ -78,9 +78,6 @@ def score_rollout(
 ) -> Experience:
     """The experience with advantages and log-probs from the training path.
 
-    Where the engine ran the policy's own float32 weights, its log-probs are the training path's up
-    to rounding (logged as ``policy/sampler_gap``), and only the first minibatch is scored again.
-
     Raises:
         NonFiniteError: an advantage or a log-prob is NaN or infinite.
     """
@@ -92,20 +89,8 @@ def score_rollout(
     ensure_finite("advantages", advantages_PG, module.rl_step)
     lengths_B = experience.response_mask_BT.sum(1)
     first, others = scoring_parts(module, data, rows, lengths_B)
-    full_precision = module.trainer.precision_plugin.precision in ("32-true", "64-true")
-    reuse = module.rollout.runs_policy and full_precision
     with module.stopwatch("old_logprobs"):
-        parts = first if reuse else first + others
-        output = score_tokens(module, experience, parts, module.policy)
-        again_B1 = (output.logprobs_BT != 0).any(1, keepdim=True)
-        entropies_BT = experience.entropies_BT  # of an engine that knows them
-        entropies_BT = output.entropy_BT if entropies_BT is None else entropies_BT
-        experience = replace(
-            experience,
-            old_logprobs_BT=output.logprobs_BT.where(again_B1, experience.old_logprobs_BT),
-            entropies_BT=output.entropy_BT.where(again_B1, entropies_BT),
-            rescored_B=again_B1.squeeze(1),
-        )
+        experience = score_again(module, data, experience, rows, first, others)
         if module.reference is not None:
             scored = score_tokens(module, experience, first + others, module.reference)
             experience = replace(experience, reference_logprobs_BT=scored.logprobs_BT)
@@ -116,6 +101,44 @@ def score_rollout(
         advantages_BT = advantages_BT.masked_fill(~checked_B[:, None], 0.0)
         ensure_finite("advantages", advantages_BT, module.rl_step)
     return replace(experience, advantages_BT=advantages_BT)
+
+
+def score_again(
+    module: EntropyModule,
+    data: PromptDataModule,
+    experience: Experience,
+    rows: Tensor,
+    first: list[Tensor],
+    others: list[Tensor],
+) -> Experience:
+    """The experience with old log-probs and entropies from the training path.
+
+    Where the engine ran the policy's own float32 weights, its log-probs are the training path's up
+    to rounding (logged as ``policy/sampler_gap``), and only the first minibatch is scored again.
+
+    Args:
+        module: gives policy, engine, precision and RL step.
+        data: gives the minibatches.
+        experience: every row, with the sampler's log-probs.
+        rows: int64 rows that are trained on.
+        first: this rank's forward passes over the first minibatch.
+        others: those over the other rows.
+    """
+    full_precision = module.trainer.precision_plugin.precision in ("32-true", "64-true")
+    reuse = module.rollout.runs_policy and full_precision
+    output = score_tokens(module, experience, first if reuse else first + others, module.policy)
+    # not told from the log-probs: those of a policy that is sure of every token are 0
+    again_B = torch.full_like(experience.mask_BT[:, 0], not reuse)
+    again_B[data.minibatches(rows, module.rl_step, 0)[0]] = True
+    again_B1 = again_B[:, None]
+    entropies_BT = experience.entropies_BT  # of an engine that knows them
+    entropies_BT = output.entropy_BT if entropies_BT is None else entropies_BT
+    return replace(
+        experience,
+        old_logprobs_BT=output.logprobs_BT.where(again_B1, experience.old_logprobs_BT),
+        entropies_BT=output.entropy_BT.where(again_B1, entropies_BT),
+        rescored_B=again_B,
+    )
 
 
 def scored_rollout(

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from lit_entropy.functional.answer_entropy import answer_entropy
-from lit_entropy.metrics import reduce_means
-from lit_entropy.types import Experience, Mean
+from lit_entropy.metrics import reduce_maxima, reduce_means
+from lit_entropy.types import Experience, Maximum, Mean
 
 
 class UpdateMeans:
-    """Exact means over the updates of an RL step, over microbatches and ranks (float64 sums)."""
+    """Exact means and maxima over an RL step's updates, microbatches and ranks (float64)."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Mean] = {}
+        self._maxima: dict[str, Tensor] = {}
 
     def add(self, name: str, total: Tensor, weight: Tensor | float) -> None:
         """Add a total and its weight to the mean ``name``."""
@@ -26,17 +27,25 @@ class UpdateMeans:
             weight if before is None else before.weight + weight,
         )
 
-    def add_metric(self, name: str, value: Tensor | Mean, tokens: Tensor) -> None:
+    def add_metric(self, name: str, value: Tensor | Mean | Maximum, tokens: Tensor) -> None:
         """Add a loss metric: a scalar is a mean over ``tokens``, a ``Mean`` has its own weight."""
-        if isinstance(value, Mean):
+        if isinstance(value, Maximum):
+            largest = value.value.detach().double()
+            before = self._maxima.get(name)
+            self._maxima[name] = largest if before is None else torch.maximum(before, largest)
+        elif isinstance(value, Mean):
             self.add(name, value.total, value.weight)
         else:
             self.add(name, value.double() * tokens, tokens)
 
     def reset(self, device: torch.device) -> dict[str, float]:
-        """The means over all ranks, without those of no weight; starts again from nothing."""
-        values = reduce_means(self._sums, device)
-        self._sums = {}
+        """The numbers over all ranks, without those of no weight; starts again from nothing."""
+        zero = torch.zeros((), dtype=torch.float64)
+        nothing = Mean(zero, zero)
+        # the names of the maxima too: ranks that disagree on names are found out there
+        values = reduce_means(self._sums | dict.fromkeys(self._maxima, nothing), device)
+        values |= reduce_maxima(self._maxima, device)
+        self._sums, self._maxima = {}, {}
         return values
 
 

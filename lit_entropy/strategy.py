@@ -9,7 +9,12 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+)
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -19,6 +24,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
+from lit_entropy.atomic import sweep_unfinished
 from lit_entropy.checkpoint import AtomicCheckpointIO, checked_tensors
 from lit_entropy.distributed_checkpoint import is_distributed, load_into, load_rest, replace_folder
 from lit_entropy.errors import NonFiniteError
@@ -55,16 +61,20 @@ class FullySharded(ModelParallelStrategy):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write a file or, distributed, a folder that appears under its name when it is complete.
+        """Write a file, or distributed a folder; either appears when it is complete.
 
         Raises:
             NonFiniteError: a tensor on any rank is NaN or infinite.
         """
         if not self._save_distributed_checkpoint:
-            super().save_checkpoint(checkpoint, filepath, storage_options)
+            # the base class removes a folder of this name first, on every rank at once
+            target = self.broadcast(filepath)
+            Strategy.save_checkpoint(self, checkpoint, target, storage_options)
             return
         self._require_finite(checkpoint)
         target = Path(self.broadcast(filepath))
+        if self.is_global_zero and target.parent.is_dir():
+            sweep_unfinished(target.parent)
         temporary = Path(self.broadcast(str(target.with_name(f"{target.name}.tmp-{os.getpid()}"))))
         super().save_checkpoint(checkpoint, temporary, storage_options)
         self.barrier()

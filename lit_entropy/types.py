@@ -177,6 +177,12 @@ class Mean(NamedTuple):
     weight: Tensor
 
 
+class Maximum(NamedTuple):
+    """A metric that is a maximum, over microbatches and ranks too; -inf where there is nothing."""
+
+    value: Tensor
+
+
 @dataclass
 class LossOutput:
     """What a loss returns.
@@ -185,8 +191,8 @@ class LossOutput:
         token_loss_BT: float32, loss of each token. The module alone aggregates: the sum over
             ``mask_BT`` divided by the scored tokens of the whole optimiser minibatch.
         metrics: detached numbers to log under ``policy/<name>``. A scalar tensor is a mean over the
-            batch's scored tokens; a ``Mean`` carries its own weight.
+            batch's scored tokens; a ``Mean`` carries its own weight; a ``Maximum`` has none.
     """
 
     token_loss_BT: Tensor
-    metrics: Mapping[str, Tensor | Mean] = field(default_factory=dict)
+    metrics: Mapping[str, Tensor | Mean | Maximum] = field(default_factory=dict)

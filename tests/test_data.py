@@ -94,10 +94,13 @@ def test_one_epoch_is_one_rl_step(tmp_path: Path) -> None:
         ({"prompts_per_step": 0}, "data.prompts_per_step=0"),
         ({"minibatch_size": 48}, "data.minibatch_size=48 does not divide the 256 sequences"),
         ({"update_epochs": 0}, "data.update_epochs=0"),
+        ({"max_resamples": -1}, "data.max_resamples=-1"),
+        ({"group_filter": "maks"}, "data.group_filter='maks': use one of .*'mask'"),
+        ({"overlong_prompts": "keep"}, "data.overlong_prompts='keep': use one of .*'drop'"),
     ],
 )
-def test_bad_sizes(arguments: dict[str, int], message: str) -> None:
-    sizes: dict[str, int] = {"prompts_per_step": 32, "group_size": 8, "minibatch_size": 64}
+def test_bad_settings(arguments: dict[str, Any], message: str) -> None:
+    sizes: dict[str, Any] = {"prompts_per_step": 32, "group_size": 8, "minibatch_size": 64}
     with pytest.raises(ValueError, match=message):
         PromptDataModule(ChainArithmetic(), **(sizes | arguments))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,13 @@ import torch
 import torch.distributed.checkpoint as dcp
 
 from lit_entropy.checkpoint import AtomicCheckpointIO, resolve_checkpoint
-from lit_entropy.distributed_checkpoint import by_number, is_distributed, load_into, replace_folder
+from lit_entropy.distributed_checkpoint import (
+    RECORDS,
+    by_number,
+    is_distributed,
+    load_into,
+    replace_folder,
+)
 from lit_entropy.errors import CheckpointError
 
 WEIGHTS = {
@@ -82,6 +90,16 @@ def test_a_description_that_names_code_is_refused(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("name", ["dataclass", "field", "Enum", "Any"])
+def test_what_the_records_module_imports_is_no_record(tmp_path: Path, name: str) -> None:
+    """``dataclass`` would compile the names of a record's fields, which a pickle may set."""
+    assert hasattr(dcp.metadata, name)
+    path = write(tmp_path / "last.ckpt")
+    (path / ".metadata").write_bytes(f"c{RECORDS}\n{name}\n.".encode())
+    with pytest.raises(CheckpointError, match=rf"refers to torch.*metadata\.{name}$"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
 def test_values_that_name_code_are_refused(tmp_path: Path) -> None:
     path, marker = tmp_path / "last.ckpt", tmp_path / "ran"
     state = {"state_dict": WEIGHTS | {"policy.c": Code(str(marker))}}
@@ -94,12 +112,39 @@ def test_values_that_name_code_are_refused(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"hello"])
+#: b"hello" and less are no pickle; the others are pickles of 1, and of the call of a string.
+@pytest.mark.parametrize("content", [b"", b"hello", b"I1\n.", b"S'a'\n(tR."])
 def test_a_damaged_description_is_named(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "last.ckpt")
     (path / ".metadata").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"\.metadata cannot be read .* another checkpoint"):
         load_into(path, {"state_dict": dict(WEIGHTS)})
+
+
+@pytest.mark.parametrize("keep", [0, 5, -50])
+def test_a_damaged_rest_is_named(tmp_path: Path, keep: int) -> None:
+    path = write(tmp_path / "last.ckpt")
+    rest = path / "meta.pt"
+    rest.write_bytes(rest.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"meta\.pt cannot be read .* another checkpoint"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+def test_folders_of_killed_saves_are_swept(tmp_path: Path) -> None:
+    """Those of living processes stay."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    for owner in (process.pid, os.getppid()):
+        write(tmp_path / f"last.ckpt.tmp-{owner}")
+    AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS}, tmp_path / "last.ckpt")
+    assert sorted(os.listdir(tmp_path)) == ["last.ckpt", f"last.ckpt.tmp-{os.getppid()}"]
+
+
+def test_a_former_folder_is_named_where_the_new_one_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "last.ckpt.old")
+    with pytest.raises(FileNotFoundError, match=r"Name one of .*last\.ckpt\.old"):
+        resolve_checkpoint("last", tmp_path)
+    AtomicCheckpointIO().load_checkpoint(tmp_path / "checkpoints" / "last.ckpt.old")
 
 
 def test_a_replacement_is_whole_or_not_there(tmp_path: Path) -> None:

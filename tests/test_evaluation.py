@@ -114,6 +114,8 @@ def test_without_samples_greedy_numbers_alone() -> None:
         ({"samples": -1}, ["evaluation.samples=-1"]),
         ({"temperature": 0.0}, ["evaluation.temperature=0.0"]),
         ({"temperature": -1.0}, ["evaluation.temperature=-1.0"]),
+        ({"temperature": math.nan}, ["evaluation.temperature=nan"]),
+        ({"temperature": math.inf}, ["evaluation.temperature=inf"]),
         ({"max_new_tokens": 0}, ["evaluation.max_new_tokens=0"]),
         ({"cover_tau": (0.5, 1.5)}, ["tau=1.5", "[0, 1]"]),
         ({"sampling": "never"}, ["evaluation.sampling='never'", "always", "ends"]),

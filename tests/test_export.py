@@ -99,6 +99,31 @@ def test_adapters_are_added_in(tmp_path: Path) -> None:
     torch.testing.assert_close(logits(model, ids), logits(policy.model, ids), rtol=1e-5, atol=1e-5)
     names = dict(model.named_parameters())
     assert not any("lora" in name or "base_layer" in name for name in names)
+    # in bfloat16 the sum of weight and adapters is rounded, and neither of them before
+    export(str(last(tmp_path)), str(tmp_path / "bfloat16"), "bfloat16")
+    short = AutoModelForCausalLM.from_pretrained(tmp_path / "bfloat16", dtype=torch.bfloat16)
+    merged = cli.model.policy.merged_state_dict()
+    assert short.state_dict().keys() == merged.keys()
+    for name, value in short.state_dict().items():
+        assert torch.equal(value, merged[name].bfloat16()), name
+
+
+def test_the_checkpoints_dtype_is_kept(tmp_path: Path) -> None:
+    """Of a run in bfloat16, whose policy is built in float32."""
+    fit(
+        tmp_path, "--model.policy.model=chain-xs", "--trainer.precision=bf16-true",
+        "--trainer.max_epochs=1", "--trainer.limit_val_batches=0", "--trainer.callbacks=null",
+    )  # fmt: skip
+    for name, dtype in (("checkpoint", torch.bfloat16), ("float32", torch.float32)):
+        export(str(last(tmp_path)), str(tmp_path / name), name)  # type: ignore[arg-type]
+        with safe_open(tmp_path / name / "model.safetensors", "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        assert {value.dtype for value in tensors.values()} == {dtype}
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["dtype"] == str(dtype).removeprefix("torch.")
+    weights = torch.load(last(tmp_path), weights_only=True)["state_dict"]
+    for key, value in tensors.items():
+        assert torch.equal(value, weights[f"policy.model.{key}"].float())
 
 
 def test_what_is_refused(tmp_path: Path, trained: tuple[Path, EntropyCLI]) -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_entropy.metrics import NamedMeans, TokenMean, reduce_means
+from lit_entropy.metrics import NamedMaxima, NamedMeans, TokenMean, reduce_maxima, reduce_means
 from lit_entropy.types import Mean
 
 
@@ -120,3 +120,29 @@ def test_ranks_with_other_names_are_an_error() -> None:
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="'c'"):
         NamedMeans(("a",)).update({"c": Mean(torch.tensor(1.0), torch.tensor(1.0))})
+
+
+@pytest.mark.parametrize("other", [-math.inf, -2.0, 1e-3])
+def test_maxima_of_ranks_are_the_maximum(other: float) -> None:
+    """A rank without anything has -inf; below zero a maximum is below zero."""
+    ranks = [NamedMaxima(("a", "b")), NamedMaxima(("a", "b"))]
+    nothing = torch.tensor(-math.inf)
+    for value in (-3.0, -5.0):
+        ranks[0].update({"a": torch.tensor(value, dtype=torch.float64), "b": nothing})
+    ranks[1].update({"b": nothing, "a": torch.tensor(other, dtype=torch.float64)})
+    states = torch.stack([rank.largest for rank in ranks])
+    ranks[0].largest = ranks[0]._reductions["largest"](states)  # what a collective does
+    assert ranks[0].compute() == {"a": max(-3.0, other)}
+    assert reduce_maxima({}, "cpu") == {}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_maximum_that_is_not_finite_is_an_error(value: float) -> None:
+    maxima = {"good": torch.tensor(1.0), "bad": torch.tensor(value)}
+    with pytest.raises(ValueError, match=r"\['bad'\]"):
+        reduce_maxima(maxima, "cpu")
+    metric = NamedMaxima(("bad",))  # a NaN is not lost to a number that comes later
+    for number in (math.nan, 5.0):
+        metric.update({"bad": torch.tensor(number)})
+    with pytest.raises(ValueError, match=r"\['bad'\]"):
+        metric.compute()

@@ -310,7 +310,7 @@ def test_other_architectures(folder, tmp_path, kind, plain):
         ("./nowhere", "model='./nowhere'.*no such shipped base, folder"),
         ("weights/none.gguf", "no such shipped base, folder or .gguf file"),
         ("", "model=''"),
-        ("nobody/no-such-model", "model|tokenizer.*nobody/no-such-model.*could not be loaded"),
+        ("nobody/no-such-model", "(model|tokenizer)='nobody/no-such-model'.*could not be loaded"),
     ],
 )
 def test_unknown_model(name, message, monkeypatch):

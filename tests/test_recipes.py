@@ -76,6 +76,18 @@ def test_the_command_line_takes_what_a_recipe_says(
         assert chosen["init_args"]["save_distributed_checkpoint"] is False
 
 
+@pytest.mark.parametrize(("recipe", "own"), [("torchrun.sh", ["4"]), ("slurm.sbatch", [])])
+def test_the_configurations_own_strategy_is_left_alone(
+    tmp_path: Path, recipe: str, own: list[str]
+) -> None:
+    parts = launched(tmp_path, recipe, "own", *own, *EXPERIMENT)
+    fit = parts[parts.index("lit-entropy") :]
+    assert fit[: 2 + len(EXPERIMENT)] == ["lit-entropy", "fit", *EXPERIMENT]
+    assert [part for part in fit[6:] if part.startswith("--")] == [
+        "--trainer.num_nodes", "--trainer.devices",
+    ]  # fmt: skip
+
+
 def test_a_recipe_says_what_it_misses() -> None:
     for name in ("torchrun.sh", "slurm.sbatch"):
         result = subprocess.run(

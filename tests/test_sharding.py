@@ -206,12 +206,10 @@ def test_mixed_precision_keeps_float32_shards(more: Any) -> None:
     rows, exact = metrics(more.folder["bf16"]), metrics(more.folder["three"])
     # bfloat16 has 8 bits: log-probs of a nat or so differ in the third digit
     assert 1e-5 < rows["policy/sampler_gap"][0] < 0.05
-    torch.testing.assert_close(
-        torch.tensor(rows["val/entropy"][-1]),
-        torch.tensor(exact["val/entropy"][-1]),
-        rtol=0.1,
-        atol=0,
-    )
+    # after the same two RL steps: other tokens are sampled where a draw falls between the two
+    # roundings. Measured 0.74, 0.72 and 0.49 % for the seeds 0, 1 and 2; the bound is twice that
+    assert rows["step"][-1] == exact["step"][1] == 2
+    assert rows["val/entropy"][-1] == pytest.approx(exact["val/entropy"][1], rel=0.015)
     for name, value in base.items():
         trained = state(more.folder["bf16"])[f"policy.{name}"]
         assert trained.dtype == torch.float32

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lit_entropy.statistics import UpdateMeans, rollout_statistics
-from lit_entropy.types import Experience, Mean
+from lit_entropy.types import Experience, Maximum, Mean
 
 CPU = torch.device("cpu")
 
@@ -37,6 +37,16 @@ def test_a_scalar_metric_is_a_mean_over_tokens_and_a_mean_weighs_itself() -> Non
     values = means.reset(CPU)
     assert values["policy/kl"] == pytest.approx((0.5 * 2 + 0.2 * 8) / 10, abs=1e-15)  # 0.26
     assert values["policy/cov_selected"] == (3.0 + 5.0) / (1.0 + 3.0)  # 2, whatever the tokens
+
+
+def test_a_maximum_is_over_all_updates_and_left_out_where_there_is_none() -> None:
+    means = UpdateMeans()
+    for value in (1.5, 4.0, -math.inf, 2.0):
+        means.add_metric("policy/largest", Maximum(torch.tensor(value)), torch.tensor(100))
+        means.add_metric("policy/none", Maximum(torch.tensor(-math.inf)), torch.tensor(100))
+    assert means.reset(CPU) == {"policy/largest": 4.0}
+    means.add_metric("policy/largest", Maximum(torch.tensor(1.0)), torch.tensor(1))
+    assert means.reset(CPU) == {"policy/largest": 1.0}
 
 
 def test_no_weight_leaves_the_key_out_and_reset_starts_again() -> None:

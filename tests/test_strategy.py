@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch import nn
 
+from lit_entropy.checkpoint import AtomicCheckpointIO
 from lit_entropy.strategy import FullySharded, by_name, check_all_sharded, check_strategy
 
 
@@ -45,6 +47,26 @@ def test_every_rank_is_data_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, lambda self: None)  # it would wait for eleven other processes
     strategy.setup_environment()
     assert (strategy._data_parallel_size, strategy._tensor_parallel_size) == (12, 1)
+
+
+def test_a_file_replaces_a_folder_only_when_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a run that began with distributed checkpoints goes on without; the disk is full."""
+    folder = tmp_path / "last.ckpt"
+    folder.mkdir()
+    (folder / "meta.pt").write_bytes(b"old")  # what makes it a checkpoint folder
+    strategy = FullySharded()
+    strategy.checkpoint_io = AtomicCheckpointIO()
+    monkeypatch.setattr(FullySharded, "broadcast", lambda self, value: value)
+    monkeypatch.setattr(FullySharded, "is_global_zero", property(lambda self: True))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError("no space")))
+        with pytest.raises(OSError, match="no space"):
+            strategy.save_checkpoint({"state_dict": {}}, folder)
+    assert (folder / "meta.pt").read_bytes() == b"old"
+    strategy.save_checkpoint({"state_dict": {}}, folder)
+    assert folder.is_file() and list(tmp_path.iterdir()) == [folder]
 
 
 def test_other_sharding_is_refused() -> None:

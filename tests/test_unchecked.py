@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -50,6 +51,14 @@ class Never(ChainArithmetic):
         return None
 
 
+class Slow(ChainArithmetic):
+    """Takes a twentieth of a second for a batch."""
+
+    def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
+        time.sleep(0.05)
+        return super().rewards(problems, responses)
+
+
 class Batched(ChainArithmetic):
     """Checks in a batch."""
 
@@ -75,6 +84,16 @@ def test_score() -> None:
     with pytest.raises(ValueError, match=r"Batched\.rewards gave 2 rewards for 3 responses"):
         score(Batched(), problems, ["a", "!", "b"], 1)
     assert Task.rewards(Never(), problems, ["a"] * 3) == [None] * 3
+
+
+def test_the_task_keeps_count_and_time_of_what_it_scored() -> None:
+    task, other = Slow(), Slow()
+    start = time.perf_counter()
+    for _ in range(2):
+        score(task, [problem(3)] * 2, ["#4", "#5"], 1)
+    elapsed = time.perf_counter() - start
+    assert (task.checks, other.checks, other.check_seconds) == (4, 0, 0.0)
+    assert 2 * 0.05 <= task.check_seconds <= elapsed
 
 
 def unchecked(

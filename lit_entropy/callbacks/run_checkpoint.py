@@ -59,6 +59,18 @@ class RunCheckpoint(ModelCheckpoint):
             updates = trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
             check_whole_steps(trainer, updates)
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the RL step, once its row of ``metrics.csv`` is complete.
+
+        Lightning hands an epoch's metrics to the loggers after this hook. A run that is killed in
+        between would continue behind a step whose numbers nobody has.
+        """
+        metrics = trainer._logger_connector.metrics["log"]  # the same on every rank
+        row = {key: float(value) for key, value in metrics.items() if key != "step"}
+        if trainer.logger is not None:  # the first one, which keeps metrics.csv
+            trainer.logger.log_metrics(row, step=int(metrics["step"]))
+        super().on_train_epoch_end(trainer, pl_module)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the last RL step when the cadence left it out."""
         super().on_train_end(trainer, pl_module)

@@ -8,6 +8,11 @@ from scipy import stats
 from torch import Tensor
 
 
+def cover_name(tau: float) -> str:
+    """``cover@<tau>``, the name of the score, from whose digits tau can be read again exactly."""
+    return f"cover@{float(tau)!r}".removesuffix(".0")
+
+
 def required_count(n: int, tau: float) -> int:
     """Fewest right samples c of n with c / n >= tau; at least 1, so that tau = 0 is pass@n.
 

@@ -55,7 +55,7 @@ class HeadGradients:
         dtype: torch.dtype,
     ) -> None:
         hidden_ND, weight_VD, bias_V = inputs
-        self.dtypes = tuple(tensor.dtype for tensor in (hidden_ND, weight_VD))
+        self.dtypes = tuple(None if tensor is None else tensor.dtype for tensor in inputs)
         self.hidden_ND = hidden_ND.to(dtype)
         self.exact = exact_dtype(dtype)
         self.hidden = torch.zeros_like(hidden_ND, dtype=self.exact) if needed[0] else None
@@ -84,7 +84,7 @@ class HeadGradients:
     def results(self) -> tuple[Tensor | None, ...]:
         """Gradients of hidden states, weight and bias in the dtypes of those."""
         hidden = None if self.hidden is None else self.hidden.to(self.dtypes[0])
-        bias = None if self.bias is None else self.bias.to(self.dtypes[1])
+        bias = None if self.bias is None else self.bias.to(self.dtypes[2])
         return hidden, self.weight, bias
 
 

@@ -73,7 +73,7 @@ def pack(tokens_BL: Tensor, mask_BL: Tensor, capacity: int | None, fill: int) ->
     start_B = torch.tensor([row * W + start for row, start in spots], device=mask_BL.device)
     positions_BL = mask_BL.long().cumsum(1) - 1
     places_BL = start_B[:, None] + positions_BL.clamp(min=0)
-    flat = tokens_BL.new_full((R * W,), fill), torch.zeros_like(tokens_BL).new_zeros(R * W)
+    flat = tokens_BL.new_full((R * W,), fill), tokens_BL.new_zeros(R * W)
     for target, values_BL in zip(flat, (tokens_BL, positions_BL), strict=True):
         target[places_BL[mask_BL]] = values_BL[mask_BL]
     return Packed(flat[0].view(R, W), flat[1].view(R, W), places_BL)

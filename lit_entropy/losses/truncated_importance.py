@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
-from lit_entropy.types import Experience, LossOutput, Mean, PolicyOutput
+from lit_entropy.types import Experience, LossOutput, Maximum, Mean, PolicyOutput
 
 
 class TruncatedImportance(PolicyLoss):
@@ -87,14 +87,15 @@ class TruncatedImportance(PolicyLoss):
             )
         return masked_log_ratio(batch.old_logprobs_BT, batch.sampler_logprobs_BT, batch.mask_BT)
 
-    def _metrics(self, log_weight_BT: Tensor, mask_BT: Tensor) -> dict[str, Tensor | Mean]:
+    def _metrics(
+        self, log_weight_BT: Tensor, mask_BT: Tensor
+    ) -> dict[str, Tensor | Mean | Maximum]:
         """Of the scored tokens: mean weight after the cap, largest before it, share above it."""
         weight_BT = log_weight_BT.double().exp()
-        largest = weight_BT.masked_fill(~mask_BT, 0.0).max() if mask_BT.numel() else mask_BT.sum()
-        # a maximum is no mean: it is averaged over the microbatches that have scored tokens
-        present = mask_BT.any().double()
+        scored_BT = weight_BT.masked_fill(~mask_BT, -math.inf)
+        largest = scored_BT.max() if mask_BT.numel() else scored_BT.new_tensor(-math.inf)
         return {
             "importance_mean": mean_over(weight_BT.clamp(max=self.cap), mask_BT),
-            "importance_max": Mean(largest.double() * present, present),
+            "importance_max": Maximum(largest),
             "importance_clipped": fraction_of(weight_BT > self.cap, mask_BT),
         }

@@ -95,7 +95,7 @@ def as_record(made: Plan) -> dict[str, Any]:
         "fits": made.fits,
         "flops": asdict(made.flops),
         "seconds": asdict(made.seconds) | {"total": made.seconds.total},
-        "device_hours": made.device_hours,
+        "device_hours": made.device_hours if made.engine_fits else None,
     }
 
 

@@ -13,7 +13,7 @@ import lightning as L
 from jsonargparse import Namespace
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-from lit_entropy.checks import check_group_size
+from lit_entropy.checks import check_adapters, check_group_size
 from lit_entropy.data import PromptDataModule
 from lit_entropy.model_loading import dry_run
 from lit_entropy.module import EntropyModule
@@ -98,6 +98,7 @@ def _check(built: Built) -> None:
     """What fit checks at setup, for the devices that the run is meant for."""
     module, data = built.module, built.data
     check_group_size(module.advantage, data.group_size)
+    check_adapters(module.policy, [module.advantage, *module.regularizers])
     check_plan(module.evaluation.sampling, built.trainer)
     data.trainer = cast(
         L.Trainer,
@@ -113,6 +114,13 @@ def _check(built: Built) -> None:
         raise ValueError(
             f"model.max_new_tokens={module.max_new_tokens} leaves no room for a prompt in "
             f"model.policy's context of {context} tokens: lower it"
+        )
+    arguments = (built.rollout and built.rollout.get("init_args")) or Namespace()
+    longest = arguments.get("max_model_len")
+    if longest is not None and not module.max_new_tokens < longest <= context:
+        raise ValueError(
+            f"model.rollout.max_model_len={longest} must lie above model.max_new_tokens="
+            f"{module.max_new_tokens} and not above model.policy's context of {context} tokens"
         )
 
 

@@ -73,6 +73,7 @@ class Rates:
         layer: seconds that a layer's forward pass takes however little it computes: launching its
             kernels.
         network: bytes a second and device between machines (a 400 Gb/s adapter each).
+        folder: bytes a second to and from a folder that several machines see.
         devices_a_machine: devices that share the faster links.
     """
 
@@ -80,6 +81,7 @@ class Rates:
     decode: float = 0.6
     layer: float = 5e-5
     network: float = 50 * GB
+    folder: float = 2 * GB
     devices_a_machine: int = 8
 
     def __post_init__(self) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 
 from lit_entropy.planning.cases import CASES, Case, update
-from lit_entropy.planning.compute import decode_seconds, training_flops
+from lit_entropy.planning.compute import training_flops
 from lit_entropy.planning.hardware import Hardware, Rates
 from lit_entropy.planning.memory import activations, states
+from lit_entropy.planning.seconds import decode_seconds
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts.local import LocalEngine
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lit_entropy.planning.compute import StepFlops, StepSeconds, step_flops, step_seconds
+from lit_entropy.planning.compute import StepFlops, step_flops
 from lit_entropy.planning.hardware import Hardware, Rates
 from lit_entropy.planning.memory import Memory, memory
 from lit_entropy.planning.sampling import cache_token, engine_room
+from lit_entropy.planning.seconds import StepSeconds, step_seconds
 from lit_entropy.planning.shape import Shape
 from lit_entropy.planning.workload import Workload
 
@@ -88,7 +89,8 @@ def remedies(plan: Plan) -> tuple[list[str], Plan]:
         if work.minibatch % (work.accumulation * devices):
             work = replace(work, accumulation=max(1, work.minibatch // devices))
         better = make_plan(work, devices, plan.hardware, plan.rates)
-        if better.memory.peak < plan.memory.peak or better.engine_fits > plan.engine_fits:
+        less = better.memory.peak < plan.memory.peak and better.engine_fits == plan.engine_fits
+        if less or better.engine_fits > plan.engine_fits:
             plan = better
             said[advice.partition("=")[0]] = advice
     return list(said.values()), plan
@@ -109,6 +111,10 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
     while rows > 8:
         rows //= 2
         yield f"model.rollout.init_args.max_rows={rows}", {"engine_rows": rows}, devices
+    if work.engine == "own" and work.engine_cache is None:
+        for share in (0.75, 0.9, work.engine_memory / 2, work.engine_memory / 4):
+            advice = f"model.rollout.init_args.memory_fraction={share:g}"
+            yield advice, {"engine_memory": share}, devices
     for part in (2, 4):
         limit = work.max_new_tokens // part
         change: dict[str, object] = {
@@ -116,8 +122,9 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
             "response_tokens": min(work.response_tokens, limit),
         }
         yield f"model.max_new_tokens={limit} (another experiment)", change, devices
-    adapters: dict[str, object] = {"trainable": work.shape.low_rank(PROPOSED_RANK)}
-    yield f"LoRA rank={PROPOSED_RANK} (another experiment)", adapters, devices
+    if not (work.reference or work.reward_model):  # which need the frozen base
+        adapters: dict[str, object] = {"trainable": work.shape.low_rank(PROPOSED_RANK)}
+        yield f"LoRA rank={PROPOSED_RANK} (another experiment)", adapters, devices
     while devices * 2 <= min(MOST_DEVICES, work.minibatch):
         devices *= 2
         yield f"devices={devices}, sharded (FSDP2)", {"strategy": "fsdp2"}, devices

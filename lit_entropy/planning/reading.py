@@ -112,9 +112,11 @@ def _engine(rollout: Namespace | None) -> dict[str, Any]:
     rows = {"engine_rows": arguments.get("max_sequences") or 256}
     dtype = arguments.get("dtype", "policy")
     sizes = {"policy": None, "float32": 4, "bfloat16": 2}
+    cache = arguments.get("kv_cache_gb")
     return rows | {
         "engine": "own",
         "engine_memory": arguments.memory_fraction,
+        "engine_cache": None if cache is None else cache * 2**30,
         "engine_sleeps": bool(arguments.get("sleep", True)),
         "engine_bytes": sizes[dtype],
     }

@@ -21,7 +21,7 @@ def rollout(work: Workload, devices: int, device_memory: float) -> dict[str, flo
     The cache is counted at its largest, when every sequence reaches its limits.
     """
     if work.engine == "own":
-        return {"engine": work.engine_memory * device_memory}
+        return {"engine": engine_weights(work, device_memory) + engine_room(work, device_memory)}
     if work.engine == "elsewhere":
         return {}
     rows, whole = engine_rows(work, devices), work.shape.parameters * float(work.compute_bytes)
@@ -50,6 +50,8 @@ def engine_weights(work: Workload, device_memory: float) -> float:
 
 def engine_room(work: Workload, device_memory: float) -> float:
     """Bytes of a device that an engine with its own weights has left for its key-value cache."""
+    if work.engine_cache is not None:
+        return work.engine_cache
     return work.engine_memory * device_memory - engine_weights(work, device_memory)
 
 

@@ -34,6 +34,7 @@ def show(
     console.print(_memory_table(plan))
     console.print(_verdict(plan, advice, mended))
     console.print(_time_table(plan))
+    console.print(_run(plan))
     console.print(_growth_table(plan, grown))
     console.print(_assumptions(plan))
 
@@ -51,7 +52,7 @@ def _setting(plan: Plan) -> str:
         f"{' and as many for the rollout server' if work.engine == 'elsewhere' else ''}, "
         f"strategy {work.strategy}; {work.prompts} prompts x {work.samples} responses an RL step, "
         f"{work.updates} updates of {work.minibatch} sequences, {work.rows(plan.devices)} a "
-        f"microbatch; {work.rl_steps} RL steps"
+        f"microbatch on each GPU; {work.rl_steps} RL steps"
     )
 
 
@@ -95,18 +96,34 @@ def _time_table(plan: Plan) -> Table:
         ("scoring without gradients", seconds.scoring, flops.scoring),
         (f"update on {flops.trained_tokens:,.0f} tokens", seconds.update, flops.update),
         ("weights to the engine", seconds.sync, None),
-        ("evaluation, a step's share", seconds.validation, None),
     ]
+    if plan.work.validation:
+        rows.append(("evaluation, a step's share", seconds.validation, None))
     for label, time, operations in rows:
         table.add_row(label, f"{time:,.2f}", "" if operations is None else f"{operations:.3g}")
+    if not plan.work.validation:
+        table.add_row("evaluation", "not counted", "")
     table.add_row("total", f"{seconds.total:,.2f}", f"{flops.total:.3g}", style="bold")
-    hours = seconds.total * plan.work.rl_steps / 3600
-    table.caption_justify = "left"
-    table.caption = (
-        f"the run: {hours:,.4g} hours, {plan.device_hours:,.4g} GPU-hours; communication of the "
-        f"updates, were it not hidden behind them: {seconds.communication:,.2f} s a step"
-    )
     return table
+
+
+def _run(plan: Plan) -> str:
+    """What the whole run costs, and what its updates wait for."""
+    if not plan.engine_fits:
+        return "the run: no hours, the engine cannot sample"
+    hours = plan.seconds.total * plan.work.rl_steps / 3600
+    lines = [f"the run: {hours:,.4g} hours, {plan.device_hours:,.4g} GPU-hours"]
+    if not plan.work.validation:
+        lines.append("without evaluations (--validation_responses counts them)")
+    traffic = plan.seconds.communication
+    computing = plan.flops.update / (plan.devices * plan.hardware.flops * plan.rates.utilisation)
+    if traffic > computing:
+        lines.append(
+            f"updates wait for communication: {traffic:,.2f} s a step, not {computing:,.2f}"
+        )
+    elif traffic:
+        lines.append(f"communication of {traffic:,.2f} s a step is hidden behind the updates")
+    return "\n".join(lines)
 
 
 def _growth_table(plan: Plan, grown: list[tuple[str, Plan]]) -> Table:
@@ -115,14 +132,13 @@ def _growth_table(plan: Plan, grown: list[tuple[str, Plan]]) -> Table:
         table.add_column(column, justify="right" if column else "left")
     for label, other in [("this run", plan), *grown]:
         seconds = other.seconds
+        numbers = [f"{s:,.1f}" for s in (seconds.rollout, seconds.update, seconds.total)]
+        numbers.append(f"{other.device_hours:,.4g}")
         table.add_row(
             label,
             size(other.memory.peak),
             "yes" if other.fits else "no",
-            f"{seconds.rollout:,.1f}",
-            f"{seconds.update:,.1f}",
-            f"{seconds.total:,.1f}",
-            f"{other.device_hours:,.4g}",
+            *(numbers if other.engine_fits else [""] * len(numbers)),
         )
     return table
 
@@ -130,10 +146,17 @@ def _growth_table(plan: Plan, grown: list[tuple[str, Plan]]) -> Table:
 def _assumptions(plan: Plan) -> str:
     work, rates, hardware = plan.work, plan.rates, plan.hardware
     evaluations = f"{work.validation:,} responses" if work.validation else "not counted"
+    links = []
+    if plan.devices > 1:
+        link = rates.link(hardware, plan.devices)
+        links.append(f"{link / GB:,.4g} GB/s between {plan.devices} GPUs")
+    if work.engine == "elsewhere":
+        links.append(f"{rates.folder / GB:,.4g} GB/s to the folder of the weights")
     return (
         f"Assumed: mean prompt {work.prompt_tokens:,.0f} and response {work.response_tokens:,.0f} "
-        f"tokens, one response a rollout at the limit of {work.max_new_tokens:,}; {work.draws:g} "
-        f"draws of prompts an RL step; {hardware.flops / 1e12:,.4g} Tflop/s at "
+        f"tokens, no padding; {work.draws:g} draws of prompts an RL step, of each one response at "
+        f"the limit of {work.max_new_tokens:,}; {hardware.flops / 1e12:,.4g} Tflop/s at "
         f"{rates.utilisation:.0%}, {hardware.bandwidth / GB:,.4g} GB/s at {rates.decode:.0%}; "
-        f"evaluations {evaluations}; memory with every sequence at its limits."
+        f"{''.join(f'{item}; ' for item in links)}evaluations {evaluations}, checking of answers "
+        "and checkpoints not; memory with every sequence at its limits."
     )

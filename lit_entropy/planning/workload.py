@@ -44,6 +44,7 @@ class Workload:
             same devices, ``elsewhere`` on as many other devices.
         engine_rows: most sequences that the engine decodes at once on a device.
         engine_memory: share of the device's memory that an engine with its own weights may use.
+        engine_cache: bytes of that engine's key-value cache, in place of what its share leaves.
         engine_bytes: bytes of a weight and of a cached number in an engine with its own weights;
             None for those of a stored weight.
         engine_sleeps: whether such an engine gives its memory back between rollouts.
@@ -78,6 +79,7 @@ class Workload:
     engine: Literal["policy", "own", "elsewhere"] = "policy"
     engine_rows: int = 1024
     engine_memory: float = 0.5
+    engine_cache: float | None = None
     engine_bytes: int | None = None
     engine_sleeps: bool = True
     validation: int = 0

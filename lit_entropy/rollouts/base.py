@@ -36,7 +36,8 @@ class RolloutEngine(ABC):
         """Take the policy's weights before a validation; every rank comes here.
 
         The batches of a validation differ in number by rank, so that :meth:`generate` must not
-        wait for other ranks there.
+        wait for other ranks there; only for a sharded policy that the engine does not run do all
+        ranks make the same calls.
 
         Args:
             policy: the policy with the current weights.

@@ -173,7 +173,7 @@ def unchanged_process(variables: dict[str, str]) -> Iterator[None]:
         torch.set_num_threads = set_num_threads
         random.setstate(python_state)
         numpy.random.set_state(numpy_state)
-        for name in [*variables, *os.environ]:
+        for name in {*variables, *os.environ, *environment}:
             if name in variables or not name.startswith("VLLM_"):
                 os.environ.pop(name, None)
                 os.environ.update({name: environment[name]} if name in environment else {})

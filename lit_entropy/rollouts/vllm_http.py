@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
@@ -40,7 +41,8 @@ class Server:
             body: is sent as JSON.
 
         Raises:
-            ServerError: the server answered with an error; ``__cause__`` has its code.
+            ServerError: the server answered with an error (``__cause__`` has its code), or with
+                what is no JSON.
             ConnectionError: no answer.
         """
         headers = {"Content-Type": "application/json"}
@@ -54,9 +56,12 @@ class Server:
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")[:300]
             raise ServerError(f"{self.url}{path} answered {error.code}: {said}") from error
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            raise ConnectionError(f"{self.url}{path} did not answer: {error}") from error
-        return json.loads(text) if text else None
+        except (OSError, http.client.HTTPException) as error:  # also an answer that breaks off
+            raise ConnectionError(f"{self.url}{path} did not answer: {error!r}") from error
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            raise ServerError(f"{self.url}{path} answered no JSON: {text[:100]!r}") from error
 
     def model(self, wanted: str | None) -> str:
         """The name of the served model.
@@ -68,10 +73,11 @@ class Server:
             ValueError: the server cannot be reached, or serves another model.
         """
         try:
-            answer = self.request("/v1/models")
-        except (ConnectionError, ServerError) as error:
-            raise ValueError(f"rollout.url={self.url}: {error}; start it with: {START}") from error
-        served = [entry["id"] for entry in answer["data"]]
+            served = [entry["id"] for entry in self.request("/v1/models")["data"]]
+        except (ConnectionError, ServerError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"rollout.url={self.url}: {error!r}; start it with: {START}"
+            ) from error
         if (wanted is None and len(served) != 1) or (wanted is not None and wanted not in served):
             raise ValueError(
                 f"rollout.model={wanted!r}: {self.url} serves {served}; name one of them"
@@ -86,7 +92,7 @@ class Server:
         """
         try:
             return str(self.request("/weight_info")["weight_version"])
-        except ServerError as error:
+        except (ServerError, KeyError, TypeError) as error:
             raise ValueError(
                 f"rollout.weights_folder is set and {self.url} does not let weights be replaced "
                 f"({error}); start it with: {START}"

@@ -154,14 +154,19 @@ class VLLMServerEngine(RolloutEngine):
         return completions
 
     def _complete(self, body: dict[str, Any]) -> Response:
-        choice = self.server.request("/v1/completions", body)["choices"][0]
-        tokens, truncated = choice["token_ids"], choice["finish_reason"] == "length"
+        try:
+            choice = self.server.request("/v1/completions", body)["choices"][0]
+            tokens, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+            truncated = choice["finish_reason"] == "length"
+        except (KeyError, IndexError, TypeError) as error:
+            wanted = "return_token_ids and log-probs"
+            raise ServerError(f"{self.server.url} does not know {wanted}: {error!r}") from error
         if not truncated and tokens[-1:] and tokens[-1] not in body["stop_token_ids"]:
             raise ServerError(
                 f"{self.server.url} ended a response at token {tokens[-1]}, which does not end the "
                 f"policy's ({body['stop_token_ids']}): start it with --generation-config vllm"
             )
-        return Response(tokens, choice["logprobs"]["token_logprobs"], truncated)
+        return Response(tokens, logprobs, truncated)
 
     def _hand_over(self, policy: Any, current: int) -> None:
         """Every rank takes part in gathering the weights; the first one writes and sends them."""
@@ -169,10 +174,13 @@ class VLLMServerEngine(RolloutEngine):
         ranks = torch.distributed.is_initialized()
         first = not ranks or torch.distributed.get_rank() == 0
         folder = Path(self.weights_folder) / f"weights-{_label(current)}"
-        write_weights(policy, folder if first else None)
-        if first:
-            self.server.load_weights(str(folder), _label(current))
-            shutil.rmtree(folder)
+        try:
+            write_weights(policy, folder if first else None)
+            if first:
+                self.server.load_weights(str(folder), _label(current))
+        finally:
+            if first:
+                shutil.rmtree(folder, ignore_errors=True)
         if ranks:
             torch.distributed.barrier()
         self.version += 1

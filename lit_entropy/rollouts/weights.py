@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from lit_entropy.functional.padding import left_pad
+from lit_entropy.functional.rng import hash_keys
 from lit_entropy.sharding import full
 from lit_entropy.types import Completions, Experience
 
+#: Entries that are widened to int64 at once.
+_BLOCK = 2**22
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -25,10 +29,11 @@ class StaleWeightsError(RuntimeError):
 
 @torch.no_grad()
 def fingerprint(policy: nn.Module) -> int:
-    """A number that changes with any parameter: the weighted sum of all bit patterns, mod 2^64.
+    """A number that changes with any parameter: a weighted sum of all bit patterns, mod 2^64.
 
     The sum is over the whole tensors, so it is the same on every rank and for sharded and whole
-    parameters of one dtype. For a sharded policy it is a collective.
+    parameters of one dtype. For a sharded policy it is a collective. It tells policies apart, and
+    is no defence against somebody who looks for two of one number.
 
     Args:
         policy: the module whose parameters count, frozen ones included.
@@ -37,14 +42,41 @@ def fingerprint(policy: nn.Module) -> int:
     total = torch.zeros((), dtype=torch.int64, device=device)
     sharded = False
     for index, parameter in enumerate(policy.parameters()):
-        local = parameter.detach()
+        local, first = parameter.detach(), 0
         if isinstance(local, DTensor):
+            # FSDP2 gives each rank the next rows, as many as the first one has
+            ranks = local.device_mesh
+            first = ranks.get_local_rank() * math.ceil(len(local) / ranks.size())
             local, sharded = local.to_local(), True
-        bits = local.contiguous().view(_BITS[local.element_size()])
-        total += (2 * index + 1) * bits.sum(dtype=torch.int64)
+        total += weighted_bits(local, index, first)
     if sharded:
         torch.distributed.all_reduce(total)
     return int(total)
+
+
+def weighted_bits(part: Tensor, index: int, first: int = 0) -> Tensor:
+    """Sum of a tensor's bit patterns, each weighted by its place; int64 scalar, wrapping around.
+
+    A bfloat16 update often moves a few weights by one bit up or down, which a sum without places
+    does not see. Rows have odd and columns even weights: one changed entry always changes the sum.
+
+    Args:
+        part: rows of a parameter.
+        index: the parameter's number.
+        first: number of the first of these rows in the whole parameter.
+    """
+    bits = part.contiguous().view(_BITS[part.element_size()])
+    bits_RC = bits.flatten(1) if bits.dim() > 1 else bits.reshape(-1, 1)
+    rows_R = torch.arange(first, first + len(bits_RC), device=part.device)
+    columns_C = torch.arange(bits_RC.shape[1], device=part.device)
+    row_weights_R = hash_keys("rows", index, rows_R) | 1
+    column_weights_C = hash_keys("columns", index, columns_C) << 1
+    total = torch.zeros((), dtype=torch.int64, device=part.device)
+    size = max(1, _BLOCK // max(1, bits_RC.shape[1]))
+    for block_RC, weights_R in zip(bits_RC.split(size), row_weights_R.split(size), strict=True):
+        exact_RC = block_RC.long()
+        total += (exact_RC.sum(1) * weights_R).sum() + (exact_RC.sum(0) * column_weights_C).sum()
+    return total
 
 
 def full_weights(policy: Any) -> Iterator[tuple[str, Tensor]]:
@@ -76,22 +108,18 @@ def write_weights(policy: Any, folder: Path | None, shard_bytes: int = 2**32) ->
     """
     shard: dict[str, Tensor] = {}
     number = 0
-
-    def close() -> None:
-        nonlocal number
-        if folder is not None and shard:
-            save_file(shard, folder / f"model-{number:05d}.safetensors")
-            number += 1
-        shard.clear()
-
     if folder is not None:
         folder.mkdir(exist_ok=True)
     for name, tensor in full_weights(policy):
+        if folder is None:
+            continue
         # a copy: a tensor under two names is written twice
         shard[name] = tensor.to("cpu", copy=True).contiguous()
         if sum(value.nbytes for value in shard.values()) >= shard_bytes:
-            close()
-    close()
+            save_file(shard, folder / f"model-{number:05d}.safetensors")
+            number, shard = number + 1, {}
+    if folder is not None and shard:
+        save_file(shard, folder / f"model-{number:05d}.safetensors")
 
 
 @torch.no_grad()

@@ -10,7 +10,15 @@ from lit_entropy.types import Problem
 
 
 class Task(ABC):
-    """Base of every task. Subclass it in any file and name it by ``data.task.class_path``."""
+    """Base of every task. Subclass it in any file and name it by ``data.task.class_path``.
+
+    Attributes:
+        checks: responses that :func:`lit_entropy.rewards.score` has had scored by this object.
+        check_seconds: wall-clock seconds that they took, starts of checking processes included.
+    """
+
+    checks: int = 0
+    check_seconds: float = 0.0
 
     @abstractmethod
     def train_problems(self) -> Sequence[Problem]:

@@ -105,6 +105,7 @@ class ReasoningGym(Task):
         self._pool: JailPool | None = None
         if dataset not in ONE_NUMBER:
             self._pool = JailPool("reasoning_gym", timeout, memory_mb, workers=1)
+        self._questions: dict[int, str] = {}  # by id, where the jailed process makes them again
         # two streams of 31 bits: reasoning-gym seeds problem i with seed + i
         self._seeds = {
             first_id: int(hash_keys(seed, name)) % 2**31
@@ -130,7 +131,11 @@ class ReasoningGym(Task):
         return self._validation
 
     def reward(self, problem: Problem, response: str) -> float | None:
-        """1.0 or 0.0, or reasoning-gym's score in [0, 1]; None where it could not be had."""
+        """1.0 or 0.0, or reasoning-gym's score in [0, 1]; None where it could not be had.
+
+        Raises:
+            ValueError: the scorer's process makes another problem from the same seed.
+        """
         if self._pool is None:
             verdict = self.checker.check(problem.answer, response)
             return None if verdict is None else float(verdict)
@@ -139,7 +144,14 @@ class ReasoningGym(Task):
             return 0.0
         first_id = VALIDATION_ID if problem.id >= VALIDATION_ID else 0
         request = {"dataset": self._recipe(first_id), "index": problem.id - first_id}
-        score: float | None = self._pool.ask({**request, "answer": answer}).get("score")
+        question = self._questions[problem.id]
+        reply = self._pool.ask({**request, "question": question, "answer": answer})
+        if not reply.get("same", True):
+            raise ValueError(
+                f"dataset={self.dataset!r} makes other problems in another process, because they "
+                "depend on Python's hash seed: no run could be resumed; take another data set"
+            )
+        score: float | None = reply.get("score")
         return score
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
@@ -178,8 +190,9 @@ class ReasoningGym(Task):
             item = items[index]
             prompt = self._form.show(item["question"])
             problem = Problem(first_id + index, prompt, str(item["answer"]), source=name)
-            reason = self.checker.check_gold(problem.answer) if self._pool is None else None
-            if reason is not None:
+            if self._pool is not None:
+                self._questions[problem.id] = item["question"]
+            elif (reason := self.checker.check_gold(problem.answer)) is not None:
                 raise ValueError(f"dataset={name!r}, problem {index}: {reason}")
             problems.append(problem)
         return problems

@@ -86,7 +86,11 @@ def plain(value: Any) -> Any:
 
 
 def _read_jsonl(path: Path, place: str) -> Iterator[Row]:
-    with path.open("rb") as lines:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ValueError(f"{place}: the file cannot be opened ({error})") from error
+    with file as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

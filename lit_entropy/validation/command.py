@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
+import torch
 
 from lit_entropy.checkpoint import resolve_checkpoint
 from lit_entropy.module import EntropyModule
+from lit_entropy.tasks.base import Task
 from lit_entropy.validation.compare import with_differences
 from lit_entropy.validation.files import write_report
 from lit_entropy.validation.report import policy_report, validation_report
@@ -63,6 +65,15 @@ def _short(path: Path) -> str:
     return f"{path.resolve().parent.parent.name}/{path.stem}"
 
 
+def check_times(trainer: L.Trainer, task: Task) -> dict[str, float]:
+    """``responses`` scored since the last call and the ``seconds`` that took, over all ranks."""
+    device = trainer.strategy.root_device
+    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=device)
+    task.checks, task.check_seconds = 0, 0.0
+    responses, seconds = trainer.strategy.reduce(own, reduce_op="sum").tolist()
+    return {"responses": int(responses), "seconds": seconds}
+
+
 def evaluate(
     trainer: L.Trainer, model: EntropyModule, policies: Sequence[Target], **arguments: Any
 ) -> dict[str, Any]:
@@ -78,16 +89,20 @@ def evaluate(
     """
     model.logs_validation = len(policies) == 1
     reports: dict[Target, dict[str, Any]] = {}
+    checking: dict[Target, dict[str, Any]] = {}
     # the base before anything is loaded over it
     for target in sorted(policies, key=lambda target: target.checkpoint is not None):
         trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
         reports[target] = policy_report(
             target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation
         )
+        times = check_times(trainer, trainer.datamodule.task)  # type: ignore[attr-defined]
+        checking[target] = {"policy": target.name} | times
     ordered = [reports[target] for target in policies]
     report = with_differences(
         validation_report(ordered, model.gathered_records, model.evaluation, model.max_new_tokens)
     )
+    report["checking"] = [checking[target] for target in policies]
     folder = trainer.log_dir  # on every rank: reading it is a collective
     if trainer.is_global_zero:
         path = write_report(report, Path(folder or "."))

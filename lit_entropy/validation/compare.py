@@ -61,7 +61,8 @@ def join(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
             )
     if len(policies) < 2:
         raise ValueError(f"{list(names)} hold one policy: name two reports or more to compare")
-    joint = {**first, "policies": policies, "notes": _notes(reports, names)}
+    # seconds of separate calls, perhaps of separate machines, are not for comparison
+    joint = {**first, "policies": policies, "checking": [], "notes": _notes(reports, names)}
     return with_differences(joint)
 
 

@@ -1,8 +1,10 @@
 """The numbers of a validation as plain data: what ``validation.json`` holds.
 
 A report has ``format``, ``lit_entropy`` (version), ``prompts`` (count and hash), ``sampling`` by
-source, ``policies`` and ``differences``. A policy has ``name``, ``checkpoint``, ``rl_step``,
-``metrics`` (as logged, without ``val/``), ``sets`` and ``problems``, one row each.
+source, ``policies``, ``differences`` and ``checking`` (``responses`` of each policy and the
+wall-clock ``seconds`` that scoring them took, added over ranks). A policy has ``name``,
+``checkpoint``, ``rl_step``, ``metrics`` (as logged, without ``val/``), ``sets`` and ``problems``,
+one row each.
 """
 
 from __future__ import annotations
@@ -194,4 +196,5 @@ def validation_report(
         "sampling": sampling,
         "policies": list(policies),
         "differences": [],
+        "checking": [],
     }

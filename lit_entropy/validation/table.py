@@ -44,6 +44,8 @@ def table(report: Report) -> str:
         parts += [f"## {_cell(name)}", _scores(report, name), _rates(report, name)]
     if report["differences"]:
         parts += ["## Paired differences", _differences(report["differences"])]
+    if report.get("checking"):
+        parts += ["## Checking of answers", _checking(report["checking"])]
     notes = [
         "Cover@tau is the share of problems with an observed success rate of tau or more; it is "
         "biased at few samples (`surely` and `possibly` in the JSON bound it)."
@@ -51,6 +53,15 @@ def table(report: Report) -> str:
     notes += report.get("notes", [])
     parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts) + "\n"
+
+
+def _checking(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        mean = 1000 * row["seconds"] / max(row["responses"], 1)
+        lines.append([_cell(row["policy"]), str(row["responses"]), f"{row['seconds']:.3g}",
+                      f"{mean:.3g}"])  # fmt: skip
+    return markdown(["policy", "responses", "seconds", "milliseconds a response"], lines)
 
 
 def _plan_line(source: str, plan: Mapping[str, Any]) -> str:

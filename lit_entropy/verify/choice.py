@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-from lit_entropy.verify.answers import boxed_text
+from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text
 from lit_entropy.verify.base import AnswerChecker
 
-#: Only the end of a text is searched for an answer.
-MAX_TEXT_LENGTH = 20_000
-
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
-_ANSWER = re.compile(r"\banswer\b[ \t*]*(?:is|:|=)[ \t*:]*\(?([a-z])\)?(?!\w)", re.IGNORECASE)
+# A small letter counts at the end of a clause alone: "the answer is a prime" names no choice.
+_LETTER = r"(?-i:[A-Z])|[a-z](?=\)|[ \t*]*(?:[.,;:!?]|$))"
+_ANSWER = re.compile(
+    rf"\banswer\b[ \t*]*(?:is|:|=)[ \t*:]*\(?({_LETTER})\)?(?!\w|\.\w)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _PARENTHESISED = re.compile(r"\(([A-Z])\)")
 
 
@@ -20,7 +22,7 @@ class ChoiceChecker(AnswerChecker):
 
     The forms, clearest first: ``\boxed{C}``, ``answer: C`` (also ``the answer is (C)``), and a
     letter in parentheses, ``(C)``. Where one form is there the others do not count: a box that
-    holds two letters is no answer.
+    holds two letters is no answer. In ``answer: c`` a small letter counts where its clause ends.
 
     Args:
         choices: the letters that may be chosen.

@@ -93,7 +93,7 @@ class Jail:
                 reply = self._receive(time.monotonic() + CLOCK_FACTOR * self.cpu_seconds)
                 break
             except (OSError, EOFError):  # ended from outside, perhaps since the last request
-                self._lost(reply)
+                self.close()
         unexplained = reply.get("failure") == "crashed" or "clock" in reply
         self._deaths = self._deaths + 1 if unexplained else 0
         return reply
@@ -111,13 +111,11 @@ class Jail:
                 reply = json.loads(self._connection.recv_bytes(MAX_REPLY))
                 if reply["id"] == self._request:
                     return dict(reply)
-        except ValueError:  # no JSON
-            return self._lost({"failure": "crashed"})
-        return self._lost({"failure": "timeout", "clock": True})
-
-    def _lost(self, reply: dict[str, Any]) -> dict[str, Any]:
+            failure: dict[str, Any] = {"failure": "timeout", "clock": True}
+        except (ValueError, TypeError, KeyError):  # no reply of the program's
+            failure = {"failure": "crashed"}
         self.close()
-        return reply
+        return failure
 
     def _alive(self) -> Connection:
         """The connection to a process that works."""
@@ -127,7 +125,10 @@ class Jail:
             self.close()
         reason = ""
         for _ in range(PATIENCE):
-            connection, reason = self._start()
+            try:
+                connection, reason = self._start()
+            except OSError as error:  # no room for a process, a pipe or a file
+                connection, reason = None, str(error)
             if connection is not None:
                 return connection
         raise CheckerError(
@@ -158,7 +159,9 @@ class Jail:
                     return ours, ""
             except (OSError, EOFError):
                 process.wait()
-                reason = _tail(errors) or f"it ended with code {process.returncode}"
+                errors.seek(0)
+                said = errors.read()[-600:].decode(errors="replace").strip()
+                reason = said or f"it ended with code {process.returncode}"
         _end(process, ours, os.getpid())
         return None, reason
 
@@ -193,8 +196,3 @@ def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -
         os.killpg(process.pid, signal.SIGKILL)
     connection.close()
     process.wait()
-
-
-def _tail(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read()[-600:].decode(errors="replace").strip()

@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from lit_entropy.verify.answers import boxed_text, last_number, parse_number
+from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, last_number, parse_number
 from lit_entropy.verify.base import AnswerChecker
 from lit_entropy.verify.pool import JailPool
 
 #: ``last_box``: the last ``\boxed{}`` alone; ``anywhere``: whatever math-verify finds in the text.
 Extraction = Literal["last_box", "anywhere"]
 
-#: Only the end of a response is looked at, so many characters.
-MAX_TEXT_LENGTH = 20_000
 #: A longer content of a box is no answer.
 MAX_ANSWER_LENGTH = 1_000
 
@@ -109,9 +107,9 @@ class MathChecker(AnswerChecker):
             CheckerError: the checking process cannot be started.
         """
         pairs = [(_cleaned(a), self._text(r)) for a, r in zip(answers, responses, strict=True)]
-        verdicts = [_plain_verdict(*pair) for pair in pairs]
-        asked = [index for index, verdict in enumerate(verdicts) if verdict is None]
         whole = self.extraction == "anywhere"
+        verdicts = [_plain_verdict(*pair, whole) for pair in pairs]
+        asked = [index for index, verdict in enumerate(verdicts) if verdict is None]
         replies = self._pool.ask_all(
             [{"gold": pairs[i][0], "answer": pairs[i][1], "whole": whole} for i in asked]
         )
@@ -167,13 +165,13 @@ def _box(response: str) -> str | None:
     return text if 0 < len(text) <= MAX_ANSWER_LENGTH else None
 
 
-def _plain_verdict(gold: str, text: str | None) -> bool | None:
+def _plain_verdict(gold: str, text: str | None, whole: bool) -> bool | None:
     """The verdict that needs no mathematics; None where math-verify has to say."""
     if text is None:
         return False
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(text):
         return gold == text
-    if _INTEGER.fullmatch(gold) and _COLLECTION.fullmatch(text):
+    if not whole and _INTEGER.fullmatch(gold) and _COLLECTION.fullmatch(text):
         return False
     return None
 

@@ -15,7 +15,9 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
 from runs import fit, metrics, weights
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint, check_whole_steps
+from lit_entropy.checkpoint import AtomicCheckpointIO
 from lit_entropy.errors import CheckpointError
+from lit_entropy.metrics_file import read_rows
 
 NAME = "quickstart-seed0"
 # the algorithm alone: no figures, no samples, no validation
@@ -75,6 +77,26 @@ def test_the_last_rl_step_is_always_saved(five: Path) -> None:
     assert load(five)["rl_steps"] == 5
     assert load(five)["global_step"] == 10  # 2 updates an RL step
     assert load(five, file="rl_step_00004.ckpt")["rl_steps"] == 4
+
+
+def test_a_row_is_complete_before_its_checkpoint_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a kill at any time leaves no RL step that is finished and has no numbers."""
+    seen: list[dict[str, str]] = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def look(self: Any, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        row = read_rows(tmp_path / NAME / "metrics.csv")[-1]
+        assert int(row["step"]) == checkpoint["rl_steps"]
+        seen.append(row)
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", look)
+    train(tmp_path, 2, "--checkpoint.every_n_epochs=1", "--trainer.limit_val_batches=1")
+    rows = read_rows(tmp_path / NAME / "metrics.csv")
+    assert [row for row in rows if row["step"] != "0"] == [seen[0], seen[-1]]
+    assert {"rollout/reward", "policy/grad_norm", "time/step"} <= rows[-1].keys()
 
 
 def test_a_resume_from_the_last_step_is_the_uninterrupted_run(tmp_path: Path, seven: Path) -> None:

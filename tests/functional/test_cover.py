@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lit_entropy.functional.cover import cover, cover_at, cover_bounds, required_count
+from lit_entropy.functional.cover import cover, cover_at, cover_bounds, cover_name, required_count
 from lit_entropy.functional.pass_at_k import pass_at_k
 
 EIGHT = torch.full((4,), 8)
@@ -32,6 +32,12 @@ def test_thresholds_written_as_decimals_are_met_exactly(n: int, hundredths: int)
     tau = Fraction(hundredths % 101, 100)
     expected = max(1, -((-tau * n) // 1))
     assert required_count(n, float(tau)) == expected
+
+
+@given(st.floats(0, 1))
+def test_the_name_of_a_score_holds_its_threshold_exactly(tau: float) -> None:
+    assert float(cover_name(tau).removeprefix("cover@")) == tau
+    assert (cover_name(0.2), cover_name(1.0), cover_name(1)) == ("cover@0.2", "cover@1", "cover@1")
 
 
 def test_pass_at_k_is_a_beta_mean_of_cover() -> None:

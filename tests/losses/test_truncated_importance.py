@@ -18,7 +18,8 @@ from lit_entropy.losses import (
     PPOClip,
     TruncatedImportance,
 )
-from lit_entropy.types import Experience, LossOutput, Mean, PolicyOutput
+from lit_entropy.statistics import UpdateMeans
+from lit_entropy.types import Experience, LossOutput, Maximum, Mean, PolicyOutput
 
 MakeExperience = Callable[..., Experience]
 MakePolicy = Callable[..., PolicyOutput]
@@ -41,6 +42,10 @@ def gradient(
     return output, leaf.grad
 
 
+def parts_of(metric: Tensor | Mean | Maximum) -> list[Tensor]:
+    return [metric] if isinstance(metric, Tensor) else list(metric)
+
+
 def off_sampler(batch: Experience, spread: float = 0.6) -> tuple[Experience, Tensor]:
     """A sampler that is off by known log-weights, and the truncated weights."""
     log_weight_BT = spread * torch.randn(batch.mask_BT.shape)
@@ -61,9 +66,9 @@ def test_by_hand() -> None:
     output = TruncatedImportance(PPOClip())(PolicyOutput(old_BT, torch.zeros(1, 4)), batch)
     torch.testing.assert_close(output.token_loss_BT[0, :3], torch.tensor([-1.5, -2.0, 1.0]))
     mean, largest = output.metrics["importance_mean"], output.metrics["importance_max"]
-    assert isinstance(mean, Mean) and isinstance(largest, Mean)
+    assert isinstance(mean, Mean) and isinstance(largest, Maximum)
     assert float(mean.total) == pytest.approx(4.0, abs=1e-6) and float(mean.weight) == 3
-    assert float(largest.total) == pytest.approx(4.0, abs=1e-5) and float(largest.weight) == 1
+    assert float(largest.value) == pytest.approx(4.0, abs=1e-5)  # before the cap
     assert float(output.metrics["importance_clipped"]) == pytest.approx(1 / 3)
     assert {"ratio", "clip_low", "clip_high"} <= set(output.metrics)  # the inner loss's own
 
@@ -148,9 +153,7 @@ def test_unscored_tokens_change_nothing(
     other, dirty = gradient(TruncatedImportance(inner()), policy, poisoned)
     assert torch.equal(clean, dirty) and clean.any()
     for name, metric in output.metrics.items():
-        assert not any(
-            part.requires_grad for part in (metric if isinstance(metric, Mean) else [metric])
-        )
+        assert not any(part.requires_grad for part in parts_of(metric))
         assert str(other.metrics[name]) == str(metric), name
 
 
@@ -161,12 +164,33 @@ def test_a_batch_without_scored_tokens(
     empty = replace(batch, mask_BT=torch.zeros_like(batch.mask_BT))
     output, result = gradient(TruncatedImportance(PPOClip()), make_policy(batch), empty)
     assert not result.any()
-    assert float(output.metrics["importance_max"].weight) == 0  # type: ignore[union-attr]
+    assert float(parts_of(output.metrics.pop("importance_max"))[0]) == -math.inf
     assert all(
         math.isfinite(float(part))
         for metric in output.metrics.values()
-        for part in (metric if isinstance(metric, Mean) else [metric])
+        for part in parts_of(metric)
     )
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_numbers_do_not_depend_on_the_microbatches(
+    rows: int, make_experience: MakeExperience, make_policy: MakePolicy
+) -> None:
+    """Unequal microbatches, of which some hold no scored token; the maximum is one of tokens."""
+    batch, _ = off_sampler(make_experience(filter_groups=True))
+    policy = make_policy(batch)
+    loss = TruncatedImportance(PPOClip())
+    means = UpdateMeans()
+    for index in torch.arange(len(batch)).split(rows):
+        part = batch.rows(index)
+        piece = PolicyOutput(policy.logprobs_BT[index], policy.entropy_BT[index])
+        for name, metric in loss(piece, part).metrics.items():
+            means.add_metric(name, metric, part.mask_BT.sum())
+    values = means.reset(torch.device("cpu"))
+    weights_N = (batch.old_logprobs_BT - batch.sampler_logprobs_BT)[batch.mask_BT].double().exp()
+    assert values["importance_max"] == float(weights_N.max()) > 2.0  # bit for bit
+    assert values["importance_mean"] == pytest.approx(float(weights_N.clamp(max=2).mean()))
+    assert values["importance_clipped"] == pytest.approx(float((weights_N > 2).double().mean()))
 
 
 def test_means_are_exact_over_microbatches(
@@ -186,8 +210,8 @@ def test_means_are_exact_over_microbatches(
         float(whole["importance_mean"].total / whole["importance_mean"].weight),  # type: ignore[union-attr]
         rel=1e-12,
     )
-    largest = max(float(part.metrics["importance_max"].total) for part in parts)  # type: ignore[union-attr]
-    assert largest == float(whole["importance_max"].total)  # type: ignore[union-attr]
+    largest = max(float(part.metrics["importance_max"].value) for part in parts)  # type: ignore[union-attr]
+    assert largest == float(whole["importance_max"].value)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("cap", [0.5, float("nan"), float("inf")])

@@ -86,6 +86,9 @@ def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> No
     work = workload(build(own))
     assert (work.engine, work.engine_memory, work.sampling_bytes) == ("own", 0.3, 2)
     assert (work.engine_sleeps, work.engine_rows, work.scored) == (False, 99, 1.0)
+    assert work.engine_cache is None
+    cached = parse(QUICK, "--model.rollout=VLLMEngine", "--model.rollout.kv_cache_gb=0.5")
+    assert workload(build(cached)).engine_cache == 2**29
     served = workload(build(parse(QUICK, "--model.rollout=VLLMServerEngine")))
     assert (served.engine, served.sampling_bytes, served.engine_rows) == ("elsewhere", 2, 256)
 
@@ -99,6 +102,8 @@ def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> No
         (("--data.minibatch_size=48",), 1, r"minibatch_size=48 does not divide the 256"),
         (("--model.max_new_tokens=256",), 1, r"max_new_tokens=256 leaves no room.*256 tokens"),
         (("--model.policy.model=acme/gpt-9",), 1, r"acme/gpt-9"),
+        (("--model.rollout=VLLMEngine", "--model.rollout.max_model_len=999"), 1, r"len=999 .*256"),
+        (("--model.rollout=VLLMEngine", "--model.rollout.max_model_len=80"), 1, r"len=80 .*=80 "),
         (("--trainer.precision=64-true",), 1, r"trainer.precision=64-true"),
         (("--trainer.strategy=fsdp",), 2, r"trainer.strategy='fsdp'"),
     ],
@@ -108,6 +113,13 @@ def test_an_experiment_that_cannot_start_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         plan(parse(QUICK, *flags), gpus=gpus)
+
+
+def test_adapters_beside_a_reference_are_refused(parse: Callable[..., Parsed]) -> None:
+    pytest.importorskip("peft")
+    lora = parse(QUICK, "--model.policy.lora.rank=2", "--model.regularizers+=ReferenceKL")
+    with pytest.raises(ValueError, match="lora is set, but ReferenceKL"):
+        plan(lora)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +138,30 @@ def test_an_assumption_out_of_range_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=next(iter(assumption))):
         plan(parse(QUICK), **assumption)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_cannot_sample_has_no_hours(
+    parse: Callable[..., Parsed], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = parse(QUICK, "--model.rollout=VLLMEngine", "--model.rollout.memory_fraction=1e-6")
+    plan(small, json=str(tmp_path / "plan.json"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "does not hold its weights" in text and "the run: no hours" in text
+    record = json.loads((tmp_path / "plan.json").read_text())
+    assert record["device_hours"] is None and not record["fits"]
+
+
+def test_evaluations_are_counted_or_said_not_to_be(
+    parse: Callable[..., Parsed], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan(parse(QUICK))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "evaluation not counted" in text and "--validation_responses counts them" in text
+    plan(parse(QUICK), gpus=2, validation_responses=1000)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "evaluation, a step's share" in text and "--validation_responses" not in text
+    assert "450 GB/s between 2 GPUs; evaluations 1,000 responses" in text
+    assert "is hidden behind the updates" in text
 
 
 def test_what_does_not_fit_says_what_mends_it(

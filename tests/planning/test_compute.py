@@ -16,15 +16,19 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lit_entropy.dry_run import published_config
 from lit_entropy.planning.compute import (
-    decode_seconds,
     forward_flops,
     generation_flops,
     step_flops,
-    step_seconds,
     training_flops,
-    update_traffic,
 )
 from lit_entropy.planning.hardware import HARDWARE, Hardware, Rates
+from lit_entropy.planning.seconds import (
+    decode_seconds,
+    scoring_traffic,
+    step_seconds,
+    sync_seconds,
+    update_traffic,
+)
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.policy import Policy
 from lit_entropy.types import Experience
@@ -172,10 +176,52 @@ def test_the_slower_of_computing_and_sending_counts() -> None:
     assert far.communication == update_traffic(work, 16) / 50e9
 
 
+def test_each_draw_of_prompts_waits_for_its_longest_response() -> None:
+    work = small_work(response_tokens=24.0, max_new_tokens=480)
+    one, two = (
+        step_seconds(replace(work, draws=draws), 1, DEVICE, EXACT).rollout for draws in (1.0, 2.0)
+    )
+    assert one == decode_seconds(work, 32, 1, DEVICE, EXACT) and two == 2 * one
+    # half of the time and more is the tail: 456 tokens alone after 24 together
+    assert decode_seconds(work, 64, 1, DEVICE, EXACT) < 0.9 * two
+
+
+def test_weights_reach_an_engine_by_the_link_or_by_a_folder() -> None:
+    N = SEVEN.parameters
+    own = small_work(shape=SEVEN, engine="own", engine_bytes=2)
+    assert sync_seconds(own, 8, 1e11, EXACT) == 2 * N / 1e11
+    served = replace(own, engine="elsewhere")  # float32, written and then read
+    assert sync_seconds(served, 8, 1e11, EXACT) == 2 * 4 * N / 2e9
+    assert sync_seconds(small_work(shape=SEVEN), 8, 1e11, EXACT) == 0.0
+    sharded = small_work(shape=SEVEN, strategy="fsdp2", numbers="low")
+    assert sync_seconds(sharded, 8, 1e11, EXACT) == 2 * N / 1e11
+    assert sync_seconds(sharded, 1, 1e11, EXACT) == 0.0
+
+
+def test_gathering_for_passes_without_gradients_by_hand() -> None:
+    """32 sequences on 4 devices, 2 to a microbatch: 4 microbatches, the first minibatch in 2."""
+    work = small_work(shape=SEVEN, strategy="fsdp2", numbers="low", accumulation=2)
+    gather = 2 * SEVEN.parameters * 3 / 4
+    assert scoring_traffic(work, 4) == 0.0
+    assert scoring_traffic(replace(work, scored=1.0), 4) == (2 + 2 / 4) * gather
+    assert scoring_traffic(replace(work, scored=0.5), 4) == 2 * gather
+    assert scoring_traffic(replace(work, selects=True), 4) == 2 * 2 * gather  # in 2 updates
+    assert scoring_traffic(replace(work, reference=True, scored=1.0), 4) == 2 * 2.5 * gather
+    assert scoring_traffic(replace(work, scored=1.0, strategy="ddp"), 4) == 0.0
+    scored = replace(work, scored=1.0)
+    slow = replace(DEVICE, link=1e3)
+    assert step_seconds(scored, 4, slow, EXACT).scoring == scoring_traffic(scored, 4) / 1e3
+
+
 def test_an_evaluation_is_spread_over_the_steps_between_two() -> None:
     work = small_work(validation=64, validate_every=4)
     seconds = step_seconds(work, 1, DEVICE, EXACT)
     assert seconds.validation == decode_seconds(work, 64, 1, DEVICE, EXACT) / 4
+    own = replace(work, engine="own")  # the policy is asked for the entropies
+    entropies = forward_flops(own, 64) / 1e15
+    assert step_seconds(own, 1, DEVICE, EXACT).validation == pytest.approx(
+        (decode_seconds(own, 64, 1, DEVICE, EXACT) + entropies) / 4
+    )
     assert seconds.total == pytest.approx(
         seconds.rollout + seconds.scoring + seconds.update + seconds.sync + seconds.validation
     )

@@ -120,6 +120,9 @@ def test_the_cache_of_qwen_7b_by_hand() -> None:
     engine = replace(work, engine="own", engine_memory=0.5)
     assert engine_room(engine, 80e9) == 40e9 - 2 * 7_615_616_512
     assert memory(engine, 1, 80e9).rollout["engine"] == 40e9
+    cached = replace(engine, engine_cache=3e9)  # whatever the share
+    assert engine_room(cached, 80e9) == 3e9
+    assert memory(cached, 1, 80e9).rollout["engine"] == 3e9 + 2 * 7_615_616_512
     sharded = replace(work, strategy="fsdp2")
     assert memory(sharded, 8, 80e9).rollout["gathered"] == 2 * 7_615_616_512
 

@@ -18,6 +18,7 @@ from lit_entropy.planning.plan import make_plan
 from lit_entropy.planning.reading import workload
 
 SECTION4 = [(PAPER / "section4.yaml", path) for path in sorted(PAPER.glob("qwen*.yaml"))]
+PRIME = "algorithms/prime.yaml"
 MODELS = sorted((PAPER / "models").glob("*.yaml"))
 ALGORITHMS = sorted((PAPER / "algorithms").glob("*.yaml"))
 SECTION2 = [(PAPER / "section2.yaml", path) for path in MODELS] + [
@@ -80,7 +81,8 @@ def test_it_builds_without_weights_and_divides(
     longest = data.max_prompt_tokens + built.module.max_new_tokens
     assert longest <= context_of(built.module)
     assert built.rollout is not None
-    assert longest <= built.rollout.init_args.get("max_model_len", context_of(built.module))
+    engines = built.rollout.init_args.get("max_model_len", context_of(built.module))
+    assert longest <= engines <= context_of(built.module)  # vLLM refuses more
     name = experiment.config.model.policy.init_args.model
     work = workload(built)
     assert work.shape.parameters == published_models()[name].parameters
@@ -115,6 +117,19 @@ def test_section_4_has_the_paper_s_values(
     else:
         assert isinstance(loss, KLCov)
         assert (loss.fraction, loss.kl_coef) == (2e-3 if size == "7b" else 2e-4, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "share", "fits"),
+    [("qwen2.5-1.5b", 0.5, True), ("qwen2.5-3b", 0.5, False), ("qwen2.5-3b", 0.25, True),
+     ("llama-3.2-3b", 0.25, True)],
+)  # fmt: skip
+def test_models_that_prime_leaves_room_for(
+    model: str, share: float, fits: bool, parse: Callable[..., Parsed]
+) -> None:
+    files = (PAPER / "section2.yaml", PAPER / "models" / f"{model}.yaml", PAPER / PRIME)
+    built = build(parse(*files, f"--model.rollout.memory_fraction={share}"))
+    assert make_plan(workload(built), built.devices, HARDWARE["h100"], Rates()).fits == fits
 
 
 def test_section_2_makes_2400_updates(

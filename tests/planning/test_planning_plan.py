@@ -85,6 +85,25 @@ def test_an_engine_that_cannot_hold_a_sequence_does_not_fit() -> None:
     assert plan_of("qwen2.5-7b", 8, engine_memory=0.25, **tight, **sharded).fits
 
 
+def test_the_engines_share_is_raised_or_lowered() -> None:
+    sharded: dict[str, object] = {"strategy": "fsdp2", "numbers": "low", "engine": "own"}
+    sharded |= {"engine_bytes": 2, "checkpointing": True, "accumulation": 8, "max_new_tokens": 512}
+    short = plan_of("qwen2.5-7b", 8, engine_memory=0.19, **sharded)
+    advice, mended = remedies(short)
+    assert advice == ["model.rollout.init_args.memory_fraction=0.75"] and mended.fits
+    # 25 GB of a reward model beside 70 GB of an engine
+    crowded = plan_of("qwen2.5-1.5b", 8, engine_memory=0.875, reward_model=True, **sharded)
+    assert crowded.memory.peak > 80e9 and crowded.engine_fits
+    advice, mended = remedies(crowded)
+    assert advice == ["model.rollout.init_args.memory_fraction=0.4375"] and mended.fits
+
+
+@pytest.mark.parametrize("part", ["reference", "reward_model"])
+def test_adapters_are_not_proposed_where_they_are_refused(part: str) -> None:
+    advice, _ = remedies(plan_of("qwen2.5-32b", gpu="rtx4090", **{part: True}))
+    assert advice and not any(item.startswith("LoRA") for item in advice)
+
+
 def test_hours_are_those_of_all_devices() -> None:
     plan = plan_of("qwen2.5-0.5b", 4, rl_steps=90)
     assert plan.device_hours == pytest.approx(4 * 90 * plan.seconds.total / 3600)

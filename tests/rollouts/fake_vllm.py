@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 
+#: An answer that ends so breaks off before its end.
+BROKEN = b"..."
+
 
 class State:
     """What the server holds: its model, the label of the weights and the requests it has seen."""
@@ -27,6 +30,8 @@ class State:
         self.lock = threading.Lock()
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.end_at: int | None = None  # an id that this server ends responses at
+        self.refuses = ""  # a path that answers 500
+        self.says: dict[str, bytes] = {}  # what a path answers, whatever it is asked
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         completions = LocalEngine().generate(
@@ -79,9 +84,11 @@ def _handler(state: State) -> type[BaseHTTPRequestHandler]:
                 state.requests.append((self.path, body or {}))
                 known = self.path in routes
                 answer = routes[self.path](body) if known else {"detail": "Not Found"}
-            data = json.dumps(answer).encode()
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Length", str(len(data)))
+            data = state.says.get(self.path, json.dumps(answer).encode())
+            code = 500 if self.path == state.refuses else 200
+            self.send_response(code if known else 404)
+            # an answer that breaks off is shorter than it says
+            self.send_header("Content-Length", str(len(data) + 10 * data.endswith(BROKEN)))
             self.end_headers()
             self.wfile.write(data)
 

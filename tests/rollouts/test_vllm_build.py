@@ -61,6 +61,7 @@ def test_bad_arguments(wrong: dict[str, object]) -> None:
 
 def test_a_block_that_changes_everything_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("REMOVED", "before")
     monkeypatch.delenv("LD_PRELOAD", raising=False)
     monkeypatch.delenv("VLLM_KEPT", raising=False)
     monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING", raising=False)
@@ -77,6 +78,7 @@ def test_a_block_that_changes_everything_leaves_nothing(monkeypatch: pytest.Monk
         torch.manual_seed(5), random.seed(5), numpy.random.seed(5)
         torch.set_num_threads = lambda count: None
         os.environ |= {"LD_PRELOAD": "library", "VLLM_KEPT": "1"}
+        del os.environ["REMOVED"]
         raise RuntimeError("of the engine")
     assert dict(os.environ) == before | {"VLLM_KEPT": "1"}
     del os.environ["VLLM_KEPT"]

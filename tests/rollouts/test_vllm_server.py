@@ -123,6 +123,36 @@ def test_an_end_that_is_not_the_policys_is_refused(url: str, state: State, polic
         generate(made(url), policy)
 
 
+def test_weights_are_not_left_behind_by_a_server_that_refuses_them(
+    url: str, state: State, policy: Policy, tmp_path: Path
+) -> None:
+    engine = made(url, tmp_path)
+    state.refuses = "/collective_rpc"
+    with pytest.raises(ServerError, match="collective_rpc answered 500"):
+        generate(engine, policy)
+    assert not list(tmp_path.iterdir())
+    state.refuses = ""
+    assert sampler_gap(policy, PROMPTS, generate(engine, policy), 1.0) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (b"<html>", ServerError, "answered no JSON: b'<html>'"),
+        (b'{"choices": []}', ServerError, "return_token_ids"),
+        (b'{"choices": [{"text": "4", "logprobs": null}]}', ServerError, "return_token_ids"),
+        (b'{"choices": ...', ConnectionError, "did not answer: IncompleteRead"),
+    ],
+)
+def test_answers_that_are_none(
+    url: str, state: State, policy: Policy, answer: bytes, error: type[Exception], message: str
+) -> None:
+    engine = made(url)
+    state.says = {"/v1/completions": answer}
+    with pytest.raises(error, match=message):
+        generate(engine, policy)
+
+
 def test_bad_servers_are_named_at_setup(url: str, state: State, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"rollout\.url=http://127\.0\.0\.1:9.*vllm serve"):
         made("http://127.0.0.1:9")
@@ -130,6 +160,11 @@ def test_bad_servers_are_named_at_setup(url: str, state: State, tmp_path: Path) 
         made(url, model="large")
     with pytest.raises(ValueError, match="is no folder"):
         made(url, tmp_path / "missing")
+    for answer in (b"<html>", b"{}", b"[1]", b'{"data": [...'):
+        state.says = {"/v1/models": answer}
+        with pytest.raises(ValueError, match=r"rollout\.url=http.*start it with: VLLM"):
+            made(url)
+    state.says = {}
     state.dev_mode = False
     with pytest.raises(ValueError, match="VLLM_SERVER_DEV_MODE=1"):
         made(url, tmp_path)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_models import build_tiny_model
 
+from lit_entropy.functional.rng import hash_keys
 from lit_entropy.lora import LoraOptions
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
@@ -19,6 +20,7 @@ from lit_entropy.rollouts.weights import (
     full_weights,
     require_same_weights,
     sampler_gap,
+    weighted_bits,
     write_weights,
 )
 from lit_entropy.types import Completions
@@ -53,13 +55,46 @@ def test_fingerprint_sees_the_last_bit_of_any_parameter(policy: Policy) -> None:
 
 def test_fingerprint_is_a_sum_over_parts(policy: Policy) -> None:
     """What makes it the same for shards that lie on different ranks."""
-    parameters = list(policy.parameters())
     total = sum(
-        (2 * index + 1) * int(part.detach().contiguous().view(torch.int32).long().sum())
-        for index, parameter in enumerate(parameters)
-        for part in parameter.split(7)
+        int(weighted_bits(part, index, 7 * number))
+        for index, parameter in enumerate(policy.parameters())
+        for number, part in enumerate(parameter.detach().split(7))
     )
     assert (total - fingerprint(policy)) % 2**64 == 0
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 4), (3, 2, 2), ()])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_places_by_a_second_route(
+    shape: tuple[int, ...], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit by bit in Python's whole numbers, and in blocks of any size."""
+    part = torch.randn(shape).to(dtype)
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[part.element_size()]
+    rows = part.view(integer).reshape(shape[0] if shape else 1, -1).tolist()
+    expected = sum(
+        bits * ((int(hash_keys("rows", 3, 10 + r)) | 1) + 2 * int(hash_keys("columns", 3, c)))
+        for r, row in enumerate(rows)
+        for c, bits in enumerate(row)
+    )
+    for block in (1, 9, 2**22):
+        monkeypatch.setattr("lit_entropy.rollouts.weights._BLOCK", block)
+        assert (int(weighted_bits(part, 3, 10)) - expected) % 2**64 == 0
+
+
+def test_changes_that_cancel_are_seen(policy: Policy) -> None:
+    """One bit up and one bit down, anywhere in a tensor: a sum of all bits stays as it is."""
+    parameter = next(policy.bfloat16().parameters())
+    before, bits = fingerprint(policy), parameter.detach().view(torch.int16)
+    rows, columns = bits.shape
+    for up, down in [((0, 0), (0, 1)), ((0, 0), (1, 0)), ((2, 3), (rows - 1, columns - 1))]:
+        bits[up] += 1
+        bits[down] -= 1
+        assert fingerprint(policy) != before
+        bits[up] -= 1
+        bits[down] += 1
+    bits[[0, 1]] = bits[[1, 0]]  # rows in another order
+    assert fingerprint(policy) != before
 
 
 def test_weights_come_under_all_their_names(policy: Policy) -> None:

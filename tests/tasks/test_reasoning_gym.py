@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,60 @@ def test_every_allowed_data_set_scores_its_own_answers(dataset: str) -> None:
 def test_bad_arguments(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ReasoningGym(**arguments)  # type: ignore[arg-type]
+
+
+STAND_IN = """
+def create_dataset(name, seed, size):
+    return Items(seed)
+
+class Items:
+    def __init__(self, seed):
+        self.seed = seed
+
+    def __getitem__(self, index):
+        number = (self.seed + index) % 1000
+        return {{"question": f"{{{salt}}} {{number}}", "answer": str(number)}}
+
+    def score_answer(self, answer, item):
+        return 1.0 if answer == item["answer"] else 0.25
+"""
+
+
+@pytest.mark.parametrize("salt", ["0", "hash('a')"])
+def test_problems_of_another_hash_seed_are_not_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, salt: str
+) -> None:
+    """The scorer's process makes a problem again; it must be the one that was shown."""
+    file = tmp_path / "reasoning_gym.py"
+    file.write_text(STAND_IN.format(salt=salt))
+    spec = importlib.util.spec_from_file_location("reasoning_gym", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "reasoning_gym", module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    task = ReasoningGym("any", train_size=3, validation_size=2, allow_code_execution=True)
+    problems = [*task.train_problems(), *task.validation_problems()]
+    responses = [f"\\boxed{{{problem.answer}}}" for problem in problems]
+    try:
+        if salt == "0":
+            assert task.rewards(problems, responses) == [1.0] * 5
+            assert task.reward(problems[0], r"\boxed{x}") == 0.25
+        else:
+            with pytest.raises(ValueError, match=r"dataset='any' .* depend on Python's hash seed"):
+                task.reward(problems[0], responses[0])
+    finally:
+        task.close()
+
+
+@needs_gym
+def test_a_data_set_that_depends_on_the_hash_seed_is_refused() -> None:
+    task = ReasoningGym(
+        "ransom_note", train_size=4, validation_size=2, allow_code_execution=True, timeout=10.0
+    )
+    with pytest.raises(ValueError, match="dataset='ransom_note' makes other problems"):
+        task.rewards(task.train_problems(), [r"\boxed{True}"] * len(task.train_problems()))
+    task.close()
 
 
 @pytest.fixture

@@ -119,6 +119,22 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
         rows(str(tmp_path / "a.parquet"))
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_file_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(ValueError, match=rf"data\.task\.train='.*a\{suffix}': .*Permission denied"):
+        rows(str(path))
+
+
 def test_the_hub_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)  # an import now fails
     with pytest.raises(ValueError, match=r"pip install 'lit_entropy\[data\]'"):

@@ -94,6 +94,18 @@ def test_another_sampling_is_noted() -> None:
     assert join([report(base=BASE), report(better=BETTER)], ["a", "b"])["notes"] == []
 
 
+def test_differences_are_at_the_very_thresholds_of_the_scores() -> None:
+    """2 of 3 right reach 2/3, and not 0.666667."""
+    plan = Evaluation(0, pass_k=(), cover_tau=(2 / 3,), sets={"aime": SetSampling(3)})
+    first = [sampled(0, "rrw"), sampled(1, "www"), greedy(0, "r")]
+    second = [sampled(0, "rrw"), sampled(1, "rrw"), greedy(0, "r")]
+    found = with_differences(report(plan, a=first, b=second))
+    (name,) = [key for key in found["policies"][0]["sets"]["aime"]["scores"] if "cover" in key]
+    means = [policy["sets"]["aime"]["scores"][name]["mean"] for policy in found["policies"]]
+    assert means == [0.5, 1.0]
+    assert rows_of(found)["aime", name]["difference"] == 0.5
+
+
 def test_other_numbers_of_samples_share_what_both_have() -> None:
     more = Evaluation(0, pass_k=(2,), cover_tau=(0.5,), sets={"aime": SetSampling(8)})
     second = [sampled(i, "rrrrwwww") for i in range(3)] + [greedy(i, "r") for i in range(4)]

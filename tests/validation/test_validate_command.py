@@ -64,6 +64,10 @@ def test_several_checkpoints_equal_single_calls(
         assert several == single["policies"][0]
         assert single["prompts"] == found["prompts"] and single["differences"] == []
     assert found["policies"][0]["problems"] != found["policies"][1]["problems"]  # it has learned
+    assert [row["policy"] for row in found["checking"]] == [p["name"] for p in found["policies"]]
+    for row in [*found["checking"], *(single["checking"][0] for single in singles)]:
+        assert row["responses"] == 10 * (1 + 4) and row["seconds"] > 0
+    assert "## Checking of answers" in printed and "| base | 50 | " in printed
     assert {row["against"] for row in found["differences"]} == {f"{NAME}/rl_step_00002"}
 
 
@@ -147,6 +151,7 @@ def test_two_ranks_report_as_one(run: Path, tmp_path: Path) -> None:
     (folder,) = tmp_path.iterdir()
     two = json.loads((folder / "validation.json").read_text())
     assert two["prompts"] == one["prompts"]
+    assert [row["responses"] for row in two["checking"]] == [50, 50]  # of both ranks
     for first, second in zip(one["policies"], two["policies"], strict=True):
         assert first["name"] == second["name"]
         for own, other in zip(first["problems"], second["problems"], strict=True):

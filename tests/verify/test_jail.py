@@ -256,6 +256,40 @@ def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch
         Jail("math_verify", 1.0, 1024).ask(HALF)
 
 
+def test_a_process_that_cannot_be_launched_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for a process is no property of an answer: no verdict, not even an unknown one."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(CheckerError, match=r"did not start in 3 tries: .*Too many open files"):
+        Jail("math_verify", 1.0, 1024).ask(HALF)
+
+
+PARROT = """
+import sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+connection.recv_bytes()
+connection.send_bytes(b"ready")
+while True:
+    connection.recv_bytes()
+    connection.send_bytes({reply})
+"""
+
+
+@pytest.mark.parametrize("reply", ["no JSON", "[1]", "{}"])
+def test_a_reply_that_is_none_of_the_program_s_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str
+) -> None:
+    program = tmp_path / "parrot.py"
+    program.write_text(PARROT.format(reply=repr(reply.encode())))
+    monkeypatch.setattr(jail_module, "_CHILD", program)
+    jail = Jail("math_verify", 30.0, 1024)
+    assert jail.ask(HALF) == {"failure": "crashed"} and jail.pid is None
+
+
 def test_deaths_in_a_row_that_a_start_does_not_mend_are_an_error(
     jail: Jail, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_entropy.verify import MathChecker
-from lit_entropy.verify.math_answers import MAX_ANSWER_LENGTH, MAX_TEXT_LENGTH
+from lit_entropy.verify.answers import MAX_TEXT_LENGTH
+from lit_entropy.verify.math_answers import MAX_ANSWER_LENGTH
 
 SECONDS = 30.0
 
@@ -140,6 +141,8 @@ def test_anywhere_uses_the_whole_text() -> None:
         assert checker.check("42", "The answer is 41") is False
         assert checker.answer_of("The answer is 42") == "42"
         assert checker.answer_of("no idea") is None
+        # a text in brackets with a comma is no list
+        assert checker.check("5", r"(First, a remark) The answer is $\boxed{5}$.") is True
 
 
 integers = st.integers(-(10**14), 10**14) | st.integers(-20, 20)

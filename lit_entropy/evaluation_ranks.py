@@ -1,0 +1,48 @@
+"""The same calls of an engine on every rank, although ranks differ in their held-out problems.
+
+A sharded policy that no rank holds whole answers in step: taking its weights and asking it for
+entropies are collectives, so that ranks make as many calls, each of as many rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning.pytorch import Trainer
+
+from lit_entropy.types import Problem
+
+Batch = Sequence[Problem]
+
+
+def rank_batches(problems: Batch, ranks: int, size: int, index: int) -> list[Batch]:
+    """Batch ``index`` of every rank; an empty one of a rank that has no more problems.
+
+    Args:
+        problems: all held-out problems, dealt to the ranks in turn.
+        ranks: their number.
+        size: problems of a batch.
+        index: number of the batch.
+    """
+    return [problems[rank::ranks][index * size : (index + 1) * size] for rank in range(ranks)]
+
+
+def most_batches(problems: int, size: int, trainer: Trainer) -> int:
+    """Batches of the first rank, which has the most, within the trainer's limit of the stage."""
+    limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
+    limit = trainer.limit_predict_batches if trainer.predicting else limit
+    share = -(-problems // trainer.world_size)
+    batches = -(-share // size)
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
+def in_step(own: Batch, peers: Sequence[Batch]) -> list[Problem]:
+    """``own`` problems and as many repeated ones as the rank with the most has more.
+
+    Args:
+        own: this rank's.
+        peers: all ranks'; none where ranks may differ.
+    """
+    missing = max(map(len, peers), default=0) - len(own)
+    everyone = (problem for peer in peers for problem in peer)
+    return [*own, *([next(everyone)] * missing if missing > 0 else [])]
