@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_entropy.checks import GroupFilter, check_choice, check_sizes
 from lit_entropy.functional.order import minibatch_rows, prompt_indices
 from lit_entropy.loader import ProblemBatches, RolloutLoader, Sealed
-from lit_entropy.prompt_checks import Overlong, too_long, usable_problems
+from lit_entropy.prompt_checks import Overlong, prompt_limit, setting, too_long, usable_problems
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem
 
@@ -141,7 +141,7 @@ class PromptDataModule(L.LightningDataModule):
         encoded = [self.task.encode(problem, tokenizer) for problem in problems]
         for problem, tokens in zip(problems, encoded, strict=True):
             if not 0 < len(tokens) <= self.max_prompt_tokens:
-                raise too_long(problem, len(tokens), self.max_prompt_tokens)
+                raise too_long(problem, len(tokens), setting(self.max_prompt_tokens))
         return encoded
 
     def teardown(self, stage: str) -> None:
@@ -171,15 +171,16 @@ class PromptDataModule(L.LightningDataModule):
     def _usable(self, split: str, problems: Sequence[Problem]) -> Sequence[Problem]:
         """The problems whose prompts fit, counted."""
         assert self.trainer is not None
-        tokenizer = self.trainer.lightning_module.policy.tokenizer  # type: ignore[union-attr]
+        module: Any = self.trainer.lightning_module
+        limit = prompt_limit(module, split, self.max_prompt_tokens)
         kept, overlong = usable_problems(
-            self.task, problems, split, tokenizer, self.max_prompt_tokens, self.overlong_prompts
+            self.task, problems, split, module.policy.tokenizer, limit, self.overlong_prompts
         )
         self.statistics |= {f"{split}/problems": len(kept), f"{split}/overlong_prompts": overlong}
         if overlong:
             rank_zero_warn(
-                f"{overlong} of {len(problems)} {split} prompts are longer than "
-                f"data.max_prompt_tokens={self.max_prompt_tokens} and left out"
+                f"{overlong} of {len(problems)} {split} prompts are longer than {limit.reason} and "
+                "left out"
             )
         return kept
 

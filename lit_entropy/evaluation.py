@@ -86,6 +86,16 @@ class Evaluation:
         self.cover_tau = tuple(cover_tau)
         self.sampling = sampling
 
+    def limits(self) -> dict[str, int]:
+        """The response lengths that are set here, by name."""
+        plans = {"evaluation": self.plan}
+        plans |= {f"evaluation.sets.{name}": own for name, own in self.sets.items()}
+        return {
+            f"{name}.max_new_tokens": plan.max_new_tokens
+            for name, plan in plans.items()
+            if plan.max_new_tokens is not None
+        }
+
     def plan_of(self, source: str) -> SetSampling:
         """The sampling of a source's problems."""
         return self.sets.get(source, self.plan)

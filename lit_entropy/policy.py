@@ -101,6 +101,12 @@ class Policy(nn.Module):
             (checkpointing or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
         self.train()  # from_pretrained leaves eval mode, in which checkpointing does nothing
 
+    @property
+    def context(self) -> int | None:
+        """Tokens of the longest sequence that the model is made for; None where it does not say."""
+        context: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return context
+
     def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
         """Log-probs and exact entropies of the response tokens.
 

@@ -214,6 +214,12 @@ def test_mistakes_end_at_parse_time_and_name_the_key(
     assert not list(tmp_path.iterdir())
 
 
+def test_responses_that_fill_the_context_are_refused_at_setup(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model.max_new_tokens=256 leaves no room .* 256 tokens"):
+        fit(tmp_path, "--model.max_new_tokens=256")
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_reads_like_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["fit", "--help"])

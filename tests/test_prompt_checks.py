@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tiny_models import character_tokenizer
 from whole_numbers import WholeNumbers
 
 from lit_entropy.data import PromptDataModule
-from lit_entropy.prompt_checks import SAMPLE, usable_problems
+from lit_entropy.evaluation import Evaluation
+from lit_entropy.prompt_checks import SAMPLE, prompt_limit, setting, usable_problems
+from lit_entropy.sampling_plan import SetSampling
 from lit_entropy.tasks import ChainArithmetic, DatasetTask
 from lit_entropy.types import Problem
 
@@ -26,7 +29,7 @@ def problems(*prompts: str) -> list[Problem]:
 
 
 def usable(given: Any, overlong: Any = "refuse", limit: int = 3) -> tuple[Sequence[Problem], int]:
-    return usable_problems(TASK, given, "training", TOKENIZER, limit, overlong)
+    return usable_problems(TASK, given, "training", TOKENIZER, setting(limit), overlong)
 
 
 def test_prompts_that_fit_are_left_alone() -> None:
@@ -85,9 +88,32 @@ def test_one_prompt_of_each_sequence_of_roles_meets_the_chat_template() -> None:
     user = {"role": "user", "content": "a"}
     plain = [Problem(1, [user], "1"), Problem(2, [user], "1")]
     system = Problem(3, [{"role": "system", "content": "b"}, user], "1")
-    assert usable_problems(TASK, plain, "training", tokenizer, 3, "refuse")[1] == 0
+    assert usable_problems(TASK, plain, "training", tokenizer, setting(3), "refuse")[1] == 0
     with pytest.raises(ValueError, match="drops the system message 'b'"):
-        usable_problems(TASK, [*plain, system], "training", tokenizer, 3, "refuse")
+        usable_problems(TASK, [*plain, system], "training", tokenizer, setting(3), "refuse")
+
+
+def test_responses_leave_prompts_the_rest_of_the_context() -> None:
+    sets = {"aime": SetSampling(2, 1.0, True, 90), "other": SetSampling(2, 1.0)}
+    module: Any = SimpleNamespace(
+        policy=SimpleNamespace(context=100),
+        max_new_tokens=60,
+        evaluation=Evaluation(2, max_new_tokens=70, pass_k=(1,), sets=sets),
+    )
+    assert module.evaluation.limits() == {
+        "evaluation.max_new_tokens": 70,
+        "evaluation.sets.aime.max_new_tokens": 90,
+        "evaluation.sets.other.max_new_tokens": 70,
+    }
+    assert prompt_limit(module, "training", 40) == (40, "data.max_prompt_tokens=40")
+    tokens, reason = prompt_limit(module, "training", 41)
+    assert tokens == 40 and "40, what model.max_new_tokens=60 leaves of the model's 100" in reason
+    assert prompt_limit(module, "validation", 41).tokens == 10
+    module.policy.context = 90
+    with pytest.raises(ValueError, match=r"sets.aime.max_new_tokens=90 leaves no room.* 90 tokens"):
+        prompt_limit(module, "validation", 1)
+    module.policy.context = None
+    assert prompt_limit(module, "validation", 2**20).tokens == 2**20
 
 
 def test_skip_bad_rows_needs_rows() -> None:

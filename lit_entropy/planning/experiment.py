@@ -18,6 +18,7 @@ from lit_entropy.data import PromptDataModule
 from lit_entropy.model_loading import dry_run
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
+from lit_entropy.prompt_checks import prompt_limit
 from lit_entropy.sampling_plan import check_plan
 
 
@@ -109,24 +110,15 @@ def _check(built: Built) -> None:
     )
     data._check_ranks()
     data.trainer = None
-    context = context_of(module)
-    if module.max_new_tokens >= context:
-        raise ValueError(
-            f"model.max_new_tokens={module.max_new_tokens} leaves no room for a prompt in "
-            f"model.policy's context of {context} tokens: lower it"
-        )
+    prompt_limit(module, "training", data.max_prompt_tokens)
+    context = module.policy.context
     arguments = (built.rollout and built.rollout.get("init_args")) or Namespace()
     longest = arguments.get("max_model_len")
-    if longest is not None and not module.max_new_tokens < longest <= context:
+    if longest is not None and not module.max_new_tokens < longest <= (context or longest):
         raise ValueError(
             f"model.rollout.max_model_len={longest} must lie above model.max_new_tokens="
             f"{module.max_new_tokens} and not above model.policy's context of {context} tokens"
         )
-
-
-def context_of(module: EntropyModule) -> int:
-    """Tokens of the longest sequence that the policy's model is made for."""
-    return int(module.policy.model.config.max_position_embeddings)
 
 
 def _strategy(strategy: Any, devices: int) -> Strategy:

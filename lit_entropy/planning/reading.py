@@ -10,9 +10,10 @@ from jsonargparse import Namespace
 
 from lit_entropy.advantages import PRIME
 from lit_entropy.module import EntropyModule
-from lit_entropy.planning.experiment import Built, context_of
+from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
+from lit_entropy.prompt_checks import prompt_limit
 
 #: What a plan assumes of a rollout server: bfloat16, and a share of its devices' memory.
 SERVER = {"engine_bytes": 2, "engine_memory": 0.9}
@@ -37,7 +38,7 @@ def workload(
     """
     module, data, trainer = built.module, built.data, built.trainer
     precision = str(trainer.precision)
-    longest_prompt = min(data.max_prompt_tokens, context_of(module) - module.max_new_tokens)
+    longest_prompt = prompt_limit(module, "training", data.max_prompt_tokens).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
     accumulation = trainer.accumulate_grad_batches
     full_precision = precision in ("32-true", "64-true")

@@ -12,7 +12,7 @@ from paper_files import PAPER, parser_of_plan
 
 from lit_entropy.architectures import published_models
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
-from lit_entropy.planning.experiment import Built, Parsed, build, context_of
+from lit_entropy.planning.experiment import Built, Parsed, build
 from lit_entropy.planning.hardware import HARDWARE, Rates
 from lit_entropy.planning.plan import make_plan
 from lit_entropy.planning.reading import workload
@@ -79,10 +79,10 @@ def test_it_builds_without_weights_and_divides(
     policy = built.module.policy
     assert all(parameter.is_meta for parameter in policy.parameters())
     longest = data.max_prompt_tokens + built.module.max_new_tokens
-    assert longest <= context_of(built.module)
+    assert longest <= built.module.policy.context
     assert built.rollout is not None
-    engines = built.rollout.init_args.get("max_model_len", context_of(built.module))
-    assert longest <= engines <= context_of(built.module)  # vLLM refuses more
+    engines = built.rollout.init_args.get("max_model_len", built.module.policy.context)
+    assert longest <= engines <= built.module.policy.context  # vLLM refuses more
     name = experiment.config.model.policy.init_args.model
     work = workload(built)
     assert work.shape.parameters == published_models()[name].parameters
