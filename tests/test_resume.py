@@ -82,9 +82,9 @@ def test_resume_at_a_boundary(tmp_path: Path, uninterrupted: Path, stop: int) ->
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-@pytest.mark.parametrize("rows", [2, 4])
+@pytest.mark.parametrize("rows", [3, 5])
 def test_resume_after_a_kill(tmp_path: Path, uninterrupted: Path, rows: int) -> None:
-    """SIGKILL as soon as some rows are logged, wherever the run is by then."""
+    """SIGKILL as soon as some rows (and the header) are logged; a checkpoint follows its row."""
     command = [sys.executable, "-m", "lit_entropy", "fit"]
     command += ["--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *STATEFUL]
     command += [f"--run.folder={tmp_path}", f"--trainer.max_epochs={STEPS}"]
