@@ -13,7 +13,7 @@ from paper_files import PAPER, parser_of_plan
 from lit_entropy.architectures import published_models
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
 from lit_entropy.planning.experiment import Built, Parsed, build
-from lit_entropy.planning.hardware import HARDWARE, Rates
+from lit_entropy.planning.hardware import GB, HARDWARE, Rates
 from lit_entropy.planning.plan import make_plan
 from lit_entropy.planning.reading import workload
 
@@ -130,6 +130,14 @@ def test_models_that_prime_leaves_room_for(
     files = (PAPER / "section2.yaml", PAPER / "models" / f"{model}.yaml", PAPER / PRIME)
     built = build(parse(*files, f"--model.rollout.memory_fraction={share}"))
     assert make_plan(workload(built), built.devices, HARDWARE["h100"], Rates()).fits == fits
+
+
+def test_the_readme_s_figures(build_once: Callable[..., tuple[Parsed, Built]]) -> None:
+    built = build_once(PAPER / "section4.yaml", PAPER / "qwen7b_kl_cov.yaml")[1]
+    plan = make_plan(workload(built), 8, HARDWARE["h100"], Rates())
+    text = " ".join((PAPER.parents[2] / "README.md").read_text().split())
+    assert f"it says {plan.memory.peak / GB:.0f} GB of {plan.hardware.memory / GB:.0f} at" in text
+    assert f"{plan.seconds.total:.0f} s an RL step and {plan.device_hours:.0f} GPU-hours" in text
 
 
 def test_section_2_makes_2400_updates(
