@@ -129,10 +129,6 @@ class DatasetTask(Task):
         """The final answer of a response, None where there is none."""
         return self.checker.answer_of(response)
 
-    def format_ok(self, response: str) -> bool:
-        """Whether a response holds an answer in the demanded form, right or wrong."""
-        return self.checker.format_ok(response)
-
     def encode(self, problem: Problem, tokenizer: Any) -> list[int]:
         """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
         if isinstance(problem.prompt, str):

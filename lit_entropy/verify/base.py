@@ -47,10 +47,6 @@ class AnswerChecker(ABC):
             The answer, right or wrong; None for a response without a well-formed one.
         """
 
-    def format_ok(self, response: str) -> bool:
-        """Whether a response holds an answer in the demanded form, right or wrong."""
-        return self.answer_of(response) is not None
-
     def close(self) -> None:  # noqa: B027  optional
         """Give back what the checker holds (processes, pipes); it may be used again afterwards."""
 
