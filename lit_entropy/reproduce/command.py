@@ -90,7 +90,7 @@ def report_of(
     header = {
         "title": "The Entropy Mechanism in miniature",
         "introduction": "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
-        "says of it. A verdict follows from the rule beside it, which was fixed before the runs.",
+        "says of it. A verdict follows from the rule beside it.",
         "setting": _setting(size, suite, budget),
         "incomplete": f"{len(missing)} of {len(planned)} runs are not in this report: they are not "
         "finished." if missing else "",

@@ -30,7 +30,7 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper and the rule by which it is judged, fixed before the runs.
+    """One statement of the paper and the rule by which it is judged, whatever the runs show.
 
     Attributes:
         claim: The statement in words.
