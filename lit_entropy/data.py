@@ -11,10 +11,16 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.checks import GroupFilter, check_choice, check_sizes
-from lit_entropy.functional.order import minibatch_rows, prompt_indices
-from lit_entropy.loader import ProblemBatches, RolloutLoader, Sealed
-from lit_entropy.prompt_checks import Overlong, prompt_limit, setting, too_long, usable_problems
+from lit_entropy.step.loader import ProblemBatches, RolloutLoader, Sealed
+from lit_entropy.step.order import minibatch_rows, prompt_indices
 from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.prompt_limit import (
+    Overlong,
+    prompt_limit,
+    setting,
+    too_long,
+    usable_problems,
+)
 from lit_entropy.types import Problem
 
 

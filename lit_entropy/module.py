@@ -14,20 +14,21 @@ from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
 from lit_entropy.checks import check_adapters, check_group_size, check_numbers
-from lit_entropy.collection import concatenate, filter_groups, group_signal, sample_groups
+from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
+from lit_entropy.distributed.strategy import check_all_sharded, check_strategy
 from lit_entropy.errors import ensure_finite
-from lit_entropy.evaluated import EvaluatedModule
-from lit_entropy.evaluation import Evaluation
+from lit_entropy.evaluation.evaluation import Evaluation
+from lit_entropy.evaluation.module import EvaluatedModule
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
-from lit_entropy.scoring import score_rollout
-from lit_entropy.sharding import data_parallel_mesh, full, shard
-from lit_entropy.statistics import UpdateMeans, rollout_statistics
-from lit_entropy.strategy import check_all_sharded, check_strategy
+from lit_entropy.step.collect import concatenate, filter_groups, group_signal, sample_groups
+from lit_entropy.step.scoring import score_rollout
+from lit_entropy.step.statistics import rollout_statistics
+from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import Experience, LossOutput
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 from lit_entropy.advantages import GRPO
 from lit_entropy.callbacks import CovarianceMonitor, EntropyDelta, EntropyMonitor, InitialValidation
 from lit_entropy.data import PromptDataModule
-from lit_entropy.evaluation import Evaluation
+from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.figures.as_text import markdown
 from lit_entropy.figures.summary import summary_figure
 from lit_entropy.figures.token_page import PAPER_TABLE1
@@ -37,12 +37,12 @@ from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.dynamics import entropy, lemma1_prediction, second_order_prediction
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.sampled_dynamics import sampled_theorem1, sampled_theorem2
-from lit_entropy.loggers import RunLogger, claim_run_folder, read_metrics
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
 from lit_entropy.module import EntropyModule
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.tasks import ChainArithmetic
+from lit_entropy.tracking.csv_logger import RunLogger, claim_run_folder, read_metrics
 from lit_entropy.types import Experience
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full

@@ -34,7 +34,7 @@ report = reproduce(budget=BUDGET, figures="1,2,table-1", output=str(OUTPUT))
 # Entropy is the exact token mean of each rollout, accuracy that of greedy decoding on held-out
 # problems. The same from your own runs:
 # `figure_1([load_run("runs/my-run-seed0"), load_run("runs/my-run-seed1")])`, with `figure_1` of
-# `lit_entropy.figures.collapse` and `load_run` of `lit_entropy.history`.
+# `lit_entropy.figures.collapse` and `load_run` of `lit_entropy.figures.history`.
 
 # %%
 show("1", runs_of(OUTPUT, BUDGET, "1"))

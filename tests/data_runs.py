@@ -9,7 +9,7 @@ from runs import CONFIGS, SMALL
 from tiny_models import build_tiny_model
 from transformers import AutoTokenizer
 
-from lit_entropy.cli import EntropyCLI, main
+from lit_entropy.cli.main import EntropyCLI, main
 
 SMALL_DATA = [option for option in SMALL if "data.task" not in option]
 CHAT_TEMPLATE = "{% for message in messages %}<{{ message.content }}>{% endfor %}"

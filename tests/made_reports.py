@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lit_entropy.evaluation import Evaluation, SetSampling
-from lit_entropy.evaluation_records import add_greedy, add_samples, start_record
+from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
+from lit_entropy.evaluation.records import add_greedy, add_samples, start_record
+from lit_entropy.evaluation.report.report import policy_report, validation_report
 from lit_entropy.functional.answer_entropy import NO_ANSWER
 from lit_entropy.types import Problem
-from lit_entropy.validation.report import policy_report, validation_report
 
 #: n = 4 samples a problem of ``aime``; ``math`` is decoded greedily.
 PLAN = Evaluation(samples=0, pass_k=(2,), cover_tau=(0.5,), sets={"aime": SetSampling(4)})

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lit_entropy.cli import EntropyCLI, main
+from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.data import PromptDataModule
 from lit_entropy.module import EntropyModule
 from lit_entropy.types import Experience
@@ -54,6 +54,6 @@ def weights(cli: EntropyCLI) -> dict[str, torch.Tensor]:
 
 def metrics(folder: Path, name: str = "quickstart-seed0") -> dict[str, Any]:
     """The columns of a run's metrics.csv."""
-    from lit_entropy.loggers import read_metrics
+    from lit_entropy.tracking.csv_logger import read_metrics
 
     return read_metrics(folder / name)

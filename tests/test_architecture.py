@@ -103,5 +103,5 @@ def test_no_unsafe_call(path: Path) -> None:
 
 
 def test_the_checks_can_fail() -> None:
-    tree = ast.parse("from lit_entropy.module import EntropyModule\nimport lit_entropy.cli")
+    tree = ast.parse("from lit_entropy.module import EntropyModule\nimport lit_entropy.cli.main")
     assert runtime_imports(tree) == {"module", "cli"}

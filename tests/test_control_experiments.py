@@ -10,7 +10,7 @@ import torch
 from runs import CONFIGS, SMALL, experience_of, fit, metrics, weights
 
 from lit_entropy.advantages import GRPO
-from lit_entropy.cli import EntropyCLI, main
+from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.functional.rng import uniforms
 
 QUIET = ["--trainer.callbacks=null", "--trainer.limit_val_batches=0"]

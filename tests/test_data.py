@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from runs import fit
 
 from lit_entropy.data import PromptDataModule
-from lit_entropy.functional.order import minibatch_rows, prompt_indices
+from lit_entropy.step.order import minibatch_rows, prompt_indices
 from lit_entropy.tasks.chain import ChainArithmetic
 
 

@@ -14,14 +14,14 @@ import torch
 from runs import CONFIGS, metrics
 from torch import Tensor
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.functional.agreement import relative_error
 from lit_entropy.functional.dynamics import (
     entropy,
     lemma1_prediction,
     second_order_prediction,
 )
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 RATES = (1e-6, 1e-5, 1e-4, 1e-3)

@@ -12,7 +12,7 @@ from recording_losses import Recording
 from runs import experience_of, fit, metrics
 
 from lit_entropy.advantages import AdvantageEstimator
-from lit_entropy.cli import EntropyCLI
+from lit_entropy.cli.main import EntropyCLI
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.losses import PPOClip
 from lit_entropy.rollouts import LocalEngine
@@ -301,7 +301,7 @@ def test_non_finite_numbers_stop_the_run_with_their_cause(
 
 def broken_base(folder: Path) -> str:
     """The shipped base with one NaN weight."""
-    from lit_entropy.policy import Policy
+    from lit_entropy.policy.policy import Policy
 
     policy = Policy("chain-s")
     with torch.no_grad():

@@ -10,8 +10,8 @@ import pytest
 import torch
 from runs import experience_of, fit, metrics
 
-import lit_entropy.policy_scoring as policy_scoring
-import lit_entropy.statistics as statistics
+import lit_entropy.policy.scoring as policy_scoring
+import lit_entropy.step.statistics as statistics
 from lit_entropy.losses import PPOClip
 from lit_entropy.types import Experience, PolicyOutput
 

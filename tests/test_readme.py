@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from runs import CONFIGS, SMALL, fit, metrics
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

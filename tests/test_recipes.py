@@ -10,7 +10,7 @@ import pytest
 import yaml
 from runs import CONFIGS
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 
 RECIPES = CONFIGS.parent / "recipes"
 #: What a launcher is started with, one argument a line, instead of starting it.
@@ -72,7 +72,7 @@ def test_the_command_line_takes_what_a_recipe_says(
     if strategy == "ddp":
         assert chosen == "ddp"
     else:
-        assert chosen["class_path"] == "lit_entropy.strategy.FullySharded"
+        assert chosen["class_path"] == "lit_entropy.distributed.FullySharded"
         assert chosen["init_args"]["save_distributed_checkpoint"] is False
 
 

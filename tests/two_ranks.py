@@ -16,7 +16,7 @@ import torch
 from recording_losses import Recording
 from runs import CONFIGS, SMALL
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 
 #: Stands before the arguments of a run that must be refused.
 REFUSED = "refused"

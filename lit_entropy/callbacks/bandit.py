@@ -10,7 +10,7 @@ from lit_entropy.callbacks.accuracy_bins import AccuracyBins
 from lit_entropy.callbacks.base import group_size_of, own_share, required
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.functional.sampled_dynamics import bandit_theorem1, bandit_theorem2
-from lit_entropy.metrics import reduce_means
+from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
 #: Groups that are all wrong or all right have one advantage, hence no covariance: not logged.

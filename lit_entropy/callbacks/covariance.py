@@ -22,7 +22,7 @@ from lit_entropy.functional.attribution import (
 )
 from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_sum
-from lit_entropy.metrics import reduce_means
+from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
 

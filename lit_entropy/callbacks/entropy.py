@@ -13,7 +13,7 @@ from lit_entropy.callbacks.base import (
     required,
 )
 from lit_entropy.functional.masked import masked_sum
-from lit_entropy.metrics import reduce_means
+from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
 

@@ -20,7 +20,7 @@ from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import MINIMUM, Pairs, fit, has_spread, pairs
 from lit_entropy.functional.law_report import FEW, caveats, report
 from lit_entropy.functional.masked import masked_sum
-from lit_entropy.metrics import reduce_means
+from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
 LAW_FILE = "law.json"

@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_entropy.callbacks.base import group_size_of, is_mine, own_share, required
 from lit_entropy.functional import sampled_dynamics
 from lit_entropy.functional.masked import masked_mean, masked_sum
-from lit_entropy.metrics import reduce_means
+from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
 TOKEN_LEVEL = {

@@ -10,10 +10,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lit_entropy.callbacks.base import required
+from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.dynamics import entropy
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.sharding import whole_parameters
 from lit_entropy.types import Experience
 
 #: Logits of one forward pass, and of one piece of float64 arithmetic (64 MiB and 32 MiB).

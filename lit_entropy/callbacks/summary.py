@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lit_entropy.figures.style import paper_style
 from lit_entropy.figures.summary import series, summary_figure
-from lit_entropy.metrics_file import METRICS_FILE, read_metrics
+from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 
 #: Metric key and label of the table's lines; every ``val/pass@k`` that was logged is added.
 LINES: tuple[tuple[str, str], ...] = (

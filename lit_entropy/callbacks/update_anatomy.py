@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.counterfactual import Counterfactual, trainable
 from lit_entropy.callbacks.probe import check_probe, from_state, probe_states, snapshot, to_state
-from lit_entropy.sharding import require_replicas
+from lit_entropy.distributed.sharding import require_replicas
 from lit_entropy.types import Experience
 
 

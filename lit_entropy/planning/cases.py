@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoModelForCausalLM
 
-from lit_entropy.dry_run import is_published, published_config
-from lit_entropy.model_loading import dry_run
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Workload
-from lit_entropy.policy import Policy
+from lit_entropy.policy.dry_run import is_published, published_config
+from lit_entropy.policy.loading import dry_run
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 

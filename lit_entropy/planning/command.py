@@ -7,14 +7,14 @@ from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
-from lit_entropy.architectures import published_models
-from lit_entropy.dry_run import published_config
 from lit_entropy.planning.experiment import Parsed, build
 from lit_entropy.planning.hardware import HARDWARE, Rates
 from lit_entropy.planning.plan import Plan, growth, make_plan, remedies
 from lit_entropy.planning.reading import workload
 from lit_entropy.planning.shape import Shape, shape_of
 from lit_entropy.planning.table import show
+from lit_entropy.policy.dry_run import published_config
+from lit_entropy.policy.published import published_models
 
 GPU = Literal["h100", "a100-80", "a100-40", "l40s", "rtx4090", "cpu"]
 #: Models whose growth is shown.

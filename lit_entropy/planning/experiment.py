@@ -15,11 +15,11 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from lit_entropy.checks import check_adapters, check_group_size
 from lit_entropy.data import PromptDataModule
-from lit_entropy.model_loading import dry_run
+from lit_entropy.evaluation.plan import check_plan
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
-from lit_entropy.prompt_checks import prompt_limit
-from lit_entropy.sampling_plan import check_plan
+from lit_entropy.policy.loading import dry_run
+from lit_entropy.tasks.prompt_limit import prompt_limit
 
 
 class Parsed(NamedTuple):

@@ -23,7 +23,7 @@ from lit_entropy.planning.compute import training_flops
 from lit_entropy.planning.hardware import Hardware, Rates
 from lit_entropy.planning.memory import activations, states
 from lit_entropy.planning.seconds import decode_seconds
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.local import LocalEngine
 
 

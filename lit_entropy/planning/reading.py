@@ -13,7 +13,7 @@ from lit_entropy.module import EntropyModule
 from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
-from lit_entropy.prompt_checks import prompt_limit
+from lit_entropy.tasks.prompt_limit import prompt_limit
 
 #: What a plan assumes of a rollout server: bfloat16, and a share of its devices' memory.
 SERVER = {"engine_bytes": 2, "engine_memory": 0.9}

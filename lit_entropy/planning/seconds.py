@@ -8,7 +8,7 @@ from lit_entropy.planning.compute import forward_flops, layers_flops, step_flops
 from lit_entropy.planning.hardware import Hardware, Rates
 from lit_entropy.planning.sampling import cache_token, engine_room, engine_rows, engine_weights
 from lit_entropy.planning.workload import Workload
-from lit_entropy.scoring import SCORING_BLOCK
+from lit_entropy.step.scoring import SCORING_BLOCK
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import lit_entropy
+from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
-from lit_entropy.history import load_run
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.entries import Entry

@@ -80,7 +80,7 @@ def train(
     # two-thread processes that share two cores are several times slower than one-thread ones
     threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // jobs)))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_entropy.cli"])
+    context.set_forkserver_preload(["lit_entropy.cli.main"])
     active: dict[int, tuple[PlannedRun, BaseProcess, float]] = {}
     failed, queue, finished = [], list(missing), 0
     while queue or active:
@@ -129,7 +129,7 @@ def _run(run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
     _redirect(log)
     import torch
 
-    from lit_entropy.cli import main
+    from lit_entropy.cli.main import main
 
     torch.set_num_threads(threads)
     folder = runs / run.name

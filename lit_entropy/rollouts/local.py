@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.rollouts.base import RolloutEngine
-from lit_entropy.sharding import whole_parameters
 from lit_entropy.types import Completions
 
 

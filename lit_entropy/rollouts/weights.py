@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from lit_entropy.distributed.sharding import full
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import hash_keys
-from lit_entropy.sharding import full
 from lit_entropy.types import Completions, Experience
 
 #: Entries that are widened to int64 at once.

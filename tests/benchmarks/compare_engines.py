@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine, RolloutEngine, VLLMEngine
 from lit_entropy.rollouts.weights import sampler_gap
 

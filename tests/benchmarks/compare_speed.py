@@ -22,8 +22,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import plain_grpo
 
-from lit_entropy.cli import main as lit_entropy
-from lit_entropy.loggers import read_metrics
+from lit_entropy.cli.main import main as lit_entropy
+from lit_entropy.tracking.csv_logger import read_metrics
 
 CONFIG = Path(__file__).parent.parent.parent / "configs" / "quickstart.yaml"
 

@@ -11,8 +11,8 @@ import torch
 from runs import experience_of, fit, metrics, parts
 
 from lit_entropy.callbacks import EntropyDynamics
-from lit_entropy.cli import EntropyCLI
-from lit_entropy.policy import Policy
+from lit_entropy.cli.main import EntropyCLI
+from lit_entropy.policy.policy import Policy
 
 QUICK = ["--model.evaluation.samples=0", "--model.evaluation.pass_k=[]"]
 DYNAMICS = [

@@ -14,7 +14,7 @@ import torch
 from runs import CONFIGS, SMALL, fit, metrics, weights
 
 from lit_entropy.callbacks import EntropyDynamics
-from lit_entropy.cli import EntropyCLI
+from lit_entropy.cli.main import EntropyCLI
 
 NAME = "quickstart-seed0"
 QUICK = ["--model.evaluation.samples=0", "--model.evaluation.pass_k=[]"]

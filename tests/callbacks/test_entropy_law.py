@@ -21,7 +21,7 @@ from lit_entropy.callbacks.entropy_law import LAW_FILE
 from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import fit, pairs
 from lit_entropy.functional.law_report import report
-from lit_entropy.loggers import RunLogger, read_metrics
+from lit_entropy.tracking.csv_logger import RunLogger, read_metrics
 from lit_entropy.types import Experience
 
 ENTROPIES = [0.6, 0.5, 0.42, 0.3, 0.21, 0.2, 0.11]

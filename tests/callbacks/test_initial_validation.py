@@ -10,7 +10,7 @@ import pytest
 import torch
 from runs import CONFIGS, SMALL, fit, metrics
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 
 NAME = "quickstart-seed0"
 OPTIONS = [option for option in SMALL if not option.startswith("--checkpoint")]

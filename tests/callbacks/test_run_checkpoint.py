@@ -15,9 +15,9 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
 from runs import fit, metrics, weights
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint, check_whole_steps
-from lit_entropy.checkpoint import AtomicCheckpointIO
+from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.errors import CheckpointError
-from lit_entropy.metrics_file import read_rows
+from lit_entropy.tracking.metrics_file import read_rows
 
 NAME = "quickstart-seed0"
 # the algorithm alone: no figures, no samples, no validation

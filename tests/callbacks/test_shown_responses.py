@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lit_entropy.callbacks.shown_responses import TokenTexts, choose_responses, shown_response
 from lit_entropy.functional.covariance import token_covariance
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 

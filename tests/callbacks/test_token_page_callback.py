@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from lit_entropy.callbacks import TokenPage
 from lit_entropy.callbacks.token_page import write_page
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 

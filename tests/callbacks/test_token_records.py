@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 

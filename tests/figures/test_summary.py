@@ -14,7 +14,7 @@ from rich.console import Console
 from lit_entropy.callbacks.summary import RunSummary, summary_table
 from lit_entropy.figures.style import METHOD_COLOURS, method_colour, paper_style
 from lit_entropy.figures.summary import summary_figure
-from lit_entropy.loggers import RunLogger
+from lit_entropy.tracking.csv_logger import RunLogger
 
 NAN = float("nan")
 

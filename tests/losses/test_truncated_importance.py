@@ -18,7 +18,7 @@ from lit_entropy.losses import (
     PPOClip,
     TruncatedImportance,
 )
-from lit_entropy.statistics import UpdateMeans
+from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import Experience, LossOutput, Maximum, Mean, PolicyOutput
 
 MakeExperience = Callable[..., Experience]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_entropy import cli, commands
+from lit_entropy.cli import commands
+from lit_entropy.cli import main as cli
 from lit_entropy.planning.experiment import Parsed
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"

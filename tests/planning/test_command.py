@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from paper_files import CONFIGS, parser_of_plan
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.planning.command import plan
 from lit_entropy.planning.experiment import Parsed, build
 from lit_entropy.planning.reading import workload

@@ -14,7 +14,6 @@ from tiny_models import character_tokenizer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from lit_entropy.dry_run import published_config
 from lit_entropy.planning.compute import (
     forward_flops,
     generation_flops,
@@ -30,7 +29,8 @@ from lit_entropy.planning.seconds import (
     update_traffic,
 )
 from lit_entropy.planning.shape import shape_of
-from lit_entropy.policy import Policy
+from lit_entropy.policy.dry_run import published_config
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
 SEVEN = shape_of(published_config("Qwen/Qwen2.5-7B"))

@@ -12,7 +12,6 @@ from shapes import SMALL, small_work
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from lit_entropy.dry_run import published_config
 from lit_entropy.planning.memory import (
     activations,
     head,
@@ -24,6 +23,7 @@ from lit_entropy.planning.memory import (
 from lit_entropy.planning.sampling import cache_token, engine_room
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers
+from lit_entropy.policy.dry_run import published_config
 
 SEVEN = shape_of(published_config("Qwen/Qwen2.5-7B"))
 

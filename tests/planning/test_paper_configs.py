@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from paper_files import PAPER, parser_of_plan
 
-from lit_entropy.architectures import published_models
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
 from lit_entropy.planning.experiment import Built, Parsed, build
 from lit_entropy.planning.hardware import GB, HARDWARE, Rates
 from lit_entropy.planning.plan import make_plan
 from lit_entropy.planning.reading import workload
+from lit_entropy.policy.published import published_models
 
 SECTION4 = [(PAPER / "section4.yaml", path) for path in sorted(PAPER.glob("qwen*.yaml"))]
 PRIME = "algorithms/prime.yaml"

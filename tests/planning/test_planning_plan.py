@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from shapes import small_work
 
-from lit_entropy.dry_run import published_config
 from lit_entropy.planning.hardware import HARDWARE, Rates
 from lit_entropy.planning.plan import Plan, growth, make_plan, remedies
 from lit_entropy.planning.shape import shape_of
+from lit_entropy.policy.dry_run import published_config
 
 SHAPES = {
     name: shape_of(published_config(name))

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 
-from lit_entropy.architectures import published_models
-from lit_entropy.dry_run import published_config
 from lit_entropy.planning.shape import Shape, shape_of
+from lit_entropy.policy.dry_run import published_config
+from lit_entropy.policy.published import published_models
 
 TINY = {"vocab_size": 50, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 3}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reproduce.made_runs import config, history, write_run, write_table
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.figures import style
 from lit_entropy.reproduce.command import figures, reproduce
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.reproduce import plan as plan_module
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.plan import CONFIGS, PlannedRun, figure_order, plan

@@ -16,8 +16,8 @@ from reproduce.claim_judging import NO, OPEN, YES
 from reproduce.made_runs import finish, make
 
 from lit_entropy.figures import style
+from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
-from lit_entropy.history import load_run
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.command import report_of

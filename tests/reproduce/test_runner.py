@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lit_entropy.metrics_file import read_rows
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.plan import PlannedRun, plan
 from lit_entropy.reproduce.runner import is_done, sole_user, train
 from lit_entropy.reproduce.suite import Cell
+from lit_entropy.tracking.metrics_file import read_rows
 
 SMALL = {
     "model.policy.init_args.model": "chain-xs",

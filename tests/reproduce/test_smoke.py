@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.plan import CONFIGS, plan

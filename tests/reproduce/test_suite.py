@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from lit_entropy.figures.controls import COLOURS
+from lit_entropy.figures.history import ASSETS
 from lit_entropy.figures.law import ALGORITHMS, DISTRIBUTIONS
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.runs import Run
-from lit_entropy.history import ASSETS
 from lit_entropy.reproduce import suite
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES, one_model
 from lit_entropy.reproduce.budget import BUDGETS

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 
 #: An answer that ends so breaks off before its end.

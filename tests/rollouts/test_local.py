@@ -7,7 +7,7 @@ import torch
 from tiny_models import build_tiny_model
 
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.types import Completions
 

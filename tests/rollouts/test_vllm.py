@@ -14,7 +14,7 @@ from runs import fit, metrics
 from tiny_models import build_tiny_model
 
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import VLLMEngine
 from lit_entropy.rollouts.weights import StaleWeightsError, sampler_gap
 from lit_entropy.types import Completions

@@ -10,7 +10,7 @@ import torch
 from fake_vllm import State, serve
 from runs import fit, metrics
 
-from lit_entropy.policy import Policy
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import VLLMServerEngine
 from lit_entropy.rollouts.vllm_http import ServerError
 from lit_entropy.rollouts.weights import StaleWeightsError, fingerprint, sampler_gap

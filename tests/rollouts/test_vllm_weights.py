@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from tiny_models import build_tiny_model
 
 from lit_entropy.functional.rng import hash_keys
-from lit_entropy.lora import LoraOptions
-from lit_entropy.policy import Policy
+from lit_entropy.policy.lora import LoraOptions
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.rollouts.responses import Response, row_seeds, to_completions
 from lit_entropy.rollouts.weights import (

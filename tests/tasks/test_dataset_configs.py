@@ -11,7 +11,7 @@ from data_files import gsm8k, verl, write_jsonl, write_parquet
 from data_runs import chat_model, run
 from runs import CONFIGS, metrics
 
-from lit_entropy.cli import main
+from lit_entropy.cli.main import main
 from lit_entropy.tasks import DatasetTask
 from lit_entropy.verify import MathChecker, NumberChecker
 

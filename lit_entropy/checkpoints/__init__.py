@@ -1,0 +1,1 @@
+"""Checkpoints: written whole, resumed exactly, exported as Hugging Face folders."""

@@ -1,0 +1,149 @@
+"""Checkpoints that a kill, a full disk or a NaN cannot spoil, and the rules of a resume.
+
+The file is written beside its final name and renamed: Lightning's own save goes through TMPDIR and
+is a plain copy when that lies on another filesystem, and it swallows ``PermissionError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
+
+from lit_entropy.atomic import atomic_write, sweep_unfinished
+from lit_entropy.checkpoints.folders import is_distributed, load_whole, replace_folder
+from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
+from lit_entropy.errors import CheckpointError, ensure_finite
+
+__all__ = [
+    "MAY_CHANGE",
+    "AtomicCheckpointIO",
+    "check_same_experiment",
+    "resolve_checkpoint",
+]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Saves finite checkpoints atomically and loads tensors only, never pickled code.
+
+    Pass it as ``Trainer(plugins=[AtomicCheckpointIO()])``.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write ``path`` so that it holds either the old or the new checkpoint, whatever happens.
+
+        Args:
+            checkpoint: module and trainer state.
+            path: target on a local or mounted filesystem.
+            storage_options: not supported, must be None.
+
+        Raises:
+            NonFiniteError: when a tensor of the weights or of the optimizer is NaN or infinite.
+            OSError: disk full, no permission, and the like; an existing file is left as it was.
+        """
+        if storage_options is not None:
+            raise ValueError(f"storage_options={storage_options!r} is not supported: leave it out.")
+        checked_tensors(checkpoint)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_unfinished(target.parent)
+        new = target.with_name(f"{target.name}.new") if is_distributed(target) else target
+        with atomic_write(new) as file:
+            torch.save(checkpoint, file)
+        if new != target:  # a file does not replace a folder in one step
+            replace_folder(new, target)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint with ``weights_only=True``.
+
+        Args:
+            path: local file, or a folder to which several ranks wrote, which is joined in memory.
+            map_location: as in ``torch.load``.
+            weights_only: True or None; False is refused.
+
+        Raises:
+            FileNotFoundError: no such file.
+            CheckpointError: the file is empty, truncated or not a checkpoint.
+        """
+        if weights_only is False:
+            raise ValueError("weights_only=False runs code from the file: leave it out.")
+        if is_distributed(path):
+            return load_whole(path)
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"No checkpoint file {path} (remote addresses are not read).")
+        try:
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        except (OSError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # torch raises half a dozen types for a damaged file
+            raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+            raise _unreadable(path, "it holds no state_dict")
+        return checkpoint
+
+
+def checked_tensors(checkpoint: Mapping[str, Any]) -> None:
+    """Raise NonFiniteError for a NaN or infinity in the weights or the optimizers' states."""
+    step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
+    for part in ("state_dict", "optimizer_states"):
+        for name, value in _tensors(checkpoint.get(part, {}), part):
+            ensure_finite(f"checkpoint not saved: {name}", value, step)
+
+
+def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a nested state, with dotted names."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _tensors(item, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _tensors(item, f"{name}.{index}")
+
+
+def _unreadable(path: str | Path, reason: str) -> CheckpointError:
+    others = sorted(p.name for p in Path(path).parent.glob("*.ckpt") if p.name != Path(path).name)
+    remedy = f"one of {others} beside it" if others else "a copy of it, or start a fresh run"
+    return CheckpointError(
+        f"{path} is damaged or not a checkpoint of this project ({reason}). Resume from {remedy}."
+    )
+
+
+@overload
+def resolve_checkpoint(ckpt_path: None, run_folder: str | Path) -> None: ...
+
+
+@overload
+def resolve_checkpoint(ckpt_path: str | Path, run_folder: str | Path) -> Path: ...
+
+
+def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> Path | None:
+    """The file, or folder of a distributed checkpoint, to resume from.
+
+    Args:
+        ckpt_path: a file, ``last`` for the run's newest checkpoint, or None for a fresh start.
+        run_folder: folder of the run.
+
+    Raises:
+        FileNotFoundError: when there is no such file (Lightning would start from scratch).
+    """
+    if ckpt_path is None:
+        return None
+    folder = Path(run_folder) / "checkpoints"
+    path = folder / "last.ckpt" if str(ckpt_path) == "last" else Path(ckpt_path)
+    if path.is_file() or is_distributed(path):
+        return path
+    # .old: a folder whose replacement was killed between two renames
+    found = [*folder.glob("*.ckpt"), *folder.glob("*.ckpt.old")]
+    present = sorted(str(file) for file in found)
+    remedy = f"Name one of {present}" if present else "Leave ckpt_path out to start a fresh run"
+    raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}. {remedy}.")

@@ -1,0 +1,73 @@
+"""Subcommands that are plain functions: their signature is their command line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from lit_entropy.checkpoints.export import export
+from lit_entropy.evaluation.report.compare import compare
+from lit_entropy.planning.command import plan
+from lit_entropy.planning.experiment import Parsed
+from lit_entropy.pretraining.command import pretrain
+from lit_entropy.reproduce.command import figures, reproduce
+
+Command = Callable[..., Any]
+
+#: One that takes an ``experiment`` has the settings of fit beside its own.
+COMMANDS: dict[str, Command] = {
+    "pretrain": pretrain,
+    "plan": plan,
+    "reproduce": reproduce,
+    "figures": figures,
+    "export": export,
+    "compare": compare,
+}
+
+
+def add_command_arguments(
+    parser: ArgumentParser, function: Command, add_experiment: Callable[[Any], None]
+) -> None:
+    """Give a subcommand's parser the parameters of its function.
+
+    Args:
+        parser: the parser of the subcommand.
+        function: what the subcommand runs.
+        add_experiment: adds the settings of an experiment to a parser.
+    """
+    positional = _required_lists(function)
+    for name in positional:
+        parser.add_argument(str(name), nargs="+", type=str)
+    if _takes_experiment(function):
+        add_experiment(parser)
+    parser.add_function_arguments(function, as_group=False, skip=positional | {"experiment"})
+
+
+def run_command(function: Command, parser: ArgumentParser, config: Namespace) -> None:
+    """Run a subcommand's function with what was parsed for it."""
+    names = inspect.signature(function).parameters.keys() - {"experiment"}
+    arguments = {key: value for key, value in config.as_dict().items() if key in names}
+    if _takes_experiment(function):
+        arguments["experiment"] = Parsed(parser, config)
+    function(**arguments)
+
+
+def summary(function: Command) -> str:
+    """The first line of a function's documentation."""
+    return (function.__doc__ or "").strip().splitlines()[0]
+
+
+def _required_lists(function: Command) -> set[str | int]:
+    """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
+    return {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
+    }
+
+
+def _takes_experiment(function: Command) -> bool:
+    return "experiment" in inspect.signature(function).parameters

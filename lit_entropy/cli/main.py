@@ -1,0 +1,203 @@
+"""The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import jsonargparse
+import lightning as L
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
+from lit_entropy.callbacks.samples import to_lines
+from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
+from lit_entropy.cli.options import RunOptions, run_loggers
+from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
+from lit_entropy.cli.validate import evaluate, targets
+from lit_entropy.data import PromptDataModule
+from lit_entropy.module import EntropyModule
+from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
+
+SUMMARIES = {
+    "fit": "Train a policy; one Lightning epoch is one RL step.",
+    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
+    "test": "As validate, logged under test/.",
+    "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
+}
+
+
+def fixed_seed(seed: bool | int) -> int:
+    """The seed as a number: a drawn one could not key the counter-based random numbers."""
+    if isinstance(seed, bool):
+        raise ValueError(f"seed_everything={seed} must be a whole number, 0 say")
+    return seed
+
+
+class EntropyCLI(LightningCLI):
+    """LightningCLI with run folders, one seed, component files and function subcommands."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run options, the checkpoint callback and the links."""
+        parser.add_argument("--run", type=RunOptions, default=RunOptions())
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "trainer.num_sanity_val_steps": 0,
+                "trainer.log_every_n_steps": 1,
+                "trainer.use_distributed_sampler": False,
+            }
+        )
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "validate":
+            parser.add_argument(
+                "--checkpoints",
+                type=list[str] | None,
+                default=None,
+                help="Several policies in one call: checkpoint files, last, or base for the "
+                "untouched model; paired differences are taken against the first.",
+            )
+        return parser
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        for name, description in SUMMARIES.items():
+            kwargs[name] = {"description": description} | kwargs.get(name, {})
+        super()._add_subcommands(parser, **kwargs)
+        subcommands = cast(Any, parser._subcommands_action)
+        for choice in subcommands._choices_actions:
+            choice.help = SUMMARIES[choice.dest]
+        for name, function in COMMANDS.items():
+            command_parser = self.init_parser(description=summary(function))
+            add_command_arguments(command_parser, function, self._add_arguments)
+            self._subcommand_parsers[name] = command_parser
+            subcommands.add_subcommand(name, command_parser, help=summary(function))
+
+    def _parse_ckpt_path(self) -> None:
+        # the stock method lets the checkpoint's arguments win over the command line, silently;
+        # here the configuration given counts and check_checkpoint refuses one that differs
+        return None
+
+    def _set_seed(self) -> None:
+        if self.config["subcommand"] not in COMMANDS:
+            super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        """Resolve the run folder and the checkpoint before anything heavy is built."""
+        if self.subcommand in COMMANDS:
+            return
+        config = self.config[self.subcommand]
+        run = config.run
+        resume = self.subcommand == "fit" and config.ckpt_path is not None
+        if self.subcommand == "validate":
+            folder = Path(run.folder) / run.name
+            self._targets = targets(config.checkpoints, config.ckpt_path, folder)
+        if config.ckpt_path is not None:
+            path = Path(resolve_checkpoint(config.ckpt_path, Path(run.folder) / run.name))
+            config.ckpt_path = str(path)
+        if resume:
+            folder = run_folder_of(path)
+            run.folder, run.name = str(folder.parent), folder.name
+            check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
+        name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
+        run.name = claim_run_folder(run.folder, name, resume=resume)
+        self._claimed = None if resume else Path(run.folder) / run.name
+        if config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(Path(run.folder) / run.name / "checkpoints")
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and trainer; nothing for a function subcommand."""
+        if self.subcommand in COMMANDS:
+            return
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            release_run_folder(self._claimed)
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer with the CSV logger first and checkpoints written atomically."""
+        trainer = self._get(self.config_init, "trainer")
+        plugins = trainer.get("plugins") or []
+        plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
+        return super().instantiate_trainer(
+            logger=run_loggers(self._get(self.config_init, "run"), trainer.get("logger")),
+            plugins=[*plugins, AtomicCheckpointIO()],
+            **kwargs,
+        )
+
+    def validate(self, **arguments: Any) -> dict[str, Any]:
+        """Evaluate the policies asked for and write ``validation.json``, a table and a plot."""
+        return evaluate(
+            self.trainer,
+            arguments.pop("model"),
+            self._targets,
+            **{key: value for key, value in arguments.items() if key != "ckpt_path"},
+        )
+
+    def predict(self, **arguments: Any) -> list[Any]:
+        """Write greedy responses to held-out problems to ``predictions.jsonl``."""
+        outputs = self.trainer.predict(**arguments) or []
+        rank = self.trainer.global_rank
+        name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
+        samples = [sample for batch in outputs for sample in batch]
+        (Path(self.trainer.log_dir or ".") / name).write_text(to_lines(samples))
+        return outputs
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand in COMMANDS:
+            run_command(COMMANDS[subcommand], self._parser(subcommand), self.config[subcommand])
+            return
+        try:
+            super()._run_subcommand(subcommand)
+        except ValueError:
+            release_run_folder(self._claimed)
+            raise
+
+
+def main(args: list[str] | None = None) -> EntropyCLI:
+    """Run the command line.
+
+    Args:
+        args: arguments instead of those of the process.
+
+    Returns:
+        The CLI object, with the trainer, module and data of the finished run.
+    """
+    # ${...} refers to absolute keys and follows command-line overrides
+    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    # values that are logged have been reduced over the ranks already
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    # a notice of torch to Lightning, on every start
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    try:
+        return EntropyCLI(
+            EntropyModule,
+            PromptDataModule,
+            save_config_callback=ExperimentRecord,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "description": "Study, reproduce and control policy entropy in reinforcement "
+                "learning of reasoning language models.",
+            },
+            args=args,
+        )
+    except SIGTERMException:  # Lightning would end with exit code 0
+        sys.exit(143)
+
+
+def console() -> None:
+    """Entry point of the console script, whose return value would become the exit code."""
+    main()

@@ -1,0 +1,82 @@
+"""The record of what was run: the configuration in the run folder and in every checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
+
+from lit_entropy.checkpoints.folders import is_distributed, load_rest
+from lit_entropy.checkpoints.io import AtomicCheckpointIO
+from lit_entropy.checkpoints.resume import check_same_experiment
+from lit_entropy.tracking.redaction import redact
+
+
+def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+    """The resolved configuration as plain values, secrets redacted."""
+    text = parser.dump(config, skip_unset=False, skip_validation=True, format="yaml")
+    return redact(yaml.safe_load(text))
+
+
+def run_folder_of(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint lies in.
+
+    Raises:
+        ValueError: no ``config.yaml`` two folders up, so the run that it belongs to is unknown.
+    """
+    folder = checkpoint.resolve().parent.parent
+    if not (folder / "config.yaml").exists():
+        raise ValueError(
+            f"ckpt_path={checkpoint} does not lie in <run folder>/checkpoints ({folder} has no "
+            "config.yaml): move it back, since a resume continues the run's own metrics"
+        )
+    return folder
+
+
+def check_checkpoint(path: Path, config: dict[str, Any]) -> None:
+    """Refuse to resume a run under another configuration.
+
+    Raises:
+        ValueError: lists every key that differs, with both values.
+    """
+    checkpoint = (
+        load_rest(path) if is_distributed(path) else AtomicCheckpointIO().load_checkpoint(path)
+    )
+    if "configuration" not in checkpoint:
+        raise ValueError(
+            f"{path} does not record its configuration: it was not written by lit-entropy fit"
+        )
+    check_same_experiment(checkpoint["configuration"], config)
+
+
+class ExperimentRecord(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run folder and the configuration into every checkpoint.
+
+    A resumed run keeps the first file and adds ``config-2.yaml`` if anything changed.
+    """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Write the configuration once, before anything runs."""
+        self.values = plain_config(self.parser, self.config)
+        folder = trainer.log_dir  # on every rank: reading it is a collective
+        if self.already_saved or not trainer.is_global_zero or folder is None:
+            return
+        self.already_saved = True
+        os.makedirs(folder, exist_ok=True)
+        text = yaml.safe_dump(self.values, sort_keys=False)
+        path, number = Path(folder) / self.config_filename, 2
+        while path.exists() and path.read_text() != text:
+            path, number = path.with_name(f"config-{number}.yaml"), number + 1
+        path.write_text(text)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.values)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the configuration beside the weights."""
+        checkpoint["configuration"] = self.values

@@ -1,0 +1,112 @@
+"""Several policies in one ``lit-entropy validate``: which ones, in what order, under what name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+
+from lit_entropy.checkpoints.io import resolve_checkpoint
+from lit_entropy.evaluation.report.compare import with_differences
+from lit_entropy.evaluation.report.files import write_report
+from lit_entropy.evaluation.report.report import policy_report, validation_report
+from lit_entropy.evaluation.report.table import table
+from lit_entropy.module import EntropyModule
+from lit_entropy.tasks.base import Task
+
+#: The model as it is configured, without a checkpoint.
+BASE = "base"
+
+
+class Target(NamedTuple):
+    """A policy to evaluate: its name in tables, and its checkpoint (None for the base)."""
+
+    name: str
+    checkpoint: str | None
+
+
+def targets(
+    checkpoints: Sequence[str] | None, ckpt_path: str | None, run_folder: Path
+) -> list[Target]:
+    """The policies of a call, each file looked up before anything heavy is built.
+
+    Args:
+        checkpoints: files, ``last`` for the run's newest, or ``base`` for the untouched model.
+        ckpt_path: a single file; without both the base alone is evaluated.
+        run_folder: where ``last`` is looked up.
+
+    Raises:
+        ValueError: both are given, the list is empty, or it names a policy twice.
+        FileNotFoundError: no such checkpoint.
+    """
+    if checkpoints is None:
+        checkpoints = [BASE if ckpt_path is None else ckpt_path]
+    elif ckpt_path is not None:
+        raise ValueError(f"ckpt_path={ckpt_path} and checkpoints={checkpoints}: give one of them")
+    if not checkpoints:
+        raise ValueError("checkpoints=[] names no policy: name files, or base, or leave it out")
+    paths = [
+        None if entry == BASE else str(resolve_checkpoint(entry, run_folder))
+        for entry in checkpoints
+    ]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"checkpoints={list(checkpoints)} names a policy twice: name each once")
+    short = [BASE if path is None else _short(Path(path)) for path in paths]
+    return [
+        Target(name if short.count(name) == 1 else str(path), path)
+        for name, path in zip(short, paths, strict=True)
+    ]
+
+
+def _short(path: Path) -> str:
+    return f"{path.resolve().parent.parent.name}/{path.stem}"
+
+
+def check_times(trainer: L.Trainer, task: Task) -> dict[str, float]:
+    """``responses`` scored since the last call and the ``seconds`` that took, over all ranks."""
+    device = trainer.strategy.root_device
+    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=device)
+    task.checks, task.check_seconds = 0, 0.0
+    responses, seconds = trainer.strategy.reduce(own, reduce_op="sum").tolist()
+    return {"responses": int(responses), "seconds": seconds}
+
+
+def evaluate(
+    trainer: L.Trainer, model: EntropyModule, policies: Sequence[Target], **arguments: Any
+) -> dict[str, Any]:
+    """Validate each policy, write the report into the run folder, and return it.
+
+    Several policies are not logged as metrics, whose rows are one run's RL steps.
+
+    Args:
+        trainer: runs the validations.
+        model: the untouched model.
+        policies: what to load into it; the first is compared against.
+        arguments: of ``Trainer.validate``.
+    """
+    model.logs_validation = len(policies) == 1
+    reports: dict[Target, dict[str, Any]] = {}
+    checking: dict[Target, dict[str, Any]] = {}
+    # the base before anything is loaded over it
+    for target in sorted(policies, key=lambda target: target.checkpoint is not None):
+        trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
+        reports[target] = policy_report(
+            target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation
+        )
+        times = check_times(trainer, trainer.datamodule.task)  # type: ignore[attr-defined]
+        checking[target] = {"policy": target.name} | times
+    ordered = [reports[target] for target in policies]
+    report = with_differences(
+        validation_report(ordered, model.gathered_records, model.evaluation, model.max_new_tokens)
+    )
+    report["checking"] = [checking[target] for target in policies]
+    folder = trainer.log_dir  # on every rank: reading it is a collective
+    if trainer.is_global_zero:
+        path = write_report(report, Path(folder or "."))
+        if len(policies) > 1:
+            print(table(report), flush=True)
+        print(f"report: {path.with_suffix('.md')}", flush=True)
+    return report

@@ -1,0 +1,183 @@
+"""Lightning's FSDP2 strategy with every rank in one data-parallel group, and safe checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+)
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.tensor import DTensor
+
+from lit_entropy.atomic import sweep_unfinished
+from lit_entropy.checkpoints.folders import is_distributed, load_into, load_rest, replace_folder
+from lit_entropy.checkpoints.io import AtomicCheckpointIO, checked_tensors
+from lit_entropy.errors import NonFiniteError
+
+
+class FullySharded(ModelParallelStrategy):
+    """FSDP2 over all ranks: each holds a part of every weight, gradient and moment.
+
+    It differs from :class:`ModelParallelStrategy` in what needs no setting and what is safe: the
+    data-parallel group is all ranks (there, ``auto`` is tensor parallelism); checkpoints of other
+    strategies are taken, also with adapters; a checkpoint folder is replaced when it is complete.
+
+    Args:
+        save_distributed_checkpoint: False gathers the state on rank 0, which writes one file that
+            any strategy resumes from; its memory must hold it. True writes a folder to which each
+            rank adds its part, for models that one machine does not hold.
+        process_group_backend: nccl or gloo; by default that of the device.
+    """
+
+    def __init__(
+        self, save_distributed_checkpoint: bool = False, process_group_backend: str | None = None
+    ) -> None:
+        super().__init__(
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=save_distributed_checkpoint,
+            process_group_backend=process_group_backend,
+        )
+
+    def setup_environment(self) -> None:
+        """Put every rank into the data-parallel group."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a file, or distributed a folder; either appears when it is complete.
+
+        Raises:
+            NonFiniteError: a tensor on any rank is NaN or infinite.
+        """
+        if not self._save_distributed_checkpoint:
+            # the base class removes a folder of this name first, on every rank at once
+            target = self.broadcast(filepath)
+            Strategy.save_checkpoint(self, checkpoint, target, storage_options)
+            return
+        self._require_finite(checkpoint)
+        target = Path(self.broadcast(filepath))
+        if self.is_global_zero and target.parent.is_dir():
+            sweep_unfinished(target.parent)
+        temporary = Path(self.broadcast(str(target.with_name(f"{target.name}.tmp-{os.getpid()}"))))
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        self.barrier()
+        if self.is_global_zero:
+            replace_folder(temporary, target)
+        self.barrier()
+
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Take up the state of a file or a folder, whatever strategy wrote it."""
+        path = Path(self.broadcast(checkpoint_path))
+        assert self.model is not None
+        if is_distributed(path):
+            return self._load_parts(path)
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path, "cpu", weights_only)
+        options = StateDictOptions(full_state_dict=True)
+        set_model_state_dict(self.model, checkpoint.pop("state_dict"), options=options)
+        states = checkpoint.get("optimizer_states", [])
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        for optimizer, state in zip(self.optimizers, states, strict=False):
+            named = by_name(state, optimizer, names)
+            set_optimizer_state_dict(self.model, optimizer, named, options=options)
+        return checkpoint
+
+    def _load_parts(self, path: Path) -> dict[str, Any]:
+        """Each rank reads its part of a folder, whatever number of ranks wrote it."""
+        model = self.model
+        assert model is not None
+        weights = {"state_dict": get_model_state_dict(model)}
+        load_into(path, weights)
+        set_model_state_dict(model, weights["state_dict"])
+        for index, optimizer in enumerate(self.optimizers):
+            moments = {f"optimizer_{index}": get_optimizer_state_dict(model, optimizer)}
+            load_into(path, moments)
+            set_optimizer_state_dict(model, optimizer, moments[f"optimizer_{index}"])
+        return load_rest(path)
+
+    def _require_finite(self, checkpoint: Mapping[str, Any]) -> None:
+        """The same error on every rank: one that raised alone would leave the others waiting."""
+        error = ""
+        try:
+            checked_tensors(checkpoint)
+        except NonFiniteError as found:
+            error = str(found)
+        errors: list[str] = [""] * self.world_size
+        torch.distributed.all_gather_object(errors, error)
+        if any(errors):
+            raise NonFiniteError(next(filter(None, errors)))
+
+
+def by_name(
+    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, names: Mapping[Any, str]
+) -> dict[str, Any]:
+    """An optimizer's state with its parameters' numbers replaced by their names.
+
+    The numbers are those of the groups' order, which is that of the optimizer's own parameters:
+    frozen parameters are in neither.
+    """
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    own = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    if len(numbers) != len(own):
+        raise ValueError(
+            f"the checkpoint's optimizer has {len(numbers)} parameters, this one {len(own)}: "
+            "resume with the model.policy and model.optimizer that it was written with"
+        )
+    name = dict(zip(numbers, own, strict=True))
+    groups = [
+        dict(group) | {"params": [name[n] for n in group["params"]]}
+        for group in state["param_groups"]
+    ]
+    return {
+        "state": {name[n]: values for n, values in state["state"].items()},
+        "param_groups": groups,
+    }
+
+
+def check_strategy(trainer: L.Trainer) -> None:
+    """Refuse strategies in whose parts no response can be sampled.
+
+    Raises:
+        ValueError: names the strategy and the remedy.
+    """
+    if isinstance(trainer.strategy, FSDPStrategy | DeepSpeedStrategy):
+        raise ValueError(
+            f"trainer.strategy={type(trainer.strategy).__name__} splits the weights in a way that "
+            "rollouts cannot undo: take lit_entropy.distributed.FullySharded (FSDP2), or ddp"
+        )
+
+
+def check_all_sharded(module: L.LightningModule) -> None:
+    """Refuse trained parameters outside the policy, whose gradients nobody would average.
+
+    Raises:
+        ValueError: names them.
+    """
+    outside = [
+        name
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad and not isinstance(parameter, DTensor)
+    ]
+    if outside:
+        raise ValueError(
+            f"{outside} are trained beside the policy, which trainer.strategy does not shard: "
+            "set trainer.strategy to ddp"
+        )

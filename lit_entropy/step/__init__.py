@@ -1,0 +1,1 @@
+"""One RL step: prompts, rollout, rewards, advantages, minibatches; no Trainer inside."""

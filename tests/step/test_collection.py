@@ -1,0 +1,254 @@
+"""Groups of a rollout: sample names, the group filter, joining, advantages, forward passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lit_entropy.advantages import GRPO, ReinforcePlusPlus
+from lit_entropy.data import PromptDataModule
+from lit_entropy.errors import NonFiniteError
+from lit_entropy.functional.answer_entropy import answer_code
+from lit_entropy.step.collect import (
+    concatenate,
+    filter_groups,
+    has_signal,
+    occurrence_offsets,
+    widen,
+)
+from lit_entropy.step.scoring import estimate_advantages, scoring_parts
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.rewards import answer_codes, score
+from lit_entropy.types import Experience, Problem
+
+Make = Callable[..., Experience]
+
+
+def problem(id: int) -> Problem:
+    return Problem(id, "1+1 ", "2")
+
+
+@given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 8))
+def test_no_two_samples_share_a_name(ids: list[int], group_size: int) -> None:
+    offsets = occurrence_offsets([problem(id) for id in ids], group_size)
+    names = [(id, offset + g) for id, offset in zip(ids, offsets, strict=True)
+             for g in range(group_size)]  # fmt: skip
+    assert len(set(names)) == len(names) == len(ids) * group_size
+    for id in set(ids):  # the samples of a problem are numbered without a gap
+        own = sorted(sample for name, sample in names if name == id)
+        assert own == list(range(len(own)))
+
+
+def test_offsets_by_hand() -> None:
+    problems = [problem(id) for id in (7, 3, 7, 7, 3)]
+    assert occurrence_offsets(problems, 8) == [0, 0, 8, 16, 8]
+
+
+def test_has_signal() -> None:
+    rewards_PG = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [-0.5, 0.5, 0.0]])
+    assert has_signal(rewards_PG).tolist() == [False, False, True, True]
+    assert has_signal(torch.tensor([[0.1, 0.1], [0.1, 0.1 + 1e-7]])).tolist() == [False, True]
+    assert has_signal(torch.tensor([[1.0]])).tolist() == [False]  # a single sample compares nothing
+
+
+class Scored(ChainArithmetic):
+    """Rewards by the response's length; right from a reward of 2 on."""
+
+    def reward(self, problem: Problem, response: str) -> float:
+        return {"bad": float("nan"), "huge": float("inf")}.get(response, float(len(response)))
+
+    def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
+        return reward >= 2
+
+
+class Unnamed(ChainArithmetic):
+    """A task that does not name answers, as by default."""
+
+    answer_of = Task.answer_of  # type: ignore[assignment]
+
+
+def test_answer_codes() -> None:
+    codes = answer_codes(ChainArithmetic(), ["#4", "1+3=4;#4", "#5", "4", ""])
+    assert codes is not None and codes.dtype == torch.int64
+    assert codes[0] == codes[1] != codes[2] and codes[3:].tolist() == [-1, -1]
+    assert codes[:3].tolist() == [answer_code("4"), answer_code("4"), answer_code("5")]
+    assert not Unnamed().names_answers and answer_codes(Unnamed(), ["#4"]) is None
+
+
+def test_score() -> None:
+    problems = [problem(1), problem(1), problem(2)]
+    assert score(Scored(), problems, ["a", "abc", ""], 3) == ([1.0, 3.0, 0.0], [False, True, False])
+    for response, value in (("bad", "nan"), ("huge", "inf")):
+        with pytest.raises(NonFiniteError, match=f"problem 2 is {value} at RL step 3: Scored"):
+            score(Scored(), problems, ["a", "a", response], 3)
+
+
+def data(prompts: int, group_size: int, group_filter: str, **sizes: int) -> PromptDataModule:
+    size = sizes.pop("minibatch_size", prompts * group_size)
+    return PromptDataModule(
+        ChainArithmetic(), prompts, group_size, size, group_filter=group_filter, **sizes
+    )
+
+
+SIGNAL = [False, True, True, False, True, False]
+
+
+def filtered(make: Make, prompts: int, group_filter: str) -> tuple[Experience, Any, Any, Any]:
+    experience = make(P=6, G=2, T=5)
+    result = filter_groups(experience, data(prompts, 2, group_filter), torch.tensor(SIGNAL))
+    return experience, *result
+
+
+def test_no_filter_scores_every_group(make_experience: Make) -> None:
+    before, after, rows, scored_P = filtered(make_experience, 6, "none")
+    assert rows.tolist() == list(range(12)) and scored_P.all()
+    assert torch.equal(after.mask_BT, before.response_mask_BT)
+
+
+def test_mask_removes_the_tokens_of_groups_without_signal(make_experience: Make) -> None:
+    before, after, rows, scored_P = filtered(make_experience, 6, "mask")
+    assert rows.tolist() == list(range(12))
+    assert scored_P.tolist() == SIGNAL
+    for row in range(12):
+        expected = before.response_mask_BT[row] if SIGNAL[row // 2] else torch.zeros(5).bool()
+        assert torch.equal(after.mask_BT[row], expected)
+    assert torch.equal(after.response_mask_BT, before.response_mask_BT)
+    assert before.mask_BT.any(1).all()  # the experience given is not changed
+
+
+@pytest.mark.parametrize(
+    ("prompts", "chosen", "scored"),
+    [
+        (3, [1, 2, 4], [1, 2, 4]),  # as many as wanted
+        (2, [1, 2], [1, 2]),  # surplus: the first drawn, the third group is not trained on
+        (4, [0, 1, 2, 4], [1, 2, 4]),  # short: the first without signal fills up, masked
+    ],
+)
+def test_resampled_groups(
+    make_experience: Make, prompts: int, chosen: list[int], scored: list[int]
+) -> None:
+    before, after, rows, scored_P = filtered(make_experience, prompts, "resample")
+    assert rows.tolist() == [row for group in chosen for row in (2 * group, 2 * group + 1)]
+    assert scored_P.nonzero().flatten().tolist() == scored
+    for row in range(12):
+        expected = before.response_mask_BT[row] & (row // 2 in scored)
+        assert torch.equal(after.mask_BT[row], expected)
+
+
+@given(st.lists(st.booleans(), min_size=4, max_size=12), st.integers(1, 4), st.integers(1, 3))
+def test_the_filter_keeps_whole_groups_in_the_order_of_their_draw(
+    signal: list[bool], prompts: int, group_size: int
+) -> None:
+    count = len(signal) * group_size
+    mask_BT = torch.ones(count, 2, dtype=torch.bool)
+    experience = Experience(mask_BT, torch.zeros(count, 2), torch.zeros(count, 2))
+    part = data(prompts, group_size, "resample")
+    after, rows, scored_P = filter_groups(experience, part, torch.tensor(signal))
+    groups_PG = rows.view(prompts, group_size) // group_size
+    assert (groups_PG == groups_PG[:, :1]).all()
+    groups = groups_PG[:, 0].tolist()
+    assert groups == sorted(set(groups))
+    assert int(scored_P.sum()) == min(sum(signal), prompts)  # signal is preferred
+    assert int(after.mask_BT[rows].any(1).sum()) == min(sum(signal), prompts) * group_size
+
+
+def test_concatenate_pads_prompts_left_and_responses_right(make_experience: Make) -> None:
+    narrow = make_experience(P=2, G=2, T=4, prompt_tokens=3, seed=1)
+    wide = make_experience(P=3, G=2, T=7, prompt_tokens=2, seed=2)
+    joined = concatenate([narrow, wide])
+    assert len(joined) == 10
+    assert joined.tensors().keys() == narrow.tensors().keys()
+    for name, value in joined.tensors().items():
+        if name.endswith("_BT"):
+            assert value.shape == (10, 7)
+            assert torch.equal(value[:4, :4], narrow.tensors()[name])
+            assert not value[:4, 4:].any()  # zeros on the right
+            assert torch.equal(value[4:], wide.tensors()[name])
+        elif name.endswith("_BS"):
+            assert value.shape == (10, 3)
+            assert torch.equal(value[:4], narrow.tensors()[name])
+            assert not value[4:, :1].any()  # zeros on the left
+            assert torch.equal(value[4:, 1:], wide.tensors()[name])
+        else:
+            assert torch.equal(value, torch.cat([narrow.tensors()[name], wide.tensors()[name]]))
+        assert value.dtype == narrow.tensors()[name].dtype
+
+
+def test_widen_is_undone_by_trimming(make_experience: Make) -> None:
+    experience = make_experience(P=2, G=2, T=6).trimmed()
+    assert experience.prompt_tokens_BS is not None
+    width = experience.prompt_tokens_BS.shape[1]
+    wider = widen(experience, width + 3, 11)
+    assert wider.mask_BT.shape == (4, 11) and wider.prompt_mask_BS.shape == (4, width + 3)  # type: ignore[union-attr]
+    for name, value in wider.trimmed().tensors().items():
+        assert torch.equal(value, experience.tensors()[name])
+    assert wider.minibatch_tokens == experience.minibatch_tokens
+    assert concatenate([experience]) is experience
+
+
+def test_advantages_of_scored_groups_do_not_mix_with_the_others() -> None:
+    """Whitening over the two scored groups: mean 0.5, as if nothing else had been sampled."""
+    rewards_PG = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+    scored_P = torch.tensor([True, False, True, False])
+    estimator = ReinforcePlusPlus(epsilon=0.0)
+    advantages_PG = estimate_advantages(estimator, rewards_PG, scored_P)
+    # rewards 1, 0, 0, 1: mean 1/2, unbiased std sqrt(4 * 1/4 / 3) = 0.57735; 0.5 / 0.57735
+    assert advantages_PG[0].tolist() == pytest.approx([0.8660254, -0.8660254], abs=1e-6)
+    assert torch.equal(advantages_PG[scored_P], estimator(rewards_PG[scored_P]))
+    assert torch.equal(advantages_PG[~scored_P], estimator(rewards_PG[~scored_P]))
+    alone = estimator(rewards_PG)
+    changed = rewards_PG.clone()
+    changed[1] = 0.0  # other rewards of a filtered group: the batch statistics move, ours do not
+    assert not torch.equal(estimator(changed)[0], alone[0])
+    again = estimate_advantages(estimator, changed, scored_P)
+    assert torch.equal(again[scored_P], advantages_PG[scored_P])
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_advantages_when_all_or_none_are_scored(scored: bool) -> None:
+    rewards_PG = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    advantages_PG = estimate_advantages(GRPO(), rewards_PG, torch.full((2,), scored))
+    assert torch.equal(advantages_PG, GRPO()(rewards_PG))
+
+
+@pytest.mark.parametrize("accumulation", [1, 2, 4])
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("surplus", [0, 1, 5])
+def test_forward_passes_cover_every_row_once(
+    accumulation: int, world_size: int, surplus: int
+) -> None:
+    """Over all ranks; first the microbatches of the first pass, then the replaced groups."""
+    part = data(8, 2, "resample", minibatch_size=8)
+    part.trainer = SimpleNamespace(accumulate_grad_batches=accumulation)  # type: ignore[assignment]
+    total = 16 + 2 * surplus
+    trained = torch.arange(total)[2 * surplus :] if surplus else torch.arange(16)
+    covered: list[int] = []
+    lengths_B = torch.arange(total) * 7 % 5
+    for rank in range(world_size):
+        trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
+        module: Any = SimpleNamespace(trainer=trainer, rl_step=3)
+        parts, others = scoring_parts(module, part, trained, lengths_B)
+        covered += torch.cat([*parts, *others]).tolist()
+        first = part.minibatches(trained, 3, 0)[0][rank::world_size]
+        size = 8 // accumulation // world_size
+        assert torch.equal(parts[0], first[:size])  # so the first ratios are exactly 1
+        assert [len(rows) for rows in parts] == [size] * accumulation
+        assert all(0 < len(rows) <= 4 * size for rows in others)
+        assert lengths_B[torch.cat(others)].diff().min() >= 0  # rows of like length together
+    assert sorted(covered) == list(range(total))
+
+
+def test_the_filter_accepts_replaced_fields(make_experience: Make) -> None:
+    """Optional fields that are None stay None through filter and join."""
+    bare = replace(make_experience(P=6, G=2, T=5), reference_logprobs_BT=None)
+    after, _, _ = filter_groups(bare, data(6, 2, "mask"), torch.tensor(SIGNAL))
+    assert after.reference_logprobs_BT is None
+    assert concatenate([after, after]).reference_logprobs_BT is None

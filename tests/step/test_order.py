@@ -1,0 +1,49 @@
+"""Order of prompts and minibatches: what their keys may and may not change."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lit_entropy.step.order import minibatch_rows, prompt_indices
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 40))
+def test_a_step_is_a_window_of_one_stream(size: int, count: int, step: int) -> None:
+    """Where the walk stands follows from the RL step alone: a resume needs no counter."""
+    stream = prompt_indices(size, count * (step + 1), 0, 0)  # all prompts so far in one step
+    assert torch.equal(prompt_indices(size, count, 0, step), stream[step * count :])
+
+
+def test_golden_values() -> None:
+    """A changed key changes every run: it must be seen here."""
+    assert prompt_indices(8, 6, 0, 0).tolist() == [5, 0, 4, 3, 6, 1]
+    assert prompt_indices(8, 6, 0, 1).tolist() == [7, 2, 3, 5, 0, 6]  # 7, 2 end the first pass
+    assert prompt_indices(8, 6, 0, 1, attempt=1).tolist() == [3, 2, 1, 4, 0, 2]
+    rows = torch.arange(100, 108)
+    batches = minibatch_rows(rows, 4, 1, 3, 1)
+    assert [batch.tolist() for batch in batches] == [[100, 105, 102, 104], [101, 106, 103, 107]]
+
+
+def test_resampled_prompts_are_uniform_over_all_problems() -> None:
+    draws = torch.cat([prompt_indices(20, 40, 0, step, attempt=2) for step in range(100)])
+    counts = torch.bincount(draws, minlength=20)  # 4,000 draws: 200 each expected
+    assert len(counts) == 20 and stats.chisquare(counts.numpy()).pvalue > 1e-4
+
+
+def test_every_key_changes_the_minibatches() -> None:
+    rows = torch.arange(32)
+    keys = [(0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1)]  # seed, RL step, pass
+    orders = {tuple(torch.cat(minibatch_rows(rows, 8, *key)).tolist()) for key in keys}
+    assert len(orders) == len(keys)
+
+
+def test_the_order_does_not_depend_on_the_minibatch_size() -> None:
+    rows = torch.arange(50, 74)
+    whole = torch.cat(minibatch_rows(rows, 24, 0, 5, 0))
+    for size in (1, 3, 8, 12):
+        batches = minibatch_rows(rows, size, 0, 5, 0)
+        assert [len(batch) for batch in batches] == [size] * (24 // size)
+        assert torch.equal(torch.cat(batches), whole)

@@ -1,0 +1,418 @@
+"""The metrics table, run folders, redaction, and W&B that fails."""
+
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+import wandb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lit_entropy.tracking.csv_logger import (
+    RunLogger,
+    SafeWandbLogger,
+    claim_run_folder,
+    read_metrics,
+    redact,
+    wandb_available,
+)
+from lit_entropy.tracking.metrics_file import MetricsFile, read_rows
+
+FORK = multiprocessing.get_context("fork")
+
+
+def text(folder: Path) -> str:
+    return (folder / "metrics.csv").read_text()
+
+
+def logger_in(folder: Path) -> RunLogger:
+    return RunLogger(str(folder.parent), folder.name)
+
+
+# ---------------------------------------------------------------------- the table
+
+
+def test_one_row_a_step_whatever_the_number_of_calls(tmp_path):
+    logger = logger_in(tmp_path)
+    logger.log_metrics({"val/accuracy": 0.25}, 0)
+    logger.log_metrics({"val/accuracy": 0.5}, 1)  # validation of a step comes first
+    logger.log_metrics({"rollout/reward": torch.tensor(0.75)}, 1)
+    logger.log_metrics({"rollout/reward": 1.0}, 2)
+    assert text(tmp_path) == ("step,rollout/reward,val/accuracy\n0,,0.25\n1,0.75,0.5\n2,1.0,\n")
+
+
+def test_every_call_is_on_disk_when_it_returns(tmp_path):
+    """A process killed right after a call, without any exit handler, loses nothing."""
+
+    def child() -> None:
+        logger = logger_in(tmp_path)
+        for step in range(1, 4):
+            logger.log_metrics({"val/a": step + 0.5}, step)
+            if step < 3:
+                logger.log_metrics({"b": float(step)}, step)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert text(tmp_path) == "step,b,val/a\n1,1.0,1.5\n2,2.0,2.5\n3,,3.5\n"
+    resumed = logger_in(tmp_path)  # the resumed run completes the partial row
+    resumed.log_metrics({"val/a": 3.5}, 3)
+    resumed.log_metrics({"b": 3.0}, 3)
+    assert text(tmp_path).endswith("\n3,3.0,3.5\n")
+
+
+def test_resumed_run_gives_the_rows_of_an_uninterrupted_one(tmp_path):
+    def steps(logger: RunLogger, first: int, last: int) -> None:
+        for step in range(first, last + 1):
+            if step % 2 == 0:
+                logger.log_metrics({"val/a": math.sin(step)}, step)
+            logger.log_metrics({"a": math.exp(-step), "time/step": time.perf_counter()}, step)
+
+    steps(logger_in(tmp_path / "whole"), 1, 10)
+    steps(logger_in(tmp_path / "cut"), 1, 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # differing times are no reason for a warning
+        steps(logger_in(tmp_path / "cut"), 5, 10)  # the last checkpoint was at step 4
+    whole, cut = read_metrics(tmp_path / "whole"), read_metrics(tmp_path / "cut")
+    assert whole.keys() == cut.keys()
+    for key in ("step", "a", "val/a"):
+        np.testing.assert_array_equal(whole[key], cut[key])
+
+
+def test_a_repeated_value_that_differs_is_a_warning_and_not_lost(tmp_path):
+    logger_in(tmp_path).log_metrics({"a": 1.0, "b": 2.0}, 3)
+    logger = logger_in(tmp_path)
+    with pytest.warns(UserWarning, match=r"RL step 3 repeats b .*2\.0 is kept.*2\.5 is not"):
+        logger.log_metrics({"a": 1.0, "b": 2.5}, 3)
+    assert text(tmp_path) == "step,a,b\n3,1.0,2.0\n"
+
+
+def test_new_columns_and_missing_earlier_rows(tmp_path):
+    logger = logger_in(tmp_path)
+    logger.log_metrics({"b": 1.0}, 1)
+    logger.log_metrics({"a": 2.0}, 5)  # a new column on a new step
+    logger.log_metrics({"c": 3.0}, 5)  # and on the last one
+    logger.log_metrics({"c": 4.0}, 2)  # a step that had no row
+    logger.log_metrics({"a": 5.0}, 1)  # an earlier row is completed
+    logger.log_metrics({"b": 6.0}, 6)
+    assert text(tmp_path) == ("step,a,b,c\n1,5.0,1.0,\n2,,,4.0\n5,2.0,,3.0\n6,,6.0,\n")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.dictionaries(st.sampled_from("abcd"), st.floats(), max_size=3),
+            st.booleans(),
+        ),
+        max_size=12,
+    )
+)
+def test_any_order_of_calls_equals_a_dictionary(tmp_path_factory, calls):
+    """Second route: first value of each (step, key) in a plain dictionary; reopening at random."""
+    path = tmp_path_factory.mktemp("table") / "metrics.csv"
+    table, expected = MetricsFile(path), {}
+    for step, metrics, reopen in calls:
+        table = MetricsFile(path) if reopen else table
+        conflicts = table.write(step, metrics)
+        row = expected.setdefault(step, {})
+        assert set(conflicts) == {
+            key for key, value in metrics.items() if key in row and repr(row[key]) != repr(value)
+        }
+        expected[step] = {**metrics, **row}
+    got = read_rows(path) if path.exists() else []
+    # an empty call of an old step may leave no row: nothing was measured
+    got = {int(row.pop("step")): row for row in got}
+    want = {step: {key: repr(v) for key, v in row.items()} for step, row in expected.items()}
+    assert {s: r for s, r in got.items() if r} == {s: r for s, r in want.items() if r}
+    assert list(got) == sorted(got)
+
+
+def test_all_digits_survive(tmp_path):
+    values = {"a": 0.1 + 0.2, "b": 1e-300, "c": float("nan"), "d": -math.inf, "e": math.pi}
+    logger_in(tmp_path).log_metrics(values, 1)
+    history = read_metrics(tmp_path)
+    for key, value in values.items():
+        np.testing.assert_array_equal(history[key], [value])
+    assert history["a"].dtype == np.float64
+
+
+def test_line_that_a_power_cut_left_incomplete_is_replaced(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,a\n1,1.5\n2,2.")
+    assert read_metrics(tmp_path)["step"].tolist() == [1.0]
+    logger_in(tmp_path).log_metrics({"a": 2.5}, 2)
+    assert text(tmp_path) == "step,a\n1,1.5\n2,2.5\n"
+
+
+def test_foreign_table_and_bad_steps_are_refused(tmp_path):
+    logger = logger_in(tmp_path)
+    with pytest.raises(ValueError, match="step is None"):
+        logger.log_metrics({"a": 1.0})
+    with pytest.raises(ValueError, match="step is -1"):
+        logger.log_metrics({"a": 1.0}, -1)
+    (tmp_path / "metrics.csv").write_text("epoch,a\n1,1.5\n")
+    with pytest.raises(ValueError, match="no metrics table"):
+        logger_in(tmp_path).log_metrics({"a": 1.0}, 1)
+    assert text(tmp_path) == "epoch,a\n1,1.5\n"
+    with pytest.raises(FileNotFoundError, match="run that has begun"):
+        read_metrics(tmp_path / "none")
+
+
+def test_cost_of_a_long_run_stays_small(tmp_path):
+    """Appending does not read the table: 800 rows of 60 columns, 1/4 of them merged."""
+    table = MetricsFile(tmp_path / "metrics.csv")
+    row = {f"metric/{index}": index / 7 for index in range(60)}
+    table.write(0, {**row, "val/a": 0.5})
+    start = os.times().user
+    for step in range(1, 801):
+        if step % 4 == 0:
+            table.write(step, {"val/a": 0.5})
+        table.write(step, row)
+    assert os.times().user - start < 20  # about 1 s; re-reading the table would take minutes
+    assert len(read_rows(tmp_path / "metrics.csv")) == 801
+
+
+# ---------------------------------------------------------------------- run folders
+
+
+def test_fresh_start_never_enters_an_existing_folder(tmp_path, capfd):
+    assert claim_run_folder(tmp_path, "a", resume=False) == "a"
+    (tmp_path / "a" / "metrics.csv").write_text("step\n1\n")
+    assert claim_run_folder(tmp_path, "a", resume=False) == "a-2"
+    assert claim_run_folder(tmp_path, "a", resume=False) == "a-3"
+    assert claim_run_folder(tmp_path, "a", resume=True) == "a"
+    assert claim_run_folder(tmp_path, "sweep/a", resume=False) == "sweep/a"
+    assert (tmp_path / "a" / "metrics.csv").read_text() == "step\n1\n"
+    assert sorted(os.listdir(tmp_path)) == ["a", "a-2", "a-3", "sweep"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../b", "/absolute", "a/../../b"])
+def test_names_stay_below_the_folder_of_runs(tmp_path, name):
+    with pytest.raises(ValueError, match="name="):
+        claim_run_folder(tmp_path / "runs", name, resume=False)
+    assert os.listdir(tmp_path) == []
+
+
+def claim_into(folder, queue):
+    queue.put([claim_run_folder(folder, "a", resume=False) for _ in range(10)])
+
+
+def test_processes_that_start_together_get_different_folders(tmp_path):
+    queue = FORK.Queue()
+    processes = [FORK.Process(target=claim_into, args=(tmp_path, queue)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    names = [name for _ in processes for name in queue.get(timeout=60)]
+    for process in processes:
+        process.join()
+    assert len(set(names)) == 40
+    assert set(names) == set(os.listdir(tmp_path))
+
+
+# ---------------------------------------------------------------------- redaction
+
+CANARY = "canary-5c1f09"
+
+
+def test_secrets_are_redacted_and_settings_are_not():
+    config = {
+        "api_key": CANARY, "apiKey": CANARY, "apikey": CANARY, "HF_TOKEN": CANARY,
+        "aws": [{"secret_access_key": CANARY, "region": "x"}], "tokens": [CANARY],
+        "password": 12345678,
+        "note": f"from environment {CANARY}-long", "empty_key": None,
+        "max_new_tokens": 16, "tokenizer": "char", "monkey": "kept", "lr": 1e-6,
+    }  # fmt: skip
+    clean = redact(config, {"MY_API_KEY": f"{CANARY}-long", "HOME": "char"})
+    assert CANARY not in str(clean)
+    assert "12345678" not in str(clean)
+    kept = ("max_new_tokens", "tokenizer", "monkey", "lr", "empty_key")
+    assert {key: clean[key] for key in kept} == {key: config[key] for key in kept}
+    assert clean["aws"][0]["region"] == "x"
+    assert config["api_key"] == CANARY  # the original is not touched
+
+
+# ---------------------------------------------------------------------- inside a fit
+
+
+class TinyModule(L.LightningModule):
+    """One linear layer on fixed data; logs as the real module does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = torch.nn.Linear(4, 1)
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(torch.arange(16.0).view(4, 4) / 16, batch_size=2)
+
+    val_dataloader = train_dataloader
+
+    def training_step(self, batch, batch_idx):
+        loss = (self.layer(batch) - 1).square().mean()
+        self.log("loss/total", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/accuracy", self.layer(batch).mean())
+        self.log("step", float(self.current_epoch + 1), on_step=False, on_epoch=True)
+
+    def on_train_epoch_end(self):
+        self.log("step", float(self.current_epoch + 1))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(folder: Path, extra: list, epochs: int = 4, **options) -> TinyModule:
+    module = TinyModule()
+    trainer = L.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=[logger_in(folder), *extra],
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        check_val_every_n_epoch=2,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(num_workers|logging interval).*")
+        trainer.fit(module, **options)
+    assert Path(trainer.log_dir) == folder
+    return module
+
+
+def test_fit_and_resume_with_lightning(tmp_path):
+    module = fit(tmp_path / "run", [])
+    history = read_metrics(tmp_path / "run")
+    assert history["step"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert np.isfinite(history["loss/total"]).all()
+    assert np.isfinite(history["val/accuracy"]).tolist() == [False, True, False, True]
+    saved = list((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+    assert len(saved) == 1  # checkpoints lie in the run's folder
+    resumed = fit(tmp_path / "run", [], epochs=6, ckpt_path=saved[0], weights_only=True)
+    whole = fit(tmp_path / "whole", [], epochs=6)
+    assert torch.equal(resumed.layer.weight, whole.layer.weight)
+    assert not torch.equal(module.layer.weight, whole.layer.weight)
+    assert text(tmp_path / "run") == text(tmp_path / "whole")
+
+
+# ---------------------------------------------------------------------- Weights & Biases
+
+
+@pytest.fixture
+def clean_wandb(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        if name.startswith("WANDB") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    yield monkeypatch
+    if wandb.run is not None:
+        wandb.finish()
+
+
+def stored_by_wandb(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_wandb_available(clean_wandb, tmp_path):
+    assert not wandb_available()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
+    assert wandb_available()
+    clean_wandb.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert not wandb_available()
+    clean_wandb.setenv("WANDB_API_KEY", "x" * 40)
+    assert wandb_available()
+
+
+def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
+    clean_wandb.setenv("WANDB_API_KEY", CANARY * 4)
+    plain = fit(tmp_path / "plain", [])
+    folder = tmp_path / "run"
+    logger = SafeWandbLogger(str(tmp_path), "run", offline=True)
+    logger.log_hyperparams({"hf_token": CANARY, "loss": "visible-setting"})
+    module = fit(folder, [logger])
+    assert logger.experiment.settings.mode == "offline"
+    logger.experiment.finish()
+    assert torch.equal(plain.layer.weight, module.layer.weight)
+    assert text(folder) == text(tmp_path / "plain")
+    assert "WANDB_MODE" not in os.environ
+    identity = (folder / "wandb_id.txt").read_text().strip()
+    assert any(identity in path.name for path in folder.glob("wandb/offline-run-*"))
+    resumed = SafeWandbLogger(str(tmp_path), "run", offline=True)
+    assert resumed.experiment.id == identity
+    resumed.experiment.finish()
+    wandb.teardown()  # ends the service, which writes the files on its own time
+    sent = stored_by_wandb(folder / "wandb")
+    for visible in (b"visible-setting", b"rl_step", b"loss/total"):
+        assert visible in sent
+    assert CANARY.encode() not in sent
+
+
+def test_refused_server_goes_offline_at_once(clean_wandb, tmp_path):
+    plain = fit(tmp_path / "plain", [])
+    clean_wandb.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    clean_wandb.setenv("WANDB_API_KEY", "x" * 40)
+    logger = SafeWandbLogger(str(tmp_path), "run", init_timeout=3.0)
+    with pytest.warns(UserWarning, match="not available.*refused.*wandb sync") as caught:
+        module = fit(tmp_path / "run", [logger])
+    assert sum("W&B" in str(warning.message) for warning in caught) == 1
+    assert torch.equal(plain.layer.weight, module.layer.weight)
+    assert text(tmp_path / "run") == text(tmp_path / "plain")
+    assert list((tmp_path / "run").glob("wandb/offline-run-*"))
+
+
+def test_no_login_goes_offline_without_asking(clean_wandb, tmp_path):
+    logger = SafeWandbLogger(str(tmp_path), "run")
+    with pytest.warns(UserWarning, match="wandb login"):
+        assert logger.experiment.settings.mode == "offline"
+
+
+SILENT_SERVER = """
+import socket, sys, time, warnings
+from lit_entropy.tracking.wandb_logger import SafeWandbLogger
+warnings.simplefilter("always")
+logger = SafeWandbLogger(sys.argv[1], "run", init_timeout=2.0, finish_timeout=2.0)
+start = time.monotonic()
+logger.log_metrics({"a": 1.0}, 1)
+print("mode", logger.experiment.settings.mode, time.monotonic() - start)
+"""
+
+
+@pytest.mark.slow
+def test_server_that_never_answers_delays_by_seconds(clean_wandb, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clean_wandb.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        clean_wandb.setenv("WANDB_API_KEY", "x" * 40)
+        process = subprocess.run(
+            [sys.executable, "-c", SILENT_SERVER, str(tmp_path)],
+            capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+    assert "mode offline" in process.stdout
+    assert process.stderr.count("W&B is not available") == 1
+
+
+def test_error_while_logging_turns_wandb_off_and_nothing_else(clean_wandb, tmp_path):
+    plain = fit(tmp_path / "plain", [])
+    logger = SafeWandbLogger(str(tmp_path), "run", offline=True)
+    logger.experiment.finish()  # a finished run refuses to log, as one whose service died
+    with pytest.warns(UserWarning, match="is off for the rest of the run") as caught:
+        module = fit(tmp_path / "run", [logger])
+    assert sum("W&B" in str(warning.message) for warning in caught) == 1
+    assert torch.equal(plain.layer.weight, module.layer.weight)
+    assert text(tmp_path / "run") == text(tmp_path / "plain")
+
+
+def test_timeouts_must_be_positive():
+    with pytest.raises(ValueError, match="init_timeout=0"):
+        SafeWandbLogger(init_timeout=0)
