@@ -66,7 +66,7 @@ def launch(folder: Path, runs: list[list[str]], timeout: float = 280) -> list[li
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0"}
     shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
-    shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     processes, logs, first = [], [], []
     for rank in ("0", "1"):
         logs.append((folder / f"rank{rank}.log").open("w+"))

@@ -273,7 +273,7 @@ def test_python_m_and_exit_code(tmp_path: Path) -> None:
     command: list[Any] = [sys.executable, "-m", "lit_entropy", "fit"]
     command += ["--config", CONFIGS / "quickstart.yaml", *SMALL, f"--run.folder={tmp_path}"]
     command += ["--data.task=broken_parts.NaNReward"]
-    environment = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | environment, check=False
     )
