@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import settings
 
 from lit_entropy.types import Experience, PolicyOutput
+
+if TYPE_CHECKING:
+    from shared_launch import Launched
+
+# a busy machine is no failure
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +27,14 @@ def _reproducible() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(dtype)
+
+
+@pytest.fixture(scope="session")
+def on_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """The default tests' runs on two ranks: one launch for the whole suite, a start takes long."""
+    from shared_launch import launched
+
+    return launched(tmp_path_factory)
 
 
 @pytest.fixture

@@ -13,8 +13,11 @@ from lit_entropy.module import EntropyModule
 from lit_entropy.types import Experience
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+#: The callbacks of a run that no test asks for its figure.
+NO_FIGURE = f"--config={Path(__file__).with_name('small.yaml')}"
 
 SMALL = [
+    NO_FIGURE,
     "--data.prompts_per_step=8",
     "--data.group_size=4",
     "--data.minibatch_size=16",

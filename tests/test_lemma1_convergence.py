@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from runs import CONFIGS, metrics
+from runs import CONFIGS, NO_FIGURE, metrics
 from torch import Tensor
 
 from lit_entropy.cli.main import main
@@ -40,7 +40,7 @@ def one_update(folder: Path, rate: float) -> Update:
     """A real run of one RL step with a single plain SGD update, in float64."""
     name = f"rate{rate:g}"
     arguments = [
-        f"--run.folder={folder}", f"--run.name={name}", "--run.wandb=off",
+        NO_FIGURE, f"--run.folder={folder}", f"--run.name={name}", "--run.wandb=off",
         "--model.policy.model=chain-xs", "--model.loss=lit_entropy.losses.PolicyGradient",
         "--model.optimizer=torch.optim.SGD", f"--model.optimizer.lr={rate}",
         "--model.evaluation.samples=0", "--model.evaluation.pass_k=[]",

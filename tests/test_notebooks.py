@@ -39,6 +39,7 @@ def execute(name: str, folder: Path) -> list[Any]:
     hidden = ("WANDB_API_KEY", "MPLBACKEND")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {
+        "OMP_NUM_THREADS": "1",  # threads that wait for each other cost more than they save
         "LIT_ENTROPY_BUDGET": "smoke",
         "LIT_ENTROPY_OUTPUT": str(folder / "runs"),
         "IPYTHONDIR": str(folder / "ipython"),

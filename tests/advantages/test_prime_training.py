@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from runs import CONFIGS, SMALL, experience_of, fit, metrics
+from shared_launch import ONE_STEP, Launched
 
 from lit_entropy.advantages import PRIME, AdvantageEstimator
 from lit_entropy.advantages.base import ScoredRollout
@@ -139,23 +137,17 @@ def assert_close_advantages(actual: torch.Tensor, expected: torch.Tensor) -> Non
     torch.testing.assert_close(actual, expected, rtol=1e-2, atol=5e-4)
 
 
-def test_two_ranks_give_the_rewards_of_one(tmp_path: Path) -> None:
-    arguments = ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0"]
-    prime(tmp_path / "one", *arguments)
-    command = [sys.executable, "-m", "lit_entropy", "fit", "--config", str(CONFIGS / "base.yaml")]
-    command += [*EXPERIMENT, *SMALL, *arguments, f"--run.folder={tmp_path / 'two'}"]
-    command += ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True,
-        timeout=200,
-    )  # fmt: skip
-    one, two = metrics(tmp_path / "one", NAME), metrics(tmp_path / "two", NAME)
+@pytest.mark.timeout(1000)
+def test_two_ranks_give_the_rewards_of_one(tmp_path: Path, on_two_ranks: Launched) -> None:
+    prime(tmp_path, *ONE_STEP)
+    folders = tmp_path, on_two_ranks.folder("prime")
+    one, two = (metrics(folder, NAME) for folder in folders)
     for key in KEYS - {"prime/auc", "prime/pair_accuracy"}:
         np.testing.assert_allclose(two[key], one[key], rtol=5e-3, atol=2e-4, err_msg=key)
     for key in ("prime/auc", "prime/pair_accuracy"):  # equal logits may swap
         np.testing.assert_allclose(two[key], one[key], atol=0.03, err_msg=key)
     assert one["prime/process_reward"][-1] != 0
-    states = [checkpoint(tmp_path / run)["advantage"]["model"] for run in ("one", "two")]
+    states = [checkpoint(folder)["advantage"]["model"] for folder in folders]
     for name, expected in states[0].items():
         torch.testing.assert_close(states[1][name], expected, rtol=1e-3, atol=2e-4, msg=name)
 

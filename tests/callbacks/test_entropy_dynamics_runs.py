@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from runs import CONFIGS, SMALL, fit, metrics, weights
+from runs import fit, metrics, weights
+from shared_launch import DYNAMICS, QUICK, Launched
 
 from lit_entropy.callbacks import EntropyDynamics
 from lit_entropy.cli.main import EntropyCLI
 
 NAME = "quickstart-seed0"
-QUICK = ["--model.evaluation.samples=0", "--model.evaluation.pass_k=[]"]
-DYNAMICS = [
-    "--trainer.callbacks+=lit_entropy.callbacks.EntropyDynamics",
-    "--trainer.callbacks.every=2",
-    "--trainer.callbacks.probe_prompts=5",
-    "--trainer.callbacks.rollout_prompts=3",
-]
 
 
 def callback_of(cli: EntropyCLI) -> EntropyDynamics:
@@ -36,17 +27,15 @@ def callback_of(cli: EntropyCLI) -> EntropyDynamics:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EntropyCLI, dict[str, Any], Path]:
     """Three RL steps, measured at 1 and 3."""
     folder = tmp_path_factory.mktemp("dynamics")
-    cli = fit(folder, *QUICK, *DYNAMICS, "--trainer.max_epochs=3")
+    cli = fit(folder, *DYNAMICS, "--trainer.max_epochs=3")
     return cli, metrics(folder), folder
 
 
 def test_resume_is_bit_equal(run: tuple[EntropyCLI, dict[str, Any], Path], tmp_path: Path) -> None:
     whole, columns, _ = run
-    fit(tmp_path, *QUICK, *DYNAMICS, "--trainer.max_epochs=2")
+    fit(tmp_path, *DYNAMICS, "--trainer.max_epochs=2")
     checkpoint = tmp_path / NAME / "checkpoints" / "last.ckpt"
-    resumed = fit(
-        tmp_path, *QUICK, *DYNAMICS, "--trainer.max_epochs=3", f"--ckpt_path={checkpoint}"
-    )
+    resumed = fit(tmp_path, *DYNAMICS, "--trainer.max_epochs=3", f"--ckpt_path={checkpoint}")
     ours = metrics(tmp_path)
     assert ours["step"].tolist() == columns["step"].tolist()
     for key in columns:
@@ -75,17 +64,12 @@ def test_cost_is_counted_and_training_is_not_touched(
     assert spent[3] > spent[2] > 0
 
 
+@pytest.mark.timeout(1000)
 def test_two_ranks_log_what_one_logs(
-    run: tuple[EntropyCLI, dict[str, Any], Path], tmp_path: Path
+    run: tuple[EntropyCLI, dict[str, Any], Path], on_two_ranks: Launched
 ) -> None:
     _, columns, _ = run
-    command = [sys.executable, "-m", "lit_entropy", "fit"]
-    command += ["--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *QUICK, *DYNAMICS]
-    command += [f"--run.folder={tmp_path}", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    command += ["--trainer.max_epochs=1"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=200)
-    two = metrics(tmp_path)
+    two = metrics(on_two_ranks.folder("dynamics"))
     keys = [
         key for key in columns
         if key.startswith("dynamics/") and not np.isnan(columns[key][1])
@@ -100,7 +84,7 @@ def test_thinned_states_change_no_split(
     run: tuple[EntropyCLI, dict[str, Any], Path], tmp_path: Path
 ) -> None:
     _, columns, _ = run
-    fit(tmp_path, *QUICK, *DYNAMICS, "--trainer.callbacks.max_states=20", "--trainer.max_epochs=1")
+    fit(tmp_path, *DYNAMICS, "--trainer.callbacks.max_states=20", "--trainer.max_epochs=1")
     thinned = metrics(tmp_path)
     for name in ("delta", "fixed", "shift"):
         key = f"dynamics/on_policy/{name}"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from rank_equality import NAME, assert_same_run, state
-from runs import CONFIGS, fit, metrics
+from runs import fit, metrics
+from shared_launch import FSDP2, FSDP2_PARTS, HALVES, TINY, Launched, last, loss_option, steps
 from torch import nn
 from two_ranks import arguments, launch, run
 
@@ -25,61 +26,17 @@ from lit_entropy.policy.policy import Policy
 
 pytestmark = pytest.mark.timeout(1000)
 
-FSDP2 = ["--config", str(CONFIGS / "strategy" / "fsdp2.yaml"), "--trainer.devices=2"]
-HALVES = "--trainer.accumulate_grad_batches=2"
-#: What has something of its own to go wrong: a loss that selects, a reference, resampled groups,
-#: passes by callbacks, and a validation with 13 problems in batches of 4 (7 and 6 a rank).
-PARTS = [
-    "--model.policy.model=chain-xs",
-    "--model.regularizers+=lit_entropy.regularizers.ReferenceKL",
-    "--trainer.callbacks+=lit_entropy.callbacks.EntropyDynamics",
-    "--trainer.callbacks.probe_prompts=4",
-    "--data.group_filter=resample",
-    "--data.task.validation_size=13",
-    "--data.validation_batch=6",
-]
-KL_COV = "--model.loss=recording_losses.RecordingKLCov"
 #: On the larger base, whose responses give the band more tokens than the quota.
 CLIP_COV = ["--model.loss=recording_losses.RecordingClipCov", "--model.policy.model=chain-s"]
-TINY = ["--model.policy.model=chain-xs", "--trainer.callbacks=null"]
 LORA = ["--model.policy.lora.rank=2", "--model.optimizer.lr=1e-2"]
 PRIME = ["--model.advantage=PRIME", "--model.advantage.optimizer.lr=1e-3"]
-
-
-def last(folder: Path) -> str:
-    return str(folder / NAME / "checkpoints" / "last.ckpt")
 
 
 THIRD = ["--trainer.max_epochs=3"]
 
 
-def steps(count: int) -> list[str]:
-    return [f"--trainer.max_epochs={count}", "--trainer.check_val_every_n_epoch=1"]
-
-
-def launched(folder: Path, runs: dict[str, list[str]]) -> Any:
-    """Runs on two ranks, in one launch: folders and results by name."""
-    results = launch(folder, list(runs.values()), timeout=900)
-    by_name = {name: [rank[index] for rank in results] for index, name in enumerate(runs)}
-    return SimpleNamespace(folder={name: folder / name for name in runs}, results=by_name)
-
-
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A run like that of one process, and one in a stretch beside one with a resume."""
-    folder = tmp_path_factory.mktemp("fsdp2")
-    runs = {
-        "RecordingKLCov": arguments(folder / "RecordingKLCov", *PARTS, KL_COV, *FSDP2, HALVES),
-        "three": arguments(folder / "three", *TINY, *FSDP2, *steps(3)),
-        "resumed": arguments(folder / "resumed", *TINY, *FSDP2, *steps(2)),
-    }
-    again = f"--ckpt_path={last(folder / 'resumed')}"
-    runs["again"] = arguments(folder, *TINY, *FSDP2, *steps(3), again)
-    return launched(folder, runs)
-
-
-@pytest.fixture(scope="module")
-def more(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def more(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """Other algorithms and precisions, distributed checkpoints, and other strategies' ones."""
     folder = tmp_path_factory.mktemp("fsdp2")
     fit(folder / "one", *TINY, *steps(2))  # one process, taken up by two ranks
@@ -89,7 +46,7 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Any:
     again = {name: f"--ckpt_path={last(folder / name)}" for name in began}
     runs = {
         "RecordingClipCov": arguments(
-            folder / "RecordingClipCov", *PARTS, *CLIP_COV, *FSDP2, HALVES
+            folder / "RecordingClipCov", *FSDP2_PARTS, *CLIP_COV, *FSDP2, HALVES
         ),
         "prime": arguments(folder / "prime", *TINY, *PRIME, *FSDP2),
         "lora": arguments(folder / "lora", *TINY, *FSDP2, *LORA),
@@ -103,26 +60,27 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "one": arguments(folder, *TINY, *FSDP2, *steps(3), again["one"]),
         "validate": arguments(folder, *TINY, *FSDP2, again["three"], command="validate"),
     }
-    return launched(folder, runs)
+    results = launch(folder, list(runs.values()), timeout=900)
+    by_name = {name: [rank[index] for rank in results] for index, name in enumerate(runs)}
+    return Launched(folder, by_name)
 
 
-def check_equality(one: Path, two: Any, name: str, *options: str) -> None:
-    expected = run(arguments(one, *PARTS, *options))
-    assert_same_run(one, expected, two.folder[name], two.results[name])
+def check_equality(one: Path, two: Launched, name: str, *options: str) -> None:
+    expected = run(arguments(one, *FSDP2_PARTS, *options))
+    assert_same_run(one, expected, two.folder(name), two.results[name])
     for rank in two.results[name]:
         assert rank["sharded"] > 0 and expected["sharded"] == 0
         assert abs(rank["held"] - expected["held"] / 2) < 0.05 * expected["held"]  # whole rows
     assert sum(rank["held"] for rank in two.results[name]) == expected["held"]
 
 
-def test_two_ranks_equal_one_and_resume(tmp_path: Path, two: Any) -> None:
-    """One test, so that workers do not launch the runs twice."""
-    check_equality(tmp_path, two, "RecordingKLCov", KL_COV)
-    check_resume(two, "resumed")
+def test_two_ranks_equal_one_and_resume(tmp_path: Path, on_two_ranks: Launched) -> None:
+    check_equality(tmp_path, on_two_ranks, "sharded", loss_option("RecordingKLCov"))
+    check_resume(on_two_ranks, "resumed")
 
 
 @pytest.mark.slow
-def test_two_ranks_equal_one_with_another_loss(tmp_path: Path, more: Any) -> None:
+def test_two_ranks_equal_one_with_another_loss(tmp_path: Path, more: Launched) -> None:
     check_equality(tmp_path, more, "RecordingClipCov", *CLIP_COV)
 
 
@@ -142,10 +100,10 @@ def assert_same_rows(one: Path, other: Path, rows: int) -> None:
         )  # fmt: skip
 
 
-def check_resume(two: Any, name: str) -> None:
+def check_resume(two: Launched, name: str) -> None:
     """Two RL steps and a resume have given the bits of three."""
-    straight = torch.load(last(two.folder["three"]), weights_only=True)
-    checkpoint = AtomicCheckpointIO().load_checkpoint(last(two.folder[name]))
+    straight = torch.load(last(two.folder("three")), weights_only=True)
+    checkpoint = AtomicCheckpointIO().load_checkpoint(last(two.folder(name)))
     assert checkpoint["rl_steps"] == straight["rl_steps"] == 3
     assert_same_state(checkpoint["state_dict"], straight["state_dict"])
     (ours,), (theirs,) = checkpoint["optimizer_states"], straight["optimizer_states"]
@@ -156,41 +114,41 @@ def check_resume(two: Any, name: str) -> None:
         assert moments.keys() == {"step", "exp_avg", "exp_avg_sq"}
         for key, value in moments.items():
             assert torch.equal(ours["state"][number][key], value), (number, key)
-    assert_same_rows(two.folder["three"], two.folder[name], 3)
+    assert_same_rows(two.folder("three"), two.folder(name), 3)
 
 
 @pytest.mark.slow
-def test_a_resume_from_a_folder_is_exact(more: Any) -> None:
-    assert Path(last(more.folder["parts"])).is_dir()
+def test_a_resume_from_a_folder_is_exact(more: Launched) -> None:
+    assert Path(last(more.folder("parts"))).is_dir()
     check_resume(more, "parts")
 
 
 @pytest.mark.slow
-def test_one_process_continues_what_two_began(more: Any) -> None:
+def test_one_process_continues_what_two_began(more: Launched) -> None:
     """From the file and from the folder to the same bits, since they hold the same bits."""
     for name in ("three", "parts"):
-        fit(more.folder[name], *TINY, *steps(4), f"--ckpt_path={last(more.folder[name])}")
-        assert metrics(more.folder[name])["step"].tolist() == [1, 2, 3, 4]
-    assert_same_state(state(more.folder["three"]), state(more.folder["parts"]))
+        fit(more.folder(name), *TINY, *steps(4), f"--ckpt_path={last(more.folder(name))}")
+        assert metrics(more.folder(name))["step"].tolist() == [1, 2, 3, 4]
+    assert_same_state(state(more.folder("three")), state(more.folder("parts")))
 
 
 @pytest.mark.slow
-def test_two_continue_what_one_process_began(tmp_path: Path, more: Any) -> None:
+def test_two_continue_what_one_process_began(tmp_path: Path, more: Launched) -> None:
     fit(tmp_path, *TINY, *steps(3))
-    expected, found = metrics(tmp_path), metrics(more.folder["one"])
+    expected, found = metrics(tmp_path), metrics(more.folder("one"))
     assert found["step"].tolist() == [1, 2, 3]
     assert found["rollout/reward"].tolist() == expected["rollout/reward"].tolist()
     for name, value in state(tmp_path).items():
         torch.testing.assert_close(
-            state(more.folder["one"])[name], value, rtol=1e-3, atol=5e-5, msg=name
+            state(more.folder("one"))[name], value, rtol=1e-3, atol=5e-5, msg=name
         )
 
 
 @pytest.mark.slow
-def test_the_implicit_reward_model_is_trained_as_by_one(tmp_path: Path, more: Any) -> None:
+def test_the_implicit_reward_model_is_trained_as_by_one(tmp_path: Path, more: Launched) -> None:
     """PRIME holds its own policy whole on every rank; its reference is sharded."""
     run(arguments(tmp_path, *TINY, *PRIME))
-    expected, found = metrics(tmp_path), metrics(more.folder["prime"])
+    expected, found = metrics(tmp_path), metrics(more.folder("prime"))
     keys = [key for key in expected if key.startswith("prime/")]
     assert len(keys) == 5 and (expected["prime/process_reward"] != 0).any()
     for key in [*keys, "rollout/reward", "policy/grad_norm"]:
@@ -199,16 +157,16 @@ def test_the_implicit_reward_model_is_trained_as_by_one(tmp_path: Path, more: An
         )
     models = [
         torch.load(last(folder), weights_only=True)["advantage"]["model"]
-        for folder in (tmp_path, more.folder["prime"])
+        for folder in (tmp_path, more.folder("prime"))
     ]
     for name, value in models[0].items():
         torch.testing.assert_close(models[1][name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 @pytest.mark.slow
-def test_mixed_precision_keeps_float32_shards(more: Any) -> None:
+def test_mixed_precision_keeps_float32_shards(more: Launched) -> None:
     base = Policy("chain-xs").state_dict()
-    rows, exact = metrics(more.folder["bf16"]), metrics(more.folder["three"])
+    rows, exact = metrics(more.folder("bf16")), metrics(more.folder("three"))
     # bfloat16 has 8 bits: log-probs of a nat or so differ in the third digit
     assert 1e-5 < rows["policy/sampler_gap"][0] < 0.05
     # after the same two RL steps: other tokens are sampled where a draw falls between the two
@@ -216,7 +174,7 @@ def test_mixed_precision_keeps_float32_shards(more: Any) -> None:
     assert rows["step"][-1] == exact["step"][1] == 2
     assert rows["val/entropy"][-1] == pytest.approx(exact["val/entropy"][1], rel=0.015)
     for name, value in base.items():
-        trained = state(more.folder["bf16"])[f"policy.{name}"]
+        trained = state(more.folder("bf16"))[f"policy.{name}"]
         assert trained.dtype == torch.float32
         moved = (trained - value).abs().max()
         assert 0 < moved < 0.01
@@ -225,20 +183,20 @@ def test_mixed_precision_keeps_float32_shards(more: Any) -> None:
 
 
 @pytest.mark.slow
-def test_validation_of_a_sharded_policy(more: Any) -> None:
-    values = metrics(more.folder["three"].parent, f"{NAME}-validate")
-    assert values["val/accuracy"][-1] == metrics(more.folder["three"])["val/accuracy"][2]
+def test_validation_of_a_sharded_policy(more: Launched) -> None:
+    values = metrics(more.folder("three").parent, f"{NAME}-validate")
+    assert values["val/accuracy"][-1] == metrics(more.folder("three"))["val/accuracy"][2]
 
 
 @pytest.mark.slow
-def test_adapters_are_trained_as_by_one(tmp_path: Path, more: Any) -> None:
+def test_adapters_are_trained_as_by_one(tmp_path: Path, more: Launched) -> None:
     """Frozen and trained weights share groups, and each takes up what the other began."""
     fit(tmp_path, *TINY, *LORA)
-    check_adapters(tmp_path, more.folder["lora"])
-    for folder in (tmp_path, more.folder["lora"]):
+    check_adapters(tmp_path, more.folder("lora"))
+    for folder in (tmp_path, more.folder("lora")):
         fit(folder, *TINY, *LORA, *THIRD, f"--ckpt_path={last(folder)}")
         assert metrics(folder)["step"].tolist() == [1, 2, 3]
-        check_adapters(folder, more.folder["adapters of one"])
+        check_adapters(folder, more.folder("adapters of one"))
 
 
 def check_adapters(one: Path, two: Path) -> None:

@@ -115,7 +115,7 @@ def test_constant_advantages_and_empty_masks_give_zero() -> None:
     assert not token_covariance(logprobs, logprobs, torch.zeros_like(mask)).any()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1), st.integers(0, 1000), st.sampled_from(["floor", "official"]))
 def test_top_selection_has_the_quota_and_the_highest(fraction: float, seed: int, rule: str) -> None:
     logprobs, advantages, mask = ragged(seed=seed)

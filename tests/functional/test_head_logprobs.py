@@ -57,7 +57,7 @@ def assert_all_close(got: list[Tensor], expected: list[Tensor], tolerance: float
         assert error <= tolerance * size, (error, size)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     N=st.integers(1, 5), D=st.integers(1, 3), V=st.integers(2, 7),
     chunk_tokens=st.integers(1, 6), chunk_vocab=st.integers(1, 8),

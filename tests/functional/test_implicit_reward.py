@@ -74,7 +74,7 @@ def test_a_single_token_is_rloo() -> None:
     torch.testing.assert_close(returns.view(3, 4), leave_one_out(rewards.view(3, 4)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_padding_and_order_change_nothing(seed: int, more: int) -> None:
     rewards, mask = ragged(8, 6, seed)

@@ -40,7 +40,7 @@ def test_temperature_hand_value():
     assert entropy.item() == pytest.approx(expected, rel=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000), vocab=st.integers(1, 40), temperature=st.sampled_from([0.5, 1, 3])
 )

@@ -52,7 +52,7 @@ def test_a_winner_that_could_not_be_scored_is_not_wrong() -> None:
     assert majority_curve([Vote(3, 0, 0), Vote(1, 1, 1)], 4) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([NO_ANSWER, 1, 2, 3, 4]), min_size=1, max_size=8),
     st.sets(st.sampled_from([1, 2, 3, 4])),
@@ -66,7 +66,7 @@ def test_the_curve_is_the_mean_over_every_subset(answers: list[int], right: set[
         assert curve[k - 1] == pytest.approx(np.mean([float(v or 0) for v in each]), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 9))
 def test_ends_of_the_curve_and_its_bound(answers: list[int], right: int) -> None:
     n, found = len(answers), votes_of(answers, {right})

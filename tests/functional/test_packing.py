@@ -41,7 +41,7 @@ def masks(draw: st.DrawFn) -> Tensor:
     return torch.tensor(draw(st.lists(row, min_size=1, max_size=8)))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(mask_BL=masks(), spare=st.integers(0, 9), one_row=st.booleans())
 def test_every_token_has_its_place_and_its_sequence(
     mask_BL: Tensor, spare: int, one_row: bool
@@ -67,7 +67,7 @@ def test_every_token_has_its_place_and_its_sequence(
     assert not set(fill_names) & set(names[mask_BL].tolist())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(mask_BL=masks())
 def test_a_masked_place_points_to_the_token_before(mask_BL: Tensor) -> None:
     tokens_BL = torch.arange(mask_BL.numel()).view(mask_BL.shape)

@@ -53,7 +53,7 @@ def test_gsm8k_rows(train: str, validation: str) -> None:
 texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(texts, st.integers(-(10**12), 10**12)), min_size=1, max_size=6))
 def test_every_format_gives_the_same_problems(tmp_path: Path, pairs: list[tuple[str, int]]) -> None:
     questions, answers = [q for q, _ in pairs], [str(a) for _, a in pairs]

@@ -111,7 +111,7 @@ def test_new_columns_and_missing_earlier_rows(tmp_path):
     assert text(tmp_path) == ("step,a,b,c\n1,5.0,1.0,\n2,,,4.0\n5,2.0,,3.0\n6,,6.0,\n")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

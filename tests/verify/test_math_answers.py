@@ -148,7 +148,7 @@ def test_anywhere_uses_the_whole_text() -> None:
 integers = st.integers(-(10**14), 10**14) | st.integers(-20, 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(integers, integers)
 def test_the_short_cut_for_integers_gives_the_process_verdict(gold: int, answer: int) -> None:
     request = {"gold": str(gold), "answer": str(answer), "whole": False}
