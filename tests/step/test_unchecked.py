@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from runs import experience_of, fit, metrics
-from test_distributed import DDP
+from shared_launch import DDP
 from test_module import record
 from two_ranks import arguments, launch, run
 
