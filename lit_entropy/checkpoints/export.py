@@ -18,7 +18,9 @@ from lit_entropy.policy.lora import LoraOptions, fold_adapters
 from lit_entropy.policy.policy import Policy
 
 #: The only class that a checkpoint may name: its configuration is data, not code.
-POLICY = "lit_entropy.policy.Policy"
+POLICY = "lit_entropy.Policy"
+#: Every name of the class that a configuration may hold; the first is the one that runs record.
+POLICY_NAMES = (POLICY, "lit_entropy.policy.Policy", "lit_entropy.policy.policy.Policy")
 _PREFIX = "policy."
 
 
@@ -92,7 +94,7 @@ def load_policy(state: Mapping[str, Any], configuration: Mapping[str, Any], path
     """
     config = configuration["model"]["policy"]
     name = config.get("class_path", POLICY)
-    if name != POLICY:
+    if name not in POLICY_NAMES:
         raise CheckpointError(
             f"{path} holds a policy of class {name}: only {POLICY} can be exported by this command;"
             " build yours in Python, load the state_dict's policy.* entries and call its save"
