@@ -11,7 +11,7 @@ import torch
 from runs import experience_of, fit, metrics
 
 import lit_entropy.policy.scoring as policy_scoring
-import lit_entropy.step.statistics as statistics
+import lit_entropy.tracking.means as means
 from lit_entropy.losses import PPOClip
 from lit_entropy.types import Experience, PolicyOutput
 
@@ -55,13 +55,13 @@ def test_numbers_of_a_run(
     score = functools.partial(policy_scoring.chunked_logprobs_and_entropy, plain_logits=0)
     monkeypatch.setattr(policy_scoring, "chunked_logprobs_and_entropy", score)
     sums: set[torch.dtype] = set()
-    reduce_means = statistics.reduce_means
+    reduce_means = means.reduce_means
 
     def watched_means(values: Any, device: Any) -> Any:
         sums.update(part.dtype for mean in values.values() for part in mean)
         return reduce_means(values, device)
 
-    monkeypatch.setattr(statistics, "reduce_means", watched_means)
+    monkeypatch.setattr(means, "reduce_means", watched_means)
     Watched.dtypes.clear()
     Watched.log_ratios.clear()
     cli = fit(
