@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from lit_entropy.moved import current_key, current_name
+
 #: Dotted patterns of what may change on a resume: length, machine and display, not the numbers.
 MAY_CHANGE: tuple[str, ...] = (
     "config",
@@ -43,6 +45,8 @@ def check_same_experiment(
 ) -> None:
     """Refuse to resume a run under another configuration.
 
+    Names that merely moved, and keys that were merely renamed, are the same.
+
     Args:
         checkpoint_config: nested configuration stored in the checkpoint.
         current_config: nested configuration of this call.
@@ -53,7 +57,8 @@ def check_same_experiment(
     Raises:
         ValueError: listing every dotted key that differs, old -> new.
     """
-    old, new = dict(_leaves(checkpoint_config)), dict(_leaves(current_config))
+    new = _today(current_config, current_config)
+    old = _today(checkpoint_config, current_config)
     absent = "(absent)"
     changes = [
         f"  {key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}"
@@ -66,6 +71,19 @@ def check_same_experiment(
             + "\n".join(changes)
             + "\nRestore these values, or start a new run without ckpt_path."
         )
+
+
+def _today(config: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves under the names of today; an old key counts where ``current`` still has it."""
+
+    def has_key(key: str) -> bool:
+        group, _, name = key.partition(".")
+        return name in (current.get(group) or {})
+
+    return {
+        current_key(key, has_key): current_name(value) if isinstance(value, str) else value
+        for key, value in _leaves(config)
+    }
 
 
 def _covered(key: str, patterns: Sequence[str]) -> bool:

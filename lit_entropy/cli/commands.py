@@ -15,7 +15,7 @@ from lit_entropy.planning.experiment import Parsed
 from lit_entropy.pretraining.command import pretrain
 from lit_entropy.reproduce.command import figures, reproduce
 
-Command = Callable[..., Any]
+Command = Callable[..., object]
 
 #: One that takes an ``experiment`` has the settings of fit beside its own.
 COMMANDS: dict[str, Command] = {

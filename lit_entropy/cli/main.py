@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jsonargparse
 import lightning as L
@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
@@ -70,12 +71,14 @@ class EntropyCLI(LightningCLI):
         return parser
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        # the stock method shows Trainer's own summaries
+        self._subcommand_parsers = {}
+        subcommands = parser.add_subcommands()
         for name, description in SUMMARIES.items():
-            kwargs[name] = {"description": description} | kwargs.get(name, {})
-        super()._add_subcommands(parser, **kwargs)
-        subcommands = cast(Any, parser._subcommands_action)
-        for choice in subcommands._choices_actions:
-            choice.help = SUMMARIES[choice.dest]
+            options = {"description": description} | kwargs.get(name, {})
+            trainer_parser = self._prepare_subcommand_parser(L.Trainer, name, **options)
+            self._subcommand_parsers[name] = trainer_parser
+            subcommands.add_subcommand(name, trainer_parser, help=description)
         for name, function in COMMANDS.items():
             command_parser = self.init_parser(description=summary(function))
             add_command_arguments(command_parser, function, self._add_arguments)
@@ -126,11 +129,12 @@ class EntropyCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer with the CSV logger first and checkpoints written atomically."""
-        trainer = self._get(self.config_init, "trainer")
+        config = self.config_init[self.subcommand]
+        trainer = config.trainer
         plugins = trainer.get("plugins") or []
         plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
         return super().instantiate_trainer(
-            logger=run_loggers(self._get(self.config_init, "run"), trainer.get("logger")),
+            logger=run_loggers(config.run, trainer.get("logger")),
             plugins=[*plugins, AtomicCheckpointIO()],
             **kwargs,
         )
@@ -168,7 +172,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     """Run the command line.
 
     Args:
-        args: arguments instead of those of the process.
+        args: arguments instead of those of the process; a bad name ends it with exit code 2.
 
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
@@ -179,6 +183,13 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     # a notice of torch to Lightning, on every start
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # the arguments are always given: those of the process, with shipped configurations found
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    try:
+        arguments = ready_arguments(sys.argv[1:] if args is None else args)
+    except ValueError as error:
+        print(f"lit-entropy: error: {error}", file=sys.stderr)
+        sys.exit(2)
     try:
         return EntropyCLI(
             EntropyModule,
@@ -192,7 +203,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
                 "description": "Study, reproduce and control policy entropy in reinforcement "
                 "learning of reasoning language models.",
             },
-            args=args,
+            args=arguments,
         )
     except SIGTERMException:  # Lightning would end with exit code 0
         sys.exit(143)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from lightning.pytorch.loggers import Logger
 
@@ -28,7 +28,7 @@ class RunOptions:
     project: str = "lit_entropy"
 
 
-def run_loggers(run: RunOptions, configured: Any) -> list[Logger]:
+def run_loggers(run: RunOptions, configured: object) -> list[Logger]:
     """metrics.csv first and always, then W&B where it is wanted, then the trainer's own loggers.
 
     Args:

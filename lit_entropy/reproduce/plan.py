@@ -14,9 +14,10 @@ import yaml
 
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.suite import Cell
+from lit_entropy.shipped import configs_folder
 
 #: The configurations stand beside the package in a checkout.
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = configs_folder()
 
 
 @dataclass(frozen=True)

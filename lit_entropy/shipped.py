@@ -1,0 +1,41 @@
+"""The shipped configurations: where they lie and how they are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def configs_folder() -> Path:
+    """The folder of the shipped configurations: in the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def shipped_names(folder: str = "") -> list[str]:
+    """Names of the shipped configurations below ``folder``, such as ``experiment/kl_cov``."""
+    root = configs_folder()
+    files = (root / folder).rglob("*.yaml")
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in files)
+
+
+def find_config(name: str, flag: str, folder: str = "") -> str:
+    """The file that a configuration is named by: as given, else a shipped one.
+
+    Args:
+        name: a path, or the name of a shipped configuration; a URL or YAML text is left alone.
+        flag: the option that it was given to, for the message.
+        folder: the shipped folder of such configurations; all if empty.
+
+    Raises:
+        ValueError: neither a file nor shipped; lists the shipped ones.
+    """
+    if ":" in name or Path(name).is_file():
+        return name
+    names = shipped_names(folder)
+    short = name.removesuffix(".yaml")
+    if short in names:
+        return str(configs_folder() / f"{short}.yaml")
+    raise ValueError(
+        f"{flag} {name}: neither a file nor a shipped configuration; shipped are {', '.join(names)}"
+    )
