@@ -59,7 +59,7 @@ class OffSampler(LocalEngine):
 
 OFF = [
     "--model.policy.model=chain-xs",
-    "--model.rollout=test_distributed.OffSampler",
+    "--model.engine=test_distributed.OffSampler",
     "--model.loss=lit_entropy.losses.TruncatedImportance",
     "--model.loss.inner=lit_entropy.losses.PPOClip",
     "--trainer.max_epochs=1",
