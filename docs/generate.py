@@ -15,16 +15,23 @@ import warnings
 from functools import cache
 from html import unescape
 from importlib import import_module
+from itertools import cycle
 from typing import Any
 
 MARK = re.compile(r"<!-- generated: (\w+) ([^>]*?) -->")
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
+LETTER = re.compile(r'<mi mathvariant="([\w-]+)">(\w)</mi>')
+LETTERS = {"script": {"D": "𝒟", "H": "ℋ"}, "double-struck": {"E": "𝔼"}}
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def plain(text: str) -> str:
     """A docstring's sentence as a cell of a table."""
-    return " ".join(ROLE.sub(r"`\1`", text).split()).replace("|", r"\|")
+    words = " ".join(ROLE.sub(r"`\1`", text).replace("``", "`").split())
+    return "`".join(
+        part if inside else part.replace("|", r"\|")
+        for inside, part in zip(cycle([False, True]), words.split("`"), strict=False)
+    )
 
 
 @cache
@@ -93,11 +100,9 @@ def keys(words: str) -> str:
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        kind_text = plain(annotation_text(parameter.annotation))
+        kind_text = annotation_text(parameter.annotation)
         meaning = plain(texts.get(name, ""))
-        lines.append(
-            f"| `{start}{name}` | `{kind_text}` | {default_text(parameter)} | {meaning} |"
-        )
+        lines.append(f"| `{start}{name}` | `{kind_text}` | {default_text(parameter)} | {meaning} |")
     return "\n".join(lines) if len(lines) > 2 else "It takes no arguments."
 
 
@@ -110,7 +115,7 @@ def parts(package: str) -> str:
         if not inspect.isabstract(kind) and not issubclass(kind, Exception):
             first = plain((kind.__doc__ or "").strip().split("\n\n")[0])
             table = keys(f"- {package}.{name}")
-            sections.append(f"### `{package}.{name}`\n\n{first}\n\n{table}")
+            sections.append(f"### {name}\n\n`{package}.{name}`: {first}\n\n{table}")
     return "\n\n".join(sections)
 
 
@@ -129,6 +134,8 @@ def to_mathml(found: re.Match[str]) -> str:
 
     tag, opening, formula = found.groups()
     math = convert(unescape(formula), display="block" if opening == "[" else "inline")
+    # browsers draw such letters as characters of their own, no more by the attribute
+    math = LETTER.sub(lambda letter: f"<mi>{LETTERS[letter[1]][letter[2]]}</mi>", math)
     return f'<{tag} class="arithmatex">{math}</{tag}>'
 
 

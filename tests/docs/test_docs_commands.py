@@ -56,13 +56,13 @@ def test_every_command_that_is_marked_runs(checkout: Path) -> None:
     assert metrics(checkout / "runs", "kl_cov-seed1")["step"].tolist() == [0, 1]
     for path in ("bases/my-base/model.safetensors", "my-figures/report.html", "more-logs"):
         assert (checkout / path).exists()
-    newest = max((checkout / "runs").glob("quickstart-seed0-*"), key=lambda run: run.stat().st_ctime)
+    newest = max(
+        (checkout / "runs").glob("quickstart-seed0-*"), key=lambda run: run.stat().st_ctime
+    )
     assert newest.is_dir()
 
 
-def test_every_other_command_is_parsed(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_other_command_is_parsed(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that need weights, data, GPUs or an hour: their files, keys and values are right."""
     shown = [block for block in blocks() if block.label not in ("run", "command 1")]
     lines = [words for block in shown for words in commands(block)]
@@ -75,7 +75,9 @@ def test_every_other_command_is_parsed(
 
 def test_a_command_that_is_wrong_is_found(checkout: Path) -> None:
     with pytest.raises(SystemExit) as end:
-        main(["fit", "--config", "configs/quickstart.yaml", "--data.prompts", "3", "--print_config"])
+        main(
+            ["fit", "--config", "configs/quickstart.yaml", "--data.nonsense", "3", "--print_config"]
+        )
     assert end.value.code == 2
 
 

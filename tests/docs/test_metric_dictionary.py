@@ -25,7 +25,6 @@ def matches(key: str, entry: str) -> bool:
     return re.fullmatch(pattern, key) is not None
 
 
-
 def test_every_logged_key_is_documented(tmp_path: Path) -> None:
     """Runs that log everything: both covariance losses, every regularizer, and a test."""
     entries = dictionary()
