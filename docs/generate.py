@@ -20,8 +20,8 @@ from typing import Any
 
 MARK = re.compile(r"<!-- generated: (\w+) ([^>]*?) -->")
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
-LETTER = re.compile(r'<mi mathvariant="([\w-]+)">(\w)</mi>')
-LETTERS = {"script": {"D": "𝒟", "H": "ℋ"}, "double-struck": {"E": "𝔼"}}
+LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">(\w)</mi>')
+ENTITIES = {"script": "scr", "double-struck": "opf"}
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -135,7 +135,7 @@ def to_mathml(found: re.Match[str]) -> str:
     tag, opening, formula = found.groups()
     math = convert(unescape(formula), display="block" if opening == "[" else "inline")
     # browsers draw such letters as characters of their own, no more by the attribute
-    math = LETTER.sub(lambda letter: f"<mi>{LETTERS[letter[1]][letter[2]]}</mi>", math)
+    math = LETTER.sub(lambda letter: f"<mi>&{letter[2]}{ENTITIES[letter[1]]};</mi>", math)
     return f'<{tag} class="arithmatex">{math}</{tag}>'
 
 
