@@ -178,7 +178,9 @@ class PromptDataModule(L.LightningDataModule):
         """The problems whose prompts fit, counted."""
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
-        limit = prompt_limit(module, split, self.max_prompt_tokens)
+        limit = prompt_limit(
+            module.response_limits(split), module.policy.context, self.max_prompt_tokens
+        )
         kept, overlong = usable_problems(
             self.task, problems, split, module.policy.tokenizer, limit, self.overlong_prompts
         )

@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from lit_entropy.checks import check_adapters, check_group_size
 from lit_entropy.data import PromptDataModule
-from lit_entropy.evaluation.plan import check_plan
+from lit_entropy.evaluation.sampling import check_ends
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
 from lit_entropy.policy.loading import dry_run
@@ -100,7 +100,9 @@ def _check(built: Built) -> None:
     module, data = built.module, built.data
     check_group_size(module.advantage, data.group_size)
     check_adapters(module.policy, [module.advantage, *module.regularizers])
-    check_plan(module.evaluation.sampling, built.trainer)
+    trainer = built.trainer
+    every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
+    check_ends(module.evaluation.sampling, every, steps)
     data.trainer = cast(
         L.Trainer,
         SimpleNamespace(
@@ -110,8 +112,8 @@ def _check(built: Built) -> None:
     )
     data._check_ranks()
     data.trainer = None
-    prompt_limit(module, "training", data.max_prompt_tokens)
     context = module.policy.context
+    prompt_limit(module.response_limits("training"), context, data.max_prompt_tokens)
     arguments = (built.rollout and built.rollout.get("init_args")) or Namespace()
     longest = arguments.get("max_model_len")
     if longest is not None and not module.max_new_tokens < longest <= (context or longest):

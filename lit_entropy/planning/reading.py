@@ -38,7 +38,9 @@ def workload(
     """
     module, data, trainer = built.module, built.data, built.trainer
     precision = str(trainer.precision)
-    longest_prompt = prompt_limit(module, "training", data.max_prompt_tokens).tokens
+    longest_prompt = prompt_limit(
+        module.response_limits("training"), module.policy.context, data.max_prompt_tokens
+    ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
     accumulation = trainer.accumulate_grad_batches
     full_precision = precision in ("32-true", "64-true")

@@ -17,7 +17,7 @@ from torch import Tensor
 from lit_entropy.errors import ensure_finite
 from lit_entropy.functional.padding import left_pad, pad_left, pad_right
 from lit_entropy.step.minibatch import all_ranks
-from lit_entropy.tasks.rewards import answer_codes, require_checked, score
+from lit_entropy.tasks.rewards import answer_codes, require_checked, reward_responses
 from lit_entropy.types import Completions, Experience, Problem
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def sample_groups(module: EntropyModule, data: PromptDataModule, attempt: int) -
     ensure_finite("log-probs of the rollout", completions.logprobs_BT, module.rl_step)
     with module.stopwatch("reward"):
         texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
-        rewards, correct = score(data.task, rows, texts, module.rl_step)
+        rewards, correct = reward_responses(data.task, rows, texts, module.rl_step)
     experience = _experience(module, prompts, completions, rewards, correct)
     experience.prompt_ids_B = prompt_ids_B
     experience.sample_ids_B = torch.tensor(samples)
