@@ -54,6 +54,49 @@ class Completions:
     truncated_B: Tensor
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """Prompts and responses as tokens: all that a policy needs to be asked about them.
+
+    Attributes:
+        tokens_BT: int64 response tokens, right-padded.
+        mask_BT: bool, True on response tokens.
+        prompt_tokens_BS: int64 prompt tokens, left-padded.
+        prompt_mask_BS: bool, True on prompt tokens.
+    """
+
+    tokens_BT: Tensor
+    mask_BT: Tensor
+    prompt_tokens_BS: Tensor
+    prompt_mask_BS: Tensor
+
+    def __len__(self) -> int:
+        return self.mask_BT.shape[0]
+
+    def rows(self, index: Tensor) -> Sequences:
+        """The rows ``index`` (int64 [N])."""
+        return self._map(lambda tensor: tensor[index.to(tensor.device)])
+
+    def to(self, device: torch.device | str) -> Sequences:
+        """Every tensor on ``device``."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def trimmed(self) -> Sequences:
+        """Without the columns that are padding in every row: less to compute, nothing else."""
+        used_T, used_S = self.mask_BT.any(0), self.prompt_mask_BS.any(0)
+        stop = int(used_T.nonzero().max()) + 1 if bool(used_T.any()) else 0
+        start = int(used_S.nonzero().min()) if bool(used_S.any()) else 0
+        return Sequences(
+            self.tokens_BT[:, :stop],
+            self.mask_BT[:, :stop],
+            self.prompt_tokens_BS[:, start:],
+            self.prompt_mask_BS[:, start:],
+        )
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Sequences:
+        return Sequences(*(function(getattr(self, item.name)) for item in fields(self)))
+
+
 @dataclass
 class Experience:
     """Rows of a rollout with everything a loss needs; every tensor has B as its first dimension.

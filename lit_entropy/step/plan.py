@@ -1,0 +1,116 @@
+"""The sizes of an RL step, and the order of its prompts and minibatches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from lit_entropy.step.order import minibatch_rows, prompt_indices
+
+GroupFilter = Literal["none", "mask", "resample"]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """How an RL step is cut: the same on every rank and for every RL step of a run.
+
+    Attributes:
+        prompts_per_step: prompts (P) of a draw, over all ranks.
+        group_size: sampled responses (G) per prompt.
+        minibatch_size: sequences per optimiser update, over all ranks and microbatches.
+        microbatches: microbatches of a minibatch on each rank.
+        update_epochs: passes over each rollout.
+        group_filter: what happens to groups without signal; see ``PromptDataModule``.
+        max_resamples: further draws of prompts per RL step under ``resample``.
+        seed: keys prompts, samples and minibatches.
+
+    Raises:
+        ValueError: a size below 1, minibatches that do not divide the sequences of an RL step, or
+            an unknown group filter.
+    """
+
+    prompts_per_step: int = 256
+    group_size: int = 8
+    minibatch_size: int = 256
+    microbatches: int = 1
+    update_epochs: int = 1
+    group_filter: GroupFilter = "resample"
+    max_resamples: int = 9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("prompts_per_step", "group_size", "minibatch_size", "update_epochs"):
+            check_positive(name, getattr(self, name))
+        if self.max_resamples < 0:
+            raise ValueError(f"data.max_resamples={self.max_resamples} must not be negative")
+        check_choice("group_filter", self.group_filter, get_args(GroupFilter))
+        if self.sequences % self.minibatch_size:
+            raise ValueError(
+                f"data.minibatch_size={self.minibatch_size} does not divide the {self.sequences} "
+                f"sequences of an RL step (prompts_per_step={self.prompts_per_step} x "
+                f"group_size={self.group_size})"
+            )
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that an RL step trains on (P * G), over all ranks."""
+        return self.prompts_per_step * self.group_size
+
+    @property
+    def draws(self) -> int:
+        """Most draws of prompts per RL step."""
+        return 1 + self.max_resamples * (self.group_filter == "resample")
+
+    @property
+    def minibatches_per_epoch(self) -> int:
+        """Optimiser updates per pass over a rollout."""
+        return self.sequences // self.minibatch_size
+
+    @property
+    def updates_per_step(self) -> int:
+        """Optimiser updates per RL step."""
+        return self.update_epochs * self.minibatches_per_epoch
+
+    def prompts(self, size: int, rl_step: int, attempt: int) -> Tensor:
+        """Indices, int64 [P], of the prompts of a draw among ``size``; see :func:`prompt_indices`."""
+        return prompt_indices(size, self.prompts_per_step, self.seed, rl_step, attempt)
+
+    def minibatches(self, rows: Tensor, rl_step: int, epoch: int) -> list[Tensor]:
+        """The minibatches of one pass over ``rows``; see :func:`minibatch_rows`."""
+        return minibatch_rows(rows, self.minibatch_size, self.seed, rl_step, epoch)
+
+    def microbatch_size(self, world_size: int) -> int:
+        """Sequences per forward pass with gradients of one rank."""
+        return max(1, self.minibatch_size // (self.microbatches * world_size))
+
+    def check_ranks(self, world_size: int) -> None:
+        """Refuse sizes that do not divide over the ranks.
+
+        Raises:
+            ValueError: names the setting and the remedy.
+        """
+        if self.prompts_per_step % world_size:
+            raise ValueError(
+                f"data.prompts_per_step={self.prompts_per_step} does not divide over {world_size} "
+                f"ranks: each rank samples whole groups; set it to a multiple of {world_size}"
+            )
+        parts = world_size * self.microbatches
+        if self.minibatch_size % parts:
+            raise ValueError(
+                f"data.minibatch_size={self.minibatch_size} does not divide into "
+                f"trainer.accumulate_grad_batches={self.microbatches} microbatches on {world_size} "
+                f"ranks: set it to a multiple of {parts}"
+            )
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raise ValueError for a size of the data below 1."""
+    if value < 1:
+        raise ValueError(f"data.{name}={value} must be at least 1")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise ValueError for a setting of the data that is none of its choices."""
+    if value not in choices:
+        raise ValueError(f"data.{name}={value!r}: use one of {tuple(choices)}")

@@ -1,0 +1,105 @@
+"""The policy with the engine that samples from it, as one thing to ask for responses."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lit_entropy.functional.padding import left_pad
+from lit_entropy.policy import Policy
+from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.types import Completions, Sequences
+
+#: Rows in a forward pass without gradients; a number that all ranks share, as a sharded policy's
+#: passes are collectives, and few, as rows of a large model may have 10,000 tokens.
+ROWS = 8
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What samples responses and says how likely they were.
+
+    Attributes:
+        policy: the policy that is trained.
+        engine: where responses are sampled.
+        temperature: softmax temperature of sampling, ratios and entropies.
+        max_new_tokens: longest response, end-of-sequence token included.
+        context: the precision context of forward passes.
+    """
+
+    policy: Policy
+    engine: RolloutEngine
+    temperature: float = 1.0
+    max_new_tokens: int = 8192
+    context: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        prompt_ids_B: Tensor,
+        sample_ids_B: Tensor,
+        keys: tuple[int | str, ...],
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Completions:
+        """One response per row, by counter-based draws; see :meth:`RolloutEngine.generate`.
+
+        Args:
+            prompts: token ids of each row's prompt.
+            prompt_ids_B: int64 ``Problem.id`` of each row.
+            sample_ids_B: int64 number of the sample within its prompt.
+            keys: seed, purpose and step that key the draws.
+            temperature: by default that of the run; 0 decodes greedily.
+            max_new_tokens: by default that of the run.
+        """
+        with self.context():
+            return self.engine.generate(
+                self.policy,
+                [list(prompt) for prompt in prompts],
+                prompt_ids_B.cpu(),
+                sample_ids_B.cpu(),
+                max_new_tokens=self.max_new_tokens if max_new_tokens is None else max_new_tokens,
+                temperature=self.temperature if temperature is None else temperature,
+                keys=keys,
+            )
+
+    def sequences(self, prompts: Sequence[Sequence[int]], completions: Completions) -> Sequences:
+        """Prompts and completions side by side, on the completions' device."""
+        prompt_tokens_BS, prompt_mask_BS = left_pad(
+            [list(prompt) for prompt in prompts],
+            self.policy.pad_token_id,
+            completions.tokens_BT.device,
+        )
+        return Sequences(
+            completions.tokens_BT, completions.mask_BT, prompt_tokens_BS, prompt_mask_BS
+        )
+
+    @torch.no_grad()
+    def entropies(
+        self,
+        prompts: Sequence[Sequence[int]],
+        completions: Completions,
+        temperature: float | None = None,
+    ) -> Tensor:
+        """The engine's exact entropies, or else the policy's of the same tokens.
+
+        Args:
+            prompts: token ids of each row's prompt.
+            completions: what the engine sampled, on the policy's device.
+            temperature: by default that of the run; at 0 the entropies are those of temperature 1.
+
+        Returns:
+            float32 [B, T] in nats, 0 on padding.
+        """
+        if completions.entropies_BT is not None:
+            return completions.entropies_BT
+        temperature = self.temperature if temperature is None else temperature
+        sequences = self.sequences(prompts, completions)
+        entropies_BT = torch.zeros_like(completions.logprobs_BT)
+        for rows in torch.arange(len(sequences), device=entropies_BT.device).split(ROWS):
+            with self.context():
+                output = self.policy(sequences.rows(rows), temperature or 1.0)
+            entropies_BT[rows] = output.entropy_BT
+        return entropies_BT
