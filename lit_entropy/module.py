@@ -1,44 +1,44 @@
 """The LightningModule: collects a rollout each epoch and trains on its microbatches."""
 
-from __future__ import annotations
-
 import copy
 import time
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Iterator
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.checks import check_adapters, check_group_size, check_numbers
+from lit_entropy.data import PromptDataModule
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
-from lit_entropy.distributed.strategy import check_all_sharded, check_strategy
+from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, check_strategy
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.module import EvaluatedModule
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.policy.checks import check_adapters
 from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
-from lit_entropy.step.collect import concatenate, filter_groups, group_signal, sample_groups
-from lit_entropy.step.scoring import score_rollout
-from lit_entropy.step.statistics import rollout_statistics
+from lit_entropy.step.collect import collect
+from lit_entropy.step.context import StepContext
+from lit_entropy.step.minibatch import Microbatch, microbatches
+from lit_entropy.step.rollout import Rollout
+from lit_entropy.step.sampler import Sampler
 from lit_entropy.tracking.means import UpdateMeans
-from lit_entropy.types import Experience, LossOutput
-
-if TYPE_CHECKING:
-    from lit_entropy.data import PromptDataModule
+from lit_entropy.types import LossBatch, LossOutput
 
 
 class EntropyModule(EvaluatedModule):
-    """Reinforcement learning of a language model, one RL step an epoch.
+    """Reinforcement learning of a language model, one RL step per epoch.
 
-    The objective is the sum of the token losses over the scored tokens of the whole optimiser
+    The objective is the sum of the token losses over the tokens of the whole optimiser
     minibatch, divided by their number: exactly, for any accumulation and any number of ranks.
     """
 
@@ -47,7 +47,7 @@ class EntropyModule(EvaluatedModule):
         policy: Policy,
         loss: PolicyLoss,
         advantage: AdvantageEstimator,
-        rollout: RolloutEngine | None = None,
+        engine: RolloutEngine | None = None,
         regularizers: list[Regularizer] | None = None,
         evaluation: Evaluation | None = None,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(
@@ -64,7 +64,7 @@ class EntropyModule(EvaluatedModule):
             policy: the language model that is trained.
             loss: the policy loss, PPOClip, ClipCov or KLCov say.
             advantage: the advantage estimator, GRPO say.
-            rollout: where responses are sampled; by default the policy's own forward pass.
+            engine: where responses are sampled; by default the policy's own forward pass.
             regularizers: losses that are added, an entropy bonus or a reference KL say.
             evaluation: how held-out problems are evaluated.
             optimizer: optimizer class and its arguments.
@@ -81,7 +81,7 @@ class EntropyModule(EvaluatedModule):
         self.policy = policy
         self.loss = loss
         self.advantage = advantage
-        self.rollout = rollout or LocalEngine()
+        self.engine = engine or LocalEngine()
         self.regularizers = nn.ModuleList(regularizers or [])
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -89,10 +89,7 @@ class EntropyModule(EvaluatedModule):
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.update_means = UpdateMeans()
-        self.group_size = 1
-        self.experience: Experience | None = None
-        self.train_rows = torch.zeros(0, dtype=torch.int64)
-        self.rollout_metrics: dict[str, float] = {}
+        self.rollout: Rollout | None = None  # of the RL step under way
         names = [type(regularizer).__name__ for regularizer in self.regularizers]
         self._term_names = [
             name if names.count(name) == 1 else f"{name}_{index}"
@@ -107,27 +104,50 @@ class EntropyModule(EvaluatedModule):
 
     # ------------------------------------------------------------------ rollout
 
-    @torch.no_grad()
-    def collect(self, data: PromptDataModule) -> None:
-        """Sample, score and prepare the rollout of this RL step; sets ``experience``.
+    @property
+    def ranks(self) -> Ranks:
+        """This process among all that train together."""
+        return Ranks(self.trainer.global_rank, self.trainer.world_size, self.device)
 
-        ``experience`` holds every sampled group, also those that the group filter masks or
-        replaces; ``train_rows`` are the rows that the minibatches are made of.
-        """
-        parts, signals = [], []
-        for attempt in range(1 + data.max_resamples * (data.group_filter == "resample")):
-            parts.append(sample_groups(self, data, attempt))
-            signals.append(group_signal(parts[-1], data.group_size))
-            if int(torch.cat(signals).sum()) >= data.prompts_per_step:
-                break
-        signal_P = torch.cat(signals)
-        experience, rows, scored_P = filter_groups(concatenate(parts), data, signal_P)
-        experience = score_rollout(self, data, experience, rows, scored_P)
-        self.group_size, self.train_rows, self.experience = data.group_size, rows, experience
-        self.rollout_metrics = rollout_statistics(experience, data.group_size, signal_P)
-        self.rollout_metrics |= self.advantage.metrics()
+    @property
+    def sampler(self) -> Sampler:
+        """The policy with its engine, at the run's temperature and precision."""
+        return Sampler(
+            policy=self.policy,
+            engine=self.engine,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            context=self.forward_context,
+            full_precision=self.trainer.precision_plugin.precision in ("32-true", "64-true"),
+        )
+
+    @property
+    def data(self) -> PromptDataModule:
+        """The data module of the run."""
+        return cast(PromptDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    @property
+    def context(self) -> StepContext:
+        """What the parts of an RL step share."""
+        return StepContext(self.data.plan, self.sampler, self.ranks, self.stopwatch)
+
+    def collect(self) -> Rollout:
+        """Sample, reward and prepare the rollout of this RL step, and keep it as ``rollout``."""
+        self.rollout = collect(
+            self.context, self.data.source, self.advantage, self.reference, self.rl_step
+        )
         for regularizer in self.regularizers:
-            cast(Regularizer, regularizer).on_rollout(self.rollout_metrics["entropy"])
+            cast(Regularizer, regularizer).on_rollout(self.rollout.entropy)
+        return self.rollout
+
+    def microbatches(self, rollout: Rollout, rows: Tensor, update: int) -> Iterator[Microbatch]:
+        """This rank's microbatches of a minibatch; see :func:`step.minibatch.microbatches`."""
+        return microbatches(self.context, self.loss, rollout, rows, update)
+
+    @property
+    def _finished(self) -> Rollout:
+        assert self.rollout is not None  # the loader has collected it
+        return self.rollout
 
     @property
     def reference(self) -> Policy | None:
@@ -136,15 +156,16 @@ class EntropyModule(EvaluatedModule):
 
     # ------------------------------------------------------------------ updates
 
-    def training_step(self, batch: Experience, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, microbatch: Microbatch, batch_idx: int) -> dict[str, Tensor]:
         """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
+        batch = microbatch.loss_batch
         if batch.minibatch_tokens is None:
             raise ValueError("minibatch_tokens is None: the objective's denominator is missing")
-        policy = self.policy(batch, self.temperature)
-        ensure_finite("log-probs of the policy", policy.logprobs_BT, self.rl_step)
-        terms = {"policy": self.loss(policy, batch)}
+        output = self.policy(microbatch.sequences, self.temperature)
+        ensure_finite("log-probs of the policy", output.logprobs_BT, self.rl_step)
+        terms = {"policy": self.loss(output, batch)}
         for index, regularizer in enumerate(self.regularizers):
-            terms[self._term_names[index]] = regularizer(policy, batch)
+            terms[self._term_names[index]] = regularizer(output, batch)
         token_loss_BT = sum(term.token_loss_BT for term in terms.values())
         total = masked_sum(token_loss_BT, batch.mask_BT)
         ensure_finite("loss", total, self.rl_step)
@@ -153,7 +174,7 @@ class EntropyModule(EvaluatedModule):
         parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
         return {"loss": total * (parts / max(batch.minibatch_tokens, 1))}
 
-    def _record(self, terms: dict[str, LossOutput], batch: Experience) -> None:
+    def _record(self, terms: dict[str, LossOutput], batch: LossBatch) -> None:
         tokens = batch.mask_BT.sum()
         seen: set[str] = set()
         for name, term in terms.items():
@@ -184,11 +205,11 @@ class EntropyModule(EvaluatedModule):
         self.stopwatch.reset()
         self._epoch_start = time.perf_counter()
 
-    def on_train_batch_start(self, batch: Experience, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Microbatch, batch_idx: int) -> None:
         """Start the clock of the update, after the callbacks' diagnostics."""
         self._batch_start = time.perf_counter()
 
-    def on_train_batch_end(self, outputs: Any, batch: Experience, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Microbatch, batch_idx: int) -> None:
         """Stop the clock of the update."""
         self.stopwatch.add("update", time.perf_counter() - self._batch_start)
 
@@ -196,13 +217,10 @@ class EntropyModule(EvaluatedModule):
         """Log the RL step; its number is the x axis of every logger."""
         seconds = self.stopwatch.reset()
         spent = sum(value for key, value in seconds.items() if key != "validation")
-        tokens = self.rollout_metrics["tokens"]
         values = {f"time/{key}": value for key, value in seconds.items()}
         values["time/step"] = time.perf_counter() - self._epoch_start
-        values["time/tokens_per_second"] = tokens / spent
-        rollout = {k: v for k, v in self.rollout_metrics.items() if k not in ("entropy", "tokens")}
-        values |= {f"rollout/{key}": value for key, value in rollout.items() if "/" not in key}
-        values |= {key: value for key, value in rollout.items() if "/" in key}
+        values["time/tokens_per_second"] = self._finished.tokens / spent
+        values |= self._finished.metrics
         values |= self.update_means.reset(self.device)
         self.log_values(values)
 
@@ -224,25 +242,25 @@ class EntropyModule(EvaluatedModule):
         mesh = data_parallel_mesh(self.device_mesh)
         for policy in (self.policy, *self._reference):
             shard(policy, mesh, str(self.trainer.precision))
-        check_all_sharded(self)
+        check_all_sharded(self.named_parameters())
 
     def setup(self, stage: str) -> None:
         """Check what the parts need of each other."""
-        check_numbers(self.trainer)
-        check_strategy(self.trainer)
-        self.rollout.setup(self.policy)
+        strategy = self.trainer.strategy
+        check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
+        check_strategy(strategy)
+        self.engine.setup(self.policy)
         if stage == "fit":
-            check_group_size(self.advantage, self.trainer.datamodule.group_size)  # type: ignore[attr-defined]
+            self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])
 
     def teardown(self, stage: str) -> None:
         """Free what the rollout engine holds."""
-        self.rollout.close()
+        self.engine.close()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""
-        updates = self.trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
-        checkpoint["rl_steps"] = self.trainer.global_step // updates
+        checkpoint["rl_steps"] = self.trainer.global_step // self.data.plan.updates_per_step
         checkpoint["advantage"] = self.advantage.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,16 +1,14 @@
 """The records that flow through one RL step, and the legend of shape suffixes.
 
 Legend, used in every name of the package:
-P prompts of an RL step, G samples a prompt, B = P * G sequences (prompt-major: row p * G + g),
+P prompts of an RL step, G samples per prompt, B = P * G sequences (prompt-major: row p * G + g),
 S prompt tokens (left-padded), T response tokens (right-padded), L = S + T, V vocabulary, D hidden.
 Logarithms are natural: entropies and KL divergences are in nats. Fractions are in [0, 1].
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -54,8 +52,31 @@ class Completions:
     truncated_B: Tensor
 
 
-@dataclass(frozen=True)
-class Sequences:
+@dataclass
+class TensorRecord:
+    """A dataclass whose tensors all have the sequences (B) as their first dimension."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensor fields that are set, by name."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def map(self, function: Callable[[str, Tensor], Tensor]) -> Self:
+        """``function(name, tensor)`` of every tensor field; the other fields are kept."""
+        changes = {name: function(name, value) for name, value in self.tensors().items()}
+        return replace(self, **changes)
+
+    def rows(self, index: Tensor) -> Self:
+        """The rows ``index`` (int64 [N])."""
+        return self.map(lambda _, tensor: tensor[index.to(tensor.device)])
+
+    def to(self, device: torch.device | str) -> Self:
+        """Every tensor on ``device``."""
+        return self.map(lambda _, tensor: tensor.to(device))
+
+
+@dataclass
+class Sequences(TensorRecord):
     """Prompts and responses as tokens: all that a policy needs to be asked about them.
 
     Attributes:
@@ -73,85 +94,47 @@ class Sequences:
     def __len__(self) -> int:
         return self.mask_BT.shape[0]
 
-    def rows(self, index: Tensor) -> Sequences:
-        """The rows ``index`` (int64 [N])."""
-        return self._map(lambda tensor: tensor[index.to(tensor.device)])
-
-    def to(self, device: torch.device | str) -> Sequences:
-        """Every tensor on ``device``."""
-        return self._map(lambda tensor: tensor.to(device))
-
-    def trimmed(self) -> Sequences:
+    def trimmed(self) -> Self:
         """Without the columns that are padding in every row: less to compute, nothing else."""
         used_T, used_S = self.mask_BT.any(0), self.prompt_mask_BS.any(0)
         stop = int(used_T.nonzero().max()) + 1 if bool(used_T.any()) else 0
         start = int(used_S.nonzero().min()) if bool(used_S.any()) else 0
-        return Sequences(
-            self.tokens_BT[:, :stop],
-            self.mask_BT[:, :stop],
-            self.prompt_tokens_BS[:, start:],
-            self.prompt_mask_BS[:, start:],
+        return self.map(
+            lambda name, tensor: tensor[:, start:] if name.endswith("_BS") else tensor[:, :stop]
         )
-
-    def _map(self, function: Callable[[Tensor], Tensor]) -> Sequences:
-        return Sequences(*(function(getattr(self, item.name)) for item in fields(self)))
 
 
 @dataclass
-class Experience:
-    """Rows of a rollout with everything a loss needs; every tensor has B as its first dimension.
+class LossBatch(TensorRecord):
+    """What a loss reads of a microbatch.
 
     Only the first three fields are required, so that a loss can be called alone on plain tensors.
 
     Attributes:
-        mask_BT: bool, tokens that are scored by the loss (after the group filter).
+        mask_BT: bool, tokens of the objective (response tokens after the group filter).
         old_logprobs_BT: float32, log pi_old of the response tokens at the training temperature.
         advantages_BT: float32, raw advantages, never pre-scaled.
-        response_mask_BT: bool, every response token, before the group filter.
-        tokens_BT: int64 response tokens, right-padded.
-        prompt_tokens_BS: int64 prompt tokens, left-padded.
-        prompt_mask_BS: bool, True on prompt tokens.
         entropies_BT: float32, exact entropies under pi_old, nats.
         sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
         reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
-        rescored_B: bool, rows whose old log-probs are the training path's; those of the others are
-            the engine's.
-        rewards_B: float32; NaN where the response could not be checked.
-        correct_B: bool, False where the response could not be checked.
-        checked_B: bool, responses whose reward is known; None when all are.
-        truncated_B: bool.
         prompt_ids_B: int64 ``Problem.id``.
         sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
             prompt id it names the sequence.
-        difficulty_B: int64.
-        answers_B: int64 code of the final answer, -1 where a response names none; None for a task
-            that does not name answers.
         selected_BT: bool, tokens that a covariance loss selected over the whole optimiser
             minibatch; None when the loss is to select within this batch.
-        minibatch_tokens: scored tokens of the whole optimiser minibatch, over microbatches and
-            ranks: the denominator of the objective.
+        minibatch_tokens: tokens of the objective in the whole optimiser minibatch, over
+            microbatches and ranks: its denominator.
         update: index of the optimiser update, counted from the start of the run; keys random draws.
     """
 
     mask_BT: Tensor
     old_logprobs_BT: Tensor
     advantages_BT: Tensor
-    response_mask_BT: Tensor | None = None
-    tokens_BT: Tensor | None = None
-    prompt_tokens_BS: Tensor | None = None
-    prompt_mask_BS: Tensor | None = None
     entropies_BT: Tensor | None = None
     sampler_logprobs_BT: Tensor | None = None
     reference_logprobs_BT: Tensor | None = None
-    rescored_B: Tensor | None = None
-    rewards_B: Tensor | None = None
-    correct_B: Tensor | None = None
-    checked_B: Tensor | None = None
-    truncated_B: Tensor | None = None
     prompt_ids_B: Tensor | None = None
     sample_ids_B: Tensor | None = None
-    difficulty_B: Tensor | None = None
-    answers_B: Tensor | None = None
     selected_BT: Tensor | None = None
     minibatch_tokens: int | None = None
     update: int = 0
@@ -159,50 +142,107 @@ class Experience:
     def __len__(self) -> int:
         return self.mask_BT.shape[0]
 
-    def rows(self, index: Tensor) -> Experience:
-        """The rows ``index`` (int64 [N]) of every per-sequence field; scalars are kept."""
-        return self._map(lambda tensor: tensor[index.to(tensor.device)])
+    def columns(self, stop: int) -> Self:
+        """The first ``stop`` response tokens of every row."""
+        return self.map(lambda name, tensor: tensor[:, :stop] if name.endswith("_BT") else tensor)
 
-    def to(self, device: torch.device | str) -> Experience:
-        """Every tensor on ``device`` (Lightning's batch transfer calls this)."""
-        return self._map(lambda tensor: tensor.to(device))
+
+@dataclass(kw_only=True)
+class Samples(TensorRecord):
+    """Responses as they were sampled and rewarded, whole groups, prompt-major.
+
+    Attributes:
+        tokens_BT: int64 response tokens, right-padded.
+        response_mask_BT: bool, every response token.
+        prompt_tokens_BS: int64 prompt tokens, left-padded.
+        prompt_mask_BS: bool, True on prompt tokens.
+        sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
+        sampler_entropies_BT: float32, exact entropies of the sampling, nats; None from an engine
+            that does not know whole distributions.
+        rewards_B: float32; NaN where the response could not be checked.
+        correct_B: bool, False where the response could not be checked.
+        checked_B: bool, responses whose reward is known.
+        truncated_B: bool, True where the limit of new tokens ended the response.
+        prompt_ids_B: int64 ``Problem.id``.
+        sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
+            prompt id it names the sequence.
+        difficulty_B: int64 ``Problem.difficulty``.
+        answers_B: int64 code of the final answer, -1 where a response names none; None for a task
+            that does not name answers.
+    """
+
+    tokens_BT: Tensor
+    response_mask_BT: Tensor
+    prompt_tokens_BS: Tensor
+    prompt_mask_BS: Tensor
+    sampler_logprobs_BT: Tensor
+    sampler_entropies_BT: Tensor | None = None
+    rewards_B: Tensor
+    correct_B: Tensor
+    checked_B: Tensor
+    truncated_B: Tensor
+    prompt_ids_B: Tensor
+    sample_ids_B: Tensor
+    difficulty_B: Tensor
+    answers_B: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.response_mask_BT.shape[0]
+
+    @property
+    def sequences(self) -> Sequences:
+        """The tokens alone."""
+        return Sequences(
+            self.tokens_BT, self.response_mask_BT, self.prompt_tokens_BS, self.prompt_mask_BS
+        )
 
     def checked_groups(self, group_size: int) -> Tensor:
         """Bool [P]: the groups of ``group_size`` rows whose responses were all checked."""
-        if self.checked_B is None:
-            return self.mask_BT.new_ones(len(self) // group_size, dtype=torch.bool)
         return self.checked_B.view(-1, group_size).all(1)
 
     def checked_rows(self, group_size: int) -> Tensor:
         """Bool [B]: the rows of those groups."""
         return self.checked_groups(group_size).repeat_interleave(group_size)
 
-    def trimmed(self) -> Experience:
-        """Without the columns that are padding in every row: less to compute, nothing else."""
-        scored_BT = self.mask_BT if self.response_mask_BT is None else self.response_mask_BT
-        stop = int(scored_BT.any(0).nonzero().max()) + 1 if bool(scored_BT.any()) else 0
-        changes = {
-            name: value[:, :stop] for name, value in self.tensors().items() if name.endswith("_BT")
-        }
-        if self.prompt_mask_BS is not None and self.prompt_tokens_BS is not None:
-            used_S = self.prompt_mask_BS.any(0)
-            start = int(used_S.nonzero().min()) if bool(used_S.any()) else 0
-            changes["prompt_tokens_BS"] = self.prompt_tokens_BS[:, start:]
-            changes["prompt_mask_BS"] = self.prompt_mask_BS[:, start:]
-        return replace(self, **changes)  # type: ignore[arg-type]
 
-    def tensors(self) -> dict[str, Tensor]:
-        """The tensor fields that are set, by name."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+@dataclass(kw_only=True)
+class Experience(Samples):
+    """The samples of an RL step with what the updates need.
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> Experience:
-        changes = {name: function(value) for name, value in self.tensors().items()}
-        return replace(self, **changes)  # type: ignore[arg-type]
+    Attributes:
+        mask_BT: bool, tokens of the objective: response tokens after the group filter.
+        old_logprobs_BT: float32, log pi_old of the response tokens at the training temperature.
+        entropies_BT: float32, exact entropies under pi_old, nats.
+        advantages_BT: float32, raw advantages, never pre-scaled.
+        rescored_B: bool, rows whose old log-probs are the training path's; those of the others are
+            the engine's.
+        reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
+    """
+
+    mask_BT: Tensor
+    old_logprobs_BT: Tensor
+    entropies_BT: Tensor
+    advantages_BT: Tensor
+    rescored_B: Tensor
+    reference_logprobs_BT: Tensor | None = None
+
+    @property
+    def loss_batch(self) -> LossBatch:
+        """What a loss reads of it."""
+        return LossBatch(
+            mask_BT=self.mask_BT,
+            old_logprobs_BT=self.old_logprobs_BT,
+            advantages_BT=self.advantages_BT,
+            entropies_BT=self.entropies_BT,
+            sampler_logprobs_BT=self.sampler_logprobs_BT,
+            reference_logprobs_BT=self.reference_logprobs_BT,
+            prompt_ids_B=self.prompt_ids_B,
+            sample_ids_B=self.sample_ids_B,
+        )
 
 
 class PolicyOutput(NamedTuple):
-    """What the policy says of an ``Experience``'s response tokens, at the training temperature.
+    """What the policy says of the response tokens of ``Sequences``, at the training temperature.
 
     Attributes:
         logprobs_BT: float32, log pi of the given tokens, differentiable.
@@ -232,9 +272,9 @@ class LossOutput:
 
     Attributes:
         token_loss_BT: float32, loss of each token. The module alone aggregates: the sum over
-            ``mask_BT`` divided by the scored tokens of the whole optimiser minibatch.
+            ``mask_BT`` divided by its tokens in the whole optimiser minibatch.
         metrics: detached numbers to log under ``policy/<name>``. A scalar tensor is a mean over the
-            batch's scored tokens; a ``Mean`` carries its own weight; a ``Maximum`` has none.
+            batch's tokens of the objective; a ``Mean`` has its own weight, a ``Maximum`` none.
     """
 
     token_loss_BT: Tensor

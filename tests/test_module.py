@@ -145,7 +145,7 @@ class Foreign(LocalEngine):
 def test_old_logprobs_are_scored_again_where_they_must_be(tmp_path: Path) -> None:
     """The first minibatch always; all rows for another engine or precision."""
     _, local = record(tmp_path / "local")
-    _, foreign = record(tmp_path / "foreign", "--model.rollout=test_module.Foreign")
+    _, foreign = record(tmp_path / "foreign", "--model.engine=test_module.Foreign")
     _, mixed = record(tmp_path / "mixed", "--trainer.precision=bf16-mixed")
     first = set(local.datamodule.minibatches(torch.arange(32), 1, 0)[0].tolist())
     mine, theirs = experience_of(local), experience_of(foreign)

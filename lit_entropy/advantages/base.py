@@ -1,7 +1,5 @@
 """The contract of an advantage estimator."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,53 +10,53 @@ from torch import Tensor, nn
 from lit_entropy.types import Experience
 
 
-class ScoredRollout(NamedTuple):
+class TokenContext(NamedTuple):
     """What an estimator that looks at tokens may read and use; the same on every rank.
 
     Attributes:
         experience: every sampled row of all ranks with its old log-probs, and the reference's
             if the estimator asks for them (``needs_reference``).
-        group_size: samples (G) a prompt; rows are prompt-major.
-        scored_P: bool, the groups that are trained on.
+        group_size: samples (G) per prompt; rows are prompt-major.
+        trained_P: bool, the groups that are trained on.
         minibatches: int64 rows of each optimiser minibatch of the policy's first pass, over all
             ranks.
         temperature: softmax temperature of the run.
         microbatches: cuts rows that every rank knows into this rank's forward passes with
             gradients; the shares of the ranks are disjoint.
         total: sum of a tensor over the ranks, the same bits on every rank.
-        score: float32 log-probs [B, T] of all rows under a model with the policy's signature,
+        logprobs: float32 log-probs [B, T] of all rows under a model with the policy's signature,
             without gradients, joined over the ranks; its second argument names them in errors.
         forward_context: the trainer's precision context for passes with gradients.
     """
 
     experience: Experience
     group_size: int
-    scored_P: Tensor
+    trained_P: Tensor
     minibatches: Sequence[Tensor]
     temperature: float
     microbatches: Callable[[Tensor], Sequence[Tensor]]
     total: Callable[[Tensor], Tensor]
-    score: Callable[[nn.Module, str], Tensor]
+    logprobs: Callable[[nn.Module, str], Tensor]
     forward_context: Callable[[], AbstractContextManager[None]]
 
 
 class AdvantageEstimator(ABC):
     """Base of every advantage estimator. Subclass it in any file and name it by ``class_path``.
 
-    Most estimators define :meth:`__call__` alone: one advantage a response from the rewards. The
+    Most estimators define :meth:`__call__` alone: one advantage per response from the rewards. The
     other methods have defaults that do nothing more. An estimator of token advantages overrides
     :meth:`token_advantages`, which is given the response advantages and the whole rollout; one that
     learns builds its model in :meth:`attach` and keeps it through :meth:`state_dict`.
     """
 
-    #: Smallest number of samples a prompt for which the estimator is defined.
+    #: Smallest number of samples per prompt for which the estimator is defined.
     min_group_size: int = 1
     #: True to find ``reference_logprobs_BT``, those of the base policy, in the experience.
     needs_reference: bool = False
 
     @abstractmethod
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """One advantage a response.
+        """One advantage per response.
 
         Args:
             rewards_PG: float32 rewards of G samples for each of P prompts (the whole RL step,
@@ -69,15 +67,15 @@ class AdvantageEstimator(ABC):
         """
 
     def on_rollout(self, seed: int, rl_step: int) -> None:  # noqa: B027  optional
-        """Called once an RL step before the estimate, so that random draws can be keyed.
+        """Called once per RL step before the estimate, so that random draws can be keyed.
 
         Args:
             seed: seed of the run.
             rl_step: the RL step under way, counted from 1.
         """
 
-    def token_advantages(self, advantages_PG: Tensor, rollout: ScoredRollout) -> Tensor:
-        """One advantage a token; by default that of its response.
+    def token_advantages(self, advantages_PG: Tensor, rollout: TokenContext) -> Tensor:
+        """One advantage per token; by default that of its response.
 
         Args:
             advantages_PG: what :meth:`__call__` gave, for every group of the rollout.
@@ -87,7 +85,6 @@ class AdvantageEstimator(ABC):
             float32 [B, T], 0 outside the response mask.
         """
         mask_BT = rollout.experience.response_mask_BT
-        assert mask_BT is not None
         return advantages_PG.flatten()[:, None] * mask_BT
 
     def metrics(self) -> Mapping[str, float]:
@@ -102,6 +99,19 @@ class AdvantageEstimator(ABC):
                 its optimizer, and the copy must stay outside of the module tree, where neither that
                 optimizer nor DDP sees it.
         """
+
+    def check_group_size(self, group_size: int) -> None:
+        """Refuse a group that is too small.
+
+        Raises:
+            ValueError: names the setting and the remedy.
+        """
+        if group_size < self.min_group_size:
+            raise ValueError(
+                f"data.group_size={group_size}, but {type(self).__name__} compares the responses "
+                f"of a group: set data.group_size to {self.min_group_size} or more, or take "
+                "another model.advantage"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """State that a resumed run needs, of tensors, numbers, lists and dicts alone."""

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lit_entropy.advantages.base import ScoredRollout
+from lit_entropy.advantages.base import TokenContext
 from lit_entropy.advantages.rloo import RLOO
 from lit_entropy.functional.checks import require_fraction, require_non_negative
 from lit_entropy.functional.implicit_reward import (
@@ -79,7 +79,7 @@ class PRIME(RLOO):
         trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._optimizer = self.optimizer(trained)
 
-    def token_advantages(self, advantages_PG: Tensor, rollout: ScoredRollout) -> Tensor:
+    def token_advantages(self, advantages_PG: Tensor, rollout: TokenContext) -> Tensor:
         """Train the model on the outcomes, then add the returns of its process rewards.
 
         Raises:
@@ -87,17 +87,18 @@ class PRIME(RLOO):
         """
         experience, mask_BT = rollout.experience, rollout.experience.response_mask_BT
         reference_BT, outcomes_B = experience.reference_logprobs_BT, experience.rewards_B
-        assert mask_BT is not None and reference_BT is not None and outcomes_B is not None
-        checked_B = experience.checked_B
-        _check_outcomes(outcomes_B if checked_B is None else outcomes_B[checked_B])
+        assert reference_BT is not None  # needs_reference
+        _check_outcomes(outcomes_B[experience.checked_B])
         self._to(mask_BT.device)
         self._metrics = self._train(rollout, reference_BT, outcomes_B)
-        logprobs_BT = rollout.score(self._model, "log-probs of the implicit process reward model")
+        logprobs_BT = rollout.logprobs(
+            self._model, "log-probs of the implicit process reward model"
+        )
         rewards_BT = process_rewards(logprobs_BT, reference_BT, mask_BT, self.beta)
         mean = masked_mean(rewards_BT, mask_BT, dtype=torch.float64)
         self._metrics["prime/process_reward"] = float(mean)
         if self.scale_to_largest_return:
-            scored_B = rollout.scored_P.repeat_interleave(rollout.group_size)
+            scored_B = rollout.trained_P.repeat_interleave(rollout.group_size)
             rewards_BT = scaled_to_largest_return(rewards_BT, scored_B)
         returns_BT = process_returns(rewards_BT, mask_BT, rollout.group_size, self.gamma)
         return super().token_advantages(advantages_PG, rollout) + returns_BT.to(advantages_PG)
@@ -126,10 +127,10 @@ class PRIME(RLOO):
             self._optimizer.load_state_dict(self._optimizer.state_dict())  # follows the weights
 
     def _train(
-        self, rollout: ScoredRollout, reference_BT: Tensor, outcomes_B: Tensor
+        self, rollout: TokenContext, reference_BT: Tensor, outcomes_B: Tensor
     ) -> dict[str, float]:
         """One pass over the scored rows; every prediction is made before the update on its row."""
-        scored_B = rollout.scored_P.repeat_interleave(rollout.group_size)
+        scored_B = rollout.trained_P.repeat_interleave(rollout.group_size)
         logits_B = torch.zeros_like(outcomes_B)
         losses_B = torch.zeros_like(outcomes_B)
         seen_B = torch.zeros_like(scored_B)
@@ -156,23 +157,22 @@ class PRIME(RLOO):
     @torch.enable_grad()
     def _backward(
         self,
-        rollout: ScoredRollout,
+        rollout: TokenContext,
         reference_BT: Tensor,
         outcomes_B: Tensor,
         rows: Tensor,
         count: int,
     ) -> Tensor:
         """Add the gradient of the rows' share in the mean over ``count`` rows; their rewards."""
-        batch = rollout.experience.rows(rows).trimmed()
-        assert batch.response_mask_BT is not None
+        batch = rollout.experience.sequences.rows(rows).trimmed()
         with rollout.forward_context():
             logprobs_BT = self._model(batch, rollout.temperature).logprobs_BT
         reference_BT = reference_BT[rows, : logprobs_BT.shape[1]]
-        rewards_BT = process_rewards(logprobs_BT, reference_BT, batch.response_mask_BT, self.beta)
+        rewards_BT = process_rewards(logprobs_BT, reference_BT, batch.mask_BT, self.beta)
         (outcome_cross_entropy(rewards_BT, outcomes_B[rows]).sum() / count).backward()
         return rewards_BT.detach()
 
-    def _step(self, rollout: ScoredRollout) -> None:
+    def _step(self, rollout: TokenContext) -> None:
         parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
         for parameter in parameters:  # a rank without rows has no gradient
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

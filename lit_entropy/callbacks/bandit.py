@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_entropy.callbacks.accuracy_bins import AccuracyBins
-from lit_entropy.callbacks.base import group_size_of, own_share, required
+from lit_entropy.callbacks.base import own_share
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.functional.sampled_dynamics import bandit_theorem1, bandit_theorem2
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.tracking.means import reduce_means
-from lit_entropy.types import Experience, Mean
+from lit_entropy.types import Mean
 
 #: Groups that are all wrong or all right have one advantage, hence no covariance: not logged.
 BINS = ("low", "middle", "high")
 
 
-def bandit_covariances(
-    trainer: Trainer, module: LightningModule, experience: Experience
-) -> dict[str, float]:
+def bandit_covariances(rollout: Rollout, ranks: Ranks) -> dict[str, float]:
     """Covariance of (mean token log-prob, advantage) in a group (eq. 8, 9), by group accuracy.
 
     Over every sampled group, before the group filter. ``dynamics/bandit_covariance`` is of
@@ -29,12 +28,11 @@ def bandit_covariances(
     Returns:
         Means over prompts, equal on every rank; a bin without prompts is left out.
     """
-    group_size = group_size_of(module, experience)
-    own = own_share(trainer, experience, group_size)
-    mask_BT = required(own, "response_mask_BT") & own.checked_rows(group_size)[:, None]
+    group_size, own = rollout.group_size, own_share(rollout, ranks)
+    mask_BT = own.response_mask_BT & own.checked_rows(group_size)[:, None]
     advantages_B = masked_mean(own.advantages_BT, mask_BT, -1, dtype=torch.float64)
     bins = AccuracyBins((1 / 3, 2 / 3), BINS)
-    bin_P = bins.index(required(own, "correct_B").reshape(-1, group_size))
+    bin_P = bins.index(own.correct_B.reshape(-1, group_size))
     sums: dict[str, Mean] = {}
     for end, theorem in (("", bandit_theorem2), ("_theorem1", bandit_theorem1)):
         prefix = f"dynamics/bandit_covariance{end}"
@@ -44,7 +42,7 @@ def bandit_covariances(
         for name in BINS:
             inside_P = full_P & (bin_P == bins.names.index(name))
             sums[f"{prefix}/{name}"] = _mean(covariance_P, inside_P)
-    return reduce_means(sums, module.device)
+    return reduce_means(sums, ranks.device)
 
 
 def _mean(value_P: Tensor, inside_P: Tensor) -> Mean:

@@ -1,26 +1,42 @@
 """Updates that were not made: on copies of policy and optimizer, from the same rollout."""
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lit_entropy.functional.masked import masked_sum, zero_outside
 from lit_entropy.functional.surrogate import masked_log_ratio
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.types import Experience, LossBatch, LossOutput, PolicyOutput
 
 
-def ratio_loss(policy: PolicyOutput, batch: Experience) -> LossOutput:
+def ratio_loss(output: PolicyOutput, batch: LossBatch) -> LossOutput:
     """-r A of each token, without any clip; its gradient at r = 1 is the policy gradient."""
-    log_ratio_BT = masked_log_ratio(policy.logprobs_BT, batch.old_logprobs_BT, batch.mask_BT)
+    log_ratio_BT = masked_log_ratio(output.logprobs_BT, batch.old_logprobs_BT, batch.mask_BT)
     advantages_BT = zero_outside(batch.advantages_BT, batch.mask_BT)
     return LossOutput(-advantages_BT * log_ratio_BT.exp())
+
+
+TokenLoss = Callable[[PolicyOutput, LossBatch], LossOutput]
+
+
+class Updates(NamedTuple):
+    """How the policy is updated.
+
+    Attributes:
+        regularizers: losses that are added to the policy loss.
+        optimizer: the optimizer with its state.
+        clip: clips the gradients of an optimizer's parameters.
+    """
+
+    regularizers: nn.ModuleList
+    optimizer: Optimizer
+    clip: Callable[[Optimizer], None]
 
 
 class Counterfactual:
@@ -30,27 +46,26 @@ class Counterfactual:
     learning rate stays that of the copy, also under a schedule that moves within the RL step.
 
     Args:
-        trainer: gives the optimizer and the gradient clipping.
-        module: gives policy, regularizers, temperature and precision context.
+        sampler: gives policy, temperature and precision context.
+        updates: how the policy is updated.
         loss: token loss (policy output, batch) -> LossOutput.
     """
 
-    def __init__(self, trainer: Trainer, module: LightningModule, loss: Any = ratio_loss) -> None:
-        self._trainer: Any = trainer
-        self._module: Any = module
-        self._loss = loss
+    def __init__(self, sampler: Sampler, updates: Updates, loss: TokenLoss = ratio_loss) -> None:
+        self._sampler = sampler
+        self._clip = updates.clip
         # one deepcopy, so that the optimizer's copy holds the parameters of the policy's copy
-        copies: tuple[Any, Any, Any] = copy.deepcopy(
-            (self._module.policy, self._module.regularizers, trainer.optimizers[0])
+        self.policy, regularizers, self._optimizer = copy.deepcopy(
+            (sampler.policy, updates.regularizers, updates.optimizer)
         )
-        self.policy, self._regularizers, self._optimizer = copies
+        self._losses: list[TokenLoss] = [loss, *regularizers]
 
     def parameters(self) -> list[Tensor]:
         """The trainable parameters of the policy's copy."""
         return trainable(self.policy)
 
     def gradient(self, experience: Experience, rows: Tensor, size: int) -> list[Tensor]:
-        """Gradient of the loss over ``rows``, divided by their scored tokens, before clipping.
+        """Gradient of the loss over ``rows``, by their tokens of the objective, before clipping.
 
         Args:
             experience: the rollout.
@@ -59,13 +74,14 @@ class Counterfactual:
         """
         self._optimizer.zero_grad(set_to_none=True)
         tokens = int(experience.mask_BT[rows].sum())
-        experience = replace(experience, minibatch_tokens=tokens)
+        whole = replace(experience.loss_batch, minibatch_tokens=tokens)
         for part in rows.split(size):
-            batch = experience.rows(part).trimmed()
-            with torch.enable_grad(), self._module.forward_context():
-                policy = self.policy(batch, self._module.temperature)
-                terms = [term(policy, batch) for term in (self._loss, *self._regularizers)]
-                loss_BT = sum(term.token_loss_BT for term in terms)
+            sequences = experience.sequences.rows(part).trimmed()
+            batch = whole.rows(part).columns(sequences.mask_BT.shape[1])
+            with torch.enable_grad(), self._sampler.context():
+                output = self.policy(sequences, self._sampler.temperature)
+                losses = [term(output, batch).token_loss_BT for term in self._losses]
+                loss_BT = sum(losses[1:], losses[0])
                 loss = masked_sum(loss_BT, batch.mask_BT) * (1 / max(tokens, 1))
             loss.backward()
         return [
@@ -80,11 +96,7 @@ class Counterfactual:
         gradient: list[Tensor] = []
         for rows in minibatches:
             gradient = self.gradient(experience, rows, size)
-            clip = self._trainer.gradient_clip_val
-            if clip is not None:
-                algorithm = self._trainer.gradient_clip_algorithm
-                arguments = () if algorithm is None else (algorithm,)
-                self._trainer.precision_plugin.clip_gradients(self._optimizer, clip, *arguments)
+            self._clip(self._optimizer)
             self._optimizer.step()
         return gradient
 

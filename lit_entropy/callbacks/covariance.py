@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_entropy.callbacks.accuracy_bins import AccuracyBins
 from lit_entropy.callbacks.base import (
     RolloutCallback,
-    group_size_of,
-    is_mine,
     own_rows,
-    required,
 )
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.attribution import (
     QUADRANTS,
     largest_means,
@@ -22,6 +19,7 @@ from lit_entropy.functional.attribution import (
 )
 from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_sum
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.tracking.means import reduce_means
 from lit_entropy.types import Experience, Mean
 
@@ -87,33 +85,33 @@ class CovarianceMonitor(RolloutCallback):
         quadrants = (f"cov/quadrant/{name}{end}" for name in QUADRANTS for end in ("", "_share"))
         return ("cov/mean", "cov/positive_share", *self.tail_keys, *by_accuracy, *quadrants)
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        group_size = group_size_of(module, experience)
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        experience, group_size = rollout.experience, rollout.group_size
         checked_B = experience.checked_rows(group_size)
-        mask_BT = required(experience, "response_mask_BT") & checked_B[:, None]
+        mask_BT = experience.response_mask_BT & checked_B[:, None]
         # elementwise, on the rollout every rank holds: cheaper than reducing the centres first
         covariance_BT = token_covariance(
             experience.old_logprobs_BT, experience.advantages_BT, mask_BT
         )
-        rows = own_rows(trainer, len(experience), group_size).to(mask_BT.device)
+        rows = own_rows(rollout, ranks).to(mask_BT.device)
         own_mask_BT = mask_BT[rows]
         totals_B = masked_sum(covariance_BT[rows], own_mask_BT, -1, dtype=torch.float64)
         tokens_B = own_mask_BT.sum(-1)
         positive = (covariance_BT[rows] > 0) & own_mask_BT
-        correct_B = required(experience, "correct_B")[rows]
+        correct_B = experience.correct_B[rows]
         sums = {
             "cov/mean": Mean(totals_B.sum(), tokens_B.sum()),
             "cov/positive_share": Mean(positive.sum(), tokens_B.sum()),
-            **self._tails(trainer, covariance_BT, mask_BT),
+            **self._tails(ranks, covariance_BT, mask_BT),
             **self.bins.means("cov/by_accuracy", totals_B, tokens_B, correct_B, group_size),
             **self._quadrants(experience, covariance_BT, rows, own_mask_BT),
         }
-        self.record(module, reduce_means(sums, module.device))
+        return reduce_means(sums, ranks.device)
 
-    def _tails(self, trainer: Trainer, covariance_BT: Tensor, mask_BT: Tensor) -> dict[str, Mean]:
+    def _tails(self, ranks: Ranks, covariance_BT: Tensor, mask_BT: Tensor) -> dict[str, Mean]:
         zero, one = torch.zeros(()), torch.ones(())
         sums = dict.fromkeys(self.tail_keys, Mean(zero, zero))
-        mine = [number for number in range(len(self.fractions)) if is_mine(trainer, number)]
+        mine = [number for number in range(len(self.fractions)) if ranks.is_own(number)]
         if mine and mask_BT.any():
             fractions = [self.fractions[number] for number in mine]
             tails = largest_means(covariance_BT, mask_BT, fractions)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 
 from lit_entropy.callbacks.accuracy_bins import AccuracyBins
 from lit_entropy.callbacks.base import (
     RolloutCallback,
-    group_size_of,
     own_share,
-    required,
 )
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.masked import masked_sum
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.tracking.means import reduce_means
-from lit_entropy.types import Experience, Mean
+from lit_entropy.types import Mean
 
 
 class EntropyMonitor(RolloutCallback):
@@ -54,24 +53,23 @@ class EntropyMonitor(RolloutCallback):
         by_accuracy = (f"entropy/by_accuracy/{name}" for name in self.bins.names)
         return ("entropy/token_mean", "entropy/sequence_mean", *by_accuracy)
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        group_size = group_size_of(module, experience)
-        own = own_share(trainer, experience, group_size)
-        mask_BT = required(own, "response_mask_BT")
-        totals_B = masked_sum(required(own, "entropies_BT"), mask_BT, -1, dtype=torch.float64)
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        group_size, own = rollout.group_size, own_share(rollout, ranks)
+        mask_BT = own.response_mask_BT
+        totals_B = masked_sum(own.entropies_BT, mask_BT, -1, dtype=torch.float64)
         tokens_B = mask_BT.sum(-1)
         checked_B = own.checked_rows(group_size)
         # an empty response has no token mean: it does not count as a sequence
         sequence_means_B = totals_B / tokens_B.clamp(min=1)
         sums = {
-            "entropy/token_mean": Mean(totals_B.sum(), tokens_B.sum()),
             "entropy/sequence_mean": Mean(sequence_means_B.sum(), (tokens_B > 0).sum()),
             **self.bins.means(
                 "entropy/by_accuracy",
                 totals_B * checked_B,
                 tokens_B * checked_B,
-                required(own, "correct_B"),
+                own.correct_B,
                 group_size,
             ),
         }
-        self.record(module, reduce_means(sums, module.device))
+        means = reduce_means(sums, ranks.device)
+        return {"entropy/token_mean": rollout.entropy} | means

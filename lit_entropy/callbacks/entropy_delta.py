@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lit_entropy.callbacks.base import RolloutCallback
-from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, measure_rollout
+from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, rollout_predictions
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
-from lit_entropy.types import Experience
+from lit_entropy.step.rollout import Rollout
 
 STATISTICS = {
     "slope": agreement.slope_through_origin,
@@ -72,19 +72,19 @@ class EntropyDelta(RolloutCallback):
         statistics = (f"dynamics/{name}{end}" for end in ("", "_theorem1") for name in STATISTICS)
         return ("dynamics/delta", *predicted, *statistics)
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        step = trainer.current_epoch
-        predicted = measure_rollout(trainer, module, experience)
-        entropy = predicted.pop("entropy")
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        step, entropy = rollout.rl_step, rollout.entropy
+        predicted = rollout_predictions(rollout, ranks)
         if self._step is not None and step != self._step + 1:
             rank_zero_warn(
                 f"EntropyDelta last saw RL step {self._step} and now {step}: "
                 "its history starts again"
             )
             self._forget()
-        if self._step is not None:
-            self.record(module, self._compare(entropy - self._entropy))
+        first = self._step is None
+        values = {} if first else self._compare(entropy - self._entropy)
         self._step, self._entropy, self._predicted = step, entropy, predicted
+        return values
 
     def _compare(self, delta: float) -> dict[str, float]:
         values = {"dynamics/delta": delta}

@@ -10,14 +10,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.callbacks.bandit import bandit_covariances
-from lit_entropy.callbacks.base import RolloutCallback, group_size_of
+from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.on_policy import on_policy_change
 from lit_entropy.callbacks.probe import (
+    ProbeSource,
     Snapshot,
     check_probe,
     from_state,
     kept_states,
-    probe_states,
+    probe_source,
     snapshot,
     to_state,
 )
@@ -29,7 +30,9 @@ from lit_entropy.callbacks.state_change import (
     summarise_theorems,
     theorem_predictions,
 )
-from lit_entropy.types import Experience
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.step.rollout import Rollout
+from lit_entropy.types import Experience, Sequences
 
 
 class EntropyDynamics(RolloutCallback):
@@ -92,6 +95,8 @@ class EntropyDynamics(RolloutCallback):
     _probe: dict[str, Tensor]
     _history: list[dict[str, float]]
     _step: int
+    _source: ProbeSource
+    _own: Experience
 
     def __init__(
         self,
@@ -116,24 +121,28 @@ class EntropyDynamics(RolloutCallback):
         self.rollout_prompts = rollout_prompts
         self.window = window
         self.max_states = max_states
-        self._before: dict[str, tuple[Experience, Tensor, Snapshot]] = {}
+        self._before: dict[str, tuple[Sequences, Tensor, Snapshot]] = {}
         self._forget()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the numbers of prompts against the data."""
         if stage != "fit":
             return
-        check_probe(trainer, "EntropyDynamics", self.probe_prompts)
-        prompts = cast(Any, trainer).datamodule.prompts_per_step
+        data = cast(Any, trainer).datamodule
+        check_probe(len(data.validation_problems), "EntropyDynamics", self.probe_prompts)
+        prompts = data.plan.prompts_per_step
         if self.rollout_prompts > prompts:
             raise ValueError(
                 f"EntropyDynamics.rollout_prompts={self.rollout_prompts} exceeds "
                 f"data.prompts_per_step={prompts}: lower it"
             )
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        self.record(module, bandit_covariances(trainer, module, experience))
-        step = trainer.current_epoch + 1
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what samples and measures."""
+        self._source = probe_source(trainer, pl_module)
+
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        values, step = bandit_covariances(rollout, ranks), rollout.rl_step
         if step <= self._step:
             rank_zero_warn(
                 f"EntropyDynamics last saw RL step {self._step} and meets {step}: "
@@ -142,39 +151,41 @@ class EntropyDynamics(RolloutCallback):
             self._forget()
         self._step = step
         if (step - 1) % self.every:
-            return
+            return values
+        source = self._source
         if not self._probe:
-            self._probe = to_state(probe_states(trainer, module, self.probe_prompts))
-        rows = torch.arange(self.rollout_prompts * group_size_of(module, experience))
-        sets = {"fixed": from_state(self._probe, module.device), "own": experience.rows(rows)}
-        seed = cast(Any, trainer).datamodule.seed
+            self._probe = to_state(source.states(self.probe_prompts, ranks.device))
+        self._own = rollout.experience.rows(torch.arange(self.rollout_prompts * rollout.group_size))
+        sets = {"fixed": from_state(self._probe, ranks.device), "own": self._own.sequences}
         for name, states in sets.items():
-            kept_BT = kept_states(states, self.max_states, seed)
-            self._before[name] = (states, kept_BT, snapshot(module, states, kept_BT))
+            kept_BT = kept_states(states.mask_BT, self.max_states, source.seed)
+            self._before[name] = (states, kept_BT, snapshot(source.sampler, states, kept_BT))
+        return values
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the policy after the last update; logged in the row of the same RL step."""
         if not self._before:
             return
         with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self._compare(trainer, pl_module)
+            values = self._compare()
             self._history.append(step_means(values))
             if self.window is not None:
                 self._history = self._history[-self.window :]
             self.record(pl_module, values | run_agreements(self._history))
         self._before = {}
 
-    def _compare(self, trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    def _compare(self) -> dict[str, float]:
         values: dict[str, float] = {}
+        sampler = self._source.sampler
         for name, (states, kept_BT, before) in self._before.items():
-            after = snapshot(module, states, kept_BT)
+            after = snapshot(sampler, states, kept_BT)
             change = exact_change(before, after)
             values |= summarise(f"dynamics/{name}", change)
             if name == "own":
-                predicted = theorem_predictions(before, states, kept_BT)
+                predicted = theorem_predictions(before, self._own, kept_BT)
                 values |= summarise_theorems("dynamics/own", predicted, change["delta"])
-                keys = (cast(Any, trainer).datamodule.seed, "rollout", self._step, 0)
-                values |= on_policy_change(module, states, before, after, keys)
+                keys = (self._source.seed, "rollout", self._step, 0)
+                values |= on_policy_change(sampler, self._own, before, after, keys)
         return values
 
     def _forget(self) -> None:

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.callbacks.base import RolloutCallback, group_size_of, own_share, required
+from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.initial_validation import InitialValidation
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import MINIMUM, Pairs, fit, has_spread, pairs
 from lit_entropy.functional.law_report import FEW, caveats, report
-from lit_entropy.functional.masked import masked_sum
-from lit_entropy.tracking.means import reduce_means
-from lit_entropy.types import Experience, Mean
+from lit_entropy.step.rollout import Rollout
 
 LAW_FILE = "law.json"
 ENTROPY = "entropy/token_mean"
@@ -87,17 +85,18 @@ class EntropyLaw(RolloutCallback):
                 self._rows.append({"step": 0.0})
                 self._add_accuracy(pl_module)
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        step = trainer.current_epoch + 1
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        step = rollout.rl_step
         # another trainer's fit forgets the steps that it repeats
         self._rows = [row for row in self._rows if row["step"] < step]
-        self._rows.append({"step": float(step), **_measure(trainer, module, experience)})
+        self._rows.append({"step": float(step), **_measure(rollout)})
         found = self._pairs(self.accuracy, 1)
         newest = len(found.step_N) > 0 and found.step_N[-1] == step - 1
         if newest and _has_fit(found):
-            self.record(module, self._values(found))
             if len(found.step_N) >= FEW:  # with fewer, hardly any fit is identified
                 self._warn(found)
+            return self._values(found)
+        return {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the accuracy of the policy after this RL step."""
@@ -181,16 +180,8 @@ def _validated_first(trainer: Trainer) -> bool:
     return first and bool(trainer.limit_val_batches)
 
 
-def _measure(trainer: Trainer, module: LightningModule, experience: Experience) -> dict[str, float]:
-    """Entropy (as ``EntropyMonitor``) and accuracy of a rollout, equal on every rank."""
-    own = own_share(trainer, experience, group_size_of(module, experience))
-    mask_BT = required(own, "response_mask_BT")
-    total = masked_sum(required(own, "entropies_BT"), mask_BT, dtype=torch.float64)
-    correct_B = required(own, "correct_B")
-    if own.checked_B is not None:
-        correct_B = correct_B[own.checked_B]
-    sums = {
-        ENTROPY: Mean(total, mask_BT.sum()),
-        ROLLOUT_ACCURACY: Mean(correct_B.double().sum(), torch.tensor(len(correct_B))),
-    }
-    return reduce_means(sums, module.device)
+def _measure(rollout: Rollout) -> dict[str, float]:
+    """Entropy (as ``EntropyMonitor``) and accuracy of a rollout's checked responses."""
+    correct_B = rollout.experience.correct_B[rollout.experience.checked_B]
+    values = {ENTROPY: rollout.entropy}
+    return values | ({ROLLOUT_ACCURACY: float(correct_B.double().mean())} if len(correct_B) else {})

@@ -1,16 +1,12 @@
 """The on-policy change of entropy, split into policy and state distribution."""
 
-from __future__ import annotations
-
-from lightning.pytorch import LightningModule
-
-from lit_entropy.callbacks.base import required
 from lit_entropy.callbacks.probe import Snapshot, sample_states, snapshot
+from lit_entropy.step.sampler import Sampler
 from lit_entropy.types import Experience
 
 
 def on_policy_change(
-    module: LightningModule,
+    sampler: Sampler,
     own: Experience,
     before: Snapshot,
     after: Snapshot,
@@ -22,7 +18,7 @@ def on_policy_change(
     response differs only where the policies do.
 
     Args:
-        module: the module, after the updates.
+        sampler: the policy after the updates, with its engine.
         own: whole groups of the rollout.
         before: the policy before the updates on ``own``.
         after: the policy after them on ``own``.
@@ -32,12 +28,12 @@ def on_policy_change(
         ``dynamics/on_policy/`` delta = fixed (change at the states of ``own``) + shift (of the
         state distribution, under the updated policy).
     """
-    tokens_BS, mask_BS = required(own, "prompt_tokens_BS"), required(own, "prompt_mask_BS")
-    prompts = [row[mask].tolist() for row, mask in zip(tokens_BS, mask_BS, strict=True)]
-    ids = required(own, "prompt_ids_B"), required(own, "sample_ids_B")
-    resampled = sample_states(module, prompts, *ids, keys)
+    rows = zip(own.prompt_tokens_BS, own.prompt_mask_BS, strict=True)
+    prompts = [tokens_S[mask_S].tolist() for tokens_S, mask_S in rows]
+    ids = own.prompt_ids_B, own.sample_ids_B
+    resampled = sample_states(sampler, prompts, *ids, keys, own.tokens_BT.device)
     old, fixed = float(before.entropies_M.mean()), float(after.entropies_M.mean())
-    new = float(snapshot(module, resampled).entropies_M.mean())
+    new = float(snapshot(sampler, resampled).entropies_M.mean())
     return {
         "dynamics/on_policy/delta": new - old,
         "dynamics/on_policy/fixed": fixed - old,

@@ -1,24 +1,23 @@
 """States of the policy and its distributions on them: fixed states, and a rollout's own."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lit_entropy.callbacks.base import required
 from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.dynamics import entropy
-from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.types import Experience
+from lit_entropy.policy import Policy
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.types import Problem, Sequences
 
 #: Logits of one forward pass, and of one piece of float64 arithmetic (64 MiB and 32 MiB).
 PASS_LOGITS, PIECE_LOGITS = 2**24, 2**22
-#: The tensors that make a state: a prefix of prompt and response.
+#: The tensors of the states by their names in a checkpoint, in the order of ``Sequences``.
 STATE_FIELDS = ("tokens_BT", "response_mask_BT", "prompt_tokens_BS", "prompt_mask_BS")
 
 
@@ -34,71 +33,66 @@ class Snapshot(NamedTuple):
     logits_NV: Tensor
 
 
-def states(
-    tokens_BT: Tensor, mask_BT: Tensor, prompt_tokens_BS: Tensor, prompt_mask_BS: Tensor
-) -> Experience:
-    """Rows that a policy can be asked for the logits of, nothing of them scored by a loss."""
-    zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
-    return Experience(
-        mask_BT=mask_BT,
-        old_logprobs_BT=zeros_BT,
-        advantages_BT=zeros_BT,
-        response_mask_BT=mask_BT,
-        tokens_BT=tokens_BT,
-        prompt_tokens_BS=prompt_tokens_BS,
-        prompt_mask_BS=prompt_mask_BS,
-    )
+@dataclass(frozen=True)
+class ProbeSource:
+    """Where the fixed states come from.
+
+    Attributes:
+        sampler: the policy with its engine.
+        problems: the held-out problems.
+        encode: token ids of each problem's prompt.
+        seed: keys the draws.
+    """
+
+    sampler: Sampler
+    problems: Sequence[Problem]
+    encode: Callable[[Sequence[Problem]], list[list[int]]]
+    seed: int
+
+    def states(self, count: int, device: torch.device) -> Sequences:
+        """One response to each of ``count`` held-out problems, spread evenly over their order."""
+        problems = self.problems
+        chosen = [problems[index * len(problems) // count] for index in range(count)]
+        return sample_states(
+            self.sampler,
+            self.encode(chosen),
+            torch.tensor([problem.id for problem in chosen]),
+            torch.zeros(count, dtype=torch.int64),
+            (self.seed, "probe"),
+            device,
+        )
+
+
+def probe_source(trainer: Trainer, module: LightningModule) -> ProbeSource:
+    """The probe's source in a run; for a callback's hooks."""
+    data, sampler = cast(Any, trainer).datamodule, cast(Any, module).sampler
+    return ProbeSource(sampler, data.validation_problems, data.source.encode, data.plan.seed)
 
 
 def sample_states(
-    module: LightningModule,
+    sampler: Sampler,
     prompts: list[list[int]],
     prompt_ids_B: Tensor,
     sample_ids_B: Tensor,
     keys: tuple[int | str, ...],
-) -> Experience:
+    device: torch.device,
+) -> Sequences:
     """Responses of the current policy with counter-based draws, the same on every rank.
 
     Args:
-        module: gives policy, engine, temperature and the limit of new tokens.
+        sampler: the policy with its engine.
         prompts: token ids of each row's prompt.
         prompt_ids_B: int64 ``Problem.id``.
         sample_ids_B: int64 number of the sample within its prompt.
         keys: seed, purpose and step that key the draws.
+        device: of the result.
     """
-    this: Any = module
-    with this.forward_context():
-        completions = this.rollout.generate(
-            this.policy,
-            prompts,
-            prompt_ids_B.cpu(),
-            sample_ids_B.cpu(),
-            max_new_tokens=this.max_new_tokens,
-            temperature=this.temperature,
-            keys=keys,
-        )
-    prompt_tokens_BS, prompt_mask_BS = left_pad(prompts, this.policy.pad_token_id)
-    sampled = states(completions.tokens_BT, completions.mask_BT, prompt_tokens_BS, prompt_mask_BS)
-    return sampled.to(module.device)
+    completions = sampler.sample(prompts, prompt_ids_B, sample_ids_B, keys)
+    return sampler.sequences(prompts, completions).to(device)
 
 
-def probe_states(trainer: Any, module: LightningModule, count: int) -> Experience:
-    """One response to each of ``count`` held-out problems, spread evenly over their order."""
-    data, policy = trainer.datamodule, cast(Any, module).policy
-    problems: Sequence[Any] = data.validation_problems
-    chosen = [problems[index * len(problems) // count] for index in range(count)]
-    return sample_states(
-        module,
-        data.encode(chosen, policy.tokenizer),
-        torch.tensor([problem.id for problem in chosen]),
-        torch.zeros(count, dtype=torch.int64),
-        (data.seed, "probe"),
-    )
-
-
-def check_probe(trainer: Any, name: str, count: int) -> None:
+def check_probe(available: int, name: str, count: int) -> None:
     """Raise ValueError where the task has fewer held-out problems than the probe takes."""
-    available = len(trainer.datamodule.validation_problems)
     if count > available:
         raise ValueError(
             f"{name}.probe_prompts={count} exceeds the {available} held-out problems: lower it, "
@@ -106,12 +100,11 @@ def check_probe(trainer: Any, name: str, count: int) -> None:
         )
 
 
-def kept_states(experience: Experience, maximum: int, seed: int) -> Tensor:
+def kept_states(mask_BT: Tensor, maximum: int, seed: int) -> Tensor:
     """Bool [B, T]: all response tokens, or ``maximum`` of them drawn without replacement.
 
     The draw is keyed by (seed, row, token index), hence the same on every rank and device.
     """
-    mask_BT = required(experience, "response_mask_BT")
     row_N, token_N = mask_BT.cpu().nonzero(as_tuple=True)
     if len(row_N) <= maximum:
         return mask_BT
@@ -123,29 +116,27 @@ def kept_states(experience: Experience, maximum: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def snapshot(
-    module: LightningModule,
-    experience: Experience,
+    sampler: Sampler,
+    states: Sequences,
     kept_BT: Tensor | None = None,
-    policy: Any = None,
+    policy: Policy | None = None,
 ) -> Snapshot:
-    """Entropies of every state of ``experience`` and the logits of the kept ones, row-major.
+    """Entropies of every state and the logits of the kept ones, row-major.
 
-    The policy is the module's unless another one is given. Rows pass through it in blocks of at
+    The policy is the sampler's unless another one is given. Rows pass through it in blocks of at
     most ``PASS_LOGITS`` logits (one row at least).
     """
-    this: Any = module
-    policy = this.policy if policy is None else policy
-    mask_BT = required(experience, "response_mask_BT")
+    policy = sampler.policy if policy is None else policy
+    mask_BT = states.mask_BT
     kept_BT = torch.zeros_like(mask_BT) if kept_BT is None else kept_BT
     block = max(1, PASS_LOGITS // (mask_BT.shape[1] * policy.vocab_size))
     entropies, logits = [], []
     for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
-        part = experience.rows(rows).trimmed()
-        with this.forward_context(), whole_parameters(policy):
-            logits_BTV = policy.logits(part) / this.temperature
-        part_mask_BT = required(part, "response_mask_BT")
-        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part_mask_BT])]
-        logits.append(logits_BTV[kept_BT[rows][:, : part_mask_BT.shape[1]]])
+        part = states.rows(rows).trimmed()
+        with sampler.context(), whole_parameters(policy):
+            logits_BTV = policy.logits(part) / sampler.temperature
+        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.mask_BT])]
+        logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
     return Snapshot(torch.cat(entropies), torch.cat(logits))
 
 
@@ -154,11 +145,12 @@ def pieces(values_NV: Tensor) -> Sequence[Tensor]:
     return values_NV.split(max(1, PIECE_LOGITS // values_NV.shape[1]))
 
 
-def to_state(experience: Experience) -> dict[str, Tensor]:
+def to_state(states: Sequences) -> dict[str, Tensor]:
     """The states as plain CPU tensors for a checkpoint."""
-    return {name: required(experience, name).cpu().clone() for name in STATE_FIELDS}
+    tensors = states.tensors().values()
+    return {name: tensor.cpu().clone() for name, tensor in zip(STATE_FIELDS, tensors, strict=True)}
 
 
-def from_state(state: dict[str, Tensor], device: torch.device | str) -> Experience:
+def from_state(state: dict[str, Tensor], device: torch.device | str) -> Sequences:
     """The inverse of :func:`to_state`."""
-    return states(*(state[name].clone() for name in STATE_FIELDS)).to(device)
+    return Sequences(*(state[name].clone() for name in STATE_FIELDS)).to(device)

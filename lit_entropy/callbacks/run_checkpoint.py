@@ -56,7 +56,7 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            updates = trainer.datamodule.updates_per_step  # type: ignore[attr-defined]
+            updates = trainer.datamodule.plan.updates_per_step  # type: ignore[attr-defined]
             check_whole_steps(trainer, updates)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_entropy.callbacks.base import required
 from lit_entropy.figures.token_page import ShownResponse, ShownToken
 from lit_entropy.types import Experience
 
@@ -77,18 +76,18 @@ def shown_response(
     Raises:
         ValueError: a field of the rollout is missing.
     """
-    columns_T = required(experience, "response_mask_BT")[row].nonzero().flatten()
+    columns_T = experience.response_mask_BT[row].nonzero().flatten()
     shown = columns_T[:max_tokens]
     numbers = (
         experience.old_logprobs_BT,
-        required(experience, "entropies_BT"),
+        experience.entropies_BT,
         covariance_BT,
         experience.advantages_BT,
     )
     columns = zip(*(values_BT[row, shown].tolist() for values_BT in numbers), strict=True)
-    tokens = required(experience, "tokens_BT")[row, shown].tolist()
-    prompt_S = required(experience, "prompt_tokens_BS")[row]
-    prompt = texts.decode(prompt_S[required(experience, "prompt_mask_BS")[row]].tolist())
+    tokens = experience.tokens_BT[row, shown].tolist()
+    prompt_S = experience.prompt_tokens_BS[row]
+    prompt = texts.decode(prompt_S[experience.prompt_mask_BS[row]].tolist())
     return ShownResponse(
         prompt=prompt[-PROMPT_CHARACTERS:],
         hidden_characters=max(0, len(prompt) - PROMPT_CHARACTERS),
@@ -97,7 +96,7 @@ def shown_response(
             for token, values in zip(tokens, columns, strict=True)
         ],
         hidden_tokens=len(columns_T) - len(shown),
-        reward=float(required(experience, "rewards_B")[row]),
-        correct=bool(required(experience, "correct_B")[row]),
-        difficulty=int(required(experience, "difficulty_B")[row]),
+        reward=float(experience.rewards_B[row]),
+        correct=bool(experience.correct_B[row]),
+        difficulty=int(experience.difficulty_B[row]),
     )

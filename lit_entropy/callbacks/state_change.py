@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_entropy.callbacks.base import required
 from lit_entropy.callbacks.probe import Snapshot, pieces
 from lit_entropy.functional import agreement
 from lit_entropy.functional.dynamics import entropy, lemma1_prediction, second_order_prediction
@@ -61,7 +60,7 @@ def exact_change(before: Snapshot, after: Snapshot) -> dict[str, Tensor]:
 def theorem_predictions(before: Snapshot, experience: Experience, kept_BT: Tensor) -> Predictions:
     """Theorems 1 and 2 and the discriminator at the kept states whose tokens are scored."""
     scored_N = experience.mask_BT[kept_BT]
-    actions_N = required(experience, "tokens_BT")[kept_BT][scored_N]
+    actions_N = experience.tokens_BT[kept_BT][scored_N]
     advantages_N = experience.advantages_BT[kept_BT][scored_N].double()
     logprobs, entropies, discriminators = [], [], []
     logits_NV = before.logits_NV[scored_N]

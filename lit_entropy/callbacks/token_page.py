@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.callbacks.base import RolloutCallback, required
+from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.figures.token_page import token_page
-from lit_entropy.types import Experience
+from lit_entropy.step.rollout import Rollout
 
 
 class TokenPage(RolloutCallback):
@@ -56,7 +58,7 @@ class TokenPage(RolloutCallback):
             raise ValueError(f"every must be at least 1, got {every}")
         self.every = every
         self.options = PageOptions(responses, max_tokens, top_tokens, high_probability)
-        self._unwritten: int | None = None
+        self._unwritten: Rollout | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that there is a tokenizer."""
@@ -67,25 +69,31 @@ class TokenPage(RolloutCallback):
             )
         self._unwritten = None
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        self._unwritten = trainer.current_epoch + 1  # this RL step is not counted yet
-        if self._unwritten == 1 or self._unwritten % self.every == 0:
-            self._write(trainer, module, experience, self._unwritten)
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        self._unwritten = rollout
+        return {}
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the page, when one is due."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        rollout = self._unwritten
+        if rollout is not None and (rollout.rl_step == 1 or rollout.rl_step % self.every == 0):
+            self._write(trainer, pl_module, rollout)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page of the last RL step; an early stop or a time limit is known only here."""
         if self._unwritten is not None:
-            experience: Experience = pl_module.experience  # type: ignore[assignment]
-            self._write(trainer, pl_module, experience, self._unwritten)
+            self._write(trainer, pl_module, self._unwritten)
 
-    def _write(
-        self, trainer: Trainer, module: LightningModule, experience: Experience, rl_step: int
-    ) -> None:
+    def _write(self, trainer: Trainer, module: LightningModule, rollout: Rollout) -> None:
         self._unwritten = None
+        experience, rl_step = rollout.experience, rollout.rl_step
         folder = Path(trainer.log_dir or ".")  # a broadcast: every rank must ask
         if not trainer.is_global_zero:
             return
-        if not required(experience, "response_mask_BT").any():
+        if not experience.response_mask_BT.any():
             rank_zero_warn(f"no response of RL step {rl_step} has a token: no token page")
             return
         record = token_page_record(

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_entropy.callbacks.base import required
 from lit_entropy.callbacks.shown_responses import TokenTexts, choose_responses, shown_response
 from lit_entropy.figures.position_profile import PositionProfile
 from lit_entropy.figures.token_page import PAPER_TABLE1, QuadrantRow, TokenPageRecord, TokenRow
@@ -59,11 +58,10 @@ def token_page_record(
     Raises:
         ValueError: a field of the rollout is missing.
     """
-    if experience.checked_B is not None:
-        experience = experience.rows(experience.checked_B.nonzero().flatten())
-    experience = experience.to("cpu").trimmed()
-    mask_BT = required(experience, "response_mask_BT")
-    entropies_BT = required(experience, "entropies_BT")
+    experience = experience.rows(experience.checked_B.nonzero().flatten())
+    experience = experience.to("cpu")
+    mask_BT = experience.response_mask_BT
+    entropies_BT = experience.entropies_BT
     covariance_BT = token_covariance(experience.old_logprobs_BT, experience.advantages_BT, mask_BT)
     texts = TokenTexts(tokenizer)
     lowering, raising = _token_rows(experience, covariance_BT, texts, options.top_tokens)
@@ -72,7 +70,7 @@ def token_page_record(
         rl_step=rl_step,
         responses_total=len(experience),
         tokens_total=int(mask_BT.sum()),
-        reward=float(required(experience, "rewards_B").double().mean()),
+        reward=float(experience.rewards_B.double().mean()),
         entropy=float(masked_mean(entropies_BT, mask_BT, dtype=torch.float64)),
         covariance=float(masked_mean(covariance_BT, mask_BT, dtype=torch.float64)),
         table1=_table1(covariance_BT, mask_BT),
@@ -92,8 +90,8 @@ def token_page_record(
 
 def _rows(experience: Experience, mask_BT: Tensor, count: int) -> list[int]:
     return choose_responses(
-        required(experience, "correct_B"),
-        required(experience, "difficulty_B"),
+        experience.correct_B,
+        experience.difficulty_B,
         (experience.advantages_BT.ne(0) & mask_BT).any(1),
         count,
     )
@@ -121,11 +119,11 @@ def _token_rows(
     experience: Experience, covariance_BT: Tensor, texts: TokenTexts, top: int
 ) -> tuple[list[TokenRow], list[TokenRow]]:
     totals = token_totals(
-        required(experience, "tokens_BT"),
+        experience.tokens_BT,
         covariance_BT,
         experience.old_logprobs_BT,
         experience.advantages_BT,
-        required(experience, "response_mask_BT"),
+        experience.response_mask_BT,
     )
     columns = zip(*(column.tolist() for column in totals), strict=True)
     rows = [TokenRow(*texts(token), *numbers) for token, *numbers in columns]

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lit_entropy.callbacks.base import RolloutCallback
-from lit_entropy.callbacks.counterfactual import Counterfactual, trainable
-from lit_entropy.callbacks.probe import check_probe, from_state, probe_states, snapshot, to_state
+from lit_entropy.callbacks.counterfactual import Counterfactual, Updates, trainable
+from lit_entropy.callbacks.probe import (
+    check_probe,
+    from_state,
+    probe_source,
+    snapshot,
+    to_state,
+)
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import require_replicas
-from lit_entropy.types import Experience
+from lit_entropy.policy import Policy
+from lit_entropy.step.plan import StepPlan
+from lit_entropy.step.rollout import Rollout
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.types import Sequences
 
 
 class Pending(NamedTuple):
     """What was measured before the updates of an RL step."""
 
-    states: Experience
+    states: Sequences
     entropy: float
     values: dict[str, float]
     copy: Counterfactual
@@ -76,57 +90,68 @@ class UpdateAnatomy(RolloutCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check strategy and number of prompts."""
         if stage == "fit":
-            require_replicas(pl_module, "UpdateAnatomy")
-            check_probe(trainer, "UpdateAnatomy", self.probe_prompts)
+            require_replicas(pl_module.device_mesh is not None, "UpdateAnatomy")
+            problems = cast(Any, trainer).datamodule.validation_problems
+            check_probe(len(problems), "UpdateAnatomy", self.probe_prompts)
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        this, data = cast(Any, module), cast(Any, trainer).datamodule
-        if trainer.current_epoch % self.every:
-            return
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what samples, measures and updates."""
+        self._source = probe_source(trainer, pl_module)
+        self._plan: StepPlan = cast(Any, trainer).datamodule.plan
+        self._updates = Updates(
+            regularizers=cast(Any, pl_module).regularizers,
+            optimizer=trainer.optimizers[0],
+            clip=gradient_clipping(trainer),
+        )
+
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        if (rollout.rl_step - 1) % self.every:
+            return {}
+        source, plan, sampler = self._source, self._plan, self._source.sampler
         if not self._probe:
-            self._probe = to_state(probe_states(trainer, module, self.probe_prompts))
-        states = from_state(self._probe, module.device)
-        before = float(snapshot(module, states).entropies_M.mean())
+            self._probe = to_state(source.states(self.probe_prompts, ranks.device))
+        states = from_state(self._probe, ranks.device)
+        before = float(snapshot(sampler, states).entropies_M.mean())
 
         def change(copy: Counterfactual) -> float:
-            after = snapshot(module, states, policy=copy.policy)
+            after = snapshot(sampler, states, policy=copy.policy)
             return float(after.entropies_M.mean()) - before
 
-        size = data.minibatch_size // (data.microbatch_count * trainer.world_size)
-        start = [value.detach().clone() for value in trainable(this.policy)]
-        replayed = Counterfactual(trainer, module)
+        size = plan.microbatch_size(ranks.world_size)
+        start = [value.detach().clone() for value in trainable(sampler.policy)]
+        replayed = Counterfactual(sampler, self._updates)
         minibatches = [
             rows
-            for epoch in range(data.update_epochs)
-            for rows in data.minibatches(this.train_rows, trainer.current_epoch + 1, epoch)
+            for epoch in range(plan.update_epochs)
+            for rows in plan.minibatches(rollout.train_rows, rollout.rl_step, epoch)
         ]
-        replayed.train(experience, minibatches, size)
+        replayed.train(rollout.experience, minibatches, size)
         values = {"unclipped": change(replayed)}
-        copy = Counterfactual(trainer, module)
-        gradient = copy.train(experience, [this.train_rows], size)
+        copy = Counterfactual(sampler, self._updates)
+        gradient = copy.train(rollout.experience, [rollout.train_rows], size)
         values["one_step_raw"] = change(copy)
         one_step = _difference(copy.parameters(), start)
         self._pending = Pending(states, before, values, copy, start, gradient, one_step)
+        return {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the actual updates and, at their norm, the single steps."""
         if self._pending is None:
             return
         with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self._finish(pl_module, self._pending)
+            values = self._finish(self._source.sampler, self._pending)
             self.record(pl_module, {f"dynamics/anatomy/{key}": x for key, x in values.items()})
         self._pending = None
 
     @staticmethod
-    def _finish(module: LightningModule, pending: Pending) -> dict[str, float]:
-        def change(policy: Any) -> float:
-            after = snapshot(module, pending.states, policy=policy)
+    def _finish(sampler: Sampler, pending: Pending) -> dict[str, float]:
+        def change(policy: Policy) -> float:
+            after = snapshot(sampler, pending.states, policy=policy)
             return float(after.entropies_M.mean()) - pending.entropy
 
-        policy = cast(Any, module).policy
-        moved = _difference(trainable(policy), pending.start)
+        moved = _difference(trainable(sampler.policy), pending.start)
         norm = float(torch.nn.utils.get_total_norm(moved))
-        values = pending.values | {"actual": change(policy), "norm": norm}
+        values = pending.values | {"actual": change(sampler.policy), "norm": norm}
         downhill = [-value for value in pending.gradient]
         for name, direction in (("sgd", downhill), ("one_step", pending.one_step)):
             pending.copy.move(pending.start, direction, norm)
@@ -145,3 +170,15 @@ class UpdateAnatomy(RolloutCallback):
 
 def _difference(values: list[Tensor], origin: list[Tensor]) -> list[Tensor]:
     return [value.detach() - start for value, start in zip(values, origin, strict=True)]
+
+
+def gradient_clipping(trainer: Trainer) -> Callable[[Optimizer], None]:
+    """The trainer's gradient clipping, or nothing where it has none."""
+    clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    arguments = () if algorithm is None else (GradClipAlgorithmType(algorithm),)
+
+    def apply(optimizer: Optimizer) -> None:
+        if clip is not None:
+            trainer.precision_plugin.clip_gradients(optimizer, clip, *arguments)
+
+    return apply

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -22,14 +24,14 @@ class Ranks:
 
     rank: int = 0
     world_size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
     def own(self, rows: Tensor) -> Tensor:
         """This rank's share of rows that every rank knows, dealt out in turn."""
         return rows[self.rank :: self.world_size]
 
     def share(self, count: int) -> range:
-        """This rank's share of ``count`` things, a run of neighbours; the ranks' follow in order."""
+        """This rank's share of ``count`` things: neighbours, in rank order."""
         return range(
             self.rank * count // self.world_size, (self.rank + 1) * count // self.world_size
         )

@@ -14,10 +14,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import (
     FSDPModule,
     MixedPrecisionPolicy,
@@ -25,9 +26,6 @@ from torch.distributed.fsdp import (
     register_fsdp_forward_method,
 )
 from torch.distributed.tensor import DTensor
-
-if TYPE_CHECKING:
-    from torch.distributed.device_mesh import DeviceMesh
 
 #: Compute type of the sharded weights by trainer.precision; gradients are reduced in float32.
 COMPUTE_TYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "bf16-true": None}
@@ -128,17 +126,17 @@ def whole_parameters(policy: nn.Module) -> Iterator[None]:
         root.set_reshard_after_forward(False, recurse=False)  # its backward pass comes at once
 
 
-def require_replicas(module: Any, name: str) -> None:
+def require_replicas(sharded: bool, name: str) -> None:
     """Refuse what copies the policy, of which a rank holds a part alone.
 
     Args:
-        module: the LightningModule.
+        sharded: whether the policy is or will be sharded.
         name: what asks, for the error.
 
     Raises:
-        ValueError: the policy is or will be sharded.
+        ValueError: the policy is sharded.
     """
-    if module.device_mesh is not None:
+    if sharded:
         raise ValueError(
             f"{name} copies policy and optimizer, which trainer.strategy splits over the ranks: "
             f"set trainer.strategy to ddp or leave {name} out"

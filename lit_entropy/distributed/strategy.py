@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.strategies import (
     DeepSpeedStrategy,
@@ -15,6 +14,7 @@ from lightning.pytorch.strategies import (
     ModelParallelStrategy,
     Strategy,
 )
+from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -152,28 +152,31 @@ def by_name(
     }
 
 
-def check_strategy(trainer: L.Trainer) -> None:
+def check_strategy(strategy: Strategy) -> None:
     """Refuse strategies in whose parts no response can be sampled.
 
     Raises:
         ValueError: names the strategy and the remedy.
     """
-    if isinstance(trainer.strategy, FSDPStrategy | DeepSpeedStrategy):
+    if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy):
         raise ValueError(
-            f"trainer.strategy={type(trainer.strategy).__name__} splits the weights in a way that "
+            f"trainer.strategy={type(strategy).__name__} splits the weights in a way that "
             "rollouts cannot undo: take lit_entropy.distributed.FullySharded (FSDP2), or ddp"
         )
 
 
-def check_all_sharded(module: L.LightningModule) -> None:
+def check_all_sharded(parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
     """Refuse trained parameters outside the policy, whose gradients nobody would average.
+
+    Args:
+        parameters: every parameter of the module with its name, after sharding.
 
     Raises:
         ValueError: names them.
     """
     outside = [
         name
-        for name, parameter in module.named_parameters()
+        for name, parameter in parameters
         if parameter.requires_grad and not isinstance(parameter, DTensor)
     ]
     if outside:
@@ -181,3 +184,21 @@ def check_all_sharded(module: L.LightningModule) -> None:
             f"{outside} are trained beside the policy, which trainer.strategy does not shard: "
             "set trainer.strategy to ddp"
         )
+
+
+def check_numbers(device: str, precision: str) -> None:
+    """Refuse devices and precisions that cannot hold the numbers.
+
+    Args:
+        device: type of the root device.
+        precision: ``trainer.precision``.
+
+    Raises:
+        ValueError: names the setting and the remedy.
+    """
+    if device == "mps":
+        raise ValueError(
+            "trainer.accelerator=mps has no float64, which sampling needs: set it to cpu"
+        )
+    if precision in ("16-mixed", "16-true"):
+        raise ValueError(f"trainer.precision={precision} overflows: set it to bf16-mixed")

@@ -44,11 +44,11 @@ def decode_rows(
     """
     data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
     rows = [problem for problem in problems for _ in range(count)]
-    encoded = data.encode(problems, module.policy.tokenizer)
+    encoded = data.source.encode(problems)
     prompts = [tokens for tokens in encoded for _ in range(count)]
     limit = module.max_new_tokens if max_new_tokens is None else max_new_tokens
     with module.forward_context():
-        completions = module.rollout.generate(
+        completions = module.engine.generate(
             module.policy,
             prompts,
             torch.tensor([problem.id for problem in rows]),

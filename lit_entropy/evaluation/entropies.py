@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.functional.padding import left_pad
-from lit_entropy.types import Completions, Experience
+from lit_entropy.types import Completions, Sequences
 
 if TYPE_CHECKING:
     from lit_entropy.evaluation.module import EvaluatedModule
@@ -43,13 +43,8 @@ def known_entropies(
     for rows in torch.arange(len(prompts), device=device).split(ROWS):
         own = [prompts[row] for row in rows.tolist()]
         prompt_tokens_BS, prompt_mask_BS = left_pad(own, module.policy.pad_token_id, device)
-        batch = Experience(
-            mask_BT=completions.mask_BT[rows],
-            old_logprobs_BT=completions.logprobs_BT[rows],
-            advantages_BT=torch.zeros_like(completions.logprobs_BT[rows]),
-            tokens_BT=completions.tokens_BT[rows],
-            prompt_tokens_BS=prompt_tokens_BS,
-            prompt_mask_BS=prompt_mask_BS,
+        batch = Sequences(
+            completions.tokens_BT[rows], completions.mask_BT[rows], prompt_tokens_BS, prompt_mask_BS
         )
         with module.forward_context():
             entropies_BT[rows] = module.policy(batch, temperature or 1.0).entropy_BT

@@ -25,7 +25,7 @@ class EvaluatedModule(L.LightningModule):
     """A LightningModule whose policy is evaluated by an :class:`Evaluation`."""
 
     policy: Policy
-    rollout: RolloutEngine
+    engine: RolloutEngine
     temperature: float
     max_new_tokens: int
 
@@ -85,14 +85,14 @@ class EvaluatedModule(L.LightningModule):
         """
         self._whole.close()
         self._batches, self._summary = 0, None
-        self.rollout.prepare(self.policy)
-        if self.rollout.runs_policy:
+        self.engine.prepare(self.policy)
+        if self.engine.runs_policy:
             self._whole.enter_context(whole_parameters(self.policy))
 
     @property
     def _in_step(self) -> bool:
         """Whether an answer is a collective: a sharded policy is not held whole."""
-        return self.device_mesh is not None and not self.rollout.runs_policy
+        return self.device_mesh is not None and not self.engine.runs_policy
 
     def _answer(self, batch: Batch) -> list[dict[str, Any]]:
         """Evaluate a batch, in step with the other ranks where they must be."""

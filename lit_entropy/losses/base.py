@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class PolicyLoss(nn.Module, ABC):
@@ -24,17 +24,17 @@ class PolicyLoss(nn.Module, ABC):
     selection_logprobs: str = "current"
 
     @abstractmethod
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses of a microbatch.
 
         Args:
-            policy: log-probs and exact entropies of the batch's response tokens, [B, T].
+            output: log-probs and exact entropies of the batch's response tokens, [B, T].
             batch: the microbatch; ``advantages_BT`` are raw.
 
         Returns:
             Per-token loss [B, T] (anything on unscored tokens: the module masks) and metrics.
         """
 
-    def select(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+    def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
         """Mask of selected tokens, bool [B, T], over a whole optimiser minibatch."""
         raise TypeError(f"{type(self).__name__} sets selects_tokens but does not define select()")

@@ -19,7 +19,7 @@ from lit_entropy.losses.selection import (
     SelectionLogprobs,
     token_uniforms,
 )
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class ClipCov(CovarianceLoss):
@@ -68,26 +68,26 @@ class ClipCov(CovarianceLoss):
         self.clip_high = require_non_negative("clip_high", clip_high)
         self.seed = seed
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`."""
         mask_BT = batch.mask_BT
-        log_ratio_BT = masked_log_ratio(policy.logprobs_BT, batch.old_logprobs_BT, mask_BT)
+        log_ratio_BT = masked_log_ratio(output.logprobs_BT, batch.old_logprobs_BT, mask_BT)
         surrogate = self._surrogate(log_ratio_BT, batch)
-        selected_BT = self._selected(policy, batch)
+        selected_BT = self._selected(output, batch)
         metrics = ratio_metrics(log_ratio_BT, mask_BT) | clip_metrics(surrogate, mask_BT)
         metrics |= self._selection_metrics(selected_BT, batch)
         return LossOutput(zero_outside(surrogate.token_loss_BT, ~selected_BT), metrics)  # eq. 12
 
-    def _surrogate(self, log_ratio_BT: Tensor, batch: Experience) -> ClippedSurrogate:
+    def _surrogate(self, log_ratio_BT: Tensor, batch: LossBatch) -> ClippedSurrogate:
         return clipped_surrogate(
             log_ratio_BT, batch.advantages_BT, batch.mask_BT, self.clip_low, self.clip_high
         )
 
     def _choose(
-        self, cov_BT: Tensor, policy: PolicyOutput, batch: Experience
+        self, cov_BT: Tensor, output: PolicyOutput, batch: LossBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         mask_BT = batch.mask_BT
-        log_ratio_BT = masked_log_ratio(policy.logprobs_BT, batch.old_logprobs_BT, mask_BT)
+        log_ratio_BT = masked_log_ratio(output.logprobs_BT, batch.old_logprobs_BT, mask_BT)
         surrogate = self._surrogate(log_ratio_BT, batch)
         clipped_BT = surrogate.clipped_low_BT | surrogate.clipped_high_BT
         selected_BT = random_band_mask(

@@ -25,7 +25,7 @@ class InertAlarm:
 
         Args:
             inert: whether the method could not act in this call (microbatch).
-            update: index of the optimiser update, ``Experience.update``.
+            update: index of the optimiser update, ``LossBatch.update``.
         """
         if self.raised or not inert:
             self._since = None

@@ -19,7 +19,7 @@ from lit_entropy.losses.selection import (
     SelectionLogprobs,
     token_uniforms,
 )
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 #: Log-ratios below this in every token mean that the policy has not moved (float32 noise is 1e-6).
 _UNMOVED = 1e-5
@@ -67,11 +67,11 @@ class KLCov(CovarianceLoss):
             f"penalty is 0; set two or more updates a rollout"
         )
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`."""
         mask_BT = batch.mask_BT
-        log_ratio_BT = masked_log_ratio(policy.logprobs_BT, batch.old_logprobs_BT, mask_BT)
-        selected_BT = self._selected(policy, batch)
+        log_ratio_BT = masked_log_ratio(output.logprobs_BT, batch.old_logprobs_BT, mask_BT)
+        selected_BT = self._selected(output, batch)
         kl_BT = kl_estimate(log_ratio_BT, self.kl_estimator)
         surrogate_BT = plain_surrogate(log_ratio_BT, batch.advantages_BT, mask_BT)
         penalty_BT = self.kl_coef * zero_outside(kl_BT, selected_BT)
@@ -82,7 +82,7 @@ class KLCov(CovarianceLoss):
         return LossOutput(surrogate_BT + penalty_BT, metrics)  # eq. 14
 
     def _choose(
-        self, cov_BT: Tensor, policy: PolicyOutput, batch: Experience
+        self, cov_BT: Tensor, output: PolicyOutput, batch: LossBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         uniforms_BT = token_uniforms(batch, "kl_cov")
         selected_BT = top_fraction_mask(
@@ -91,7 +91,7 @@ class KLCov(CovarianceLoss):
         return selected_BT, {}
 
     @torch.no_grad()
-    def _observe(self, log_ratio_BT: Tensor, batch: Experience) -> None:
+    def _observe(self, log_ratio_BT: Tensor, batch: LossBatch) -> None:
         acts = self.fraction > 0 and self.kl_coef > 0 and self.kl_estimator != "k1"
         if acts and not self._on_policy.raised and bool(batch.mask_BT.any()):
             self._on_policy.observe(bool(log_ratio_BT.abs().max() < _UNMOVED), batch.update)

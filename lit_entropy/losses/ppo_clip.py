@@ -6,7 +6,7 @@ from lit_entropy.functional.checks import require_fraction, require_non_negative
 from lit_entropy.functional.surrogate import clipped_surrogate, masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import clip_metrics, ratio_metrics
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class PPOClip(PolicyLoss):
@@ -27,10 +27,10 @@ class PPOClip(PolicyLoss):
         self.clip_low = require_fraction("clip_low", clip_low)
         self.clip_high = require_non_negative("clip_high", clip_high)
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`."""
         mask_BT = batch.mask_BT
-        log_ratio_BT = masked_log_ratio(policy.logprobs_BT, batch.old_logprobs_BT, mask_BT)
+        log_ratio_BT = masked_log_ratio(output.logprobs_BT, batch.old_logprobs_BT, mask_BT)
         surrogate = clipped_surrogate(
             log_ratio_BT, batch.advantages_BT, mask_BT, self.clip_low, self.clip_high
         )

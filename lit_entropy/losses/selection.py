@@ -15,13 +15,13 @@ from lit_entropy.functional.rng import uniforms
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
 from lit_entropy.losses.inert import InertAlarm
-from lit_entropy.types import Experience, Mean, PolicyOutput
+from lit_entropy.types import LossBatch, Mean, PolicyOutput
 
 Scope = Literal["minibatch", "microbatch"]
 SelectionLogprobs = Literal["current", "old"]
 
 
-def token_uniforms(batch: Experience, *keys: int | str) -> Tensor:
+def token_uniforms(batch: LossBatch, *keys: int | str) -> Tensor:
     """One uniform a token, keyed by (keys, update, prompt id, sample id, token index).
 
     Args:
@@ -76,30 +76,30 @@ class CovarianceLoss(PolicyLoss):
         )
 
     @torch.no_grad()
-    def select(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+    def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
         """Mask of selected tokens, bool [B, T], over all rows of ``batch``.
 
         Args:
-            policy: the current policy's log-probs; ignored when ``selection_logprobs`` is ``old``.
+            output: the current policy's log-probs; ignored when ``selection_logprobs`` is ``old``.
             batch: every row of the selection scope.
 
         Raises:
             ValueError: if ``center`` is ``state`` and the old policy's entropies are missing.
         """
         if self.selection_logprobs == "old":
-            policy = self._old_policy(batch)
+            output = self._old_output(batch)
         mask_BT = batch.mask_BT
         cov_BT = token_covariance(
-            policy.logprobs_BT, batch.advantages_BT, mask_BT, self.center, policy.entropy_BT
+            output.logprobs_BT, batch.advantages_BT, mask_BT, self.center, output.entropy_BT
         )
-        selected_BT, extra = self._choose(cov_BT, policy, batch)
+        selected_BT, extra = self._choose(cov_BT, output, batch)
         total, weight = mean_over(cov_BT, selected_BT)
         extra["cov_selected"] = total / weight.clamp(min=1)
         self._statistics = (batch.update, extra)
         self._watch(selected_BT, batch)
         return selected_BT
 
-    def _watch(self, selected_BT: Tensor, batch: Experience) -> None:
+    def _watch(self, selected_BT: Tensor, batch: LossBatch) -> None:
         """Feed the alarms; a scope without scored tokens says nothing of the method."""
         advantages_N = batch.advantages_BT[batch.mask_BT]
         if self.fraction == 0 or advantages_N.numel() == 0:
@@ -110,11 +110,11 @@ class CovarianceLoss(PolicyLoss):
 
     @abstractmethod
     def _choose(
-        self, cov_BT: Tensor, policy: PolicyOutput, batch: Experience
+        self, cov_BT: Tensor, output: PolicyOutput, batch: LossBatch
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The selected tokens, and scalars that describe the selection."""
 
-    def _old_policy(self, batch: Experience) -> PolicyOutput:
+    def _old_output(self, batch: LossBatch) -> PolicyOutput:
         if batch.entropies_BT is None and self.center == "state":
             raise ValueError(
                 "center='state' with selection_logprobs='old' needs batch.entropies_BT: pass the "
@@ -123,15 +123,13 @@ class CovarianceLoss(PolicyLoss):
         entropies_BT = batch.old_logprobs_BT if batch.entropies_BT is None else batch.entropies_BT
         return PolicyOutput(logprobs_BT=batch.old_logprobs_BT, entropy_BT=entropies_BT)
 
-    def _selected(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+    def _selected(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
         """The minibatch's selection when one is handed down, else this batch's own."""
         if self.scope == "minibatch" and batch.selected_BT is not None:
             return batch.selected_BT & batch.mask_BT
-        return self.select(policy, batch)
+        return self.select(output, batch)
 
-    def _selection_metrics(
-        self, selected_BT: Tensor, batch: Experience
-    ) -> dict[str, Tensor | Mean]:
+    def _selection_metrics(self, selected_BT: Tensor, batch: LossBatch) -> dict[str, Tensor | Mean]:
         """``selected``, ``cov_selected`` and what :meth:`_choose` reported of the whole scope."""
         metrics: dict[str, Tensor | Mean] = {"selected": fraction_of(selected_BT, batch.mask_BT)}
         if self._statistics is None or self._statistics[0] != batch.update:

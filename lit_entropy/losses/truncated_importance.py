@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
-from lit_entropy.types import Experience, LossOutput, Maximum, Mean, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, Maximum, Mean, PolicyOutput
 
 
 class TruncatedImportance(PolicyLoss):
@@ -55,11 +55,11 @@ class TruncatedImportance(PolicyLoss):
         self.selects_tokens = inner.selects_tokens
         self.selection_logprobs = inner.selection_logprobs
 
-    def select(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+    def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
         """The inner loss's selection, by raw advantages."""
-        return self.inner.select(policy, batch)
+        return self.inner.select(output, batch)
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`.
 
         Raises:
@@ -69,17 +69,17 @@ class TruncatedImportance(PolicyLoss):
         weight_BT = log_weight_BT.clamp(max=math.log(self.cap)).exp()
         selected_BT = batch.selected_BT
         if selected_BT is None and self.selects_tokens:
-            selected_BT = self.inner.select(policy, batch)
+            selected_BT = self.inner.select(output, batch)
         weighted = replace(
             batch, advantages_BT=batch.advantages_BT * weight_BT, selected_BT=selected_BT
         )
-        output = self.inner(policy, weighted)
+        inner: LossOutput = self.inner(output, weighted)
         return LossOutput(
-            output.token_loss_BT, {**output.metrics, **self._metrics(log_weight_BT, batch.mask_BT)}
+            inner.token_loss_BT, {**inner.metrics, **self._metrics(log_weight_BT, batch.mask_BT)}
         )
 
     @torch.no_grad()
-    def _log_weight(self, batch: Experience) -> Tensor:
+    def _log_weight(self, batch: LossBatch) -> Tensor:
         if batch.sampler_logprobs_BT is None:
             raise ValueError(
                 "batch.sampler_logprobs_BT is None: TruncatedImportance needs the log-probs that "

@@ -6,18 +6,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import lightning as L
 from jsonargparse import Namespace
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
-from lit_entropy.checks import check_adapters, check_group_size
 from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.plan import check_plan
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
+from lit_entropy.policy.checks import check_adapters
 from lit_entropy.policy.loading import dry_run
 from lit_entropy.tasks.prompt_limit import prompt_limit
 
@@ -40,7 +39,7 @@ class Built:
 
     Attributes:
         module: the module; its policy has shapes and no weights, its rollout engine is left out.
-        rollout: class and arguments of the rollout engine; None for the default.
+        engine: class and arguments of the rollout engine; None for the default.
         data: the data module; no problem has been read.
         trainer: the Trainer with the configuration's settings, but on one CPU.
         devices: devices the run is meant for.
@@ -48,7 +47,7 @@ class Built:
     """
 
     module: EntropyModule
-    rollout: Namespace | None
+    engine: Namespace | None
     data: PromptDataModule
     trainer: L.Trainer
     devices: int
@@ -70,7 +69,7 @@ def build(experiment: Parsed, devices: int | None = None) -> Built:
             a model whose context is too short.
     """
     config = experiment.config.clone()
-    rollout, config.model.rollout = config.model.rollout, None
+    engine, config.model.engine = config.model.engine, None
     with dry_run(), _quiet():
         parts = experiment.parser.instantiate(config)
         own = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
@@ -82,7 +81,7 @@ def build(experiment: Parsed, devices: int | None = None) -> Built:
     if devices < 1:
         raise ValueError(f"gpus={devices} must be at least 1")
     strategy = _strategy(parts.trainer.strategy, devices)
-    built = Built(module, rollout, data, trainer, devices, strategy)
+    built = Built(module, engine, data, trainer, devices, strategy)
     _check(built)
     return built
 
@@ -98,25 +97,18 @@ def configured_devices(config: Namespace) -> int:
 def _check(built: Built) -> None:
     """What fit checks at setup, for the devices that the run is meant for."""
     module, data = built.module, built.data
-    check_group_size(module.advantage, data.group_size)
+    plan = data.plan_with(built.trainer.accumulate_grad_batches)
+    module.advantage.check_group_size(plan.group_size)
     check_adapters(module.policy, [module.advantage, *module.regularizers])
     check_plan(module.evaluation.sampling, built.trainer)
-    data.trainer = cast(
-        L.Trainer,
-        SimpleNamespace(
-            world_size=built.devices,
-            accumulate_grad_batches=built.trainer.accumulate_grad_batches,
-        ),
-    )
-    data._check_ranks()
-    data.trainer = None
+    plan.check_ranks(built.devices)
     prompt_limit(module, "training", data.max_prompt_tokens)
     context = module.policy.context
-    arguments = (built.rollout and built.rollout.get("init_args")) or Namespace()
+    arguments = (built.engine and built.engine.get("init_args")) or Namespace()
     longest = arguments.get("max_model_len")
     if longest is not None and not module.max_new_tokens < longest <= (context or longest):
         raise ValueError(
-            f"model.rollout.max_model_len={longest} must lie above model.max_new_tokens="
+            f"model.engine.max_model_len={longest} must lie above model.max_new_tokens="
             f"{module.max_new_tokens} and not above model.policy's context of {context} tokens"
         )
 

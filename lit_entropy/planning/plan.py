@@ -110,10 +110,10 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
     rows = work.engine_rows if work.engine == "policy" else 0
     while rows > 8:
         rows //= 2
-        yield f"model.rollout.init_args.max_rows={rows}", {"engine_rows": rows}, devices
+        yield f"model.engine.init_args.max_rows={rows}", {"engine_rows": rows}, devices
     if work.engine == "own" and work.engine_cache is None:
         for share in (0.75, 0.9, work.engine_memory / 2, work.engine_memory / 4):
-            advice = f"model.rollout.init_args.memory_fraction={share:g}"
+            advice = f"model.engine.init_args.memory_fraction={share:g}"
             yield advice, {"engine_memory": share}, devices
     for part in (2, 4):
         limit = work.max_new_tokens // part

@@ -37,12 +37,12 @@ def workload(
         validation: responses of one evaluation.
     """
     module, data, trainer = built.module, built.data, built.trainer
+    plan = data.plan_with(trainer.accumulate_grad_batches)
     precision = str(trainer.precision)
     longest_prompt = prompt_limit(module, "training", data.max_prompt_tokens).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
-    accumulation = trainer.accumulate_grad_batches
     full_precision = precision in ("32-true", "64-true")
-    engine = _engine(built.rollout)
+    engine = _engine(built.engine)
     reused = engine["engine"] == "policy" and full_precision
     numbers, weight_bytes = _numbers(module, precision, built.strategy)
     return Workload(
@@ -53,23 +53,23 @@ def workload(
         optimizer_states=_optimizer_states(module),
         strategy=built.strategy,
         checkpointing=_checkpointing(module.policy.model),
-        prompts=data.prompts_per_step,
-        samples=data.group_size,
-        minibatch=data.minibatch_size,
-        accumulation=accumulation,
-        passes=data.update_epochs,
+        prompts=plan.prompts_per_step,
+        samples=plan.group_size,
+        minibatch=plan.minibatch_size,
+        accumulation=plan.microbatches,
+        passes=plan.update_epochs,
         prompt_tokens=longest_prompt / 4 if prompt_tokens is None else prompt_tokens,
         max_prompt_tokens=longest_prompt,
         response_tokens=module.max_new_tokens / 2 if response_tokens is None else response_tokens,
         max_new_tokens=module.max_new_tokens,
         chunk_tokens=module.policy.chunk_tokens,
-        draws=(1.0 + (data.group_filter == "resample")) if draws is None else draws,
+        draws=(1.0 + (plan.group_filter == "resample")) if draws is None else draws,
         reference=module.reference is not None,
         reward_model=isinstance(module.advantage, PRIME),
-        scored=data.minibatch_size / (data.prompts_per_step * data.group_size) if reused else 1.0,
+        scored=plan.minibatch_size / plan.sequences if reused else 1.0,
         selects=module.loss.selects_tokens
         and module.loss.selection_logprobs == "current"
-        and accumulation * built.devices > 1,
+        and plan.microbatches * built.devices > 1,
         validation=validation,
         validate_every=trainer.check_val_every_n_epoch or 1,
         rl_steps=max(1, trainer.max_epochs or 1),

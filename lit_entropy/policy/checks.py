@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -116,4 +117,23 @@ def check_packing(model: Any) -> None:
         raise ValueError(
             f"packing=True: in {name} sequences of one row see each other (a change of the first "
             f"moves the second by {leak:.1e} of its size, and it is off by {error:.1e}); {remedy}"
+        )
+
+
+def check_adapters(policy: Any, parts: Iterable[Any]) -> None:
+    """Refuse adapters with a part that compares the policy to its frozen reference.
+
+    Args:
+        policy: the policy of the run.
+        parts: its advantage estimator and regularizers.
+
+    Raises:
+        ValueError: names the parts and the remedy.
+    """
+    names = [type(part).__name__ for part in parts if part.needs_reference]
+    if policy.lora is not None and names:
+        raise ValueError(
+            f"model.policy.lora is set, but {' and '.join(names)} needs the frozen reference "
+            "policy, which is not built for a policy with adapters: leave out model.policy.lora, "
+            f"or {' and '.join(names)}"
         )

@@ -13,8 +13,8 @@ from lit_entropy.functional.padding import length_groups
 from lit_entropy.policy.checks import check_packing, check_tokenizer, end_ids, has_plain_head
 from lit_entropy.policy.loading import load_model, load_tokenizer, locate, quiet
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
-from lit_entropy.policy.scoring import response_mask, score, whole_logits
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.policy.scoring import ScoredModel, score, whole_logits
+from lit_entropy.types import PolicyOutput, Sequences
 
 
 class Policy(nn.Module):
@@ -107,26 +107,24 @@ class Policy(nn.Module):
         context: int | None = getattr(self.model.config, "max_position_embeddings", None)
         return context
 
-    def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
+    def forward(self, batch: Sequences, temperature: float) -> PolicyOutput:
         """Log-probs and exact entropies of the response tokens.
 
         Args:
-            batch: prompt and response tokens with their masks; ``response_mask_BT`` says which
-                tokens are scored (``mask_BT`` where it is None); masked ids are ignored.
+            batch: prompt and response tokens with their masks; masked ids are ignored.
             temperature: sampling temperature, above 0.
 
         Returns:
             float32 [B, T], exactly 0 and without gradient outside the response mask.
         """
-        mask_BT = response_mask(batch)
+        mask_BT, model = batch.mask_BT, self._scored_model
         groups = 1 if self.packing else self.length_groups
         places, logprobs, entropies = [], [], []
         for rows in length_groups(mask_BT.sum(1), groups):
             part = batch.rows(rows).trimmed()
-            mask_NT = response_mask(part)
-            columns_T = torch.arange(mask_NT.shape[1], device=mask_BT.device)
-            places.append((rows[:, None] * mask_BT.shape[1] + columns_T)[mask_NT])
-            logprobs_N, entropy_N = score(self, part, mask_NT, temperature)
+            columns_T = torch.arange(part.mask_BT.shape[1], device=mask_BT.device)
+            places.append((rows[:, None] * mask_BT.shape[1] + columns_T)[part.mask_BT])
+            logprobs_N, entropy_N = score(model, part, temperature)
             logprobs.append(logprobs_N)
             entropies.append(entropy_N)
         place_N = torch.cat(places)
@@ -136,9 +134,21 @@ class Policy(nn.Module):
             zeros.scatter(0, place_N, torch.cat(entropies)).view_as(mask_BT),
         )
 
-    def logits(self, batch: Experience) -> Tensor:
+    def logits(self, batch: Sequences) -> Tensor:
         """Whole float32 logits [B, T, V] at temperature 1; memory B * T * V: for diagnostics."""
-        return whole_logits(self, batch)
+        return whole_logits(self._scored_model, batch)
+
+    @property
+    def _scored_model(self) -> ScoredModel:
+        return ScoredModel(
+            model=self.model,
+            inputs=self.model_inputs,
+            pad_token_id=self.pad_token_id,
+            vocab_size=self.vocab_size,
+            plain_head=self.plain_head,
+            packing=self.packing,
+            chunk_tokens=self.chunk_tokens,
+        )
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
         """Text of each response without special tokens.

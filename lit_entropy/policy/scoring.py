@@ -1,18 +1,36 @@
-"""How a policy's forward pass over an ``Experience`` is laid out, and what is read from it."""
+"""How a policy's forward pass over ``Sequences`` is laid out, and what is read from it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
-from lit_entropy.types import Experience
+from lit_entropy.types import Sequences
 
-if TYPE_CHECKING:
-    from lit_entropy.policy.policy import Policy
+
+class ScoredModel(NamedTuple):
+    """A causal LM with how it is asked for log-probs.
+
+    Attributes:
+        model: the Hugging Face causal LM.
+        inputs: arguments of its forward from padded tokens [B, L] and their mask.
+        pad_token_id: the padding id.
+        vocab_size: V, the rows of the output embedding.
+        plain_head: whether logits are the head of the base model's last hidden states.
+        packing: whether sequences are put side by side instead of padded.
+        chunk_tokens: response tokens whose logits are held at once.
+    """
+
+    model: Any
+    inputs: Callable[[Tensor, Tensor], dict[str, Tensor]]
+    pad_token_id: int
+    vocab_size: int
+    plain_head: bool
+    packing: bool
+    chunk_tokens: int
 
 
 class Layout(NamedTuple):
@@ -27,16 +45,11 @@ class Layout(NamedTuple):
     sources_BT: Tensor
 
 
-def response_mask(batch: Experience) -> Tensor:
-    """The tokens that are scored, bool [B, T]."""
-    return batch.mask_BT if batch.response_mask_BT is None else batch.response_mask_BT
-
-
-def lay_out(policy: Policy, batch: Experience) -> Layout:
+def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
     """The batch as it was padded, or packed where the policy packs.
 
     Raises:
-        ValueError: tokens are missing, or a prompt is empty or not left-padded.
+        ValueError: a prompt is empty or not left-padded.
     """
     tokens_BL, mask_BL = _whole_sequences(batch, policy.pad_token_id)
     T = batch.mask_BT.shape[1]
@@ -48,18 +61,14 @@ def lay_out(policy: Policy, batch: Experience) -> Layout:
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}
         places_BL = packed.places_BL
     else:
-        inputs, places_BL = policy.model_inputs(tokens_BL, mask_BL), padded_places(mask_BL)
+        inputs, places_BL = policy.inputs(tokens_BL, mask_BL), padded_places(mask_BL)
     return Layout(inputs | {"use_cache": False}, places_BL[:, -T - 1 : -1])
 
 
-def score(
-    policy: Policy, batch: Experience, mask_BT: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Log-probs and entropies, float32 [N], of the tokens under the mask, in row-major order."""
-    if batch.tokens_BT is None:
-        raise ValueError("tokens_BT=None: the policy needs the response tokens to score them")
+def score(policy: ScoredModel, batch: Sequences, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probs and entropies, float32 [N], of the response tokens, in row-major order."""
     layout = lay_out(policy, batch)
-    tokens_N, sources_N = batch.tokens_BT[mask_BT], layout.sources_BT[mask_BT]
+    tokens_N, sources_N = batch.tokens_BT[batch.mask_BT], layout.sources_BT[batch.mask_BT]
     if not policy.plain_head:
         logits_NV = policy.model(**layout.inputs).logits.flatten(0, 1)[sources_N]
         return logprobs_and_entropy(logits_NV, tokens_N, temperature)
@@ -74,7 +83,7 @@ def score(
     )
 
 
-def whole_logits(policy: Policy, batch: Experience) -> Tensor:
+def whole_logits(policy: ScoredModel, batch: Sequences) -> Tensor:
     """Logits [B, T, V], float32 at temperature 1, that predict every response token."""
     layout = lay_out(policy, batch)
     if not policy.plain_head:
@@ -85,15 +94,12 @@ def whole_logits(policy: Policy, batch: Experience) -> Tensor:
     return logits.float()
 
 
-def _whole_sequences(batch: Experience, pad_token_id: int) -> tuple[Tensor, Tensor]:
+def _whole_sequences(batch: Sequences, pad_token_id: int) -> tuple[Tensor, Tensor]:
     """Prompts and responses side by side: int64 tokens and bool mask [B, L]."""
-    tokens_BT, tokens_BS, mask_BS = batch.tokens_BT, batch.prompt_tokens_BS, batch.prompt_mask_BS
-    if tokens_BT is None or tokens_BS is None or mask_BS is None:
-        raise ValueError("the policy needs tokens_BT, prompt_tokens_BS and prompt_mask_BS")
-    if not bool(mask_BS[:, -1].all()):
+    if not bool(batch.prompt_mask_BS[:, -1].all()):
         raise ValueError("prompt_mask_BS ends in False: prompts must be non-empty, left-padded")
-    mask_BL = torch.cat([mask_BS, response_mask(batch)], dim=1)
-    tokens_BL = torch.cat([tokens_BS, tokens_BT], dim=1)
+    mask_BL = torch.cat([batch.prompt_mask_BS, batch.mask_BT], dim=1)
+    tokens_BL = torch.cat([batch.prompt_tokens_BS, batch.tokens_BT], dim=1)
     return tokens_BL.masked_fill(~mask_BL, pad_token_id), mask_BL
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_entropy.functional.checks import require_non_negative
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.regularizers.base import Regularizer
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class AdaptiveEntropy(Regularizer):
@@ -63,10 +63,10 @@ class AdaptiveEntropy(Regularizer):
         self.coef.add_(change).clamp_(self.min_coef, self.max_coef)
         self.active.fill_(entropy <= self.target)
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token loss; see :class:`Regularizer`."""
         applied = torch.where(self.active, self.coef, torch.zeros_like(self.coef))
-        entropy_BT = zero_outside(policy.entropy_BT, batch.mask_BT)
+        entropy_BT = zero_outside(output.entropy_BT, batch.mask_BT)
         # A zero-dimensional float64 factor leaves the product in the entropy's own dtype.
         return LossOutput(-applied * entropy_BT, {"entropy_coef": applied})
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class Regularizer(nn.Module, ABC):
@@ -16,7 +16,7 @@ class Regularizer(nn.Module, ABC):
     needs_reference: bool = False
 
     @abstractmethod
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token loss [B, T] to add, and metrics logged under ``policy/<name>``."""
 
     def on_rollout(self, entropy: float) -> None:

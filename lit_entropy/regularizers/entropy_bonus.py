@@ -7,7 +7,7 @@ import torch
 from lit_entropy.functional.checks import require_non_negative
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.regularizers.base import Regularizer
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class EntropyBonus(Regularizer):
@@ -26,8 +26,8 @@ class EntropyBonus(Regularizer):
         super().__init__()
         self.coef = require_non_negative("coef", coef)
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token loss; see :class:`Regularizer`."""
-        entropy_BT = zero_outside(policy.entropy_BT, batch.mask_BT)
+        entropy_BT = zero_outside(output.entropy_BT, batch.mask_BT)
         coef = torch.tensor(self.coef, dtype=torch.float64, device=entropy_BT.device)
         return LossOutput(-self.coef * entropy_BT, {"entropy_coef": coef})

@@ -7,7 +7,7 @@ from lit_entropy.functional.kl import KL_ESTIMATORS, KLEstimator, kl_estimate
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.regularizers.base import Regularizer
-from lit_entropy.types import Experience, LossOutput, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 
 
 class ReferenceKL(Regularizer):
@@ -35,7 +35,7 @@ class ReferenceKL(Regularizer):
         self.estimator: KLEstimator = estimator
         require_choice("estimator", estimator, KL_ESTIMATORS)
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> LossOutput:
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token loss; see :class:`Regularizer`.
 
         Raises:
@@ -47,7 +47,7 @@ class ReferenceKL(Regularizer):
                 "reference policy; keep needs_reference=True, or fill the field"
             )
         log_ratio_BT = masked_log_ratio(
-            batch.reference_logprobs_BT, policy.logprobs_BT, batch.mask_BT
+            batch.reference_logprobs_BT, output.logprobs_BT, batch.mask_BT
         )
         kl_BT = kl_estimate(log_ratio_BT, self.estimator)
         metric = masked_mean(kl_BT.detach().double(), batch.mask_BT)

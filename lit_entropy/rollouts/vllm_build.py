@@ -48,13 +48,13 @@ def require_vllm() -> str:
     """
     remedy = "run: pip install 'lit_entropy[vllm]', or take lit_entropy.rollouts.LocalEngine"
     if importlib.util.find_spec("vllm") is None:
-        raise ValueError(f"model.rollout needs the package vllm, which is not installed; {remedy}")
+        raise ValueError(f"model.engine needs the package vllm, which is not installed; {remedy}")
     installed = set(importlib.metadata.packages_distributions().get("vllm", []))
     names = [name for name in _DISTRIBUTIONS if name in installed] or sorted(installed)
     version = importlib.metadata.version(names[0]) if names else "unknown"
     if not version.startswith(tuple(f"{tested}." for tested in TESTED_VERSIONS)):
         raise ValueError(
-            f"model.rollout: vllm {version} is installed, and {', '.join(TESTED_VERSIONS)} is what "
+            f"model.engine: vllm {version} is installed, and {', '.join(TESTED_VERSIONS)} is what "
             f"was tested: weights are handed to its inner parts; {remedy}"
         )
     return version

@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 from lit_entropy.distributed.sharding import full
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import hash_keys
-from lit_entropy.types import Completions, Experience
+from lit_entropy.types import Completions, Sequences
 
 #: Entries that are widened to int64 at once.
 _BLOCK = 2**22
@@ -137,14 +137,7 @@ def sampler_gap(
     prompt_tokens_BS, prompt_mask_BS = left_pad(
         prompts, policy.pad_token_id, completions.tokens_BT.device
     )
-    batch = Experience(
-        mask_BT=completions.mask_BT,
-        old_logprobs_BT=completions.logprobs_BT,
-        advantages_BT=torch.zeros_like(completions.logprobs_BT),
-        tokens_BT=completions.tokens_BT,
-        prompt_tokens_BS=prompt_tokens_BS,
-        prompt_mask_BS=prompt_mask_BS,
-    )
+    batch = Sequences(completions.tokens_BT, completions.mask_BT, prompt_tokens_BS, prompt_mask_BS)
     own_BT = policy(batch, temperature or 1.0).logprobs_BT
     difference_BT = (own_BT - completions.logprobs_BT).abs()
     return float(difference_BT[completions.mask_BT].double().mean())

@@ -1,27 +1,13 @@
-"""Loaders that are no DataLoader: a rollout an epoch, and held-out problems in batches."""
+"""Loaders that are no DataLoader: a rollout per epoch, and held-out problems in batches."""
 
-from __future__ import annotations
+from collections.abc import Callable, Iterator, Sequence
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from torch import Tensor
 
-from lit_entropy.step.minibatch import microbatches
-from lit_entropy.types import Experience, Problem
-
-if TYPE_CHECKING:
-    from lit_entropy.data import PromptDataModule
-    from lit_entropy.module import EntropyModule
-
-
-class Sealed:
-    """An experience in a box that Lightning does not open.
-
-    Under bf16-true precision Lightning casts every floating tensor of a batch that it can reach,
-    old log-probs and advantages included; the data module opens the box after that.
-    """
-
-    def __init__(self, experience: Experience) -> None:
-        self.experience = experience
+from lit_entropy.step.minibatch import Microbatch
+from lit_entropy.step.plan import StepPlan
+from lit_entropy.step.rollout import Rollout
+from lit_entropy.types import Problem
 
 
 class RolloutLoader:
@@ -29,27 +15,34 @@ class RolloutLoader:
 
     It is not a DataLoader, so Lightning neither prefetches it (the next rollout would use a stale
     policy) nor wraps its sampler. It always yields exactly ``len(self)`` microbatches.
+
+    Args:
+        plan: the sizes of an RL step.
+        collect: makes the rollout of the RL step that begins.
+        microbatches: this rank's microbatches of (rollout, rows of a minibatch, index of the
+            update in the run).
     """
 
-    def __init__(self, module: EntropyModule, data: PromptDataModule) -> None:
-        self.module = module
-        self.data = data
+    def __init__(
+        self,
+        plan: StepPlan,
+        collect: Callable[[], Rollout],
+        microbatches: Callable[[Rollout, Tensor, int], Iterator[Microbatch]],
+    ) -> None:
+        self.plan = plan
+        self.collect = collect
+        self.microbatches = microbatches
 
     def __len__(self) -> int:
-        return self.data.updates_per_step * self.data.microbatch_count
+        return self.plan.updates_per_step * self.plan.microbatches
 
-    def __iter__(self) -> Iterator[Sealed]:
-        module, data = self.module, self.data
-        rl_step = module.rl_step
-        module.collect(data)
-        for epoch in range(data.update_epochs):
-            for index, rows in enumerate(data.minibatches(module.train_rows, rl_step, epoch)):
-                update = data.updates_per_step * (rl_step - 1)
-                update += data.minibatches_per_epoch * epoch + index
-                assert module.experience is not None
-                count = data.microbatch_count
-                for batch in microbatches(module, module.experience, rows, count, update):
-                    yield Sealed(batch)
+    def __iter__(self) -> Iterator[Microbatch]:
+        rollout = self.collect()
+        update = self.plan.updates_per_step * (rollout.rl_step - 1)
+        for epoch in range(self.plan.update_epochs):
+            for rows in self.plan.minibatches(rollout.train_rows, rollout.rl_step, epoch):
+                yield from self.microbatches(rollout, rows, update)
+                update += 1
 
 
 class ProblemBatches:

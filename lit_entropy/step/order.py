@@ -1,7 +1,5 @@
 """The order of prompts and of minibatches, as pure functions of seed and RL step."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -16,19 +14,19 @@ def prompt_indices(size: int, count: int, seed: int, rl_step: int, attempt: int 
 
     Args:
         size: number of training problems.
-        count: prompts an RL step (P).
+        count: prompts per draw (P).
         seed: the run's seed.
-        rl_step: 0-based RL step.
+        rl_step: number of the RL step, from 1.
         attempt: 0, or the number of the resampling attempt.
 
     Returns:
         int64 [P] indices.
     """
     if attempt > 0:
-        source = generator(seed, "resampled prompts", rl_step, attempt)
+        source = generator(seed, "resampled prompts", rl_step - 1, attempt)
         return torch.randint(size, (count,), generator=source)
     indices: list[Tensor] = []
-    position, needed = rl_step * count, count
+    position, needed = (rl_step - 1) * count, count
     while needed:
         epoch, offset = divmod(position, size)
         part = permutation(size, seed, "prompts", epoch)[offset : offset + needed]
@@ -42,9 +40,9 @@ def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int)
 
     Args:
         rows: int64 rows of the experience that are trained on.
-        size: sequences a minibatch; divides ``len(rows)``.
+        size: sequences per minibatch; divides ``len(rows)``.
         seed: the run's seed.
-        rl_step: 0-based RL step.
+        rl_step: number of the RL step, from 1.
         epoch: index of the pass over the rollout (0 .. update_epochs - 1).
 
     Returns:

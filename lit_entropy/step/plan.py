@@ -73,7 +73,7 @@ class StepPlan:
         return self.update_epochs * self.minibatches_per_epoch
 
     def prompts(self, size: int, rl_step: int, attempt: int) -> Tensor:
-        """Indices, int64 [P], of the prompts of a draw among ``size``; see :func:`prompt_indices`."""
+        """Indices, int64 [P], of a draw among ``size`` prompts; see :func:`prompt_indices`."""
         return prompt_indices(size, self.prompts_per_step, self.seed, rl_step, attempt)
 
     def minibatches(self, rows: Tensor, rl_step: int, epoch: int) -> list[Tensor]:

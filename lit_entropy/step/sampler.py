@@ -27,6 +27,7 @@ class Sampler:
         temperature: softmax temperature of sampling, ratios and entropies.
         max_new_tokens: longest response, end-of-sequence token included.
         context: the precision context of forward passes.
+        full_precision: whether forward passes compute in the weights' own float32 or float64.
     """
 
     policy: Policy
@@ -34,6 +35,12 @@ class Sampler:
     temperature: float = 1.0
     max_new_tokens: int = 8192
     context: Callable[[], AbstractContextManager[None]] = nullcontext
+    full_precision: bool = True
+
+    @property
+    def same_logprobs(self) -> bool:
+        """Whether the engine's log-probs are the training path's, up to rounding."""
+        return self.engine.runs_policy and self.full_precision
 
     def sample(
         self,
@@ -100,6 +107,6 @@ class Sampler:
         entropies_BT = torch.zeros_like(completions.logprobs_BT)
         for rows in torch.arange(len(sequences), device=entropies_BT.device).split(ROWS):
             with self.context():
-                output = self.policy(sequences.rows(rows), temperature or 1.0)
-            entropies_BT[rows] = output.entropy_BT
+                output = self.policy(sequences.rows(rows).trimmed(), temperature or 1.0)
+            entropies_BT[rows, : output.entropy_BT.shape[1]] = output.entropy_BT
         return entropies_BT

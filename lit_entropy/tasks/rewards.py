@@ -11,19 +11,19 @@ from torch import Tensor
 from lit_entropy.errors import NonFiniteError, UncheckedError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.tasks.base import Task
-from lit_entropy.types import Experience, Problem
+from lit_entropy.types import Problem, Samples
 
 
-def require_checked(experience: Experience, task: Task, rl_step: int) -> None:
+def require_checked(samples: Samples, task: Task, rl_step: int) -> None:
     """Stop where not one response of a rollout could be checked.
 
     Raises:
         UncheckedError: names the task and the RL step.
     """
-    if experience.checked_B is not None and not bool(experience.checked_B.any()):
+    if not bool(samples.checked_B.any()):
         name = type(task).__name__
         raise UncheckedError(
-            f"none of the {len(experience)} responses of RL step {rl_step} could be checked: "
+            f"none of the {len(samples)} responses of RL step {rl_step} could be checked: "
             f"{name}.rewards gave None for all of them. Look at the responses and at the limits "
             "of the task's checker (data.task.checker.timeout, memory_mb)"
         )

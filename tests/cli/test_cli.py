@@ -26,7 +26,7 @@ NEEDS_VLLM = sorted((CONFIGS / "rollout").glob("vllm*.yaml"))
 COMPONENTS = {
     "loss": "--model.loss",
     "advantage": "--model.advantage",
-    "rollout": "--model.rollout",
+    "rollout": "--model.engine",
     "task": "--data.task",
     "regularizer": "--model.regularizers+",
 }
@@ -117,7 +117,7 @@ def test_the_smollm_overlays_parse_without_the_extra(
 
 @pytest.mark.parametrize("path", NEEDS_VLLM, ids=lambda path: path.stem)
 def test_the_vllm_engines_parse_without_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.rollout={path}"]
+    arguments = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.engine={path}"]
     with pytest.raises(SystemExit) as exit_:
         main(["fit", *arguments, "--print_config"])
     assert exit_.value.code == 0

@@ -27,7 +27,7 @@ def test_entropies_come_from_the_policy(tmp_path: Path) -> None:
     small = ["--model.policy.model=chain-xs", "--model.temperature=0.8", "--trainer.max_epochs=1"]
     small += ["--trainer.check_val_every_n_epoch=1", "--model.evaluation.temperature=0.7"]
     seeing = fit(tmp_path / "seeing", *small)
-    blind = fit(tmp_path / "blind", *small, "--model.rollout=test_entropies.Blind")
+    blind = fit(tmp_path / "blind", *small, "--model.engine=test_entropies.Blind")
     expected, given = experience_of(seeing), experience_of(blind)
     assert torch.equal(given.tokens_BT, expected.tokens_BT)
     # float32 with and without a KV cache, in other batches

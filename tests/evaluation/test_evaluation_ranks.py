@@ -93,7 +93,7 @@ class Thirteen(TwoSources):
 SETTINGS = [
     "--model.policy.model=chain-xs",
     "--trainer.callbacks=null",
-    "--model.rollout=test_evaluation_ranks.Collective",
+    "--model.engine=test_evaluation_ranks.Collective",
     "--data.task=test_evaluation_ranks.Thirteen",
     "--data.task.validation_size=13",  # 7 and 6 a rank: 3 batches and 2
     "--data.validation_batch=3",

@@ -63,7 +63,7 @@ def test_parts_of_the_experiment_are_read(parse: Callable[..., Parsed]) -> None:
         QUICK,
         "--model.loss=KLCov", "--model.loss.fraction=0.02", "--trainer.precision=bf16-mixed",
         "--trainer.accumulate_grad_batches=2", "--model.policy.gradient_checkpointing=true",
-        "--model.rollout=LocalEngine", "--model.rollout.max_rows=48",
+        "--model.engine=LocalEngine", "--model.engine.max_rows=48",
         "--model.regularizers+=ReferenceKL", "--data.group_filter=resample",
     )  # fmt: skip
     work = workload(build(experiment))
@@ -79,17 +79,17 @@ def test_parts_of_the_experiment_are_read(parse: Callable[..., Parsed]) -> None:
 
 def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> None:
     own = parse(
-        QUICK, "--model.rollout=VLLMEngine", "--model.rollout.memory_fraction=0.3",
-        "--model.rollout.dtype=bfloat16", "--model.rollout.sleep=false",
-        "--model.rollout.max_sequences=99",
+        QUICK, "--model.engine=VLLMEngine", "--model.engine.memory_fraction=0.3",
+        "--model.engine.dtype=bfloat16", "--model.engine.sleep=false",
+        "--model.engine.max_sequences=99",
     )  # fmt: skip
     work = workload(build(own))
     assert (work.engine, work.engine_memory, work.sampling_bytes) == ("own", 0.3, 2)
     assert (work.engine_sleeps, work.engine_rows, work.scored) == (False, 99, 1.0)
     assert work.engine_cache is None
-    cached = parse(QUICK, "--model.rollout=VLLMEngine", "--model.rollout.kv_cache_gb=0.5")
+    cached = parse(QUICK, "--model.engine=VLLMEngine", "--model.engine.kv_cache_gb=0.5")
     assert workload(build(cached)).engine_cache == 2**29
-    served = workload(build(parse(QUICK, "--model.rollout=VLLMServerEngine")))
+    served = workload(build(parse(QUICK, "--model.engine=VLLMServerEngine")))
     assert (served.engine, served.sampling_bytes, served.engine_rows) == ("elsewhere", 2, 256)
 
 
@@ -102,8 +102,8 @@ def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> No
         (("--data.minibatch_size=48",), 1, r"minibatch_size=48 does not divide the 256"),
         (("--model.max_new_tokens=256",), 1, r"max_new_tokens=256 leaves no room.*256 tokens"),
         (("--model.policy.model=acme/gpt-9",), 1, r"acme/gpt-9"),
-        (("--model.rollout=VLLMEngine", "--model.rollout.max_model_len=999"), 1, r"len=999 .*256"),
-        (("--model.rollout=VLLMEngine", "--model.rollout.max_model_len=80"), 1, r"len=80 .*=80 "),
+        (("--model.engine=VLLMEngine", "--model.engine.max_model_len=999"), 1, r"len=999 .*256"),
+        (("--model.engine=VLLMEngine", "--model.engine.max_model_len=80"), 1, r"len=80 .*=80 "),
         (("--trainer.precision=64-true",), 1, r"trainer.precision=64-true"),
         (("--trainer.strategy=fsdp",), 2, r"trainer.strategy='fsdp'"),
     ],
@@ -143,7 +143,7 @@ def test_an_assumption_out_of_range_is_named(
 def test_an_engine_that_cannot_sample_has_no_hours(
     parse: Callable[..., Parsed], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = parse(QUICK, "--model.rollout=VLLMEngine", "--model.rollout.memory_fraction=1e-6")
+    small = parse(QUICK, "--model.engine=VLLMEngine", "--model.engine.memory_fraction=1e-6")
     plan(small, json=str(tmp_path / "plan.json"))
     text = " ".join(capsys.readouterr().out.split())
     assert "does not hold its weights" in text and "the run: no hours" in text

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 import torch
-
-from lit_entropy.planning.cases import CASES, Case
-from lit_entropy.planning.measure import (
+from benchmarks.plan_cases import CASES, Case
+from benchmarks.plan_measure import (
     calibrated,
     measured_decode,
     measured_memory,

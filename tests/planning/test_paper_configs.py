@@ -128,7 +128,7 @@ def test_models_that_prime_leaves_room_for(
     model: str, share: float, fits: bool, parse: Callable[..., Parsed]
 ) -> None:
     files = (PAPER / "section2.yaml", PAPER / "models" / f"{model}.yaml", PAPER / PRIME)
-    built = build(parse(*files, f"--model.rollout.memory_fraction={share}"))
+    built = build(parse(*files, f"--model.engine.memory_fraction={share}"))
     assert make_plan(workload(built), built.devices, HARDWARE["h100"], Rates()).fits == fits
 
 

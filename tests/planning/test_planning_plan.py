@@ -90,12 +90,12 @@ def test_the_engines_share_is_raised_or_lowered() -> None:
     sharded |= {"engine_bytes": 2, "checkpointing": True, "accumulation": 8, "max_new_tokens": 512}
     short = plan_of("qwen2.5-7b", 8, engine_memory=0.19, **sharded)
     advice, mended = remedies(short)
-    assert advice == ["model.rollout.init_args.memory_fraction=0.75"] and mended.fits
+    assert advice == ["model.engine.init_args.memory_fraction=0.75"] and mended.fits
     # 25 GB of a reward model beside 70 GB of an engine
     crowded = plan_of("qwen2.5-1.5b", 8, engine_memory=0.875, reward_model=True, **sharded)
     assert crowded.memory.peak > 80e9 and crowded.engine_fits
     advice, mended = remedies(crowded)
-    assert advice == ["model.rollout.init_args.memory_fraction=0.4375"] and mended.fits
+    assert advice == ["model.engine.init_args.memory_fraction=0.4375"] and mended.fits
 
 
 @pytest.mark.parametrize("part", ["reference", "reward_model"])

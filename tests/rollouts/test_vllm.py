@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 ROWS = 32
 IDS, SAMPLES = torch.arange(ROWS) // 8, torch.arange(ROWS) % 8
 PROMPTS = [[5 + int(row) // 8, 6, 7] for row in range(ROWS)]
-OPTIONS = "--model.rollout.kv_cache_gb=0.1"
+OPTIONS = "--model.engine.kv_cache_gb=0.1"
 
 
 class NeverSynced(VLLMEngine):
@@ -174,7 +174,7 @@ def run(folder: Path, model: str, engine: str, *more: str) -> list[float]:
     fit(
         folder,
         f"--model.policy.model={model}",
-        f"--model.rollout={engine}",
+        f"--model.engine={engine}",
         OPTIONS,
         "--model.advantage=lit_entropy.advantages.controls.RandomRewards",
         "--model.advantage.inner=lit_entropy.advantages.GRPO",

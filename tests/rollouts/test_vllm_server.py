@@ -186,16 +186,16 @@ def test_training_through_a_server(url: str, tmp_path: Path) -> None:
     cli = fit(
         tmp_path / "runs",
         "--model.policy.model=chain-xs",
-        "--model.rollout=lit_entropy.rollouts.VLLMServerEngine",
-        f"--model.rollout.url={url}",
-        f"--model.rollout.weights_folder={tmp_path / 'weights'}",
-        "--model.rollout.gap_tolerance=1e-4",
+        "--model.engine=lit_entropy.rollouts.VLLMServerEngine",
+        f"--model.engine.url={url}",
+        f"--model.engine.weights_folder={tmp_path / 'weights'}",
+        "--model.engine.gap_tolerance=1e-4",
         "--model.loss=lit_entropy.losses.TruncatedImportance",
         "--model.loss.inner=lit_entropy.losses.KLCov",
         "--model.loss.inner.fraction=0.1",
         *SHORT,
     )
-    assert cli.model.rollout.version == 3  # row 0, and after each of two RL steps
+    assert cli.model.engine.version == 3  # row 0, and after each of two RL steps
     columns = metrics(tmp_path / "runs")
     gaps = [value for value in columns["policy/sampler_gap"] if value == value]
     assert len(gaps) == 2 and all(0 <= gap < 1e-5 for gap in gaps)
@@ -210,7 +210,7 @@ def test_a_fit_with_fixed_weights_ends_at_its_second_rollout(url: str, tmp_path:
         fit(
             tmp_path,
             "--model.policy.model=chain-xs",
-            "--model.rollout=lit_entropy.rollouts.VLLMServerEngine",
-            f"--model.rollout.url={url}",
+            "--model.engine=lit_entropy.rollouts.VLLMServerEngine",
+            f"--model.engine.url={url}",
             *SHORT,
         )

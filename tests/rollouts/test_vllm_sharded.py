@@ -23,9 +23,9 @@ def test_two_ranks_hand_over_what_they_hold_together(tmp_path: Path) -> None:
         options = [
             "--config", str(CONFIGS / "strategy" / "fsdp2.yaml"), "--trainer.devices=2",
             "--model.policy.model=chain-xs", "--trainer.callbacks=null",
-            "--model.rollout=lit_entropy.rollouts.VLLMServerEngine", f"--model.rollout.url={url}",
-            f"--model.rollout.weights_folder={tmp_path / 'weights'}",
-            "--model.rollout.gap_tolerance=1e-4",
+            "--model.engine=lit_entropy.rollouts.VLLMServerEngine", f"--model.engine.url={url}",
+            f"--model.engine.weights_folder={tmp_path / 'weights'}",
+            "--model.engine.gap_tolerance=1e-4",
         ]  # fmt: skip
         launch(tmp_path, [arguments(tmp_path, *options, *SHORT)])
     assert state.policy.vocab_size % 2 == 1

@@ -1,6 +1,6 @@
 """The plan against this machine's CPU: measured memory and time of updates and decoding.
 
-    python -m lit_entropy.planning.measure
+    PYTHONPATH=tests python -m benchmarks.plan_measure
 
 Memory is the peak resident set of one update in a process of its own, over that of a process which
 has loaded the libraries. Rates are measured before times, with one thread.
@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from benchmarks.plan_cases import CASES, Case, update
 
-from lit_entropy.planning.cases import CASES, Case, update
 from lit_entropy.planning.compute import training_flops
 from lit_entropy.planning.hardware import Hardware, Rates
 from lit_entropy.planning.memory import activations, states

@@ -12,7 +12,7 @@ from lit_entropy.planning.workload import Workload
 from lit_entropy.policy.dry_run import is_published, published_config
 from lit_entropy.policy.loading import dry_run
 from lit_entropy.policy.policy import Policy
-from lit_entropy.types import Experience
+from lit_entropy.types import Sequences
 
 
 @dataclass(frozen=True)
@@ -63,28 +63,26 @@ class Case:
             chunk_tokens=policy.chunk_tokens,
         )
 
-    def batch(self, policy: Policy) -> Experience:
+    def batch(self, policy: Policy) -> Sequences:
         """Random tokens at full length."""
         mask_BT = torch.ones(self.rows, self.response, dtype=torch.bool)
         tokens_BL = torch.randint(0, policy.vocab_size, (self.rows, self.prompt + self.response))
-        return Experience(
-            mask_BT=mask_BT,
-            old_logprobs_BT=torch.zeros(mask_BT.shape),
-            advantages_BT=torch.ones(mask_BT.shape),
+        return Sequences(
             tokens_BT=tokens_BL[:, self.prompt :],
+            mask_BT=mask_BT,
             prompt_tokens_BS=tokens_BL[:, : self.prompt],
             prompt_mask_BS=torch.ones(self.rows, self.prompt, dtype=torch.bool),
         )
 
 
-def update(policy: Policy, optimizer: torch.optim.Optimizer, batch: Experience) -> None:
+def update(policy: Policy, optimizer: torch.optim.Optimizer, batch: Sequences) -> None:
     """One optimiser update on one microbatch."""
     optimizer.zero_grad()
     policy(batch, 1.0).logprobs_BT.mean().neg().backward()
     optimizer.step()
 
 
-#: What ``python -m lit_entropy.planning.measure`` compares.
+#: What ``tests/benchmarks/plan_measure.py`` compares.
 CASES = [
     Case("chain-s", 128, 20, 80),
     Case("chain-m", 128, 20, 80),
