@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from experiences import whole_experience
 from hypothesis import settings
 
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import Experience, LossBatch, PolicyOutput
 
 if TYPE_CHECKING:
     from shared_launch import Launched
@@ -81,8 +83,8 @@ def make_experience() -> Callable[..., Experience]:
         tokens_BT = torch.randint(1, vocabulary, (B, T), generator=generator)
         prompts_PS = torch.randint(1, vocabulary, (P, prompt_tokens), generator=generator)
         zero = torch.zeros(())
-        return Experience(
-            mask_BT=mask_BT,
+        return whole_experience(
+            mask_BT,
             old_logprobs_BT=torch.where(response_mask_BT, old_BT, zero),
             advantages_BT=torch.where(response_mask_BT, advantages_B1.expand(B, T), zero),
             response_mask_BT=response_mask_BT,
@@ -100,8 +102,18 @@ def make_experience() -> Callable[..., Experience]:
             prompt_ids_B=torch.arange(100, 100 + P).repeat_interleave(G),
             sample_ids_B=torch.arange(G).repeat(P),
             difficulty_B=torch.ones(B, dtype=torch.int64),
-            minibatch_tokens=int(mask_BT.sum()),
         )
+
+    return build
+
+
+@pytest.fixture
+def make_batch(make_experience: Callable[..., Experience]) -> Callable[..., LossBatch]:
+    """Factory of what a loss reads of ``make_experience(...)``, as a whole minibatch."""
+
+    def build(*sizes: int, **options: int) -> LossBatch:
+        batch = make_experience(*sizes, **options).loss_batch
+        return replace(batch, minibatch_tokens=int(batch.mask_BT.sum()))
 
     return build
 
@@ -113,7 +125,9 @@ def make_policy() -> Callable[..., PolicyOutput]:
     ``drift`` is the standard deviation of the log-ratio; 0 gives the on-policy case exactly.
     """
 
-    def build(experience: Experience, drift: float = 0.3, *, seed: int = 1) -> PolicyOutput:
+    def build(
+        experience: Experience | LossBatch, drift: float = 0.3, *, seed: int = 1
+    ) -> PolicyOutput:
         generator = torch.Generator().manual_seed(seed)
         old_BT = experience.old_logprobs_BT
         noise_BT = torch.randn(old_BT.shape, generator=generator)

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from experiences import rollout_of, whole_experience
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.types import Experience
 
 
@@ -36,7 +38,12 @@ class RolloutModule(LightningModule):
         return [0, 1]
 
     def on_train_epoch_start(self) -> None:
-        self.experience = self.experiences[self.current_epoch]
+        experience = self.experiences[self.current_epoch].to(self.device)
+        self.rollout = rollout_of(experience, self.group_size, self.current_epoch + 1)
+
+    @property
+    def ranks(self) -> Ranks:
+        return Ranks(self.trainer.global_rank, self.trainer.world_size, self.device)
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         return self.weight.sum()
@@ -105,8 +112,8 @@ def ragged() -> Callable[..., Experience]:
     ) -> Experience:
         mask_BT = _padded([[1.0] * len(row) for row in logprobs], 0.0).bool()
         scored_B = torch.tensor(scored if scored is not None else [True] * len(logprobs))
-        return Experience(
-            mask_BT=mask_BT & scored_B[:, None],
+        return whole_experience(
+            mask_BT & scored_B[:, None],
             old_logprobs_BT=_padded(logprobs, float("nan")),
             advantages_BT=torch.tensor(advantages)[:, None].expand(mask_BT.shape),
             response_mask_BT=mask_BT,
