@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from lit_entropy.losses import ClipCov, KLCov, PolicyLoss
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 Tokens = set[tuple[int, int, int]]
 
@@ -23,7 +23,7 @@ class Recording(PolicyLoss):
 
     selections: ClassVar[list[Tokens]] = []
 
-    def select(self, policy: PolicyOutput, batch: Experience) -> Tensor:
+    def select(self, policy: PolicyOutput, batch: LossBatch) -> Tensor:
         selected_BT = super().select(policy, batch)
         assert batch.prompt_ids_B is not None and batch.sample_ids_B is not None
         tokens = {

@@ -10,6 +10,7 @@ import torch
 from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.data import PromptDataModule
 from lit_entropy.module import EntropyModule
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.types import Experience
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -43,11 +44,16 @@ def parts(cli: EntropyCLI) -> tuple[EntropyModule, PromptDataModule]:
     return cli.model, cli.datamodule
 
 
+def rollout_of(cli: EntropyCLI) -> Rollout:
+    """The record of the last RL step of a run."""
+    rollout = cli.model.rollout
+    assert isinstance(rollout, Rollout)
+    return rollout
+
+
 def experience_of(cli: EntropyCLI) -> Experience:
-    """The last rollout of a run."""
-    experience = cli.model.experience
-    assert isinstance(experience, Experience)
-    return experience
+    """What the last RL step of a run trained on."""
+    return rollout_of(cli).experience
 
 
 def weights(cli: EntropyCLI) -> dict[str, torch.Tensor]:

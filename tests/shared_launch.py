@@ -23,7 +23,7 @@ DDP_PARTS = [
 ]
 OFF = [
     "--model.policy.model=chain-xs",
-    "--model.rollout=off_sampler.OffSampler",
+    "--model.engine=off_sampler.OffSampler",
     "--model.loss=lit_entropy.losses.TruncatedImportance",
     "--model.loss.inner=lit_entropy.losses.PPOClip",
     "--trainer.max_epochs=1",

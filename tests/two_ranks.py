@@ -35,8 +35,8 @@ def run(arguments: list[str]) -> dict[str, Any]:
     Recording.selections.clear()
     start = time.monotonic()
     cli = main(arguments)
-    experience = cli.model.experience
-    rollout = {} if experience is None else experience.tensors()
+    record = cli.model.rollout
+    rollout = {} if record is None else record.experience.tensors()
     return {
         "selections": [sorted(map(list, tokens)) for tokens in Recording.selections],
         "rollout": {name: rollout[name] for name in FIELDS if name in rollout},
