@@ -10,6 +10,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 import torch
+from experiences import whole_experience
 from tiny_models import build_tiny_model
 from torch import nn
 from transformers import (
@@ -25,7 +26,7 @@ from transformers import (
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy
 from lit_entropy.functional.padding import length_groups
 from lit_entropy.policy.policy import Policy
-from lit_entropy.types import Experience
+from lit_entropy.types import Sequences
 
 V = 20
 
@@ -46,13 +47,9 @@ def make_batch(seed=0, B=4, S=5, T=6):
     prompt_lengths = torch.tensor([S, 1, 3, S])[:B]
     lengths = torch.tensor([T, T - 2, 1, 0])[:B]
     mask_BT = torch.arange(T) < lengths[:, None]
-    zeros_BT = torch.zeros(B, T)
-    return Experience(
-        mask_BT=mask_BT,
-        old_logprobs_BT=zeros_BT,
-        advantages_BT=zeros_BT,
-        response_mask_BT=mask_BT,
+    return Sequences(
         tokens_BT=torch.randint(3, V, (B, T), generator=generator),
+        mask_BT=mask_BT,
         prompt_tokens_BS=torch.randint(3, V, (B, S), generator=generator),
         prompt_mask_BS=torch.arange(S) >= S - prompt_lengths[:, None],
     )
@@ -64,7 +61,7 @@ def row_by_row(policy, batch, temperature):
     entropies = logprobs.clone()
     for b in range(len(batch)):
         prompt = batch.prompt_tokens_BS[b][batch.prompt_mask_BS[b]]
-        response = batch.tokens_BT[b][batch.response_mask_BT[b]]
+        response = batch.tokens_BT[b][batch.mask_BT[b]]
         ids = torch.cat([prompt, response])[None]
         logits = policy.model(input_ids=ids).logits[0, len(prompt) - 1 : -1].double()
         scores = torch.log_softmax(logits / temperature, -1)
@@ -116,11 +113,9 @@ def test_padding_content_and_width_change_nothing(policy):
     def widen(tensor, left, right):
         return nn.functional.pad(tensor, (left, right))
 
-    wide = Experience(
-        mask_BT=widen(batch.mask_BT, 0, 4),
-        old_logprobs_BT=torch.zeros(4, 10),
-        advantages_BT=torch.zeros(4, 10),
+    wide = Sequences(
         tokens_BT=widen(batch.tokens_BT, 0, 4),
+        mask_BT=widen(batch.mask_BT, 0, 4),
         prompt_tokens_BS=widen(batch.prompt_tokens_BS, 3, 0),
         prompt_mask_BS=widen(batch.prompt_mask_BS, 3, 0),
     )
@@ -143,11 +138,18 @@ def test_no_gradient_from_outside_the_mask(policy):
         assert torch.equal(got, expected) and bool(expected.isfinite().all())
 
 
-def test_response_mask_wins_over_group_filter(policy):
+def test_groups_outside_the_objective_are_scored(policy):
     batch = make_batch()
-    expected = policy(batch, 1.0)
-    batch.mask_BT = torch.zeros_like(batch.mask_BT)
-    torch.testing.assert_close(tuple(policy(batch, 1.0)), tuple(expected), rtol=0, atol=0)
+    filtered = whole_experience(
+        torch.zeros_like(batch.mask_BT),
+        response_mask_BT=batch.mask_BT,
+        tokens_BT=batch.tokens_BT,
+        prompt_tokens_BS=batch.prompt_tokens_BS,
+        prompt_mask_BS=batch.prompt_mask_BS,
+    ).sequences
+    torch.testing.assert_close(
+        tuple(policy(filtered, 1.0)), tuple(policy(batch, 1.0)), rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
@@ -383,8 +385,6 @@ def test_bad_arguments(folder, policy):
     with pytest.raises(ValueError, match="dtype='float16'"):
         Policy(folder, dtype="float16")
     batch = make_batch()
-    with pytest.raises(ValueError, match="tokens_BT=None"):
-        policy(Experience(batch.mask_BT, batch.old_logprobs_BT, batch.advantages_BT), 1.0)
     batch.prompt_mask_BS = batch.prompt_mask_BS.flip(1)
     with pytest.raises(ValueError, match="left-padded"):
         policy(batch, 1.0)
@@ -413,12 +413,9 @@ def test_smollm_from_gguf(tmp_path):
         [{"role": "user", "content": "What is the capital of France?"}], add_generation_prompt=True
     )["input_ids"]
     answer = policy.tokenizer.encode("The capital of France is Paris.<|im_end|>")
-    mask_BT = torch.ones(1, len(answer), dtype=torch.bool)
-    batch = Experience(
-        mask_BT,
-        torch.zeros(1, len(answer)),
-        torch.zeros(1, len(answer)),
+    batch = Sequences(
         tokens_BT=torch.tensor([answer]),
+        mask_BT=torch.ones(1, len(answer), dtype=torch.bool),
         prompt_tokens_BS=torch.tensor([prompt]),
         prompt_mask_BS=torch.ones(1, len(prompt), dtype=torch.bool),
     )

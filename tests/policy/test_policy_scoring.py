@@ -30,8 +30,8 @@ from transformers import (
 import lit_entropy.policy.scoring as policy_scoring
 from lit_entropy.functional.packing import pack
 from lit_entropy.policy.policy import Policy
-from lit_entropy.policy.scoring import lay_out, response_mask
-from lit_entropy.types import Experience
+from lit_entropy.policy.scoring import lay_out
+from lit_entropy.types import Sequences
 
 V = 20
 SMALL = SIZES | {"num_hidden_layers": 2}
@@ -67,26 +67,22 @@ def name(request: pytest.FixtureRequest, folder: str, tmp_path_factory: Any) -> 
     return save_with_tokenizer(MODELS[request.param](), folder, target)
 
 
-def ragged(B: int = 8, S: int = 7, T: int = 12, vocab: int = 14) -> Experience:
+def ragged(B: int = 8, S: int = 7, T: int = 12, vocab: int = 14) -> Sequences:
     """Prompts of 1..S and responses of 0..T tokens."""
     generator = torch.Generator().manual_seed(5)
     prompt_lengths = torch.randint(1, S + 1, (B, 1), generator=generator)
     lengths = torch.randint(1, T + 1, (B, 1), generator=generator)
     lengths[2] = 0
     mask_BT = torch.arange(T) < lengths
-    return replace(
-        make_batch(),
-        mask_BT=mask_BT,
-        old_logprobs_BT=torch.zeros(B, T),
-        advantages_BT=torch.zeros(B, T),
-        response_mask_BT=mask_BT,
+    return Sequences(
         tokens_BT=torch.randint(3, vocab, (B, T), generator=generator),
+        mask_BT=mask_BT,
         prompt_tokens_BS=torch.randint(3, vocab, (B, S), generator=generator),
         prompt_mask_BS=torch.arange(S) >= S - prompt_lengths,
     )
 
 
-def gradients(policy: Policy, batch: Experience) -> dict[str, torch.Tensor]:
+def gradients(policy: Policy, batch: Sequences) -> dict[str, torch.Tensor]:
     policy.zero_grad()
     output = policy(batch, 0.8)
     weights_BT = torch.linspace(-1, 2, batch.mask_BT.numel()).view_as(batch.mask_BT)
@@ -129,7 +125,7 @@ def test_holes_are_not_part_of_the_sequence(folder: str, packing: bool) -> None:
     """A token after a hole is predicted by the last token before it, as if the hole was cut out."""
     policy, batch = Policy(folder, packing=packing), make_batch()
     holes = torch.tensor([[1, 0, 0, 1, 1, 0], [0, 1, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0], [0] * 6])
-    batch = replace(batch, mask_BT=holes.bool(), response_mask_BT=holes.bool())
+    batch = replace(batch, mask_BT=holes.bool())
     logprobs, entropies = row_by_row(policy, batch, 0.7)  # unpadded, without holes
     output = policy(batch, 0.7)
     for b in range(4):
@@ -150,7 +146,7 @@ def test_a_single_row_gives_the_same(folder: str, monkeypatch: pytest.MonkeyPatc
     )
     layout = lay_out(policy, batch)
     assert layout.inputs["input_ids"].shape[0] == 1
-    assert layout.sources_BT[response_mask(batch)].unique().numel() == int(batch.mask_BT.sum())
+    assert layout.sources_BT[batch.mask_BT].unique().numel() == int(batch.mask_BT.sum())
     for got, value in zip(policy(batch, 1.0), expected, strict=True):
         torch.testing.assert_close(got, value, rtol=1e-5, atol=5e-6)
 
