@@ -20,7 +20,7 @@ from lit_entropy.tasks.chain import ChainArithmetic
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 5))
 def test_every_prompt_is_used_once_an_epoch_of_the_data(size: int, count: int, seed: int) -> None:
     steps = -(-3 * size // count)  # at least three epochs of the data
-    stream = torch.cat([prompt_indices(size, count, seed, step) for step in range(steps)])
+    stream = torch.cat([prompt_indices(size, count, seed, step) for step in range(1, steps + 1)])
     for epoch in range(3):
         part = stream[epoch * size : (epoch + 1) * size]
         assert sorted(part.tolist()) == list(range(size))
@@ -53,13 +53,14 @@ class Order(Callback):
         self.events: list[Any] = []
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self.events.append(("epoch", pl_module.experience is None))
+        self.events.append(("epoch", pl_module.rollout is None))
 
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        rows = list(zip(batch.prompt_ids_B.tolist(), batch.sample_ids_B.tolist(), strict=True))
-        self.events.append(("batch", trainer.global_step, batch.update, rows))
+        part = batch.loss_batch
+        rows = list(zip(part.prompt_ids_B.tolist(), part.sample_ids_B.tolist(), strict=True))
+        self.events.append(("batch", trainer.global_step, part.update, rows))
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         self.events.append(("validation", trainer.global_step))
