@@ -9,14 +9,14 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from recording_losses import Recording
-from runs import experience_of, fit, metrics
+from runs import experience_of, fit, metrics, rollout_of
 
 from lit_entropy.advantages import AdvantageEstimator
 from lit_entropy.cli.main import EntropyCLI
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.losses import PPOClip
 from lit_entropy.rollouts import LocalEngine
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
 class Recorder(Callback):
@@ -25,14 +25,14 @@ class Recorder(Callback):
     def __init__(self, steps: int = 1) -> None:
         self.steps = steps
         self.gradients: list[dict[str, torch.Tensor]] = []
-        self.batches: list[Experience] = []
+        self.batches: list[LossBatch] = []
         self.first_outputs: list[PolicyOutput] = []
 
     def on_train_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         if len(self.gradients) < self.steps:
-            self.batches.append(batch)
+            self.batches.append(batch.loss_batch)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if len(self.gradients) < self.steps:
@@ -61,7 +61,7 @@ class Probe(PPOClip):
 
     seen: list[torch.Tensor] = []  # noqa: RUF012  one run a test, cleared there
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+    def forward(self, policy: PolicyOutput, batch: LossBatch) -> Any:
         Probe.seen.append((policy.logprobs_BT - batch.old_logprobs_BT)[batch.mask_BT].detach())
         return super().forward(policy, batch)
 
@@ -89,10 +89,10 @@ def test_gradient_does_not_depend_on_the_microbatch(tmp_path: Path) -> None:
     """1 x 16 = 2 x 8 = 8 x 2 sequences, and equal to the objective written out by hand."""
     recorder, cli = record(tmp_path / "1", steps=2)
     experience = experience_of(cli)
-    rows = cli.datamodule.minibatches(torch.arange(32), 1, 0)[0]
+    rows = cli.datamodule.plan.minibatches(torch.arange(32), 1, 0)[0]
     batch = experience.rows(rows)  # untrimmed: other padding than in the run
     base = type(cli.model.policy)("chain-s")
-    policy = base(batch, 1.0)
+    policy = base(batch.sequences, 1.0)
     ratio_BT = (policy.logprobs_BT - batch.old_logprobs_BT).exp()
     objective = -torch.minimum(
         ratio_BT * batch.advantages_BT, ratio_BT.clamp(0.8, 1.2) * batch.advantages_BT
@@ -147,7 +147,7 @@ def test_old_logprobs_are_scored_again_where_they_must_be(tmp_path: Path) -> Non
     _, local = record(tmp_path / "local")
     _, foreign = record(tmp_path / "foreign", "--model.engine=test_module.Foreign")
     _, mixed = record(tmp_path / "mixed", "--trainer.precision=bf16-mixed")
-    first = set(local.datamodule.minibatches(torch.arange(32), 1, 0)[0].tolist())
+    first = set(local.datamodule.plan.minibatches(torch.arange(32), 1, 0)[0].tolist())
     mine, theirs = experience_of(local), experience_of(foreign)
     assert set(mine.rescored_B.nonzero().flatten().tolist()) == first
     assert theirs.rescored_B.all() and experience_of(mixed).rescored_B.all()
@@ -165,13 +165,13 @@ def test_masked_groups_leave_the_objective(tmp_path: Path) -> None:
     signal_P = (experience.rewards_B.view(16, 4).std(1) > 0).repeat_interleave(4)
     assert 0 < signal_P.sum() < 64  # both kinds occur in this rollout
     assert torch.equal(experience.mask_BT, experience.response_mask_BT & signal_P[:, None])
-    rows = cli.datamodule.minibatches(torch.arange(64), 1, 0)[0]
+    rows = cli.datamodule.plan.minibatches(torch.arange(64), 1, 0)[0]
     assert recorder.batches[0].minibatch_tokens == int(experience.mask_BT[rows].sum())
 
 
 def test_resampling_fills_the_step_with_groups_that_have_signal(tmp_path: Path) -> None:
     _, cli = record(tmp_path, "--data.group_filter=resample", "--data.max_resamples=5")
-    experience, rows = experience_of(cli), cli.model.train_rows
+    experience, rows = experience_of(cli), rollout_of(cli).train_rows
     assert len(rows) == 32 and len(experience) > 32
     assert (experience.rewards_B[rows].view(8, 4).std(1) > 0).all()
     assert torch.equal(experience.mask_BT[rows], experience.response_mask_BT[rows])
@@ -186,7 +186,7 @@ def test_bounded_resampling_gives_up_and_masks(tmp_path: Path) -> None:
     hard = ["--data.task.min_length=10", "--data.max_resamples=1", "--data.group_size=2"]
     sizes = ["--data.minibatch_size=8", "--data.group_filter=resample"]
     _, cli = record(tmp_path, *hard, *sizes)
-    experience, rows = experience_of(cli), cli.model.train_rows
+    experience, rows = experience_of(cli), rollout_of(cli).train_rows
     assert len(experience) == 32 and len(rows) == 16  # two draws of 8 groups, 8 kept
     kept = experience.rewards_B[rows].view(8, 2)
     signal = kept[:, 0] != kept[:, 1]
@@ -201,10 +201,10 @@ def test_regularizers_add_to_the_loss_and_the_gradient(tmp_path: Path) -> None:
         "--model.regularizers+=lit_entropy.regularizers.EntropyBonus",
         "--model.regularizers.coef=0.05",
     )
-    rows = cli.datamodule.minibatches(torch.arange(32), 1, 0)[0]
+    rows = cli.datamodule.plan.minibatches(torch.arange(32), 1, 0)[0]
     batch = experience_of(cli).rows(rows)
     base = type(cli.model.policy)("chain-s")
-    entropy_BT = base(batch, 1.0).entropy_BT
+    entropy_BT = base(batch.sequences, 1.0).entropy_BT
     (-0.05 * (entropy_BT * batch.mask_BT).sum() / batch.mask_BT.sum()).backward()
     for name, parameter in base.named_parameters():
         difference = bonus.gradients[0][name] - plain.gradients[0][name]
@@ -218,7 +218,7 @@ def test_reference_kl_starts_at_zero_and_grows(tmp_path: Path) -> None:
     experience = experience_of(cli)  # of the second RL step: the policy has moved
     base = type(cli.model.policy)("chain-s")
     with torch.no_grad():
-        expected = base(experience, 1.0).logprobs_BT
+        expected = base(experience.sequences, 1.0).logprobs_BT
     torch.testing.assert_close(experience.reference_logprobs_BT, expected, rtol=1e-4, atol=2e-5)
     assert not any("reference" in name for name in cli.model.state_dict())
     divergence = metrics(tmp_path)["policy/reference_kl"]
@@ -241,7 +241,7 @@ def test_batch_statistics_come_from_the_groups_that_are_trained(tmp_path: Path) 
         tmp_path, "--model.advantage=test_module.FixedAdvantages", "--data.group_filter=resample"
     )
     trained = FixedAdvantages.seen[0]
-    rewards = experience_of(cli).rewards_B[cli.model.train_rows].view(8, 4)
+    rewards = experience_of(cli).rewards_B[rollout_of(cli).train_rows].view(8, 4)
     assert torch.equal(trained, rewards) and (trained.std(1) > 0).all()
     others = experience_of(cli).rewards_B.sum() - rewards.sum()
     assert len(FixedAdvantages.seen) == 2 and FixedAdvantages.seen[1].sum() == others
@@ -262,7 +262,7 @@ def test_resampled_sequences_keep_distinct_names(tmp_path: Path) -> None:
 class Broken(PPOClip):
     """A loss that turns non-finite at its second update."""
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+    def forward(self, policy: PolicyOutput, batch: LossBatch) -> Any:
         output = super().forward(policy, batch)
         if batch.update == 1:
             output.token_loss_BT = output.token_loss_BT * float("inf")
@@ -272,7 +272,7 @@ class Broken(PPOClip):
 class BrokenGradient(PPOClip):
     """A finite loss whose gradient is NaN: the square root of zero."""
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+    def forward(self, policy: PolicyOutput, batch: LossBatch) -> Any:
         output = super().forward(policy, batch)
         output.token_loss_BT = output.token_loss_BT + (policy.logprobs_BT * 0).abs().sqrt()
         return output
