@@ -13,7 +13,7 @@ from runs import experience_of, fit, metrics
 import lit_entropy.policy.scoring as policy_scoring
 import lit_entropy.tracking.means as means
 from lit_entropy.losses import PPOClip
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
 class Watched(PPOClip):
@@ -22,7 +22,7 @@ class Watched(PPOClip):
     dtypes: set[torch.dtype] = set()  # noqa: RUF012  one run a test, cleared there
     log_ratios: list[torch.Tensor] = []  # noqa: RUF012
 
-    def forward(self, policy: PolicyOutput, batch: Experience) -> Any:
+    def forward(self, policy: PolicyOutput, batch: LossBatch) -> Any:
         output = super().forward(policy, batch)
         tensors = (*policy, batch.old_logprobs_BT, batch.advantages_BT, output.token_loss_BT)
         Watched.dtypes |= {value.dtype for value in tensors}
