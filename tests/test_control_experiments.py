@@ -74,4 +74,4 @@ def test_the_overlay_makes_one_update_of_the_base_configuration(tmp_path: Path) 
     small = [option for option in SMALL if not option.startswith("--data")]
     options = [*small, *QUIET, "--trainer.max_epochs=0", f"--run.folder={tmp_path}"]
     cli = main(["fit", *(word for file in files for word in ("--config", str(file))), *options])
-    assert cli.datamodule.updates_per_step == 1
+    assert cli.datamodule.plan.updates_per_step == 1
