@@ -31,7 +31,7 @@ from lit_entropy.planning.seconds import (
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.policy.dry_run import published_config
 from lit_entropy.policy.policy import Policy
-from lit_entropy.types import Experience
+from lit_entropy.types import Sequences
 
 SEVEN = shape_of(published_config("Qwen/Qwen2.5-7B"))
 DEVICE = Hardware("made", memory=80e9, flops=1e15, bandwidth=1e12, link=1e11)
@@ -62,12 +62,9 @@ def counted_flops(folder: Path, checkpointing: bool, vocab: int) -> tuple[Policy
         str(folder), gradient_checkpointing=checkpointing, chunk_tokens=64, length_groups=1
     )
     policy.model.set_attn_implementation("eager")
-    mask_BT = torch.ones(4, 80, dtype=torch.bool)
-    batch = Experience(
-        mask_BT=mask_BT,
-        old_logprobs_BT=torch.zeros(4, 80),
-        advantages_BT=torch.zeros(4, 80),
+    batch = Sequences(
         tokens_BT=torch.randint(0, 19, (4, 80)),
+        mask_BT=torch.ones(4, 80, dtype=torch.bool),
         prompt_tokens_BS=torch.randint(0, 19, (4, 16)),
         prompt_mask_BS=torch.ones(4, 16, dtype=torch.bool),
     )

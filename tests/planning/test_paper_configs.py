@@ -72,24 +72,25 @@ def test_it_builds_without_weights_and_divides(
 ) -> None:
     experiment, built = build_once(*files)
     devices, data = built.devices, built.data
+    plan = data.plan_with(built.trainer.accumulate_grad_batches)
     assert devices == experiment.config.trainer.devices * experiment.config.trainer.num_nodes
-    assert data.prompts_per_step % devices == 0
-    accumulation = experiment.config.trainer.accumulate_grad_batches
-    assert data.minibatch_size % (devices * accumulation) == 0
+    assert plan.prompts_per_step % devices == 0
+    assert plan.microbatches == experiment.config.trainer.accumulate_grad_batches
+    assert plan.minibatch_size % (devices * plan.microbatches) == 0
     policy = built.module.policy
     assert all(parameter.is_meta for parameter in policy.parameters())
     longest = data.max_prompt_tokens + built.module.max_new_tokens
     assert longest <= built.module.policy.context
-    assert built.rollout is not None
-    engines = built.rollout.init_args.get("max_model_len", built.module.policy.context)
+    assert built.engine is not None
+    engines = built.engine.init_args.get("max_model_len", built.module.policy.context)
     assert longest <= engines <= built.module.policy.context  # vLLM refuses more
     name = experiment.config.model.policy.init_args.model
     work = workload(built)
     assert work.shape.parameters == published_models()[name].parameters
     assert work.shape.heads % (work.shape.heads * work.shape.keys // work.shape.queries) == 0
-    plan = make_plan(work, devices, HARDWARE["h100"], Rates())
     # PRIME's reward model is whole on every GPU: 122 GB at 7B
-    assert plan.fits == (files[-1].stem != "prime")
+    fits = make_plan(work, devices, HARDWARE["h100"], Rates()).fits
+    assert fits == (files[-1].stem != "prime")
 
 
 @pytest.mark.parametrize("files", SECTION4, ids=names)
@@ -97,15 +98,15 @@ def test_section_4_has_the_paper_s_values(
     files: tuple[Path, ...], build_once: Callable[..., tuple[Parsed, Built]]
 ) -> None:
     built = build_once(*files)[1]
-    module, data = built.module, built.data
-    assert (data.prompts_per_step, data.group_size, data.minibatch_size) == (256, 8, 256)
-    data.trainer = built.trainer
-    assert data.updates_per_step == 8
+    module = built.module
+    plan = built.data.plan_with(built.trainer.accumulate_grad_batches)
+    assert (plan.prompts_per_step, plan.group_size, plan.minibatch_size) == (256, 8, 256)
+    assert plan.updates_per_step == 8
     assert (module.temperature, module.max_new_tokens) == (1.0, 8192)
     optimizer = module.optimizer(list(module.policy.parameters()))
     assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (5e-7, 0.0)
     assert built.trainer.gradient_clip_val == 1.0
-    assert (data.group_filter, 1 + data.max_resamples) == ("resample", 10)
+    assert (plan.group_filter, plan.draws) == ("resample", 10)
     size, _, method = files[1].stem.removeprefix("qwen").partition("_")
     loss = module.loss
     if method in ("grpo", "clip_higher"):
@@ -144,10 +145,10 @@ def test_section_2_makes_2400_updates(
     build_once: Callable[..., tuple[Parsed, Built]],
 ) -> None:
     built = build_once(*SECTION2[0])[1]
-    built.data.trainer = built.trainer
-    assert built.data.updates_per_step == 16
+    updates = built.data.plan_with(built.trainer.accumulate_grad_batches).updates_per_step
+    assert updates == 16
     assert built.trainer.max_epochs is not None
-    assert built.data.updates_per_step * built.trainer.max_epochs == 2400
+    assert updates * built.trainer.max_epochs == 2400
 
 
 @pytest.mark.parametrize("name", ["section4.yaml", "section2.yaml"])
