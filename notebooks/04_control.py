@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sections import show, show_verdicts
 
+from lit_entropy.cli.main import main
 from lit_entropy.reproduce.command import reproduce, runs_of
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full
@@ -24,7 +25,7 @@ OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
 # This notebook has the most runs, 19 settings.
 
 # %%
-report = reproduce(budget=BUDGET, figures="9,10,12", output=str(OUTPUT))
+report = reproduce(main, budget=BUDGET, figures="9,10,12", output=str(OUTPUT))
 
 # %% [markdown]
 # ## Fig. 9: entropy bonus

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sections import show, show_verdicts
 
+from lit_entropy.cli.main import main
 from lit_entropy.reproduce.command import reproduce, runs_of
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full
@@ -26,7 +27,7 @@ OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
 # `smoke` the runs are a few RL steps long: they show how it works, not what it comes to.
 
 # %%
-report = reproduce(budget=BUDGET, figures="11,table-2", output=str(OUTPUT))
+report = reproduce(main, budget=BUDGET, figures="11,table-2", output=str(OUTPUT))
 
 # %% [markdown]
 # ## Fig. 11: entropy, length, accuracy

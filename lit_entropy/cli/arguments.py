@@ -55,7 +55,7 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     word, folder = key.rpartition(".")[2], value.partition("/")[0]
     if key in ("c", "config"):
         value = find_config(value, flag)
-    elif word in (folder, f"{folder}s") and (configs_folder() / folder).is_dir():
+    elif word and word in (folder, f"{folder}s") and (configs_folder() / folder).is_dir():
         value = find_config(value, flag, folder)
     elif not value.endswith(".yaml"):
         check_names(flag, value)

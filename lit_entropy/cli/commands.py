@@ -17,7 +17,8 @@ from lit_entropy.reproduce.command import figures, reproduce
 
 Command = Callable[..., object]
 
-#: One that takes an ``experiment`` has the settings of fit beside its own.
+#: One that takes an ``experiment`` has the settings of fit beside its own; one that takes ``main``
+#: gets the command line itself.
 COMMANDS: dict[str, Command] = {
     "pretrain": pretrain,
     "plan": plan,
@@ -43,15 +44,23 @@ def add_command_arguments(
         parser.add_argument(str(name), nargs="+", type=str)
     if _takes_experiment(function):
         add_experiment(parser)
-    parser.add_function_arguments(function, as_group=False, skip=positional | {"experiment"})
+    given = positional | {"experiment", "main"}
+    parser.add_function_arguments(function, as_group=False, skip=given)
 
 
-def run_command(function: Command, parser: ArgumentParser, config: Namespace) -> None:
+def run_command(
+    function: Command,
+    parser: ArgumentParser,
+    config: Namespace,
+    main: Callable[[list[str]], object],
+) -> None:
     """Run a subcommand's function with what was parsed for it."""
     names = inspect.signature(function).parameters.keys() - {"experiment"}
     arguments = {key: value for key, value in config.as_dict().items() if key in names}
     if _takes_experiment(function):
         arguments["experiment"] = Parsed(parser, config)
+    if "main" in names:
+        arguments["main"] = main
     function(**arguments)
 
 

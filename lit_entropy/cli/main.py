@@ -159,7 +159,8 @@ class EntropyCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
-            run_command(COMMANDS[subcommand], self._parser(subcommand), self.config[subcommand])
+            parser, config = self._parser(subcommand), self.config[subcommand]
+            run_command(COMMANDS[subcommand], parser, config, main)
             return
         try:
             super()._run_subcommand(subcommand)

@@ -16,13 +16,14 @@ from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.entries import Entry
 from lit_entropy.reproduce.plan import PlannedRun, figure_order, plan
 from lit_entropy.reproduce.report import Section, draw_section, write_report
-from lit_entropy.reproduce.runner import ReproductionError, is_done, sole_user, train
+from lit_entropy.reproduce.runner import Main, ReproductionError, is_done, sole_user, train
 from lit_entropy.reproduce.suite import tiny_suite
 
 Say = Callable[[str], None]
 
 
 def reproduce(
+    main: Main,
     suite: Literal["tiny"] = "tiny",
     budget: Literal["smoke", "quick", "full"] = "quick",
     figures: str = "",
@@ -35,6 +36,7 @@ def reproduce(
     report is the same however often the command was stopped.
 
     Args:
+        main: The command line that trains a run.
         suite: Which runs: tiny is chain arithmetic and countdown with the shipped bases.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds for claims, 1 a sweep point) takes about 90 minutes on two cores; full (300, 5
@@ -58,7 +60,7 @@ def reproduce(
     planned = plan(tiny_suite(), BUDGETS[budget], chosen)
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
     with sole_user(folder):
-        failed = train(planned, folder, jobs, _say)
+        failed = train(main, planned, folder, jobs, _say)
         report = report_of(planned, folder, chosen, suite, budget)
     _say(f"report: {report}")
     if failed:

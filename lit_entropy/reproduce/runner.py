@@ -21,6 +21,8 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.reproduce.plan import PlannedRun
 
 DONE = "done.json"
+#: The command line as a function of its arguments.
+Main = Callable[[list[str]], object]
 
 
 class ReproductionError(RuntimeError):
@@ -52,7 +54,11 @@ def is_done(run: PlannedRun, runs: Path) -> bool:
 
 
 def train(
-    planned: Sequence[PlannedRun], output: Path, jobs: int, say: Callable[[str], None] = print
+    main: Main,
+    planned: Sequence[PlannedRun],
+    output: Path,
+    jobs: int,
+    say: Callable[[str], None] = print,
 ) -> list[str]:
     """Train the runs that are missing in ``output``, ``jobs`` at a time.
 
@@ -60,6 +66,7 @@ def train(
     fails does not stop the others. If this process is killed its runs end with it.
 
     Args:
+        main: the command line; a function of a module, which each run's process imports.
         planned: what is wanted.
         output: folder of the reproduction; runs go to ``runs``, what they print to ``logs``.
         jobs: processes at a time; each has its share of the cores, or OMP_NUM_THREADS.
@@ -80,14 +87,14 @@ def train(
     # two-thread processes that share two cores are several times slower than one-thread ones
     threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // jobs)))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lit_entropy.cli.main"])
+    context.set_forkserver_preload([main.__module__])
     active: dict[int, tuple[PlannedRun, BaseProcess, float]] = {}
     failed, queue, finished = [], list(missing), 0
     while queue or active:
         while queue and len(active) < jobs:
             run = queue.pop(0)
             log = logs / f"{run.name}.log"
-            process = context.Process(target=_run, args=(run, runs, log, threads))
+            process = context.Process(target=_run, args=(main, run, runs, log, threads))
             process.start()
             active[process.sentinel] = (run, process, time.monotonic())
         for sentinel in wait(list(active)):
@@ -123,13 +130,11 @@ def _seconds(start: float) -> str:
     return f"{time.monotonic() - start:,.0f} s"
 
 
-def _run(run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
+def _run(main: Main, run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
     """Train one run in a process of its own."""
     _end_with_parent()
     _redirect(log)
     import torch
-
-    from lit_entropy.cli.main import main
 
     torch.set_num_threads(threads)
     folder = runs / run.name

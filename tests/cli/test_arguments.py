@@ -42,6 +42,11 @@ def test_names_become_files() -> None:
     ]
 
 
+def test_positional_paths_are_left_as_they_are() -> None:
+    arguments = ["figures", "/runs/a", "runs/b", "--output", "/figures"]
+    assert ready_arguments(arguments) == arguments
+
+
 def test_a_file_comes_before_a_shipped_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

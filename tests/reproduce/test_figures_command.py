@@ -144,5 +144,5 @@ def test_reproduce_refuses_before_it_makes_anything(
 ) -> None:
     output = tmp_path / "out"
     with pytest.raises(ValueError, match=message):
-        reproduce(budget="smoke", output=str(output), **arguments)
+        reproduce(main, budget="smoke", output=str(output), **arguments)
     assert not output.exists()

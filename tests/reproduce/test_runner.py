@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lit_entropy.cli.main import main
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.plan import PlannedRun, plan
@@ -41,16 +42,16 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_runner import runs
+from test_runner import main, runs
 from lit_entropy.reproduce.runner import train
 if __name__ == "__main__":
-    train(runs(12), Path(sys.argv[2]), 2)
+    train(main, runs(12), Path(sys.argv[2]), 2)
 """
 
 
 def test_killed_runs_continue_and_the_report_is_the_same(tmp_path: Path) -> None:
     planned, whole, killed = runs(12), tmp_path / "whole", tmp_path / "killed"
-    assert train(planned, whole, 2) == []
+    assert train(main, planned, whole, 2) == []
     marker = f"LIT_ENTROPY_TEST_{os.getpid()}"
     script = tmp_path / "start.py"
     script.write_text(SCRIPT)
@@ -66,7 +67,7 @@ def test_killed_runs_continue_and_the_report_is_the_same(tmp_path: Path) -> None
     assert not is_done(planned[0], killed / "runs")
     before = len(read_rows(table))
     said: list[str] = []
-    assert train(planned, killed, 2, said.append) == []
+    assert train(main, planned, killed, 2, said.append) == []
     assert said[0].endswith("2 to go")
     for run in planned:
         assert rows(killed, run.name) == rows(whole, run.name)
@@ -81,25 +82,25 @@ def test_killed_runs_continue_and_the_report_is_the_same(tmp_path: Path) -> None
 
 def test_a_finished_run_is_never_run_again(tmp_path: Path) -> None:
     planned = runs(1)[:1]
-    assert train(planned, tmp_path, 1) == []
+    assert train(main, planned, tmp_path, 1) == []
     table = tmp_path / "runs" / planned[0].name / "metrics.csv"
     before, said = table.stat().st_mtime_ns, []
-    assert train(planned, tmp_path, 1, said.append) == []
+    assert train(main, planned, tmp_path, 1, said.append) == []
     assert said == ["1 of 1 runs are finished, 0 to go"]
     assert table.stat().st_mtime_ns == before
     record = json.loads((table.parent / "done.json").read_text())
     assert record == {"settings": list(planned[0].settings), "digest": planned[0].digest}
     with pytest.raises(ValueError, match=r"(?s)other settings.*max_epochs 1 .*max_epochs 3 "):
-        train(runs(3)[:1], tmp_path, 1)
+        train(main, runs(3)[:1], tmp_path, 1)
     (table.parent / "done.json").write_text(json.dumps({**record, "digest": "x"}))
     with pytest.raises(ValueError, match="configuration file it reads was changed"):
-        train(planned, tmp_path, 1)
+        train(main, planned, tmp_path, 1)
 
 
 def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
     bad, good = runs(1, **{"model.temperature": "-1"})[0], runs(1)[1]
     said: list[str] = []
-    assert train([bad, good], tmp_path, 1, said.append) == [bad.name]
+    assert train(main, [bad, good], tmp_path, 1, said.append) == [bad.name]
     assert "FAILED" in said[1] and "finished" in said[2]
     log = (tmp_path / "logs" / f"{bad.name}.log").read_text()
     assert "temperature=-1.0 must be positive" in log
@@ -111,7 +112,7 @@ def test_what_was_killed_before_its_first_checkpoint_is_kept(tmp_path: Path) -> 
     folder = tmp_path / "runs" / planned[0].name
     folder.mkdir(parents=True)
     (folder / "metrics.csv").write_text("step\n0\n")
-    assert train(planned, tmp_path, 1) == []
+    assert train(main, planned, tmp_path, 1) == []
     kept = folder.with_name(f"{folder.name}.unfinished-1")
     assert (kept / "metrics.csv").read_text() == "step\n0\n"
     assert len(read_rows(folder / "metrics.csv")) == 2
