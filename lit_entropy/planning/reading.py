@@ -39,7 +39,9 @@ def workload(
     module, data, trainer = built.module, built.data, built.trainer
     plan = data.plan_with(trainer.accumulate_grad_batches)
     precision = str(trainer.precision)
-    longest_prompt = prompt_limit(module, "training", data.max_prompt_tokens).tokens
+    longest_prompt = prompt_limit(
+        module.response_limits("training"), module.policy.context, data.max_prompt_tokens
+    ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
     full_precision = precision in ("32-true", "64-true")
     engine = _engine(built.engine)

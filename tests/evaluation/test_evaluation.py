@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lit_entropy.evaluation.plan import check_plan, samples_now
 from runs import fit, metrics, parts
 
 from lit_entropy.cli.main import EntropyCLI
 from lit_entropy.evaluation.evaluation import Evaluation
-from lit_entropy.evaluation.plan import check_plan, samples_now
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.types import Problem
 

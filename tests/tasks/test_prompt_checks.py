@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from data_files import gsm8k, write_jsonl
 from data_runs import chat_model, run
+from lit_entropy.evaluation.plan import SetSampling
 from tiny_models import character_tokenizer
 from whole_numbers import WholeNumbers
 
 from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.evaluation import Evaluation
-from lit_entropy.evaluation.plan import SetSampling
 from lit_entropy.tasks import ChainArithmetic, DatasetTask
 from lit_entropy.tasks.prompt_limit import SAMPLE, prompt_limit, setting, usable_problems
 from lit_entropy.types import Problem
