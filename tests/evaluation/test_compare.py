@@ -129,7 +129,9 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
     assert read_report(first) == read_report(tmp_path) == found
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"format": 99, "policies": []}', '{"format": 1, "policies": []}', "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"format": 99, "policies": []}', '{"format": 1, "policies": []}', "{}"]
+)
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "validation.json"
     file.write_text(text)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lit_entropy.evaluation.report.figure import evaluation_figure
 from made_reports import greedy, records, report, sampled
 
+from lit_entropy.evaluation.report.figure import evaluation_figure
 from lit_entropy.figures.style import save
 
 BASE = records(("rrww", "wwww", "rwww"), "rwww")
