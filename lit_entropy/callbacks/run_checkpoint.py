@@ -47,6 +47,7 @@ class RunCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,  # last.ckpt is always the newest
         )
+        self._logged_before: dict[str, Any] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -59,16 +60,27 @@ class RunCheckpoint(ModelCheckpoint):
             updates = trainer.datamodule.plan.updates_per_step  # type: ignore[attr-defined]
             check_whole_steps(trainer, updates)
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what earlier RL steps have logged."""
+        self._logged_before = dict(trainer.logged_metrics)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what the validation has logged, which is in its own row."""
+        super().on_validation_end(trainer, pl_module)
+        self._logged_before = dict(trainer.logged_metrics)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the RL step, once its row of ``metrics.csv`` is complete.
 
         Lightning hands an epoch's metrics to the loggers after this hook. A run that is killed in
         between would continue behind a step whose numbers nobody has.
         """
-        metrics = trainer._logger_connector.metrics["log"]  # the same on every rank
-        row = {key: float(value) for key, value in metrics.items() if key != "step"}
-        if trainer.logger is not None:  # the first one, which keeps metrics.csv
-            trainer.logger.log_metrics(row, step=int(metrics["step"]))
+        metrics = trainer.logged_metrics  # of the whole run; the same on every rank
+        fresh = {key: x for key, x in metrics.items() if x is not self._logged_before.get(key)}
+        if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv
+            step = int(fresh.pop("step"))
+            row = {key: float(value) for key, value in fresh.items()}
+            trainer.logger.log_metrics(row, step=step)
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -24,6 +24,7 @@ from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_source import PromptSource
+from lit_entropy.tracking.means import exact
 from lit_entropy.tracking.stopwatch import Stopwatch
 from lit_entropy.types import Problem
 
@@ -103,9 +104,7 @@ class EvaluatedModule(L.LightningModule):
     def log_values(self, values: dict[str, float]) -> None:
         """Log values that are already the same on every rank, against the RL step."""
         values = values | {"step": float(self.rl_step)}
-        # as float64 tensors: Lightning would round Python floats to float32
-        exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
-        self.log_dict(exact, on_step=False, on_epoch=True, batch_size=1)
+        self.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def on_fit_start(self) -> None:
         """Check that the samplings of the validations fit the run and its problems."""

@@ -108,7 +108,7 @@ class Collective(Blind):
 
     def generate(self, policy: Any, *arguments: Any, **options: Any) -> Completions:
         if torch.distributed.is_initialized():
-            assert not policy._whole
+            assert not policy.held_whole
             fingerprint(policy)
         return super().generate(policy, *arguments, **options)
 
