@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,14 @@ class RunCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             updates = trainer.datamodule.plan.updates_per_step  # type: ignore[attr-defined]
-            check_whole_steps(trainer, updates)
+            check_whole_steps(
+                updates,
+                fast_dev_run=bool(trainer.fast_dev_run),  # type: ignore[attr-defined]
+                val_check_interval=trainer.val_check_interval,
+                max_steps=trainer.max_steps,
+                limit_train_batches=trainer.limit_train_batches,
+                callbacks=trainer.callbacks,  # type: ignore[attr-defined]
+            )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what earlier RL steps have logged."""
@@ -95,30 +103,37 @@ class RunCheckpoint(ModelCheckpoint):
         return self._generate_state_key(monitor=self.monitor, mode=self.mode)
 
 
-def check_whole_steps(trainer: L.Trainer, updates_per_step: int) -> None:
-    """Raise ValueError where the trainer would not run every RL step to its end."""
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+def check_whole_steps(
+    updates_per_step: int,
+    *,
+    fast_dev_run: bool,
+    val_check_interval: float | None,
+    max_steps: int,
+    limit_train_batches: float | None,
+    callbacks: Sequence[L.Callback],
+) -> None:
+    """Raise ValueError where a trainer of these settings would cut an RL step short."""
+    if fast_dev_run:
         raise ValueError(
             "trainer.fast_dev_run cuts RL steps: set trainer.max_epochs=1 and small data sizes"
         )
-    interval = trainer.val_check_interval  # None: by time; the number 1 is one batch
-    if isinstance(interval, int) or interval != 1.0:
+    # None: by time; the number 1 is one batch
+    if isinstance(val_check_interval, int) or val_check_interval != 1.0:
         raise ValueError(
-            f"trainer.val_check_interval={interval} validates within an RL step: set "
+            f"trainer.val_check_interval={val_check_interval} validates within an RL step: set "
             "trainer.check_val_every_n_epoch, which counts RL steps"
         )
-    if trainer.max_steps != -1 and trainer.max_steps % updates_per_step:
+    if max_steps != -1 and max_steps % updates_per_step:
         raise ValueError(
-            f"trainer.max_steps={trainer.max_steps} ends within an RL step of {updates_per_step} "
+            f"trainer.max_steps={max_steps} ends within an RL step of {updates_per_step} "
             "updates: take a multiple, or trainer.max_epochs, which counts RL steps"
         )
-    limit = trainer.limit_train_batches  # overfit_batches sets it too; the number 1 is one batch
-    if isinstance(limit, int) or limit != 1.0:
+    # overfit_batches sets it too; the number 1 is one batch
+    if isinstance(limit_train_batches, int) or limit_train_batches != 1.0:
         raise ValueError(
             "trainer.limit_train_batches or overfit_batches cuts minibatches apart: set "
             "data.prompts_per_step and data.minibatch_size instead"
         )
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
         if (
             isinstance(callback, GradientAccumulationScheduler)

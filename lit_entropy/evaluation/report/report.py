@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 
 import torch
 
-import lit_entropy
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.records import Record, prompts_hash
 from lit_entropy.evaluation.report.records import (
@@ -167,7 +167,7 @@ def validation_report(
     records = policies[0].problems
     sources = sorted({record.source for record in records})
     return Report(
-        lit_entropy=lit_entropy.__version__,
+        lit_entropy=version("lit_entropy"),
         prompts=Prompts(len(records), prompts_hash(records)),
         sampling={
             source: evaluation.sampling_of(source).with_limit(max_new_tokens) for source in sources
