@@ -1,8 +1,9 @@
 """Ten RL steps of KL-Cov, number by number, against the committed ones.
 
 In float64, where machines differ by so little that they sample the same tokens; the log-probs of a
-rollout are kept in float32, so that numbers agree to about 1e-5 (measured without AVX). After a
-change that is meant to alter training, ``python tests/test_reference_trajectory.py`` writes the file anew.
+rollout are kept in float32, so that numbers agree to about 1e-5 (measured without AVX).
+After a change that is meant to alter training, ``python tests/test_reference_trajectory.py`` writes
+the file anew.
 """
 
 from __future__ import annotations
