@@ -65,6 +65,14 @@ MOVED: dict[str, str] = {
 #: Old configuration key -> new one. A key that the command line still has is not refused.
 RENAMED_KEYS: dict[str, str] = {"model.rollout": "model.engine"}
 
+#: Names that work beside a shorter one of the same class.
+LONG_NAMES: dict[str, str] = {
+    "lit_entropy.data.PromptDataModule": "lit_entropy.PromptDataModule",
+    "lit_entropy.module.EntropyModule": "lit_entropy.EntropyModule",
+    "lit_entropy.policy.Policy": "lit_entropy.Policy",
+    "lit_entropy.policy.policy.Policy": "lit_entropy.Policy",
+}
+
 _NAME = re.compile(r"(?<![\w.])lit_entropy\.([A-Za-z_][\w.]*)")
 
 
