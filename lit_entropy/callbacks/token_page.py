@@ -94,9 +94,6 @@ class TokenPage(RolloutCallback):
 
     def _write(self, rollout: Rollout, folder: Path, loggers: Sequence[Logger]) -> None:
         experience, rl_step = rollout.experience, rollout.rl_step
-        if not experience.response_mask_BT.any():
-            rank_zero_warn(f"no response of RL step {rl_step} has a token: no token page")
-            return
         record = token_page_record(
             experience,
             self._tokenizer,
