@@ -1,0 +1,55 @@
+"""What the documents point to exists, and what the site generates covers the command line."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from documents import PAGES, README, ROOT
+
+from lit_entropy.cli.main import main
+
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+PATH = re.compile(
+    r"`((?:lit_entropy|configs|docs|tests|recipes|notebooks|\.ci)/[\w./-]*|\w+\.(?:txt|cff|cfg))`"
+)
+LINK = re.compile(r"\]\(([^)#:]+)(#[\w-]+)?\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_and_links_exist(page: Path) -> None:
+    text = page.read_text()
+    assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
+    links = [link for link, _ in LINK.findall(text) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_paths_that_are_looked_at() -> None:
+    """SECURITY.md names files, and a wrong one would be found."""
+    assert len(PATH.findall((ROOT / "SECURITY.md").read_text())) >= 5
+    assert PATH.findall("`lit_entropy/nowhere.py`") == ["lit_entropy/nowhere.py"]
+
+
+def test_every_link_of_the_readme_is_a_page_or_a_file() -> None:
+    text = README.read_text()
+    linked = {link for link, _ in LINK.findall(text)}
+    assert len([link for link in linked if link.startswith("docs/")]) >= 22
+    assert len(text.splitlines()) <= 150
+    assert "![" in text
+
+
+def test_the_configuration_page_has_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every flag of fit below model, data, run and checkpoint is in a generated table."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = generate.on_page_markdown((ROOT / "docs" / "reference" / "config.md").read_text())
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    flags = re.findall(r"--((?:model|data|run|checkpoint)\.[\w.]+)", capsys.readouterr().out)
+    keys = {flag for flag in flags if not flag.endswith(".help")}
+    assert len(keys) >= 30
+    assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
+    assert "| `fraction` | `float` | `0.002` | share k of the scored tokens" in page  # KLCov
+    assert "generated:" not in page
