@@ -92,7 +92,7 @@ def test_a_command_that_is_wrong_is_found(checkout: Path, parser: ArgumentParser
 def test_the_flags_of_the_table_stand_in_pages() -> None:
     """Each entry of the README's table of what it can do is used by the page that it links."""
     rows = [line for line in README.read_text().splitlines() if "](docs/how-to/" in line]
-    assert len(rows) == 14
+    assert len(rows) == 15
     for row in rows:
         _, _, written, read, _ = (cell.strip() for cell in row.split("|"))
         page = ROOT / read.split("](")[1].split(")")[0].split("#")[0]
@@ -106,6 +106,6 @@ def test_files_that_are_shown_are_used() -> None:
     """A file of a page is named by a command of that page."""
     for block in blocks():
         if block.label.startswith("file "):
-            name = block.label.removeprefix("file ").removesuffix(".py")
-            assert f" {name}." in block.page.read_text(), block.page
+            name = Path(block.label.removeprefix("file "))
+            assert f" {name.stem}." in block.page.read_text(), block.page
     assert len(PAGES) >= 25
