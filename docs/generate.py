@@ -18,6 +18,8 @@ from importlib import import_module
 from itertools import cycle
 from typing import Any
 
+import rooms
+
 MARK = re.compile(r"<!-- generated: (\w+) ([^>]*?) -->")
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
 LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">(\w)</mi>')
@@ -125,7 +127,12 @@ def api(package: str) -> str:
     return "\n\n".join(f"::: {package}.{name}" for name in names)
 
 
-PARTS = {"cli": cli, "keys": keys, "parts": parts, "api": api}
+def import_graph(part: str) -> str:
+    """The import graph of the rooms: its ``picture`` or its ``table``."""
+    return rooms.picture() if part == "picture" else rooms.table()
+
+
+PARTS = {"cli": cli, "keys": keys, "parts": parts, "api": api, "rooms": import_graph}
 
 
 def to_mathml(found: re.Match[str]) -> str:
