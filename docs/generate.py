@@ -24,6 +24,9 @@ MARK = re.compile(r"<!-- generated: (\w+) ([^>]*?) -->")
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
 LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">(\w)</mi>')
 ENTITIES = {"script": "scr", "double-struck": "opf"}
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+HEADING, CELL = re.compile(r"<th[ >].*?</th>", re.DOTALL), re.compile(r"<td(?=[ >])")
+CODE, WORD = re.compile(r"<code>.*?</code>", re.DOTALL), re.compile(r"--[a-z][\w.+]*|lit-entropy")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -51,7 +54,7 @@ def cli(words: str) -> str:
     usage, _, rest = shown.getvalue().partition("\n\n")
     command = " ".join(["lit-entropy", *words.split(), "[options]"])
     positional = " RUN [RUN ...]" if re.search(r"\n\s+runs \[runs", usage) else ""
-    return f"```text\nusage: {command}{positional}\n\n{rest.rstrip()}\n```"
+    return f"```text\nusage: {command}{positional}\n\n{rest.rstrip()}\n```".replace(" \b", "")
 
 
 def named(path: str) -> Any:
@@ -146,11 +149,18 @@ def to_mathml(found: re.Match[str]) -> str:
     return f'<{tag} class="arithmatex">{math}</{tag}>'
 
 
+def labelled(found: re.Match[str]) -> str:
+    """A table whose cells know their headings: on a phone they stand one below the other."""
+    headings = cycle(re.sub(r"<[^>]+>", "", head) for head in HEADING.findall(found[0]))
+    return CELL.sub(lambda cell: f'{cell[0]} data-label="{next(headings)}"', found[0])
+
+
 def on_page_markdown(markdown: str, **_: object) -> str:
     """mkdocs' hook: fill in what a page asks for."""
     return MARK.sub(lambda found: PARTS[found[1]](found[2]), markdown)
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """mkdocs' hook: draw the formulas."""
-    return FORMULA.sub(to_mathml, html)
+    """mkdocs' hook: draw the formulas, write each cell's heading beside it, keep flags whole."""
+    html = TABLE.sub(labelled, FORMULA.sub(to_mathml, html))
+    return CODE.sub(lambda code: WORD.sub(r'<span class="whole">\g<0></span>', code[0]), html)

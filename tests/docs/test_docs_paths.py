@@ -53,3 +53,15 @@ def test_the_configuration_page_has_every_key(
     assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
     assert "| `fraction` | `float` | `0.002` | share k of the scored tokens" in page  # KLCov
     assert "generated:" not in page
+
+
+def test_what_the_pages_are_given_when_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headings beside cells, flags that no line end parts, help without control characters."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    generate = importlib.import_module("generate")
+    table = "<table><tr><th>key</th><th><code>a</code> b</th></tr><tr><td>1</td><td>2</td></tr>"
+    page = generate.on_page_content(table + "</table><code>lit-entropy fit --a.b 1</code> --c")
+    assert '<td data-label="key">1</td><td data-label="a b">2</td>' in page
+    assert '<span class="whole">lit-entropy</span> fit <span class="whole">--a.b</span> 1' in page
+    assert "</code> --c" in page
+    assert "\b" not in generate.cli("fit")
