@@ -14,7 +14,7 @@ import grimp
 import networkx as nx
 
 PACKAGE = Path(__file__).parents[1] / "lit_entropy"
-COLUMN, ROW, MARGIN = 104, 62, 8  # distances of a layer's rooms and of layers, and the edge, in px
+COLUMN, ROW, MARGIN = 92, 62, 4  # distances of a layer's rooms and of layers, and the edge, in px
 
 
 @cache
@@ -74,7 +74,7 @@ def picture() -> str:
         )
     for room, (x, y) in at.items():
         names.append(
-            f'<rect x="{x - 46:.0f}" y="{y - 13:.0f}" width="92" height="26" rx="5"/>'
+            f'<rect x="{x - 42:.0f}" y="{y - 13:.0f}" width="84" height="26" rx="5"/>'
             f'<text x="{x:.0f}" y="{y + 4:.0f}">{room}</text>'
         )
     head = (
@@ -92,6 +92,6 @@ def table() -> str:
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         text = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
         text = " ".join(text.replace("``", "`").split())
-        others = ", ".join(f"`{other}`" for other in sorted(imports()[room]))
+        others = ", ".join(f"`{other}`" for other in sorted(imports()[room])) or "none"
         lines.append(f"| `{room}` | {text} | {others} |")
     return "\n".join(lines)
