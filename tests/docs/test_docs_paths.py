@@ -1,7 +1,9 @@
 """What the documents point to exists, and what the site generates covers the command line."""
 
 import importlib
+import importlib.util
 import re
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 PATH = re.compile(
     r"`((?:lit_entropy|configs|docs|tests|recipes|notebooks|\.ci)/[\w./-]*|\w+\.(?:txt|cff|cfg))`"
 )
+STOP = re.compile(r"\[`([\w.]+)`\]\[(lit_entropy[\w.]+)\]")
+DIRECTIVE = re.compile(r"^::: (lit_entropy[\w.]+)$", re.MULTILINE)
+COMMAND = re.compile(r"(?:PYTHONPATH=(\w+) )?python -m ([\w.]+)")
 LINK = re.compile(r"\]\(([^)#:]+)(#[\w-]+)?\)")
 
 
@@ -22,6 +27,48 @@ def test_paths_and_links_exist(page: Path) -> None:
     assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
     links = [link for link, _ in LINK.findall(text) if not link.startswith("http")]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def named(path: str) -> object:
+    """What a dotted path names; AttributeError or ModuleNotFoundError where it names nothing."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        if is_module(module):
+            return reduce(getattr, parts[count:], importlib.import_module(module))
+    raise ModuleNotFoundError(path)
+
+
+def is_module(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
+
+
+def test_each_stop_of_a_batch_is_a_function_of_today() -> None:
+    """And its source stands in the API or in The RL step, so that the link leads to it."""
+    stops = STOP.findall((ROOT / "docs" / "life-of-a-batch.md").read_text())
+    assert len(stops) >= 25
+    for name, path in stops:
+        assert callable(named(path)), path
+        assert path.endswith(f".{name}"), (name, path)
+    with pytest.raises(AttributeError):
+        named("lit_entropy.step.collect.nothing")
+
+
+def test_what_the_reference_shows_exists() -> None:
+    reference = [page.read_text() for page in PAGES if page.parent.name == "reference"]
+    paths = [path for text in reference for path in DIRECTIVE.findall(text)]
+    assert len(paths) >= 25
+    assert all(named(path) for path in paths)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_run_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, module in COMMAND.findall(page.read_text()):
+        monkeypatch.syspath_prepend(str(ROOT / path))
+        assert is_module(module), module
 
 
 def test_paths_that_are_looked_at() -> None:
