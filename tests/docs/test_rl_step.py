@@ -106,6 +106,15 @@ def test_the_loss_leaves_the_environment_out_and_the_policy_reads_it(
     torch.testing.assert_close(engine_T[sampled_T], own_T[sampled_T], rtol=1e-4, atol=1e-5)
 
 
+def test_draws_of_dialogues_are_joined(run: Path) -> None:
+    options = ("--data.group_filter=resample", "--data.max_resamples=2", *STILL)
+    cli = fit(run / "runs", "--config", str(run / "ask_again.yaml"), *options)
+    experience = experience_of(cli)
+    assert experience.environment_BT is not None
+    assert len(experience.environment_BT) == len(experience) > 32
+    assert experience.environment_BT[32:].any()
+
+
 def test_a_step_reward_reaches_the_advantages(run: Path) -> None:
     options = ("--model.advantage=right_steps.RightSteps", "--model.advantage.weight=0.2")
     cli = fit(run / "runs", *options)
