@@ -112,3 +112,10 @@ def test_what_the_pages_are_given_when_they_are_built(monkeypatch: pytest.Monkey
     assert '<span class="whole">lit-entropy</span> fit <span class="whole">--a.b</span> 1' in page
     assert "</code> --c" in page
     assert "\b" not in generate.cli("fit")
+
+
+def test_a_word_has_one_meaning() -> None:
+    """No word stands twice in the glossary."""
+    rows = (ROOT / "docs" / "glossary.md").read_text().splitlines()[4:]
+    words = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
+    assert len(words) == len(set(words)) >= 30
