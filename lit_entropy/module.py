@@ -25,7 +25,7 @@ from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
-from lit_entropy.step.collect import collect
+from lit_entropy.step.collector import Collector
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
@@ -46,6 +46,7 @@ class EntropyModule(EvaluatedModule):
         loss: PolicyLoss,
         advantage: AdvantageEstimator,
         engine: RolloutEngine | None = None,
+        collector: Collector | None = None,
         regularizers: list[Regularizer] | None = None,
         evaluation: Evaluation | None = None,
         optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(
@@ -63,6 +64,7 @@ class EntropyModule(EvaluatedModule):
             loss: the policy loss, PPOClip, ClipCov or KLCov say.
             advantage: the advantage estimator, GRPO say.
             engine: where responses are sampled; by default the policy's own forward pass.
+            collector: what makes the rollout of an RL step; a subclass may change the rollout.
             regularizers: losses that are added, an entropy bonus or a reference KL say.
             evaluation: how held-out problems are evaluated.
             optimizer: optimizer class and its arguments.
@@ -80,6 +82,7 @@ class EntropyModule(EvaluatedModule):
         self.loss = loss
         self.advantage = advantage
         self.engine = engine or LocalEngine()
+        self.collector = collector or Collector()
         self.regularizers = nn.ModuleList(regularizers or [])
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
@@ -114,7 +117,7 @@ class EntropyModule(EvaluatedModule):
 
     def collect(self) -> Rollout:
         """Sample, reward and prepare the rollout of this RL step, and keep it as ``rollout``."""
-        self.rollout = collect(
+        self.rollout = self.collector.collect(
             self.context, self.data.source, self.advantage, self.reference, self.rl_step
         )
         for regularizer in self.regularizers:

@@ -38,11 +38,14 @@ class Completions:
 
     Attributes:
         tokens_BT: int64, right-padded with the pad token.
-        mask_BT: bool, True on sampled tokens including the end-of-sequence token.
+        mask_BT: bool, True on every token of the response: the sampled ones, end of sequence
+            included, and those that an environment wrote between them.
         logprobs_BT: float32, log pi of the sampled tokens at the temperature, 0 on padding.
         entropies_BT: float32, exact entropy (nats) of each sampling distribution, 0 on padding;
             None from an engine that does not know whole distributions.
         truncated_B: bool, True where the limit of new tokens ended the response.
+        environment_BT: bool, tokens that an environment wrote (a user, a tool): the policy reads
+            them and is never trained on them; None from an engine that has no environment.
     """
 
     tokens_BT: Tensor
@@ -50,6 +53,12 @@ class Completions:
     logprobs_BT: Tensor
     entropies_BT: Tensor | None
     truncated_B: Tensor
+    environment_BT: Tensor | None = None
+
+    @property
+    def sampled_BT(self) -> Tensor:
+        """Bool [B, T]: the tokens that the policy sampled."""
+        return self.mask_BT if self.environment_BT is None else self.mask_BT & ~self.environment_BT
 
 
 @dataclass
@@ -153,7 +162,7 @@ class Samples(TensorRecord):
 
     Attributes:
         tokens_BT: int64 response tokens, right-padded.
-        response_mask_BT: bool, every response token.
+        response_mask_BT: bool, every token that the policy sampled.
         prompt_tokens_BS: int64 prompt tokens, left-padded.
         prompt_mask_BS: bool, True on prompt tokens.
         sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
@@ -169,6 +178,7 @@ class Samples(TensorRecord):
         difficulty_B: int64 ``Problem.difficulty``.
         answers_B: int64 code of the final answer, -1 where a response names none; None for a task
             that does not name answers.
+        environment_BT: bool, tokens between them that an environment wrote; None without one.
     """
 
     tokens_BT: Tensor
@@ -185,16 +195,18 @@ class Samples(TensorRecord):
     sample_ids_B: Tensor
     difficulty_B: Tensor
     answers_B: Tensor | None = None
+    environment_BT: Tensor | None = None
 
     def __len__(self) -> int:
         return self.response_mask_BT.shape[0]
 
     @property
     def sequences(self) -> Sequences:
-        """The tokens alone."""
-        return Sequences(
-            self.tokens_BT, self.response_mask_BT, self.prompt_tokens_BS, self.prompt_mask_BS
-        )
+        """The tokens alone, an environment's included."""
+        mask_BT = self.response_mask_BT
+        if self.environment_BT is not None:
+            mask_BT = mask_BT | self.environment_BT
+        return Sequences(self.tokens_BT, mask_BT, self.prompt_tokens_BS, self.prompt_mask_BS)
 
     def checked_groups(self, group_size: int) -> Tensor:
         """Bool [P]: the groups of ``group_size`` rows whose responses were all checked."""

@@ -22,7 +22,7 @@ class _Control(AdvantageEstimator):
     def __init__(self, inner: AdvantageEstimator) -> None:
         if type(inner).token_advantages is not AdvantageEstimator.token_advantages:
             raise ValueError(
-                f"inner is {type(inner).__name__}: it gives an advantage a token from the true "
+                f"inner is {type(inner).__name__}: it gives an advantage per token from the true "
                 "rewards, which a control must not see; choose one that gives an advantage a "
                 "response, GRPO say"
             )

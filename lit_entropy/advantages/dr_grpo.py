@@ -18,5 +18,5 @@ class DrGRPO(AdvantageEstimator):
     min_group_size = 2
 
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """One advantage a response; see :class:`AdvantageEstimator`."""
+        """One advantage per response; see :class:`AdvantageEstimator`."""
         return group_mean_center(rewards_PG).float()

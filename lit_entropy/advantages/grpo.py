@@ -29,5 +29,5 @@ class GRPO(AdvantageEstimator):
         self.epsilon = require_non_negative("epsilon", epsilon)
 
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """One advantage a response; see :class:`AdvantageEstimator`."""
+        """One advantage per response; see :class:`AdvantageEstimator`."""
         return group_standardize(rewards_PG, self.epsilon).float()

@@ -55,7 +55,7 @@ class PRIME(RLOO):
 
         Args:
             beta: scale of the log-ratio, in the reward and in the logit; 0 leaves RLOO.
-            gamma: discount a token of the process rewards.
+            gamma: discount per token of the process rewards.
             scale_to_largest_return: divide the process rewards by the largest return among the
                 scored responses of the RL step, so that no return exceeds an outcome, as verl does.
             optimizer: optimizer class and its arguments for the implicit process reward model.

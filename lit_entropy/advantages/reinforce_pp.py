@@ -32,6 +32,6 @@ class ReinforcePlusPlus(AdvantageEstimator):
         self.min_group_size = 2 if group_baseline else 1
 
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """One advantage a response; see :class:`AdvantageEstimator`."""
+        """One advantage per response; see :class:`AdvantageEstimator`."""
         centred_PG = group_mean_center(rewards_PG) if self.group_baseline else rewards_PG
         return batch_whiten(centred_PG, self.epsilon).float()

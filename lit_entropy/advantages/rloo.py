@@ -14,5 +14,5 @@ class RLOO(AdvantageEstimator):
     min_group_size = 2
 
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """One advantage a response; see :class:`AdvantageEstimator`."""
+        """One advantage per response; see :class:`AdvantageEstimator`."""
         return leave_one_out(rewards_PG).float()

@@ -1,0 +1,1 @@
+"""Pictures of runs, as pure functions of their histories."""

@@ -1,4 +1,4 @@
-"""Advantages of G samples a prompt, as pure functions of the rewards."""
+"""Advantages of G samples per prompt, as pure functions of the rewards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def require_group(rewards_PG: Tensor, estimator: str) -> None:
-    """Raise ValueError if the rewards are not [P, G] with at least two samples a prompt."""
+    """Raise ValueError if the rewards are not [P, G] with at least two samples per prompt."""
     if rewards_PG.dim() != 2:
         raise ValueError(
             f"rewards_PG has shape {tuple(rewards_PG.shape)}: {estimator} needs [P, G]"
@@ -29,7 +29,7 @@ def group_mean_center(rewards_PG: Tensor) -> Tensor:
         float64 [P, G].
 
     Raises:
-        ValueError: on fewer than two samples a prompt.
+        ValueError: on fewer than two samples per prompt.
     """
     require_group(rewards_PG, "group centring")
     rewards_PG = rewards_PG.double()
@@ -51,7 +51,7 @@ def group_standardize(rewards_PG: Tensor, epsilon: float = 1e-6) -> Tensor:
         float64 [P, G]; exactly 0 in a group of equal rewards.
 
     Raises:
-        ValueError: on fewer than two samples a prompt.
+        ValueError: on fewer than two samples per prompt.
     """
     centred_PG = group_mean_center(rewards_PG)
     return centred_PG / (rewards_PG.double().std(1, keepdim=True) + epsilon)
@@ -69,7 +69,7 @@ def leave_one_out(rewards_PG: Tensor) -> Tensor:
         float64 [P, G].
 
     Raises:
-        ValueError: on fewer than two samples a prompt.
+        ValueError: on fewer than two samples per prompt.
     """
     size = rewards_PG.shape[-1]
     return group_mean_center(rewards_PG) * (size / max(size - 1, 1))

@@ -51,7 +51,7 @@ def cover(correct_N: Tensor, samples_N: Tensor, tau: float) -> Tensor:
 
 
 def cover_at(correct_N: Tensor, samples_N: Tensor, tau: float, k: int) -> Tensor:
-    """What :func:`cover` would come to with k <= n samples a problem, without bias.
+    """What :func:`cover` would come to with k <= n samples per problem, without bias.
 
     P(at least tau k of k samples drawn without replacement are right), hypergeometric
     (G-Pass@k, 2412.13147). It makes evaluations with different n comparable, and its slope in k

@@ -2,7 +2,7 @@
 
 The whole logits [N, V] never exist, neither in the forward nor in the backward pass. The forward
 pass runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of the
-vocabulary and keeps three numbers a token; the backward pass computes each block of logits again
+vocabulary and keeps three numbers per token; the backward pass computes each block of logits again
 and adds its part to the gradients of hidden states and weight at once, the idea of Cut
 Cross-Entropy (Wijmans et al., arXiv 2411.09009), here with the entropy as a second output.
 

@@ -70,13 +70,13 @@ def process_returns(
         rewards_BT: process rewards of B = P * G responses, prompt-major.
         mask_BT: bool, response tokens; an empty response has the mean 0.
         group_size: G, at least 2.
-        gamma: discount a token.
+        gamma: discount per token.
 
     Returns:
         float64 [B, T], 0 outside the mask.
 
     Raises:
-        ValueError: on fewer than two samples a prompt.
+        ValueError: on fewer than two samples per prompt.
     """
     means_PG = masked_mean(rewards_BT, mask_BT, 1, dtype=torch.float64).view(-1, group_size)
     require_group(means_PG, "the process return")

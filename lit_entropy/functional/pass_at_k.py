@@ -1,4 +1,4 @@
-"""Unbiased pass@k from n samples a problem (Chen et al., 2021, 2107.03374), and its error."""
+"""Unbiased pass@k from n samples per problem (Chen et al., 2021, 2107.03374), and its error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def pass_at_k(correct_counts: Tensor | Sequence[int], n: int, k: int) -> Tensor:
 
     Args:
         correct_counts: number of correct samples c of each problem, int [N].
-        n: samples a problem.
+        n: samples per problem.
         k: samples that may be tried.
 
     Returns:
@@ -44,7 +44,7 @@ def standard_error(values_N: Tensor) -> Tensor:
     """Standard error of a mean over problems: unbiased std / sqrt(N).
 
     Args:
-        values_N: one value a problem.
+        values_N: one value per problem.
 
     Returns:
         float64 scalar; NaN for fewer than two problems, where it is not defined.

@@ -9,7 +9,7 @@ from torch import Tensor
 def sample_tokens(
     logits_BV: Tensor, uniforms_B: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw one token a row from softmax(logits / temperature), or the argmax at temperature 0.
+    """Draw one token per row from softmax(logits / temperature), or the argmax at temperature 0.
 
     One uniform decides a draw, so a sample is reproducible from its counter alone.
 

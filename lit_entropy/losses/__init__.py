@@ -1,4 +1,4 @@
-"""Policy losses: one algorithm a file; name any of them by ``model.loss.class_path``."""
+"""Policy losses: one algorithm per file; name any of them by ``model.loss.class_path``."""
 
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.clip_cov import ClipCov

@@ -13,7 +13,7 @@ class PolicyLoss(nn.Module, ABC):
     """Base of every policy loss. Subclass it in any file and name it by ``class_path``.
 
     A loss that picks tokens over the whole optimiser minibatch sets ``selects_tokens`` and
-    implements :meth:`select`; the module then calls it once a minibatch on all of its rows (over
+    implements :meth:`select`; the module then calls it once per minibatch on all of its rows (over
     microbatches and ranks) and hands the result to :meth:`forward` as ``batch.selected_BT``.
     """
 

@@ -28,8 +28,8 @@ _UNMOVED = 1e-5
 class KLCov(CovarianceLoss):
     """-A r, plus kl_coef KL(old || new) on the top fraction of the tokens by covariance.
 
-    There is no PPO clip (eq. 14). With one update a rollout every ratio is 1 and the penalty's
-    gradient is exactly 0 (``k1`` excepted): use several updates a rollout.
+    There is no PPO clip (eq. 14). With one update per rollout every ratio is 1 and the penalty's
+    gradient is exactly 0 (``k1`` excepted): use several updates per rollout.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class KLCov(CovarianceLoss):
         require_choice("kl_estimator", kl_estimator, KL_ESTIMATORS)
         self._on_policy = InertAlarm(
             f"KLCov does not act: all ratios are 1, where the gradient of the {kl_estimator} "
-            f"penalty is 0; set two or more updates a rollout"
+            f"penalty is 0; set two or more updates per rollout"
         )
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:

@@ -12,7 +12,7 @@ from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 class PolicyGradient(PolicyLoss):
     """-A log pi a token: the on-policy loss of the paper's entropy-dynamics runs (Fig. 8).
 
-    No importance ratio and no clip: exact with one update a rollout, biased from the second on.
+    No importance ratio and no clip: exact with one update per rollout, biased from the second on.
     """
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:

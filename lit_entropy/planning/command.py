@@ -47,7 +47,7 @@ def plan(
         gpu: Their kind.
         response_tokens: Mean length of a response; by default half of model.max_new_tokens.
         prompt_tokens: Mean length of a prompt; by default a quarter of data.max_prompt_tokens.
-        draws: Draws of prompts an RL step; by default 2 under data.group_filter=resample, else 1.
+        draws: Draws of prompts per RL step; by default 2 under data.group_filter=resample, else 1.
         validation_responses: Responses of one evaluation (problems times samples); 0 leaves
             evaluations out of the time.
         memory_gb: Memory of a GPU in decimal gigabytes, in place of the table's.

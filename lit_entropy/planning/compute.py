@@ -44,7 +44,7 @@ def training_flops(work: Workload, sequences: float) -> float:
 
 
 def generation_flops(work: Workload, sequences: float) -> float:
-    """Operations of sampling: a prompt's prefill once a group, then token by token with a cache."""
+    """Operations of sampling: prompts once per group, then token by token with a cache."""
     shape = work.shape
     prompts = sequences / work.samples * work.prompt_tokens
     context = work.prompt_tokens + work.response_tokens / 2

@@ -85,9 +85,9 @@ def scoring_traffic(work: Workload, devices: int) -> float:
 def update_traffic(work: Workload, devices: int) -> float:
     """Bytes that a device sends in the updates of an RL step.
 
-    Data-parallel ranks all-reduce the gradient once an update (twice its size, 1909.09756); sharded
-    ones gather the weights for each microbatch's forward and backward pass and reduce-scatter its
-    gradient in float32.
+    Data-parallel ranks all-reduce the gradient once per update (twice its size, 1909.09756);
+    sharded ones gather the weights for each microbatch's forward and backward pass and
+    reduce-scatter its gradient in float32.
     """
     if devices == 1 or work.strategy == "one":
         return 0.0

@@ -50,14 +50,14 @@ def _setting(plan: Plan) -> str:
     return (
         f"{work.shape.parameters:,} parameters{trained}; {plan.devices} x {hardware.name}"
         f"{' and as many for the rollout server' if work.engine == 'elsewhere' else ''}, "
-        f"strategy {work.strategy}; {work.prompts} prompts x {work.samples} responses an RL step, "
-        f"{work.updates} updates of {work.minibatch} sequences, {work.rows(plan.devices)} a "
+        f"strategy {work.strategy}; {work.prompts} prompts x {work.samples} responses per RL step, "
+        f"{work.updates} updates of {work.minibatch} sequences, {work.rows(plan.devices)} per "
         f"microbatch on each GPU; {work.rl_steps} RL steps"
     )
 
 
 def _memory_table(plan: Plan) -> Table:
-    table = Table(title="memory of a GPU", box=box.SIMPLE, title_justify="left")
+    table = Table(title="memory per GPU", box=box.SIMPLE, title_justify="left")
     table.add_column("")
     phases: dict[str, Parts] = {name: getattr(plan.memory, name) for name in PHASES}
     for title in PHASES.values():
@@ -119,16 +119,16 @@ def _run(plan: Plan) -> str:
     computing = plan.flops.update / (plan.devices * plan.hardware.flops * plan.rates.utilisation)
     if traffic > computing:
         lines.append(
-            f"updates wait for communication: {traffic:,.2f} s a step, not {computing:,.2f}"
+            f"updates wait for communication: {traffic:,.2f} s per step, not {computing:,.2f}"
         )
     elif traffic:
-        lines.append(f"communication of {traffic:,.2f} s a step is hidden behind the updates")
+        lines.append(f"communication of {traffic:,.2f} s per step is hidden behind the updates")
     return "\n".join(lines)
 
 
 def _growth_table(plan: Plan, grown: list[tuple[str, Plan]]) -> Table:
     table = Table(title="how it grows", box=box.SIMPLE, title_justify="left")
-    for column in ("", "a GPU", "fits", "rollout s", "update s", "step s", "GPU-hours"):
+    for column in ("", "per GPU", "fits", "rollout s", "update s", "step s", "GPU-hours"):
         table.add_column(column, justify="right" if column else "left")
     for label, other in [("this run", plan), *grown]:
         seconds = other.seconds
@@ -154,7 +154,7 @@ def _assumptions(plan: Plan) -> str:
         links.append(f"{rates.folder / GB:,.4g} GB/s to the folder of the weights")
     return (
         f"Assumed: mean prompt {work.prompt_tokens:,.0f} and response {work.response_tokens:,.0f} "
-        f"tokens, no padding; {work.draws:g} draws of prompts an RL step, of each one response at "
+        f"tokens, no padding; {work.draws:g} draws of prompts per RL step, of each one response at "
         f"the limit of {work.max_new_tokens:,}; {hardware.flops / 1e12:,.4g} Tflop/s at "
         f"{rates.utilisation:.0%}, {hardware.bandwidth / GB:,.4g} GB/s at {rates.decode:.0%}; "
         f"{''.join(f'{item}; ' for item in links)}evaluations {evaluations}, checking of answers "

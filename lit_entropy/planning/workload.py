@@ -35,7 +35,7 @@ class Workload:
         max_new_tokens: longest response.
         chunk_tokens: response tokens of a block of logits.
         chunk_vocab: vocabulary entries of a block of logits.
-        draws: draws of P prompts an RL step, more than 1 where groups are sampled again.
+        draws: draws of P prompts per RL step, more than 1 where groups are sampled again.
         reference: whether a frozen copy of the base policy is kept.
         reward_model: whether PRIME's reward model is trained beside the policy.
         scored: share of the rollout that the policy scores again before the updates.
@@ -105,7 +105,7 @@ class Workload:
 
     @property
     def updates(self) -> int:
-        """Optimiser updates an RL step."""
+        """Optimiser updates per RL step."""
         return self.passes * self.sequences // self.minibatch
 
     def rows(self, devices: int) -> int:

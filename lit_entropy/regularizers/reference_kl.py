@@ -13,7 +13,7 @@ from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 class ReferenceKL(Regularizer):
     """coef KL(pi || reference) a token (Fig. 10 of 2505.22617; ``k3`` as in GRPO, 2402.03300).
 
-    The estimators take the tokens as samples of pi: exact with one update a rollout, approximate
+    The estimators take the tokens as samples of pi: exact with one update per rollout, approximate
     later. As losses, ``k2``'s gradient is the unbiased one on-policy, ``k3``'s approximates it and
     ``k1``'s is zero on average.
     """

@@ -73,5 +73,6 @@ class RolloutEngine(ABC):
 
         Returns:
             Completions on the policy's device, in the order of the rows. An engine that does not
-            know whole distributions leaves ``entropies_BT`` None: the policy is asked for them.
+            know whole distributions leaves ``entropies_BT`` None: the policy is asked for them. One
+            that lets an environment answer marks its tokens in ``environment_BT``.
         """

@@ -19,11 +19,46 @@ class Response(NamedTuple):
         tokens: its token ids, the end-of-sequence token included.
         logprobs: natural log-probs of these tokens at the sampling temperature.
         truncated: whether the limit of new tokens ended it.
+        environment: whether an environment wrote each token, of which the log-prob is then 0; None
+            from an engine that has no environment.
     """
 
     tokens: Sequence[int]
     logprobs: Sequence[float]
     truncated: bool
+    environment: Sequence[bool] | None = None
+
+    def then(self, other: Response) -> Response:
+        """This one and ``other`` after it, as one response in turns; that one's end counts."""
+        return Response(
+            [*self.tokens, *other.tokens],
+            [*self.logprobs, *other.logprobs],
+            other.truncated,
+            [*_written(self), *_written(other)],
+        )
+
+
+def environment_turn(tokens: Sequence[int]) -> Response:
+    """What an environment writes between two turns of the policy."""
+    return Response(tokens, [0.0] * len(tokens), False, [True] * len(tokens))
+
+
+def _written(response: Response) -> Sequence[bool]:
+    return response.environment or [False] * len(response.tokens)
+
+
+def to_responses(completions: Completions) -> list[Response]:
+    """The rows of an engine's completions one by one, without padding."""
+    return [
+        Response(tokens_T[mask_T].tolist(), logprobs_T[mask_T].tolist(), truncated)
+        for tokens_T, logprobs_T, mask_T, truncated in zip(
+            completions.tokens_BT,
+            completions.logprobs_BT,
+            completions.mask_BT,
+            completions.truncated_B.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def row_seeds(keys: tuple[int | str, ...], prompt_ids_B: Tensor, sample_ids_B: Tensor) -> list[int]:
@@ -37,7 +72,7 @@ def to_completions(
     """Pad responses on the right; entropies stay unknown.
 
     Args:
-        responses: one a row, each of at least one token.
+        responses: one per row, each of at least one token.
         pad_token_id: fills ``tokens_BT``.
         device: where the tensors lie.
 
@@ -54,8 +89,10 @@ def to_completions(
     tokens_BT = torch.full(shape, pad_token_id, dtype=torch.int64)
     logprobs_BT = torch.zeros(shape, dtype=torch.float32)
     mask_BT = torch.zeros(shape, dtype=torch.bool)
+    environment_BT = torch.zeros(shape, dtype=torch.bool)
     for row, response in enumerate(responses):
         length = len(response.tokens)
+        environment_BT[row, :length] = torch.tensor(list(_written(response)))
         tokens_BT[row, :length] = torch.tensor(list(response.tokens), dtype=torch.int64)
         logprobs_BT[row, :length] = torch.tensor(list(response.logprobs), dtype=torch.float32)
         mask_BT[row, :length] = True
@@ -65,4 +102,6 @@ def to_completions(
         logprobs_BT=logprobs_BT.to(device),
         entropies_BT=None,
         truncated_B=torch.tensor([response.truncated for response in responses]).to(device),
+        # all or none: rows of other ranks and draws are joined to these
+        environment_BT=None if responses[0].environment is None else environment_BT.to(device),
     )

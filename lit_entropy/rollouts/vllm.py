@@ -62,7 +62,7 @@ class VLLMEngine(RolloutEngine):
             eager: run without compiled graphs; None for eager on a CPU only.
             sleep: give the device's memory to the updates between rollouts, where the platform
                 can; the weights are handed over again on waking.
-            gap_tolerance: largest mean difference of log-probs, in nats a token, of the first
+            gap_tolerance: largest mean difference of log-probs, in nats per token, of the first
                 rollout's first rows; above it the engine does not compute the policy's model.
 
         Raises:

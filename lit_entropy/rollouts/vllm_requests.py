@@ -19,12 +19,12 @@ def sample(
     max_new_tokens: int,
     temperature: float,
 ) -> list[Response]:
-    """Sample one response a row from the whole softmax; each row is a request with its own seed.
+    """Sample one response per row from the whole softmax; each row is a request with its own seed.
 
     Args:
         llm: the ``vllm.LLM``, built by :func:`lit_entropy.rollouts.vllm_build.build`.
         prompts: token ids of each row's prompt.
-        seeds: one a row; not used at temperature 0.
+        seeds: one per row; not used at temperature 0.
         stop_ids: ids that end a response; the one that did is part of it.
         max_new_tokens: limit of a response.
         temperature: 0 decodes greedily; the log-probs are then those of temperature 1.

@@ -54,7 +54,7 @@ class VLLMServerEngine(RolloutEngine):
                 are handed over; None for a server whose weights stay.
             max_connections: most requests at once.
             timeout: seconds until an unanswered request ends the run.
-            gap_tolerance: largest mean difference of log-probs, in nats a token, that other
+            gap_tolerance: largest mean difference of log-probs, in nats per token, that other
                 kernels and precision may make: about 1e-4 for float32, 0.05 for bfloat16.
 
         Raises:

@@ -126,7 +126,7 @@ def write_weights(policy: Any, folder: Path | None, shard_bytes: int = 2**32) ->
 def sampler_gap(
     policy: Any, prompts: list[list[int]], completions: Completions, temperature: float
 ) -> float:
-    """Mean absolute difference, in nats a token, of an engine's log-probs and the policy's own.
+    """Mean absolute difference, in nats per token, of an engine's log-probs and the policy's own.
 
     Args:
         policy: the policy with the weights that the engine should hold.
@@ -159,7 +159,7 @@ def require_same_weights(
         prompts: token ids of each row's prompt.
         completions: what the engine sampled.
         temperature: as :func:`sampler_gap`.
-        tolerance: largest accepted :func:`sampler_gap`, in nats a token.
+        tolerance: largest accepted :func:`sampler_gap`, in nats per token.
         engine: what the engine is called in the error.
         rows: rows that are compared.
 
@@ -178,6 +178,6 @@ def require_same_weights(
     if not gap <= tolerance:
         raise StaleWeightsError(
             f"{engine} samples from other weights than the policy's: its log-probs differ by "
-            f"{gap:.3g} nats a token, and gap_tolerance={tolerance:g}. Give it the policy's "
+            f"{gap:.3g} nats per token, and gap_tolerance={tolerance:g}. Give it the policy's "
             "weights; where only its precision is lower, raise gap_tolerance"
         )

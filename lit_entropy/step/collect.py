@@ -131,7 +131,8 @@ def _samples(
     unnamed_B = torch.zeros(len(rewards), dtype=torch.int64)
     return Samples(
         tokens_BT=completions.tokens_BT,
-        response_mask_BT=completions.mask_BT,
+        response_mask_BT=completions.sampled_BT,
+        environment_BT=completions.environment_BT,
         prompt_tokens_BS=prompts[0],
         prompt_mask_BS=prompts[1],
         sampler_logprobs_BT=completions.logprobs_BT,

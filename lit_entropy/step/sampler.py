@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lit_entropy.functional.masked import zero_outside
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
@@ -98,7 +99,7 @@ class Sampler:
             temperature: by default that of the run; at 0 the entropies are those of temperature 1.
 
         Returns:
-            float32 [B, T] in nats, 0 on padding.
+            float32 [B, T] in nats, 0 on tokens that the policy did not sample.
         """
         if completions.entropies_BT is not None:
             return completions.entropies_BT
@@ -109,4 +110,4 @@ class Sampler:
             with self.context():
                 output = self.policy(sequences.rows(rows).trimmed(), temperature or 1.0)
             entropies_BT[rows, : output.entropy_BT.shape[1]] = output.entropy_BT
-        return entropies_BT
+        return zero_outside(entropies_BT, completions.sampled_BT)

@@ -54,7 +54,7 @@ class LoadedSet:
             self.reasons.append(f"row {row}, {reason}")
 
     def report(self) -> str:
-        """The bad rows, one a line."""
+        """The bad rows, one per line."""
         lines = [f"{self.place}: {self.bad} of {self.rows} rows cannot be used", *self.reasons]
         if self.bad > len(self.reasons):
             lines.append(f"and {self.bad - len(self.reasons)} more")

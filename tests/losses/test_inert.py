@@ -43,7 +43,7 @@ def test_kl_cov_on_policy(estimator, drift, warns, make_batch, make_policy) -> N
     loss = KLCov(fraction=0.1, kl_estimator=estimator)
     found = streak(loss, make_policy(batch, drift=drift), batch)
     assert len(found) == warns
-    assert all("all ratios are 1" in text and "updates a rollout" in text for text in found)
+    assert all("all ratios are 1" in text and "updates per rollout" in text for text in found)
 
 
 def test_kl_cov_off_policy_every_second_update_is_silent(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]

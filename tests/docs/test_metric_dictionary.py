@@ -1,34 +1,19 @@
-"""Everything in the README runs, and every logged key stands in its metric dictionary."""
-
-from __future__ import annotations
+"""Every logged key stands in the metric dictionary, and the dictionary names no other."""
 
 import re
-import shlex
 from pathlib import Path
 
-import pytest
+from documents import ROOT
 from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.cli.main import main
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(label: str) -> list[str]:
-    """The code blocks that follow a comment ``<!-- label -->``."""
-    return re.findall(rf"<!-- {re.escape(label)} -->\n```\w+\n(.*?)```", README, re.DOTALL)
-
-
-def commands() -> list[str]:
-    text = "\n".join(blocks("run"))
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
+PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 
 
 def dictionary() -> set[str]:
-    """Keys of the metric dictionary's table, patterns such as ``<d>`` included."""
-    section = README.split("## Metric dictionary")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    """Keys of the dictionary's table, patterns such as ``<d>`` included."""
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
     return {key for row in rows for key in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
 
 
@@ -38,49 +23,6 @@ def matches(key: str, entry: str) -> bool:
         for part in re.split(r"(<\w+>)", entry)
     )
     return re.fullmatch(pattern, key) is not None
-
-
-def test_the_two_commands() -> None:
-    """They are what CI runs, but for the environment that CI makes itself."""
-    (first,), (second,) = blocks("command 1"), blocks("command 2")
-    ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "")
-    assert "lit-entropy fit --config configs/quickstart.yaml" in first
-    assert "pip install -c constraints.txt -e ." in first
-    for part in ("pip install -c constraints.txt -e '.[test]'", "python -m pytest -n 2"):
-        assert part in second and part in ci
-
-
-def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, at a small size, from a folder that holds configs/ and the README's file."""
-    (tmp_path / "configs").symlink_to(CONFIGS)
-    (tmp_path / "my_ablation.py").write_text(blocks("file my_ablation.py")[0])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    lines = commands()
-    assert len(lines) >= 9
-    fit(tmp_path / "runs")  # the quickstart run that later commands refer to
-    for line in lines:
-        words = [word for word in shlex.split(line) if word != "PYTHONPATH=."]
-        assert words[0] == "lit-entropy"
-        if words[1] == "pretrain":
-            main([*words[1:], "--steps", "2", "--batch_size", "4", "--progress", "false"])
-            assert (tmp_path / "bases" / "my-base" / "model.safetensors").exists()
-            continue
-        if words[1] == "figures":
-            main(words[1:])
-            assert (tmp_path / "my-figures" / "report.html").exists()
-            continue
-        if words[1] in ("plan", "export"):
-            main(words[1:])
-            continue
-        small = [option for option in SMALL if not option.startswith("--checkpoint")]
-        if "--ckpt_path" in words and words[1] == "fit":  # an option of the line counts: 200
-            words[words.index("200")] = "3"
-            small = [option for option in small if "max_epochs" not in option]
-        elif words[1] == "fit":
-            small += ["--trainer.max_epochs=1"]
-        main([*words[1:], *(SMALL[-1:] if words[1] == "fit" else []), *small])
-    assert metrics(tmp_path / "runs")["step"].tolist() == [0, 1, 2, 3]
 
 
 def test_every_logged_key_is_documented(tmp_path: Path) -> None:
@@ -136,7 +78,7 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
     assert keys_of_a_test(tmp_path / "test") == {
         key.replace("val/", "test/") for key in logged if key.startswith("val/")
     }
-    assert "under `test/`" in README
+    assert "under `test/`" in PAGE
 
 
 def keys_of_a_test(folder: Path) -> set[str]:
@@ -150,10 +92,3 @@ def keys_of_a_test(folder: Path) -> set[str]:
 def test_the_pattern_match_can_fail() -> None:
     assert matches("val/pass@4/difficulty_10", "val/<score>/difficulty_<d>")
     assert not matches("val/pass@4", "val/avg@<n>") and not matches("loss/a/b", "loss/<term>")
-
-
-def test_the_files_named_exist() -> None:
-    for path in re.findall(r"`((?:lit_entropy|configs|images)/[\w./-]*)`", README):
-        assert (ROOT / path).exists(), path
-    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
-        assert (ROOT / path).exists(), path

@@ -1,0 +1,122 @@
+"""Every command of the README and of the site runs, or is parsed where it takes more than this."""
+
+from pathlib import Path
+
+import pytest
+from documents import PAGES, README, ROOT, blocks, commands, labelled
+from jsonargparse import ArgumentParser
+from runs import CONFIGS, SMALL, fit, metrics
+
+from lit_entropy.cli.main import EntropyCLI, main
+
+#: What a command is given beside its own words, so that it takes a second.
+FIT = [option for option in SMALL if not option.startswith("--trainer.max_epochs")]
+EVALUATE = [option for option in SMALL if not option.startswith("--checkpoint")]
+SHRUNK = {
+    "fit": [*FIT, "--trainer.max_epochs=1"],
+    "validate": EVALUATE,
+    "predict": EVALUATE,
+    "pretrain": ["--steps", "2", "--batch_size", "4", "--progress", "false"],
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that holds configs/ and the files that the pages show."""
+    (tmp_path / "configs").symlink_to(CONFIGS)
+    for block in blocks():
+        if block.label.startswith("file "):
+            (tmp_path / block.label.removeprefix("file ")).write_text(block.text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_the_two_commands() -> None:
+    """They are what CI runs, but for the environment that CI makes itself."""
+    (first,), (second,) = labelled("command 1"), labelled("command 2")
+    ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "")
+    assert "lit-entropy fit --config configs/quickstart.yaml" in first
+    assert "pip install -c constraints.txt -e ." in first
+    for part in ("pip install -c constraints.txt -e '.[test]'", "python -m pytest -n 2"):
+        assert part in second and part in ci
+
+
+def test_every_command_that_is_marked_runs(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the order of the pages, at a small size."""
+    planned = ""
+    lines = [words for block in blocks() if block.label == "run" for words in commands(block)]
+    assert len(lines) >= 20
+    fit(checkout / "runs")  # the quickstart run that commands refer to
+    for words in lines:
+        small = SHRUNK.get(words[1], [])
+        if words[1] == "fit" and "--ckpt_path" in words:  # an option of the line counts: 200
+            words[words.index("200")] = "3"
+            small = FIT
+        main([*words[1:], *small])
+        planned += capsys.readouterr().out if words[1] == "plan" else ""
+    assert metrics(checkout / "runs")["step"].tolist() == [0, 1, 2, 3]
+    assert metrics(checkout / "runs", "kl_cov-seed1")["step"].tolist() == [0, 1]
+    table = (ROOT / "docs" / "how-to" / "plan.md").read_text()
+    for shown, printed in (
+        ("55.23 GB of 80", "55.23 GB of 80"),
+        ("701 s", "701.11"),
+        ("467 GPU-hours", "467.4 GPU-hours"),
+    ):
+        assert shown in table and printed in planned
+    for path in ("bases/my-base/model.safetensors", "my-figures/report.html", "more-logs"):
+        assert (checkout / path).exists()
+
+
+@pytest.fixture
+def parser(monkeypatch: pytest.MonkeyPatch) -> ArgumentParser:
+    """The command line's parser, built once for many commands."""
+    built: list[ArgumentParser] = []
+
+    def stop(_: EntropyCLI, parser: ArgumentParser, args: object) -> None:
+        built.append(parser)
+        raise InterruptedError
+
+    monkeypatch.setattr(EntropyCLI, "parse_arguments", stop)
+    with pytest.raises(InterruptedError):
+        main(["fit"])
+    return built[0]
+
+
+def test_every_other_command_is_parsed(checkout: Path, parser: ArgumentParser) -> None:
+    """Those that need weights, data, GPUs or an hour: their files, keys and values are right."""
+    shown = [block for block in blocks() if block.label not in ("run", "command 1")]
+    lines = [words for block in shown for words in commands(block)]
+    assert len(lines) >= 10
+    for words in lines:
+        assert parser.parse_args(words[1:]).subcommand == words[1]
+
+
+def test_a_command_that_is_wrong_is_found(checkout: Path, parser: ArgumentParser) -> None:
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(["fit", "--config", "configs/quickstart.yaml", "--data.nonsense", "3"])
+    assert end.value.code == 2
+
+
+def test_the_flags_of_the_table_stand_in_pages() -> None:
+    """Each entry of the README's table of what it can do is used by the page that it links."""
+    rows = [line for line in README.read_text().splitlines() if "](docs/how-to/" in line]
+    assert len(rows) == 15
+    for row in rows:
+        _, _, written, read, _ = (cell.strip() for cell in row.split("|"))
+        page = ROOT / read.split("](")[1].split(")")[0].split("#")[0]
+        if written.startswith("`"):
+            text = page.read_text()
+            missing = [word for word in written.strip("`").split() if word not in text]
+            assert not missing, (page.name, missing)
+
+
+def test_files_that_are_shown_are_used() -> None:
+    """A file of a page is named by a command of that page."""
+    for block in blocks():
+        if block.label.startswith("file "):
+            name = Path(block.label.removeprefix("file "))
+            assert f" {name.stem}." in block.page.read_text(), block.page
+    assert len(PAGES) >= 25

@@ -1,0 +1,121 @@
+"""What the documents point to exists, and what the site generates covers the command line."""
+
+import importlib
+import importlib.util
+import re
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from documents import PAGES, README, ROOT
+
+from lit_entropy.cli.main import main
+
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+PATH = re.compile(
+    r"`((?:lit_entropy|configs|docs|tests|recipes|notebooks|\.ci)/[\w./-]*|\w+\.(?:txt|cff|cfg))`"
+)
+STOP = re.compile(r"\[`([\w.]+)`\]\[(lit_entropy[\w.]+)\]")
+DIRECTIVE = re.compile(r"^::: (lit_entropy[\w.]+)$", re.MULTILINE)
+COMMAND = re.compile(r"(?:PYTHONPATH=(\w+) )?python -m ([\w.]+)")
+LINK = re.compile(r"\]\(([^)#:]+)(#[\w-]+)?\)")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_and_links_exist(page: Path) -> None:
+    text = page.read_text()
+    assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
+    links = [link for link, _ in LINK.findall(text) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def named(path: str) -> object:
+    """What a dotted path names; AttributeError or ModuleNotFoundError where it names nothing."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        module = ".".join(parts[:count])
+        if is_module(module):
+            return reduce(getattr, parts[count:], importlib.import_module(module))
+    raise ModuleNotFoundError(path)
+
+
+def is_module(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
+
+
+def test_each_stop_of_a_batch_is_a_function_of_today() -> None:
+    """And its source stands in the API or in The RL step, so that the link leads to it."""
+    stops = STOP.findall((ROOT / "docs" / "life-of-a-batch.md").read_text())
+    assert len(stops) >= 25
+    for name, path in stops:
+        assert callable(named(path)), path
+        assert path.endswith(f".{name}"), (name, path)
+    with pytest.raises(AttributeError):
+        named("lit_entropy.step.collect.nothing")
+
+
+def test_what_the_reference_shows_exists() -> None:
+    reference = [page.read_text() for page in PAGES if page.parent.name == "reference"]
+    paths = [path for text in reference for path in DIRECTIVE.findall(text)]
+    assert len(paths) >= 25
+    assert all(named(path) for path in paths)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_run_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, module in COMMAND.findall(page.read_text()):
+        monkeypatch.syspath_prepend(str(ROOT / path))
+        assert is_module(module), module
+
+
+def test_paths_that_are_looked_at() -> None:
+    """SECURITY.md names files, and a wrong one would be found."""
+    assert len(PATH.findall((ROOT / "SECURITY.md").read_text())) >= 5
+    assert PATH.findall("`lit_entropy/nowhere.py`") == ["lit_entropy/nowhere.py"]
+
+
+def test_every_link_of_the_readme_is_a_page_or_a_file() -> None:
+    text = README.read_text()
+    linked = {link for link, _ in LINK.findall(text)}
+    assert len([link for link in linked if link.startswith("docs/")]) >= 22
+    assert len(text.splitlines()) <= 150
+    assert "![" in text
+
+
+def test_the_configuration_page_has_every_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every flag of fit below model, data, run and checkpoint is in a generated table."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    generate = importlib.import_module("generate")
+    page = generate.on_page_markdown((ROOT / "docs" / "reference" / "config.md").read_text())
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    flags = re.findall(r"--((?:model|data|run|checkpoint)\.[\w.]+)", capsys.readouterr().out)
+    keys = {flag for flag in flags if not flag.endswith(".help")}
+    assert len(keys) >= 30
+    assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
+    assert "| `fraction` | `float` | `0.002` | share k of the scored tokens" in page  # KLCov
+    assert "generated:" not in page
+
+
+def test_what_the_pages_are_given_when_they_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headings beside cells, flags that no line end parts, help without control characters."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    generate = importlib.import_module("generate")
+    table = "<table><tr><th>key</th><th><code>a</code> b</th></tr><tr><td>1</td><td>2</td></tr>"
+    page = generate.on_page_content(table + "</table><code>lit-entropy fit --a.b 1</code> --c")
+    assert '<td data-label="key">1</td><td data-label="a b">2</td>' in page
+    assert '<span class="whole">lit-entropy</span> fit <span class="whole">--a.b</span> 1' in page
+    assert "</code> --c" in page
+    assert "\b" not in generate.cli("fit")
+
+
+def test_a_word_has_one_meaning() -> None:
+    """No word stands twice in the glossary."""
+    rows = (ROOT / "docs" / "glossary.md").read_text().splitlines()[4:]
+    words = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
+    assert len(words) == len(set(words)) >= 30
