@@ -45,7 +45,8 @@ def check_same_experiment(
 ) -> None:
     """Refuse to resume a run under another configuration.
 
-    Names that merely moved, two names of one class, and keys that were merely renamed are the same.
+    Names that merely moved, two names of one class, and keys that were merely renamed are the same;
+    a key that is null is the same as none.
 
     Args:
         checkpoint_config: nested configuration stored in the checkpoint.
@@ -63,7 +64,7 @@ def check_same_experiment(
     changes = [
         f"  {key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key, absent) != new.get(key, absent) and not _covered(key, may_change)
+        if old.get(key) != new.get(key) and not _covered(key, may_change)
     ]
     if changes:
         raise ValueError(
