@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,27 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         os.fsync(directory)  # makes the rename itself survive a power cut
     finally:
         os.close(directory)
+
+
+def write_once(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+    """Write ``<stem><suffix>``, or ``<stem>-2<suffix>`` and so on where it holds something else.
+
+    Returns:
+        The file that holds the content; a warning names it where it is not the first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, count = folder / f"{stem}{suffix}", 1
+    while path.exists():
+        if path.read_bytes() == content:
+            return path
+        count += 1
+        path = folder / f"{stem}-{count}{suffix}"
+    if count > 1:
+        message = f"{stem}{suffix} in {folder} holds something else; writing {path.name}"
+        warnings.warn(message, stacklevel=2)
+    with atomic_write(path) as file:
+        file.write(content)
+    return path
 
 
 def sweep_unfinished(folder: Path) -> None:

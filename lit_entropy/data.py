@@ -85,7 +85,6 @@ class PromptDataModule(L.LightningDataModule):
         self.validation_batch = validation_batch
         self.train_problems: Sequence[Problem] = []
         self.validation_problems: Sequence[Problem] = []
-        self.statistics: dict[str, int] = {}
 
     @property
     def plan(self) -> StepPlan:
@@ -125,7 +124,6 @@ class PromptDataModule(L.LightningDataModule):
         if stage == "fit":
             self.train_problems = self._usable("training", self.task.train_problems())
             self.plan.check_ranks(self._trainer.world_size)
-        self.statistics |= getattr(self.task, "statistics", {})
 
     def teardown(self, stage: str) -> None:
         """Let the task give back what it holds."""
@@ -158,7 +156,6 @@ class PromptDataModule(L.LightningDataModule):
         kept, overlong = usable_problems(
             self.task, problems, split, module.policy.tokenizer, limit, self.overlong_prompts
         )
-        self.statistics |= {f"{split}/problems": len(kept), f"{split}/overlong_prompts": overlong}
         if overlong:
             rank_zero_warn(
                 f"{overlong} of {len(problems)} {split} prompts are longer than {limit.reason} and "

@@ -10,9 +10,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
 
-from lit_entropy.atomic import atomic_write
+from lit_entropy.atomic import write_once
 
 COLUMNS = ("prompt", "response", "reward", "correct", "difficulty")
 
@@ -84,7 +83,7 @@ class Samples(Callback):
         spread = [samples[index * len(samples) // count] for index in range(count)]
         kept = [{column: sample[column] for column in COLUMNS} for sample in spread]
         stem = "validate" if rl_steps is None else f"step_{rl_steps:05d}"
-        write_once(Path(folder or ".") / "samples", stem, to_lines(kept))
+        write_once(Path(folder or ".") / "samples", stem, ".jsonl", to_lines(kept).encode())
         data = [[self._short(value) for value in sample.values()] for sample in kept]
         for logger in loggers:
             if isinstance(logger, WandbLogger):
@@ -103,23 +102,3 @@ class Samples(Callback):
 def to_lines(samples: Sequence[dict[str, Any]]) -> str:
     """JSON lines in ASCII, so that no character of a response can act on a terminal or fail."""
     return "".join(json.dumps(sample, allow_nan=False) + "\n" for sample in samples)
-
-
-def write_once(folder: Path, stem: str, text: str) -> Path:
-    """Write ``<stem>.jsonl``, or ``<stem>-2.jsonl`` and so on if it holds something else.
-
-    Returns:
-        The file that holds the text.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path, count = folder / f"{stem}.jsonl", 1
-    while path.exists():
-        if path.read_text(encoding="utf-8") == text:
-            return path
-        count += 1
-        path = folder / f"{stem}-{count}.jsonl"
-    if count > 1:
-        rank_zero_warn(f"{stem}.jsonl in {folder} holds other samples; writing {path.name}")
-    with atomic_write(path) as file:
-        file.write(text.encode())
-    return path

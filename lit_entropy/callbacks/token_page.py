@@ -8,9 +8,8 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_warn
 
-from lit_entropy.atomic import atomic_write
+from lit_entropy.atomic import write_once
 from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
 from lit_entropy.distributed.ranks import Ranks
@@ -102,30 +101,10 @@ class TokenPage(RolloutCallback):
             self.options,
         )
         html = token_page(record)
-        write_page(folder / "tokens", f"step_{rl_step:05d}", html)
+        write_once(folder / "tokens", f"step_{rl_step:05d}", ".html", html.encode())
         for logger in loggers:
             if isinstance(logger, WandbLogger):
                 import wandb  # a WandbLogger is there, so it is installed
 
                 page = wandb.Html(html, inject=False, data_is_not_path=True)
                 logger.log_metrics({"tokens/page": page}, step=rl_step)  # type: ignore[dict-item]
-
-
-def write_page(folder: Path, stem: str, html: str) -> Path:
-    """Write ``<stem>.html``, or ``<stem>-2.html`` and so on if it holds something else.
-
-    Returns:
-        The file that holds the page.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path, count = folder / f"{stem}.html", 1
-    while path.exists():
-        if path.read_bytes() == html.encode():
-            return path
-        count += 1
-        path = folder / f"{stem}-{count}.html"
-    if count > 1:
-        rank_zero_warn(f"{stem}.html in {folder} holds another page; writing {path.name}")
-    with atomic_write(path) as file:
-        file.write(html.encode())
-    return path

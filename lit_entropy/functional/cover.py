@@ -50,30 +50,13 @@ def cover(correct_N: Tensor, samples_N: Tensor, tau: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def cover_at(correct_N: Tensor, samples_N: Tensor, tau: float, k: int) -> Tensor:
-    """What :func:`cover` would come to with k <= n samples per problem, without bias.
-
-    P(at least tau k of k samples drawn without replacement are right), hypergeometric
-    (G-Pass@k, 2412.13147). It makes evaluations with different n comparable, and its slope in k
-    shows how far the estimate still is from n = infinity.
-
-    Raises:
-        ValueError: k is outside 1..n for a problem.
-    """
-    if bool((samples_N < k).any()) or k < 1:
-        raise ValueError(f"k={k} is outside 1..n with n={int(samples_N.min())}")
-    least = required_count(k, tau)
-    chances_N = stats.hypergeom.sf(least - 1, samples_N.numpy(), correct_N.numpy(), k)
-    return torch.as_tensor(np.asarray(chances_N, dtype=np.float64))
-
-
 def cover_bounds(
     correct_N: Tensor, samples_N: Tensor, tau: float, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Shares of problems that are surely, and possibly, covered at ``tau``.
 
     Clopper-Pearson intervals of each problem's success rate: surely covered are the problems whose
-    lower end reaches tau, possibly covered those whose upper end does. They are exact a problem
+    lower end reaches tau, possibly covered those whose upper end does. They are exact for a problem
     and cautious for the benchmark; the plug-in share lies between them.
 
     Args:

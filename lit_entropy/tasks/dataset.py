@@ -90,7 +90,6 @@ class DatasetTask(Task):
         self.validation_fraction, self.seed = validation_fraction, seed
         self.skip_bad_rows = skip_bad_rows
         self.train_limit, self.validation_limit = train_limit, validation_limit
-        self.statistics: dict[str, int] = {}
         form = PromptFormat(template, system_prompt, chat)
         drop = duplicates == "drop"
         self._reader = SetReader(checker, form, prompt_field, answer_field, drop)
@@ -174,11 +173,9 @@ class DatasetTask(Task):
                 f"{report}\nMend or remove these rows, or leave them out with "
                 "data.skip_bad_rows=true"
             )
-        for name, loaded in sets.items():
+        for loaded in sets.values():
             if not loaded.problems:
                 raise ValueError(f"{loaded.report()}\nNo row is left: give a set with usable rows")
-            counts = {"rows": loaded.rows, "bad_rows": loaded.bad, "duplicates": loaded.duplicates}
-            self.statistics |= {f"{name}/{key}": count for key, count in counts.items()}
             if loaded.duplicates:
                 rank_zero_warn(f"{loaded.place}: {loaded.duplicates} duplicates are left out")
         if bad:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from lit_entropy.atomic import write_once
 from lit_entropy.callbacks import Samples
-from lit_entropy.callbacks.samples import to_lines, write_once
+from lit_entropy.callbacks.samples import to_lines
 
 COLUMNS = ["prompt", "response", "reward", "correct", "difficulty"]
 
@@ -161,7 +162,7 @@ def test_lines_round_trip(texts: list[str]) -> None:
 def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         to_lines([{"reward": float("nan")}])
-    assert write_once(tmp_path, "step", "a\n").read_text() == "a\n"
+    assert write_once(tmp_path, "step", ".jsonl", b"a\n").read_text() == "a\n"
     assert [path.name for path in tmp_path.iterdir()] == ["step.jsonl"]
 
 

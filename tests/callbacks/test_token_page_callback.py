@@ -14,8 +14,8 @@ from experiences import rollout_of
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from lit_entropy.atomic import write_once
 from lit_entropy.callbacks import TokenPage
-from lit_entropy.callbacks.token_page import write_page
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
@@ -130,7 +130,7 @@ def test_a_page_is_written_whole_or_not_at_all(
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(OSError, match="no space left"):
-        write_page(tmp_path / "tokens", "step_00001", "<p>page</p>")
+        write_once(tmp_path / "tokens", "step_00001", ".html", b"<p>page</p>")
     assert list((tmp_path / "tokens").iterdir()) == []
 
 

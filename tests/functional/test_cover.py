@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lit_entropy.functional.cover import cover, cover_at, cover_bounds, cover_name, required_count
+from lit_entropy.functional.cover import cover, cover_bounds, cover_name, required_count
 from lit_entropy.functional.pass_at_k import pass_at_k
 
 EIGHT = torch.full((4,), 8)
@@ -50,23 +49,6 @@ def test_pass_at_k_is_a_beta_mean_of_cover() -> None:
         assert weighted == pytest.approx(float((1 - (1 - rates) ** k).mean()), abs=1e-4)
 
 
-def test_cover_at_fewer_samples_is_the_mean_over_every_subset() -> None:
-    correct = [1, 1, 1, 0, 0, 0, 0]
-    for k in range(1, 8):
-        for tau in (0.2, 0.5, 0.8):
-            hits = [sum(part) / k >= tau for part in combinations(correct, k)]
-            value = cover_at(torch.tensor([3]), torch.tensor([7]), tau, k)
-            assert value.item() == pytest.approx(np.mean(hits), abs=1e-12)
-
-
-@given(st.integers(1, 30), st.data())
-def test_ends_of_cover_at(n: int, data: st.DataObject) -> None:
-    count = torch.tensor([data.draw(st.integers(0, n))])
-    size, tau = torch.tensor([n]), data.draw(st.floats(0.01, 1.0))
-    assert cover_at(count, size, tau, n).item() == cover(count, size, tau).item()
-    assert cover_at(count, size, tau, 1).item() == pytest.approx(count.item() / n)
-
-
 def test_the_plug_in_is_biased_and_the_bounds_say_so() -> None:
     """400 problems of rate 0.4 at tau 0.5: none is covered, 8 samples say 41 %."""
     generator = torch.Generator().manual_seed(0)
@@ -99,5 +81,3 @@ def test_thresholds_outside_the_unit_interval(tau: float) -> None:
 def test_other_mistakes() -> None:
     with pytest.raises(ValueError, match="n=0"):
         required_count(0, 0.5)
-    with pytest.raises(ValueError, match=r"k=9 is outside 1\.\.n with n=8"):
-        cover_at(torch.tensor([1]), torch.tensor([8]), 0.5, 9)

@@ -12,7 +12,6 @@ from data_runs import chat_model, run
 from runs import CONFIGS, metrics
 
 from lit_entropy.cli.main import main
-from lit_entropy.tasks import DatasetTask
 from lit_entropy.verify import MathChecker, NumberChecker
 
 PAPER_SETS = ["aime24", "aime25", "amc", "math500", "omni_math", "olympiad_bench", "minerva"]
@@ -125,8 +124,3 @@ def test_a_set_with_a_misspelt_setting_ends_at_parse_time(
              "--data.task.validation={a: {path: x.jsonl, spilt: test}}"]
         )  # fmt: skip
     assert exit_.value.code == 2 and "spilt" in capsys.readouterr().err
-
-
-def test_the_task_reads_nothing_before_it_is_asked() -> None:
-    task = DatasetTask(NumberChecker(), "hub:nobody/nothing", {"a": "none.jsonl"})
-    assert task.statistics == {}

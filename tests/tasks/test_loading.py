@@ -76,8 +76,6 @@ def test_bad_rows_are_left_out_and_counted(tmp_path: Path) -> None:
         problems = task.validation_problems()
     assert [problem.answer for problem in problems] == ["1", "2"]
     assert len(caught) == 1
-    counts = {"rows": 8, "bad_rows": 6, "duplicates": 0}
-    assert task.statistics == {f"validation.a/{key}": value for key, value in counts.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once
         task.validation_problems()
@@ -112,7 +110,6 @@ def test_duplicates_are_kept_or_dropped(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="2 duplicates are left out"):
         problems = task.validation_problems()
     assert [problem.answer for problem in problems] == ["1", "2"]
-    assert task.statistics["validation.a/duplicates"] == 2
     path = write_parquet(tmp_path / "torn.parquet", verl(["a", "b", "a"], ["1", "2", "3"]))
     with pytest.raises(ValueError, match="row 3, the prompt is that of row 1, the answer '3' is"):
         dataset(None, {"a": path}, duplicates="drop").validation_problems()
@@ -129,10 +126,9 @@ def test_a_training_prompt_in_a_validation_set_is_a_bad_row(tmp_path: Path) -> N
         rf"row 19, the prompt is that of row 1 of data\.task\.validation\.a='{other}'"
     )
     task.skip_bad_rows = True
-    with pytest.warns(UserWarning, match="row 20, the prompt is that of row 2"):
+    with pytest.warns(UserWarning, match="(?s)2 of 20 rows.*row 20, the prompt is that of row 2"):
         problems = task.train_problems()
     assert [problem.id for problem in problems] == list(range(1, 19))
-    assert task.statistics["training/bad_rows"] == 2
 
 
 @given(st.text())
