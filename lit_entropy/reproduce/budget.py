@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_entropy.figures.cells import Kind
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -14,7 +16,7 @@ class Budget:
         claim_seeds: Seeds of the cells that claims and controls rest on.
         sweep_seeds: Seeds of each point of a sweep.
         overlays: Files in ``configs/suite`` that are laid over the experiment.
-        rollout: Responses an RL step, prompts times samples, as the overlays set it.
+        rollout: Responses per RL step, prompts times samples, as the overlays set it.
         decides: Whether its runs are long enough for a verdict.
     """
 
@@ -24,6 +26,10 @@ class Budget:
     overlays: tuple[str, ...] = ()
     rollout: int = 256
     decides: bool = True
+
+    def seeds(self, kind: Kind) -> range:
+        """The seeds of a setting of this kind."""
+        return range(self.sweep_seeds if kind == "sweep" else self.claim_seeds)
 
 
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lit_entropy.figures.as_text import show
+from lit_entropy.figures.as_text import percent, points, show
 from lit_entropy.figures.by_difficulty import AVERAGE, cell
+from lit_entropy.figures.entries import Claim, Judgement, Table
+from lit_entropy.figures.estimates import positive
 from lit_entropy.figures.methods import METHODS
-from lit_entropy.reproduce.entries import Claim, Judgement, Measures, Table
-from lit_entropy.reproduce.wording import percent, points, positive
 
 COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
 #: The longest chains that are trained on, a band of Table 2.
 LONGEST_TRAINED = "8-10"
+
+
+Measures = dict
 
 
 def at(m: Mapping[str, Any], coefficient: float) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from lit_entropy.figures.as_text import show
+from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.controls import SINGLE
+from lit_entropy.figures.entries import Claim, Judgement, Table
+from lit_entropy.figures.estimates import lower, positive
 from lit_entropy.figures.matching import MATCHES
-from lit_entropy.reproduce.entries import Claim, Judgement, Measures, Table
-from lit_entropy.reproduce.wording import lower, percent, positive
+
+Measures = dict
 
 
 def judge_positive(m: Measures) -> Judgement:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.reproduce.plan import PlannedRun
+from lit_entropy.reproduce.jobs import PlannedRun
 
 DONE = "done.json"
 #: The command line as a function of its arguments.

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lit_entropy.figures.comparison import DISTRIBUTIONS
 from lit_entropy.figures.controls import SINGLE
-from lit_entropy.figures.law import DISTRIBUTIONS
-from lit_entropy.reproduce.budget import Budget
 
 Kind = Literal["claim", "sweep", "control"]
 
@@ -46,10 +45,6 @@ class Cell:
     overrides: dict[str, str] = field(default_factory=dict)
     kind: Kind = "claim"
     single_update: bool = False
-
-    def seeds(self, budget: Budget) -> range:
-        """The seeds that a budget asks for."""
-        return range(budget.sweep_seeds if self.kind == "sweep" else budget.claim_seeds)
 
 
 def tiny_suite() -> list[Cell]:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lit_entropy.reproduce.plan import CONFIGS, plan
 
 from lit_entropy.cli.main import main
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.plan import CONFIGS, plan
 from lit_entropy.reproduce.suite import tiny_suite
 
 #: Both tasks and every control.
