@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.cells import POLICY_GRADIENT
 from lit_entropy.figures.covariances import (
     BINS,
     FALL,
@@ -20,16 +22,19 @@ from lit_entropy.figures.covariances import (
     prepared,
     slope_window,
 )
+from lit_entropy.figures.entries import Claim, Entry, Judgement
 from lit_entropy.figures.estimates import (
+    Estimate,
+    Paired,
     by_seed,
     estimate,
     labelled,
     over_seeds,
     paired,
     plateau,
+    positive,
     smoothing_window,
 )
-from lit_entropy.figures.matching import figure_dynamics, measure_dynamics
 from lit_entropy.figures.panels import align_zeros, frame_lines, legend_above
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
@@ -43,27 +48,52 @@ from lit_entropy.figures.style import (
     sequential_colours,
 )
 
-__all__ = ["figure_8", "figure_dynamics", "measure_8", "measure_dynamics"]
-
 LABEL = "policy gradient"
 
 
-def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
+@dataclass(frozen=True)
+class FallAndCovariance:
+    """The fall of entropy beside the covariance; estimates over seeds.
+
+    Attributes:
+        mean_window, slope_window: RL steps of smoothing.
+        seeds: of the runs.
+        step, minus_delta: smoothed mean fall of entropy, nats per RL step.
+        covariance_step, covariance: smoothed mean covariance, nats.
+        correlation: of the two smoothed curves; None if one is constant.
+        positive_share: of the RL steps, those with a positive raw covariance.
+        covariance_first, covariance_last, minus_delta_first, minus_delta_last: of the first and
+            the last fifth.
+        by_accuracy: by bin, mean covariance over the RL steps that have all bins.
+        high_minus_low: between bins.
+        ordered: share of seeds with low < middle < high.
+    """
+
+    mean_window: int
+    slope_window: int
+    seeds: list[int]
+    step: list[float]
+    minus_delta: list[float]
+    covariance_step: list[float]
+    covariance: list[float]
+    correlation: Estimate | None
+    positive_share: Estimate
+    covariance_first: Estimate
+    covariance_last: Estimate
+    minus_delta_first: Estimate
+    minus_delta_last: Estimate
+    by_accuracy: dict[str, Estimate]
+    high_minus_low: Paired | None
+    ordered: float
+
+
+def measure_8(runs: Sequence[Run], level: Level = "response") -> FallAndCovariance:
     """The numbers of Fig. 8, of the runs labelled "policy gradient".
 
     Args:
         runs: histories with ``entropy/token_mean`` and, by level, ``dynamics/bandit_covariance``
             and its bins, or ``cov/mean`` and ``cov/by_accuracy/``.
         level: covariance of whole responses within a group (eq. 8, 9), or of tokens (eq. 10).
-
-    Returns:
-        ``mean_window``, ``slope_window`` (RL steps of smoothing), ``seeds``; the smoothed means
-        ``minus_delta`` (nats an RL step) at ``step`` and ``covariance`` at ``covariance_step``;
-        estimates over seeds: ``correlation`` of the two smoothed curves (None if one is constant),
-        ``positive_share`` of RL steps with a positive raw covariance, ``covariance_first``,
-        ``covariance_last``, ``minus_delta_first``, ``minus_delta_last`` (first and last fifth),
-        ``by_accuracy`` (bin: mean covariance over the RL steps that have all bins);
-        ``high_minus_low`` (paired), ``ordered`` (share of seeds with low < middle < high).
 
     Raises:
         ValueError: no such run, a missing key, or too few RL steps.
@@ -74,27 +104,27 @@ def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
     bins = [bin_means(run, prefix) for run in group]
     correlations = [c for run in smooth if (c := correlation(run, key)) is not None]
     ordered = [means["low"] < means["middle"] < means["high"] for means in bins]
-    return {
-        "mean_window": smoothing_window(group[0]),
-        "slope_window": slope_window(group[0]),
-        "seeds": [run.seed for run in group],
-        "step": fall.step_N.tolist(),
-        "minus_delta": fall.mean_N.tolist(),
-        "covariance_step": covariance.step_N.tolist(),
-        "covariance": covariance.mean_N.tolist(),
-        "correlation": estimate(correlations) if len(correlations) == len(smooth) else None,
-        "positive_share": over_seeds(group, lambda run: float((curve(run, key)[1] > 0).mean())),
-        "covariance_first": over_seeds(group, lambda run: first_fifth(run, key)),
-        "covariance_last": over_seeds(group, lambda run: plateau(run, key)),
-        "minus_delta_first": over_seeds(group, lambda run: first_fifth(run, FALL)),
-        "minus_delta_last": over_seeds(group, lambda run: plateau(run, FALL)),
-        "by_accuracy": {name: estimate([means[name] for means in bins]) for name in BINS},
-        "high_minus_low": paired(
+    return FallAndCovariance(
+        mean_window=smoothing_window(group[0]),
+        slope_window=slope_window(group[0]),
+        seeds=[run.seed for run in group],
+        step=fall.step_N.tolist(),
+        minus_delta=fall.mean_N.tolist(),
+        covariance_step=covariance.step_N.tolist(),
+        covariance=covariance.mean_N.tolist(),
+        correlation=estimate(correlations) if len(correlations) == len(smooth) else None,
+        positive_share=over_seeds(group, lambda run: float((curve(run, key)[1] > 0).mean())),
+        covariance_first=over_seeds(group, lambda run: first_fifth(run, key)),
+        covariance_last=over_seeds(group, lambda run: plateau(run, key)),
+        minus_delta_first=over_seeds(group, lambda run: first_fifth(run, FALL)),
+        minus_delta_last=over_seeds(group, lambda run: plateau(run, FALL)),
+        by_accuracy={name: estimate([means[name] for means in bins]) for name in BINS},
+        high_minus_low=paired(
             by_seed(group, lambda run: bin_means(run, prefix)["high"]),
             by_seed(group, lambda run: bin_means(run, prefix)["low"]),
         ),
-        "ordered": float(np.mean(ordered)),
-    }
+        ordered=float(np.mean(ordered)),
+    )
 
 
 def figure_8(runs: Sequence[Run], level: Level = "response") -> Figure:
@@ -142,3 +172,39 @@ def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], key: str
     handles, names = axes.get_legend_handles_labels()
     more_handles, more_names = other.get_legend_handles_labels()
     legend_above(axes, handles + more_handles, names + more_names, LABEL, 2)
+
+
+def judge_positive(m: FallAndCovariance) -> Judgement:
+    """The sign."""
+    share = m.positive_share
+    return Judgement(share.mean >= 0.9, f"positive at {percent(share)} of the RL steps")
+
+
+def judge_shape(m: FallAndCovariance) -> Judgement:
+    """The shapes."""
+    text = f"correlation of the smoothed curves {show(m.correlation, 2)}"
+    return Judgement(positive(m.correlation), text)
+
+
+def judge_order(m: FallAndCovariance) -> Judgement:
+    """The bins of accuracy."""
+    parts = [f"{name} {show(value, 4)}" for name, value in m.by_accuracy.items()]
+    text = f"{', '.join(parts)}; ordered in {m.ordered:.0%} of the seeds"
+    return Judgement(m.ordered == 1.0, text)
+
+
+FIGURE_8 = Entry(
+    "8", "Fig. 8", "Entropy falls as the covariance says",
+    "Responses as actions (eq. 8, 9), strictly on-policy policy gradient.", measure_8, figure_8,
+    (
+        Claim("The covariance of responses stays positive through training.",
+              "0.04 falling to 0.005", "positive at 90 % of the RL steps at least",
+              judge_positive),
+        Claim("The fall of entropy and the covariance have the same shape.", "two like curves",
+              "correlation of the smoothed curves, 95 % interval above 0", judge_shape),
+        Claim("The easier the prompt, the higher the covariance.",
+              "group accuracy 0.125 < 0.5 < 0.875", "low < middle < high in every seed",
+              judge_order),
+    ),
+    (POLICY_GRADIENT,),
+)  # fmt: skip

@@ -32,15 +32,6 @@ class Estimate:
         half = np.nan if self.half_width is None else self.half_width
         return self.mean - half, self.mean + half
 
-    def __getitem__(self, key):
-        return getattr(self, key)
-
-    def __or__(self, more):
-        return {**vars(self), **more}
-
-    def __contains__(self, key):
-        return key in vars(self)
-
 
 @dataclass(frozen=True)
 class Paired(Estimate):
@@ -186,7 +177,3 @@ def positive(*estimates: Estimate | None) -> bool | None:
     if len(lows) < len(estimates) or np.isnan(lows).any():
         return None
     return min(lows) > 0
-
-
-def lower(value):
-    return None if value.half_width is None else value.bounds[0]

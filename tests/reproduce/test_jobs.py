@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 from lit_entropy.reproduce.plan import CONFIGS, PlannedRun, figure_order, plan
+from lit_entropy.reproduce.suite import tiny_suite
 
 from lit_entropy.cli.main import main
 from lit_entropy.reproduce import plan as plan_module
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.suite import tiny_suite
 
 ROOT = CONFIGS.parent
 

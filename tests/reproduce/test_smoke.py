@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from lit_entropy.reproduce.plan import CONFIGS, plan
+from lit_entropy.reproduce.suite import tiny_suite
 
 from lit_entropy.cli.main import main
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.suite import tiny_suite
 
 #: Both tasks and every control.
 CHOSEN = ("1", "4", "controls")

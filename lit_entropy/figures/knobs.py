@@ -1,0 +1,108 @@
+"""How the level of entropy follows the knob of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from lit_entropy.figures.estimates import (
+    Estimate,
+    estimate,
+    labelled,
+    over_seeds,
+    plateau_values,
+)
+from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plateau
+from lit_entropy.figures.runs import Run
+
+STEERED = ("Clip-Cov", "KL-Cov")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Lists over the values of a knob.
+
+    Attributes:
+        knob: multiple of the smallest fraction, or beta; ascending.
+        seeds: of the runs of each.
+        entropy, accuracy: means of the last fifth, nats and fraction.
+        unsteadiness: standard deviation of the entropy about its straight line in the last fifth,
+            divided by its mean; None below three RL steps.
+        rank_correlation: of knob and entropy over all runs (Spearman); None if all are equal.
+    """
+
+    knob: list[float]
+    seeds: list[list[int]]
+    entropy: list[Estimate]
+    accuracy: list[Estimate]
+    unsteadiness: list[Estimate | None]
+    rank_correlation: float | None
+
+
+def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
+    """The runs of a method by its knob, ascending.
+
+    Clip-Cov's fractions become multiples of the smallest, so that ``x`` may be either; KL-Cov's
+    ``x`` is beta.
+
+    Raises:
+        ValueError: no run of the label, one without ``x``, a Clip-Cov fraction that is not
+            positive, or fewer than two values of the knob.
+    """
+    group = labelled(runs, label)[label]
+    if unknown := [run.name for run in group if run.x is None]:
+        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the knob's value")
+    unit = min(run.x or 0.0 for run in group) if label == "Clip-Cov" else 1.0
+    if unit <= 0:
+        raise ValueError(f"a run labelled {label!r} has x = {unit}: its fraction must be positive")
+    groups: dict[float, list[Run]] = {}
+    for run in sorted(group, key=lambda run: run.x or 0.0):
+        groups.setdefault(round((run.x or 0.0) / unit, 6), []).append(run)
+    if len(groups) < 2:
+        raise ValueError(f"all runs labelled {label!r} have x = {group[0].x}: add other values")
+    return groups
+
+
+def measure_12(runs: Sequence[Run]) -> dict[str, Knob]:
+    """How the level of entropy follows the knob of Clip-Cov and of KL-Cov, by method.
+
+    Raises:
+        ValueError: as :func:`by_knob`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
+    """
+    return {label: _measure(by_knob(runs, label)) for label in STEERED}
+
+
+def _measure(groups: dict[float, list[Run]]) -> Knob:
+    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
+    knob_R = [knob for knob, group in groups.items() for _ in group]
+    level_R = [value for level in entropy for value in level.values]
+    spread = len(set(level_R)) > 1
+    return Knob(
+        list(groups),
+        [[run.seed for run in group] for group in groups.values()],
+        entropy,
+        [over_seeds(group, accuracy_plateau) for group in groups.values()],
+        [_unsteadiness(group) for group in groups.values()],
+        float(stats.spearmanr(knob_R, level_R)[0]) if spread else None,
+    )
+
+
+def _unsteadiness(group: Sequence[Run]) -> Estimate | None:
+    values = [unsteadiness(run) for run in group]
+    return estimate(values) if np.isfinite(values).all() else None
+
+
+def unsteadiness(run: Run) -> float:
+    """Deviation of the last fifth's entropy from its own straight line, relative to its mean.
+
+    NaN below three RL steps: two always lie on a line.
+    """
+    value_N = plateau_values(run, ENTROPY)
+    if len(value_N) < 3:
+        return float("nan")
+    row_N = np.arange(len(value_N))
+    residual_N = value_N - np.polyval(np.polyfit(row_N, value_N, 1), row_N)
+    return float(residual_N.std() / value_N.mean())

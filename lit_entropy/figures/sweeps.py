@@ -1,0 +1,80 @@
+"""Level of entropy and accuracy for every coefficient of a regularizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lit_entropy.figures.estimates import Estimate, Paired, labelled, over_seeds
+from lit_entropy.figures.outcomes import accuracy_plateau, entropy_plateau, gain
+from lit_entropy.figures.runs import Run
+
+BASELINE = "GRPO"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Lists over ``coefficients``.
+
+    Attributes:
+        label: of the runs.
+        coefficients: ascending, 0 first.
+        seeds: of the runs of each.
+        entropy, accuracy: means of the last fifth, nats and fraction.
+        entropy_gain, accuracy_gain: differences to coefficient 0, paired by seed; None without a
+            common seed.
+        entropy_ratio: mean entropy as a multiple of that at coefficient 0.
+    """
+
+    label: str
+    coefficients: list[float]
+    seeds: list[list[int]]
+    entropy: list[Estimate]
+    accuracy: list[Estimate]
+    entropy_gain: list[Paired | None]
+    accuracy_gain: list[Paired | None]
+    entropy_ratio: list[float]
+
+    def place(self, coefficient: float) -> int | None:
+        """Place of a coefficient in the lists; None if it was not run."""
+        near = [i for i, c in enumerate(self.coefficients) if abs(c - coefficient) < 1e-12]
+        return near[0] if near else None
+
+
+def sweep(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
+    """The runs of a label by coefficient, ascending; coefficient 0 is GRPO.
+
+    Where no run of ``label`` has ``x = 0``, those labelled "GRPO" are taken for it.
+
+    Raises:
+        ValueError: no run of the label, one without ``x``, or none for coefficient 0.
+    """
+    group = labelled(runs, label)[label]
+    if unknown := [run.name for run in group if run.x is None]:
+        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the coefficient")
+    by_coefficient: dict[float, list[Run]] = {}
+    if all(run.x != 0 for run in group):
+        by_coefficient[0.0] = labelled(runs, BASELINE)[BASELINE]
+    for run in sorted(group, key=lambda run: run.x or 0.0):
+        by_coefficient.setdefault(float(run.x or 0.0), []).append(run)
+    return by_coefficient
+
+
+def measure_sweep(runs: Sequence[Run], label: str) -> Sweep:
+    """What each coefficient came to.
+
+    Raises:
+        ValueError: as :func:`sweep`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
+    """
+    groups = sweep(runs, label)
+    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
+    return Sweep(
+        label,
+        list(groups),
+        [[run.seed for run in group] for group in groups.values()],
+        entropy,
+        [over_seeds(group, accuracy_plateau) for group in groups.values()],
+        [gain(group, groups[0.0], entropy_plateau) for group in groups.values()],
+        [gain(group, groups[0.0], accuracy_plateau) for group in groups.values()],
+        [level.mean / entropy[0].mean for level in entropy],
+    )
