@@ -1,7 +1,5 @@
 """What figures measure, as JSON holds it."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

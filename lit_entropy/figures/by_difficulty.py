@@ -1,7 +1,5 @@
 """Table 2 (arXiv 2505.22617) in miniature: methods against bands of difficulty."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -19,13 +17,7 @@ from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import error_bar, positive
 from lit_entropy.figures.methods import COVARIANCE_METHODS, METHOD_CELLS, METHODS
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import (
-    FULL_WIDTH,
-    GREY,
-    method_colour,
-    method_marker,
-    paper_style,
-)
+from lit_entropy.figures.style import FULL_WIDTH, GREY, method_colour, method_marker, paper_figure
 
 #: The longest chains that are trained on, a band.
 LONGEST_TRAINED = "8-10"
@@ -38,8 +30,7 @@ def figure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> Figure:
         ValueError: as :func:`measure_table_2`.
     """
     measured = measure_table_2(runs, bands)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 4.4), layout="constrained")
+    with paper_figure(FULL_WIDTH, 4.4) as figure:
         panels = figure.subplots(2, len(measured.scores), sharex=True, sharey="row")
         for score, (above, below) in zip(measured.scores, panels.T, strict=True):
             _plot_score(above, measured, score)
@@ -80,13 +71,11 @@ def _judge_band(m: DifficultyScores, band: str) -> Judgement:
     return Judgement(positive(*found.values()), f"{score}: {text}")
 
 
-def judge_average(m: DifficultyScores) -> Judgement:
-    """The average."""
+def _judge_average(m: DifficultyScores) -> Judgement:
     return _judge_band(m, AVERAGE)
 
 
-def judge_hardest(m: DifficultyScores) -> Judgement:
-    """The hardest band that is trained on."""
+def _judge_hardest(m: DifficultyScores) -> Judgement:
     holds, text = _judge_band(m, LONGEST_TRAINED)
     return Judgement(holds, f"{LONGEST_TRAINED}, {text}")
 
@@ -112,10 +101,10 @@ TABLE_2 = Entry(
     (
         Claim("Clip-Cov and KL-Cov beat GRPO on average over benchmarks.",
               "40.4 and 40.6 against 38.6 (7B)", "paired 95 % intervals above 0 for both",
-              judge_average),
+              _judge_average),
         Claim("The gain is largest on the hardest benchmarks.", "AIME25: +6.2 and +3.3 (7B)",
               "on the longest trained chains: paired 95 % intervals above 0 for both",
-              judge_hardest),
+              _judge_hardest),
     ),
     METHOD_CELLS, tables=difficulty_tables,
 )  # fmt: skip

@@ -1,6 +1,4 @@
-"""Settings that are trained for figures, each with several seeds; those of one figure stand there."""
-
-from __future__ import annotations
+"""Settings that are trained for several figures; those of one figure stand in its file."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,6 +1,4 @@
-"""The law's coefficients for the runs of one label, with intervals: the numbers of Fig. 3 to 7, 13."""
-
-from __future__ import annotations
+"""The law's coefficients for the runs of one label, with intervals (Fig. 3 to 7 and 13)."""
 
 import math
 from collections.abc import Sequence
@@ -61,25 +59,17 @@ class Named:
 
 @dataclass(frozen=True)
 class Law(Named):
-    """Fits and coefficients of runs that differ in the seed alone.
-
-    Attributes:
-        label: of the runs.
-        seeds: of the runs.
-        points: pairs of each seed.
-        interval: what the coefficients' bounds are.
-        r2, rmse: over seeds; R² is NaN where a seed has none.
-        caveats: sentences, each with its seed.
-        a, b, ceiling: fractions.
-    """
+    """Fits and coefficients of runs that differ in the seed alone."""
 
     label: str
     seeds: list[int]
-    points: list[Points]
-    interval: str
+    points: list[Points]  # pairs of each seed
+    interval: str  # what the coefficients' bounds are
+    # over seeds; R² is NaN where a seed has none
     r2: Estimate
     rmse: Estimate
-    caveats: list[str]
+    caveats: list[str]  # sentences, each with its seed
+    # fractions
     a: Coefficient
     b: Coefficient
     ceiling: Coefficient

@@ -1,7 +1,5 @@
 """Fig. 1 of arXiv 2505.22617: entropy collapses as the accuracy saturates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ from lit_entropy.figures.style import (
     FULL_WIDTH,
     ORANGE,
     SeedMean,
-    paper_style,
+    paper_figure,
     seed_lines,
     seed_mean,
 )
@@ -27,7 +25,7 @@ METHOD = "GRPO"
 
 @dataclass(frozen=True)
 class Course:
-    """Mean over seeds at each RL step, with half the width of its 95 % t interval (None: one seed)."""
+    """Mean over seeds at each RL step, with its 95 % t interval (None for one seed)."""
 
     step: list[float]
     mean: list[float]
@@ -36,23 +34,14 @@ class Course:
 
 @dataclass(frozen=True)
 class Collapse:
-    """Entropy and held-out accuracy of GRPO over the RL steps.
-
-    Attributes:
-        label: GRPO.
-        seeds: their number.
-        entropy: nats.
-        accuracy: fraction.
-        entropy_lost: 1 - last mean entropy / first.
-        gain: last mean accuracy - first.
-    """
+    """Entropy and held-out accuracy of GRPO over the RL steps."""
 
     label: str
     seeds: int
-    entropy: Course
-    accuracy: Course
-    entropy_lost: float
-    gain: float
+    entropy: Course  # nats
+    accuracy: Course  # fraction
+    entropy_lost: float  # 1 - last mean entropy / first
+    gain: float  # last mean accuracy - first
 
 
 def finite_or_none(value_N: np.ndarray) -> list[float | None]:
@@ -83,8 +72,7 @@ def _course(mean: SeedMean) -> Course:
 def figure_1(runs: Sequence[Run]) -> Figure:
     """Entropy and accuracy of GRPO against the RL step; takes and raises as :func:`measure_1`."""
     group = labelled(runs, METHOD)[METHOD]
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.3), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.3) as figure:
         left, right = figure.subplots(1, 2, sharex=True)
         seed_lines(left, group, ENTROPY, BLUE, METHOD)
         seed_lines(right, group, ACCURACY, ORANGE, METHOD)
@@ -95,8 +83,7 @@ def figure_1(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def judge_collapse(m: Collapse) -> Judgement:
-    """The entropy went, and bought accuracy."""
+def _judge_collapse(m: Collapse) -> Judgement:
     text = f"entropy lost {m.entropy_lost:.0%}, accuracy {m.gain:+.3f}, {m.seeds} seeds"
     return Judgement(m.entropy_lost >= 0.75 and m.gain > 0, text)
 
@@ -105,6 +92,6 @@ FIGURE_1 = Entry(
     "1", "Fig. 1", "Entropy collapses, accuracy saturates", f"GRPO. {SEEDS}", measure_1, figure_1,
     (
         Claim("Entropy collapses as the accuracy rises and saturates.", "entropy towards 0",
-              "at least 75 % of the entropy lost and a gain in accuracy", judge_collapse),
+              "at least 75 % of the entropy lost and a gain in accuracy", _judge_collapse),
     ),
 )  # fmt: skip

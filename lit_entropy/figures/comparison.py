@@ -1,7 +1,5 @@
 """Fig. 6 and 13 of arXiv 2505.22617: whether algorithms and training data share one law."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,7 +26,7 @@ from lit_entropy.figures.style import (
     GREY,
     method_colour,
     method_marker,
-    paper_style,
+    paper_figure,
     sequential_colours,
 )
 from lit_entropy.functional.law import LawFit, fit
@@ -40,17 +38,11 @@ DISTRIBUTIONS = ("lengths 1–10", "lengths 1–6")  # noqa: RUF001 (ranges)
 
 @dataclass(frozen=True)
 class Comparison:
-    """One law for each label, and one for all. Accuracies are fractions.
+    """One law for each label, and one for all. Accuracies are fractions."""
 
-    Attributes:
-        laws: by label.
-        shared: the fit to all points of all labels.
-        separate_rmse: that of one fit to all points of each label.
-    """
-
-    laws: dict[str, Law]
-    shared: LawFit
-    separate_rmse: float
+    laws: dict[str, Law]  # by label
+    shared: LawFit  # the fit to all points of all labels
+    separate_rmse: float  # that of one fit to all points of each label
 
 
 @dataclass(frozen=True)
@@ -123,8 +115,7 @@ def _comparison(measured: Comparison, looks: Mapping[str, tuple[str, str]]) -> F
     laws, shared = measured.laws, measured.shared
     points = [each for law in laws.values() for each in law.points]
     colours = {label: colour for label, (colour, _) in looks.items()}
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.6), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.6) as figure:
         plane, *panels = figure.subplots(1, 3, width_ratios=(2.4, 1, 1))
         entropy_axis(plane, points)
         for label, law in laws.items():
@@ -147,8 +138,7 @@ def _comparison(measured: Comparison, looks: Mapping[str, tuple[str, str]]) -> F
     return figure
 
 
-def judge_one_law(m: Algorithms) -> Judgement:
-    """One law does as well as one for each algorithm."""
+def _judge_one_law(m: Algorithms) -> Judgement:
     shared, separate = m.shared.rmse, m.separate_rmse
     text = f"RMSE {shared:.3f} with one (a, b), {separate:.3f} with one each"
     if separate > 0:
@@ -156,8 +146,7 @@ def judge_one_law(m: Algorithms) -> Judgement:
     return Judgement(None if m.missing else shared <= 1.25 * separate, text)
 
 
-def judge_distributions(m: Comparison) -> Judgement:
-    """Some coefficient differs between training distributions."""
+def _judge_distributions(m: Comparison) -> Judgement:
     text = "; ".join(f"{label}: a {law.a}, b {law.b}" for label, law in m.laws.items())
     pairs_P22 = np.array([
         (one.coefficient(name).bounds, other.coefficient(name).bounds)
@@ -184,7 +173,7 @@ def distributions(runs: Sequence[Run]) -> list[Run]:
 FIGURE_6 = Entry(
     "6", "Fig. 6", "Four algorithms, one law?", "One base, one training set.", measure_6, figure_6,
     (Claim("(a, b) do not depend on the algorithm.", "four algorithms on one curve",
-           "one law for all fits at most 25 % worse (RMSE) than one for each", judge_one_law),),
+           "one law for all fits at most 25 % worse (RMSE) than one for each", _judge_one_law),),
     (GRPO, Cell("rloo", "RLOO", "rloo"), Cell("reinforce_pp", "REINFORCE++", "reinforce_pp"),
      Cell("prime", "PRIME", "prime")),
     tables=table,
@@ -194,7 +183,7 @@ FIGURE_13 = Entry(
     "Trained on chains of 1 to 6 operations, validated on the same problems.", measure_13,
     figure_13,
     (Claim("Other training data, other coefficients.", "shown as a figure",
-           "intervals of a or of b disjoint", judge_distributions),),
+           "intervals of a or of b disjoint", _judge_distributions),),
     (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short",
                 {"data.task.init_args.validation_max_length": "12",
                  "data.task.init_args.validation_size": "240"})),

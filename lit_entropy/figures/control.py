@@ -1,7 +1,5 @@
 """Fig. 9 and 10 (arXiv 2505.22617): an entropy bonus and a reference KL, by coefficient."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 
@@ -18,7 +16,7 @@ from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
     BLACK,
     FULL_WIDTH,
-    paper_style,
+    paper_figure,
     seed_lines,
     sequential_colours,
 )
@@ -52,8 +50,7 @@ def figure_10(runs: Sequence[Run]) -> Figure:
 def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
     numbers, groups = measure_sweep(runs, label), sweep(runs, label)
     colours = [BLACK, *sequential_colours(len(groups))[1:]]  # the darkest is too near to black
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.7) as figure:
         left, middle, right = figure.subplots(1, 3)
         for (coefficient, group), colour in zip(groups.items(), colours, strict=True):
             name = f"{symbol} = {coefficient:g}"
@@ -92,23 +89,20 @@ def sweep_text(m: Sweep) -> str:
     return "; ".join(f"{c:g}: H ×{ratio:.2f}, {show(r, 2)}" for c, ratio, r in columns)  # noqa: RUF001
 
 
-def judge_small_bonus(m: Sweep) -> Judgement:
-    """Fig. 9: 1e-4 and 1e-3."""
+def _judge_small_bonus(m: Sweep) -> Judgement:
     ratios = [m.entropy_ratio[i] for c in (1e-4, 1e-3) if (i := m.place(c)) is not None]
     holds = all(1 / 1.5 <= ratio <= 1.5 for ratio in ratios)
     return Judgement(holds if len(ratios) == 2 else None, sweep_text(m))
 
 
-def judge_large_bonus(m: Sweep) -> Judgement:
-    """Fig. 9: 1e-2."""
+def _judge_large_bonus(m: Sweep) -> Judgement:
     place = m.place(1e-2)
     if place is None:
         return Judgement(None, sweep_text(m))
     return Judgement(m.entropy_ratio[place] >= 10, f"×{m.entropy_ratio[place]:.2f} at 0.01")  # noqa: RUF001
 
 
-def judge_reference(m: Sweep) -> Judgement:
-    """Fig. 10."""
+def _judge_reference(m: Sweep) -> Judgement:
     worse = m.accuracy[-1].mean <= m.accuracy[0].mean - 0.02
     return Judgement(m.entropy_ratio[-1] >= 1.5 and worse, sweep_text(m))
 
@@ -134,9 +128,9 @@ FIGURE_9 = Entry(
     "9", "Fig. 9", "Entropy bonus", f"Coefficient 0 is GRPO. {SEEDS}", measure_9, figure_9,
     (
         Claim("A small entropy bonus (1e-4, 1e-3) does nothing.", "curves on top of each other",
-              "entropy within a factor of 1.5 of GRPO's", judge_small_bonus),
+              "entropy within a factor of 1.5 of GRPO's", _judge_small_bonus),
         Claim("A bonus of 0.01 makes the entropy explode.", "entropy runs away",
-              "at least 10 times GRPO's entropy", judge_large_bonus),
+              "at least 10 times GRPO's entropy", _judge_large_bonus),
     ),
     (GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
     tables=sweep_table,
@@ -146,7 +140,7 @@ FIGURE_10 = Entry(
     (Claim("A reference KL holds the entropy and costs accuracy.",
            "lower scores for every coefficient",
            "largest coefficient: 1.5 times GRPO's entropy, at least 2 points less accuracy",
-           judge_reference),),
+           _judge_reference),),
     (GRPO, *cells("reference_kl", "reference KL", "ReferenceKL", REFERENCE_COEFFICIENTS)),
     tables=sweep_table,
 )  # fmt: skip

@@ -4,8 +4,6 @@ Random rewards: a fall of entropy must not be read as learning (2509.26114, 2512
 advantages: the covariance must vanish. One update a rollout: KL-Cov's penalty has no gradient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +33,7 @@ from lit_entropy.figures.style import (
     GREEN,
     RED,
     curve,
-    paper_style,
+    paper_figure,
     seed_lines,
 )
 
@@ -49,25 +47,18 @@ COLOURS = {"GRPO": BLACK, "random rewards": RED, "shuffled advantages": GREEN, S
 
 @dataclass(frozen=True)
 class Control:
-    """What one control came to; estimates over seeds.
-
-    Attributes:
-        seeds: of the runs.
-        entropy_first, entropy_last: of the first rollout and the last fifth, nats.
-        answer_entropy_first, answer_entropy_last: the same of the entropy over answers; None if
-            not logged.
-        accuracy_gain: last validation minus first.
-        covariance: mean over the run, nats.
-        penalty: largest mean KL penalty of the selected tokens; None for a method without one.
-    """
+    """What one control came to; estimates over seeds."""
 
     seeds: list[int]
+    # of the first rollout and the last fifth, nats
     entropy_first: Estimate
     entropy_last: Estimate
+    # the same of the entropy over answers; None if not logged
     answer_entropy_first: Estimate | None
     answer_entropy_last: Estimate | None
-    accuracy_gain: Estimate
-    covariance: Estimate
+    accuracy_gain: Estimate  # last validation minus first
+    covariance: Estimate  # mean over the run, nats
+    # largest mean KL penalty of the selected tokens; None for a method without one
     penalty: Estimate | None
 
 
@@ -112,8 +103,7 @@ def figure_controls(runs: Sequence[Run]) -> Figure:
     measure_controls(runs)
     groups = {label: group for label, group in by_label(runs).items() if label in COLOURS}
     window = smoothing_window(next(iter(groups.values()))[0])
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.6), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.6) as figure:
         panels = figure.subplots(1, 3)
         names = ("entropy, token mean (nats)", f"covariance (nats), mean over {window}",
                  "held-out accuracy (greedy)")  # fmt: skip
@@ -134,8 +124,7 @@ def figure_controls(runs: Sequence[Run]) -> Figure:
 NO_RUN = Judgement(None, "no such run")
 
 
-def judge_random(m: Controls) -> Judgement:
-    """Entropy falls without learning."""
+def _judge_random(m: Controls) -> Judgement:
     if "random rewards" not in m:
         return NO_RUN
     found = m["random rewards"]
@@ -150,8 +139,7 @@ def judge_random(m: Controls) -> Judgement:
     return Judgement(falls and not gained, text)
 
 
-def judge_shuffled(m: Controls) -> Judgement:
-    """The covariance vanishes."""
+def _judge_shuffled(m: Controls) -> Judgement:
     if "shuffled advantages" not in m:
         return NO_RUN
     covariance = m["shuffled advantages"].covariance
@@ -162,8 +150,7 @@ def judge_shuffled(m: Controls) -> Judgement:
     return Judgement(None if np.isnan(low) else low <= 0 <= high, text)
 
 
-def judge_single(m: Controls) -> Judgement:
-    """KL-Cov has nothing to act on."""
+def _judge_single(m: Controls) -> Judgement:
     penalty = m[SINGLE].penalty if SINGLE in m else None
     if penalty is None:
         return NO_RUN
@@ -190,13 +177,13 @@ CONTROLS = Entry(
         Claim("A fall of entropy is no proof of learning: random rewards.",
               "not in the paper (2509.26114, 2512.16912)",
               "entropy falls by a tenth at least, the 95 % interval of the gain in accuracy is not "
-              "above 0", judge_random),
+              "above 0", _judge_random),
         Claim("Without a tie to the response the covariance vanishes: shuffled advantages.",
               "not in the paper", "the 95 % interval of the mean covariance holds 0",
-              judge_shuffled),
+              _judge_shuffled),
         Claim("With one update a rollout KL-Cov has nothing to act on.",
               "not in the paper (its repository's issue 1)", "penalty below 1e-6 nats",
-              judge_single),
+              _judge_single),
     ),
     (
         GRPO,

@@ -1,7 +1,5 @@
 """Scores of the last validation by method and band of difficulty."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,19 +83,13 @@ class Row:
 
 @dataclass(frozen=True)
 class DifficultyScores:
-    """Scores of the last validation by method and band.
+    """Scores of the last validation by method and band."""
 
-    Attributes:
-        bands: names; ``average`` is the mean of the bands, as the paper averages benchmarks.
-        scores: names.
-        seeds: by method.
-        rows: one per method, score and band.
-    """
-
+    # names; ``average`` is the mean of the bands, as the paper averages benchmarks
     bands: list[str]
-    scores: list[str]
-    seeds: dict[str, list[int]]
-    rows: list[Row]
+    scores: list[str]  # names
+    seeds: dict[str, list[int]]  # by method
+    rows: list[Row]  # one per method, score and band
 
     def row(self, method: str, score: str, band: str) -> Row:
         """The one of them."""

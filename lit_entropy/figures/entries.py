@@ -1,6 +1,4 @@
-"""A figure of the report in one piece: its runs, numbers and picture, the paper's claims about it."""
-
-from __future__ import annotations
+"""A figure of the report in one piece: its runs, numbers, picture, and the paper's claims."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

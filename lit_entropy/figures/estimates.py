@@ -1,7 +1,5 @@
 """Numbers of runs that figures, tables and verdicts share: plateaus, means over seeds, pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,17 +12,11 @@ from lit_entropy.figures.style import curve, t_half_width
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds.
+    """A mean over seeds."""
 
-    Attributes:
-        values: one per seed, seeds in order.
-        mean: of the values.
-        half_width: half the width of the 95 % t interval of the mean; None for one seed.
-    """
-
-    values: list[float]
-    mean: float
-    half_width: float | None
+    values: list[float]  # one per seed, seeds in order
+    mean: float  # of the values
+    half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -55,6 +47,20 @@ def labelled(runs: Sequence[Run], *labels: str) -> dict[str, list[Run]]:
     if missing := [label for label in labels if label not in groups]:
         raise ValueError(f"no run has label {missing} (labels: {list(groups)}): add such runs")
     return {label: groups[label] for label in labels}
+
+
+def by_x(group: Sequence[Run]) -> dict[float, list[Run]]:
+    """Runs of one label by the number that was swept, ascending.
+
+    Raises:
+        ValueError: a run has none.
+    """
+    if unknown := [run.name for run in group if run.x is None]:
+        raise ValueError(
+            f"runs {unknown} (label {group[0].label!r}) have no x: give what was swept"
+        )
+    found = sorted({float(run.x) for run in group if run.x is not None})
+    return {x: [run for run in group if run.x == x] for x in found}
 
 
 def smoothing_window(run: Run) -> int:

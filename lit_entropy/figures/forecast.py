@@ -1,7 +1,5 @@
 """Fig. 5 of arXiv 2505.22617: the law fitted to the first 15 % of a run forecasts the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.cells import COUNTDOWN, GRPO
-from lit_entropy.figures.coefficients import COEFFICIENTS, Points, pairs_of, points_of
+from lit_entropy.figures.coefficients import Points, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import Estimate, estimate, labelled, positive
 from lit_entropy.figures.law_panels import (
@@ -22,7 +20,7 @@ from lit_entropy.figures.law_panels import (
     legend_below,
 )
 from lit_entropy.figures.runs import Run, code, mathematics
-from lit_entropy.figures.style import FULL_WIDTH, GREY, ORANGE, method_colour, paper_style
+from lit_entropy.figures.style import FULL_WIDTH, GREY, ORANGE, method_colour, paper_figure
 from lit_entropy.functional.forecast import Forecast, forecast
 
 METHOD = "GRPO"
@@ -44,34 +42,23 @@ PAPER = Errors(0.009, 0.005)
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Errors of the law's forecast and of its rivals.
-
-    Attributes:
-        label: GRPO.
-        seeds: of the runs.
-        share: of the points, which are fitted.
-        fitted: number of points fitted in each seed, at least 3.
-        fitted_share: the share of all points that this comes to.
-        points: of each seed.
-        a, b, ceiling: of the fits to the first points.
-        rmse, final_error: of "law", "linear in H", "last value" and "sigmoid in steps", fractions.
-        paper: the law's errors there.
-        best: the method of the smallest mean RMSE.
-    """
+    """Errors of the law's forecast and of its rivals."""
 
     label: str
     seeds: list[int]
-    share: float
-    fitted: list[int]
-    fitted_share: float
-    points: list[Points]
+    share: float  # of the points, which are fitted
+    fitted: list[int]  # number of points fitted in each seed, at least 3
+    fitted_share: float  # the share of all points that this comes to
+    points: list[Points]  # of each seed
+    # of the fits to the first points
     a: Estimate
     b: Estimate
     ceiling: Estimate
+    # of "law", "linear in H", "last value" and "sigmoid in steps", fractions
     rmse: dict[str, Estimate]
     final_error: dict[str, Estimate]
-    paper: Errors
-    best: str
+    paper: Errors  # the law's errors there
+    best: str  # the method of the smallest mean RMSE
 
 
 def forecast_of(run: Run) -> Forecast:
@@ -109,7 +96,9 @@ def measure_5(runs: Sequence[Run]) -> Forecasts:
         fitted,
         sum(fitted) / sum(len(each.step) for each in points),
         points,
-        *(estimate([getattr(each.law, name) for each in ahead]) for name in COEFFICIENTS),
+        estimate([each.law.a for each in ahead]),
+        estimate([each.law.b for each in ahead]),
+        estimate([each.law.ceiling for each in ahead]),
         rmse,
         final,
         PAPER,
@@ -124,8 +113,7 @@ def figure_5(runs: Sequence[Run]) -> Figure:
         as :func:`measure_5`.
     """
     measured = measure_5(runs)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.5), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.5) as figure:
         plane, *panels = figure.subplots(1, 3, width_ratios=(2.2, 1, 1))
         _draw_forecast(plane, measured)
         errors = (
@@ -165,15 +153,13 @@ def _draw_forecast(axes: Axes, measured: Forecasts) -> None:
     axes.set_title(f"(a)  {METHOD}", loc="left")
 
 
-def judge_forecast(m: Forecasts) -> Judgement:
-    """The size of the law's error."""
+def _judge_forecast(m: Forecasts) -> Judgement:
     rmse, final = m.rmse["law"], m.final_error["law"]
     text = f"RMSE {percent(rmse, 1)}, final step {percent(final, 1)}, from {m.fitted[0]} points"
     return Judgement(max(rmse.mean, final.mean) <= 0.02, text)
 
 
-def judge_rivals(m: Forecasts) -> Judgement:
-    """Whether entropy helps."""
+def _judge_rivals(m: Forecasts) -> Judgement:
     text = "RMSE: " + ", ".join(f"{name} {percent(e, 1)}" for name, e in m.rmse.items())
     law = m.rmse["law"].values
     ahead = [
@@ -193,18 +179,18 @@ def forecast_table(m: Forecasts) -> list[Table]:
 CAPTION = "The law and linear in H read the later entropies; last value and the sigmoid do not."
 RIVALS = Claim(
     "Entropy is what makes the forecast possible.", "no rival is reported",
-    "RMSE below each rival's: the 95 % interval of each paired difference above 0", judge_rivals,
+    "RMSE below each rival's: the 95 % interval of each paired difference above 0", _judge_rivals,
 )  # fmt: skip
 FIGURE_5 = Entry(
     "5", "Fig. 5", "Forecast from the first 15 %, mathematics", CAPTION, measure_5, figure_5,
     (Claim("Fitted to the first 15 %, the law forecasts the rest (mathematics).",
-           "RMSE 0.9 %, final step 0.5 %", "both errors at most 2 %", judge_forecast), RIVALS),
+           "RMSE 0.9 %, final step 0.5 %", "both errors at most 2 %", _judge_forecast), RIVALS),
     (GRPO,), mathematics, forecast_table,
 )  # fmt: skip
 FIGURE_5B = Entry(
     "5b", "Fig. 5 (code)", "Forecast from the first 15 %, second task", CAPTION, measure_5,
     figure_5,
     (Claim("The same on code (here: countdown).", "RMSE 1.2 %, final step 1.9 %",
-           "both errors at most 2 %", judge_forecast), RIVALS),
+           "both errors at most 2 %", _judge_forecast), RIVALS),
     (COUNTDOWN,), code, forecast_table,
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """How the level of entropy follows the knob of a method."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +8,7 @@ from scipy import stats
 
 from lit_entropy.figures.estimates import (
     Estimate,
+    by_x,
     estimate,
     labelled,
     over_seeds,
@@ -23,22 +22,17 @@ STEERED = ("Clip-Cov", "KL-Cov")
 
 @dataclass(frozen=True)
 class Knob:
-    """Lists over the values of a knob.
+    """Lists over the values of a knob."""
 
-    Attributes:
-        knob: multiple of the smallest fraction, or beta; ascending.
-        seeds: of the runs of each.
-        entropy, accuracy: means of the last fifth, nats and fraction.
-        unsteadiness: standard deviation of the entropy about its straight line in the last fifth,
-            divided by its mean; None below three RL steps.
-        rank_correlation: of knob and entropy over all runs (Spearman); None if all are equal.
-    """
-
-    knob: list[float]
+    knob: list[float]  # multiple of the smallest fraction, or beta; ascending
     seeds: list[list[int]]
+    # means of the last fifth, nats and fraction
     entropy: list[Estimate]
     accuracy: list[Estimate]
+    # standard deviation of the entropy about its straight line in the last fifth, divided by its
+    # mean; None below three RL steps
     unsteadiness: list[Estimate | None]
+    # of knob and entropy over all runs (Spearman); None if all are equal
     rank_correlation: float | None
 
 
@@ -52,18 +46,16 @@ def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
         ValueError: no run of the label, one without ``x``, a Clip-Cov fraction that is not
             positive, or fewer than two values of the knob.
     """
-    group = labelled(runs, label)[label]
-    if unknown := [run.name for run in group if run.x is None]:
-        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the knob's value")
-    unit = min(run.x or 0.0 for run in group) if label == "Clip-Cov" else 1.0
-    if unit <= 0:
-        raise ValueError(f"a run labelled {label!r} has x = {unit}: its fraction must be positive")
-    groups: dict[float, list[Run]] = {}
-    for run in sorted(group, key=lambda run: run.x or 0.0):
-        groups.setdefault(round((run.x or 0.0) / unit, 6), []).append(run)
+    groups = by_x(labelled(runs, label)[label])
+    smallest = min(groups)
+    if label == "Clip-Cov" and smallest <= 0:
+        raise ValueError(
+            f"a run labelled {label!r} has x = {smallest}: its fraction must be positive"
+        )
     if len(groups) < 2:
-        raise ValueError(f"all runs labelled {label!r} have x = {group[0].x}: add other values")
-    return groups
+        raise ValueError(f"all runs labelled {label!r} have x = {smallest}: add other values")
+    unit = smallest if label == "Clip-Cov" else 1.0
+    return {round(x / unit, 6): group for x, group in groups.items()}
 
 
 def measure_12(runs: Sequence[Run]) -> dict[str, Knob]:

@@ -1,7 +1,5 @@
 """Fig. 7 of arXiv 2505.22617: the law's coefficients against the size of the model."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +12,9 @@ from lit_entropy.figures.as_text import short
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import COEFFICIENTS, Coefficient, Named, fit_of, measure_law
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
-from lit_entropy.figures.estimates import labelled
+from lit_entropy.figures.estimates import by_x, labelled
 from lit_entropy.figures.runs import Run, first_task
-from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_style, sequential_colours
+from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_figure, sequential_colours
 from lit_entropy.functional.law import LawFit
 from lit_entropy.functional.law_scaling import extrapolate, log_linear
 
@@ -45,21 +43,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Trend(Line):
-    """A coefficient over the runs of all sizes, and the largest size foretold by the others.
+    """A coefficient over the runs of all sizes, and the largest size foretold by the others."""
 
-    Attributes:
-        r2: NaN for a coefficient that is the same in all runs.
-        smaller: without the largest.
-        predicted, measured, error: of the largest.
-        within: whether its interval holds the prediction.
-    """
-
-    r2: float
-    smaller: Line
+    r2: float  # NaN for a coefficient that is the same in all runs
+    smaller: Line  # without the largest
+    # of the largest
     predicted: float
     measured: float
     error: float
-    within: bool
+    within: bool  # whether its interval holds the prediction
 
 
 @dataclass(frozen=True)
@@ -71,21 +63,6 @@ class Ladder:
     trends: dict[str, Trend]
 
 
-def by_size(runs: Sequence[Run]) -> dict[float, list[Run]]:
-    """GRPO's runs by number of parameters, smallest first.
-
-    Raises:
-        ValueError: no run of the label "GRPO", or one without its number of parameters.
-    """
-    group = labelled(runs, METHOD)[METHOD]
-    if unsized := [run.name for run in group if run.x is None]:
-        raise ValueError(
-            f"runs {unsized} have no x: set it to the number of parameters without embeddings"
-        )
-    sizes = sorted({float(run.x) for run in group if run.x is not None})
-    return {size: [run for run in group if run.x == size] for size in sizes}
-
-
 def measure_7(runs: Sequence[Run]) -> Ladder:
     """Coefficients of the law for each size, their trend, and the largest foretold by the others.
 
@@ -95,7 +72,7 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     Raises:
         ValueError: fewer than three sizes, a missing key or x, or a run without a fit.
     """
-    groups = by_size(runs)
+    groups = by_x(labelled(runs, METHOD)[METHOD])
     laws = {size: measure_law(group) for size, group in groups.items()}
     sizes = [
         Size(size, law.seeds, law.interval, law.a, law.b, law.ceiling) for size, law in laws.items()
@@ -123,8 +100,7 @@ def figure_7(runs: Sequence[Run]) -> Figure:
         as :func:`measure_7`.
     """
     measured = measure_7(runs)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.7) as figure:
         panels = figure.subplots(1, 2)
         for axes, name, letter in zip(panels, ("a", "b"), "ab", strict=True):
             _draw_coefficient(axes, measured, name)
@@ -170,16 +146,14 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
     axes.set(xlabel="parameters without embeddings (log scale)", ylabel=f"coefficient {name}")
 
 
-def judge_ladder(m: Ladder) -> Judgement:
-    """The trend."""
+def _judge_ladder(m: Ladder) -> Judgement:
     a, b = m.trends["a"].r2, m.trends["b"].r2
     if not math.isfinite(a + b):
         return Judgement(None, "a coefficient is the same in all runs")
     return Judgement(min(a, b) >= 0.9, f"R² of a {a:.2f}, of b {b:.2f}")
 
 
-def judge_extrapolation(m: Ladder) -> Judgement:
-    """The largest size foretold."""
+def _judge_extrapolation(m: Ladder) -> Judgement:
     text = "; ".join(
         f"{name}: predicted {t.predicted:.2f}, measured {t.measured:.2f}"
         for name, t in m.trends.items()
@@ -199,9 +173,9 @@ FIGURE_7 = Entry(
     "7", "Fig. 7", "Coefficients against size", "Four bases of one recipe.", measure_7, figure_7,
     (
         Claim("a and b are log-linear in the size of the model.", "straight lines, 0.5 B to 32 B",
-              "R² of both at least 0.9", judge_ladder),
+              "R² of both at least 0.9", _judge_ladder),
         Claim("So the coefficients of larger models can be extrapolated.", "shown as a figure",
-              "a, b and ceiling of the largest within its interval", judge_extrapolation),
+              "a, b and ceiling of the largest within its interval", _judge_extrapolation),
     ),
     (GRPO, *(Cell(f"grpo_{size}", "GRPO", "grpo", {"model.policy.model": f"chain-{size}"})
              for size in ("xs", "m", "l"))),

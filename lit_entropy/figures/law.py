@@ -1,7 +1,5 @@
 """Fig. 3 and 4 of arXiv 2505.22617: accuracy against entropy, and R = -a exp(H) + b."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 
@@ -21,13 +19,7 @@ from lit_entropy.figures.law_panels import (
     legend_below,
 )
 from lit_entropy.figures.runs import Run, code
-from lit_entropy.figures.style import (
-    COLUMN_WIDTH,
-    GREY,
-    method_colour,
-    method_marker,
-    paper_style,
-)
+from lit_entropy.figures.style import COLUMN_WIDTH, GREY, method_colour, method_marker, paper_figure
 
 METHOD = "GRPO"
 
@@ -45,8 +37,7 @@ def figure_3(runs: Sequence[Run]) -> Figure:
     """Accuracy against entropy, all seeds, with the fitted law; raises as :func:`measure_3`."""
     law = measure_3(runs)
     colour = method_colour(METHOD)
-    with paper_style():
-        figure = Figure(figsize=(COLUMN_WIDTH, 2.7), layout="constrained")
+    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
         axes = figure.subplots()
         entropy_axis(axes, law.points)
         law_points(axes, law.points, colour, method_marker(METHOD))
@@ -73,8 +64,7 @@ def _draw_ceiling(axes: Axes, law: Law) -> None:
     axes.axhline(ceiling, color=GREY, linewidth=0.8, linestyle="--", label=name)
 
 
-def judge_fit(m: Law) -> Judgement:
-    """The law fits, and entropy has a price."""
+def _judge_fit(m: Law) -> Judgement:
     text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}"
     if not math.isfinite(m.r2.mean) or m.a.low is None:
         return Judgement(None, text)
@@ -103,13 +93,13 @@ FIGURE_3 = Entry(
     "Held-out accuracy against the entropy of the same policy; entropy falls to the right.",
     measure_3, figure_3,
     (Claim("R = -a exp(H) + b fits every run on mathematics.", "2 coefficients for 200 points",
-           FIT_RULE, judge_fit),),
+           FIT_RULE, _judge_fit),),
     tables=one_law_table,
 )  # fmt: skip
 FIGURE_4 = Entry(
     "4", "Fig. 4", "The law on a second task",
     "Countdown stands for the paper's code. Entropy falls to the right.", measure_3, figure_3,
     (Claim("The same law fits on code (here: countdown).", "2 coefficients for 200 points",
-           FIT_RULE, judge_fit),),
+           FIT_RULE, _judge_fit),),
     (COUNTDOWN,), code, one_law_table,
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """Panels of the law's figures: accuracy against entropy, and dots with intervals beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

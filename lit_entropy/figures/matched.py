@@ -1,7 +1,5 @@
 """Held-out accuracy of methods at one number of generated tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,17 +14,11 @@ from lit_entropy.figures.style import GREY, curve, method_colour
 
 @dataclass(frozen=True)
 class Matched:
-    """Accuracy after the same number of generated tokens.
+    """Accuracy after the same number of generated tokens."""
 
-    Attributes:
-        tokens: the fewest of any run.
-        accuracy: by label, interpolated between validations.
-        accuracy_gain: by label, over the baseline, paired by seed.
-    """
-
-    tokens: float
-    accuracy: dict[str, Estimate]
-    accuracy_gain: dict[str, Paired | None]
+    tokens: float  # the fewest of any run
+    accuracy: dict[str, Estimate]  # by label, interpolated between validations
+    accuracy_gain: dict[str, Paired | None]  # by label, over the baseline, paired by seed
 
 
 def generated_tokens(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +66,7 @@ def matched_compute(groups: Mapping[str, Sequence[Run]], base: str) -> Matched:
 def plot_matched(
     axes: Axes, groups: Mapping[str, Sequence[Run]], matched: Matched | None, missing: str | None
 ) -> None:
-    """Accuracy against generated tokens, with a line at the budget; or what is ``missing`` for it."""
+    """Accuracy against generated tokens, a line at the budget; or what is ``missing`` for it."""
     if matched is None:
         axes.set_axis_off()
         axes.text(

@@ -1,7 +1,5 @@
 """Fig. 11 (arXiv 2505.22617): entropy, response length and accuracy of the four methods."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +13,7 @@ from lit_entropy.figures.matched import Matched, matched_compute, plot_matched
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, LENGTH, Levels, levels
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import FULL_WIDTH, method_colour, paper_style, seed_lines
+from lit_entropy.figures.style import FULL_WIDTH, method_colour, paper_figure, seed_lines
 
 METHODS = ("GRPO", "clip-higher", "Clip-Cov", "KL-Cov")
 COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
@@ -64,8 +62,7 @@ def figure_11(runs: Sequence[Run]) -> Figure:
     """
     numbers = measure_11(runs)
     groups = labelled(runs, *METHODS)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 4.4), layout="constrained")
+    with paper_figure(FULL_WIDTH, 4.4) as figure:
         panels = figure.subplots(2, 2).flat
         for axes, (key, name) in zip(panels, PANELS, strict=False):
             for label, group in groups.items():
@@ -84,8 +81,7 @@ def figure_11(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def judge_held(m: Methods) -> Judgement:
-    """The direction of the effect."""
+def _judge_held(m: Methods) -> Judgement:
     found = {name: m.methods[name] for name in COVARIANCE_METHODS}
     text = "; ".join(
         f"{name} {show(e.entropy_gain, 3, signed=True)} nats (×{e.entropy_ratio:.1f})"  # noqa: RUF001
@@ -94,14 +90,12 @@ def judge_held(m: Methods) -> Judgement:
     return Judgement(positive(*(e.entropy_gain for e in found.values())), text)
 
 
-def judge_ten_times(m: Methods) -> Judgement:
-    """The size of the effect."""
+def _judge_ten_times(m: Methods) -> Judgement:
     ratio = m.methods["KL-Cov"].entropy_ratio
     return Judgement(ratio >= 10, f"{ratio:.1f} times GRPO's plateau")
 
 
-def judge_length(m: Methods) -> Judgement:
-    """Response length."""
+def _judge_length(m: Methods) -> Judgement:
     found = {name: m.methods[name] for name in ("GRPO", *COVARIANCE_METHODS)}
     text = "; ".join(
         f"{name} {show(e.length_first, 1)} to {show(e.length_plateau, 1)}"
@@ -111,15 +105,13 @@ def judge_length(m: Methods) -> Judgement:
     return Judgement(min(others) > base, text)
 
 
-def judge_accuracy(m: Methods) -> Judgement:
-    """Test accuracy."""
+def _judge_accuracy(m: Methods) -> Judgement:
     gains = {name: m.methods[name].accuracy_gain for name in COVARIANCE_METHODS}
     text = "; ".join(f"{name} {points(gain)}" for name, gain in gains.items())
     return Judgement(positive(*gains.values()), text)
 
 
-def judge_instability(m: Methods) -> Judgement:
-    """Clip-higher."""
+def _judge_instability(m: Methods) -> Judgement:
     change = m.methods["clip-higher"].late_change
     text = f"accuracy of the last fifth minus that at half time {show(change, signed=True)}"
     return Judgement(change.mean <= -0.02, text)
@@ -144,15 +136,15 @@ FIGURE_11 = Entry(
     f"{SEEDS} (d) at matched compute: against generated tokens.", measure_11, figure_11,
     (
         Claim("Clip-Cov and KL-Cov keep the entropy above GRPO's.", "whole training",
-              "paired 95 % intervals above 0 for both", judge_held),
+              "paired 95 % intervals above 0 for both", _judge_held),
         Claim("KL-Cov keeps more than ten times GRPO's plateau entropy.", "more than 10 times (7B)",
-              "at least 10 times", judge_ten_times),
+              "at least 10 times", _judge_ten_times),
         Claim("Responses grow longer than GRPO's.", "shown as a figure",
-              "mean length of the last fifth above GRPO's for both", judge_length),
+              "mean length of the last fifth above GRPO's for both", _judge_length),
         Claim("Test accuracy rises above GRPO's.", "+1.8 and +2.0 points (7B), +4.5 and +6.4 (32B)",
-              "paired 95 % intervals above 0 for both", judge_accuracy),
+              "paired 95 % intervals above 0 for both", _judge_accuracy),
         Claim("Clip-higher gains early, then becomes unstable and declines.", "shown as a figure",
-              "last fifth at least 2 points below half time", judge_instability),
+              "last fifth at least 2 points below half time", _judge_instability),
     ),
     METHOD_CELLS, tables=methods_table,
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """What a run came to: levels of the last fifth, and gains over another method."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,29 +40,22 @@ def gain(group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float
 
 @dataclass(frozen=True)
 class Levels:
-    """What the runs of one method came to; estimates over seeds.
-
-    Attributes:
-        seeds: of the runs.
-        entropy_first, entropy_plateau: of the first rollout and the last fifth, nats.
-        length_first, length_plateau: of responses, tokens.
-        accuracy: of the validations in the last fifth.
-        entropy_gain, length_gain, accuracy_gain: differences to the baseline, paired by seed.
-        late_change: accuracy of the last fifth minus that around the middle of the run.
-        entropy_ratio: mean entropy of the last fifth as a multiple of the baseline's.
-    """
+    """What the runs of one method came to; estimates over seeds."""
 
     seeds: list[int]
+    # of the first rollout and the last fifth, nats
     entropy_first: Estimate
     entropy_plateau: Estimate
+    # differences to the baseline, paired by seed
     entropy_gain: Paired | None
+    # of responses, tokens
     length_first: Estimate
     length_plateau: Estimate
     length_gain: Paired | None
-    accuracy: Estimate
+    accuracy: Estimate  # of the validations in the last fifth
     accuracy_gain: Paired | None
-    late_change: Estimate
-    entropy_ratio: float
+    late_change: Estimate  # accuracy of the last fifth minus that around the middle of the run
+    entropy_ratio: float  # mean entropy of the last fifth as a multiple of the baseline's
 
 
 def levels(group: Sequence[Run], base: Sequence[Run]) -> Levels:

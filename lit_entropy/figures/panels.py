@@ -1,7 +1,5 @@
 """Small acts on a panel that several figures share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

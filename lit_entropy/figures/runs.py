@@ -1,7 +1,5 @@
 """What figures know of a training run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

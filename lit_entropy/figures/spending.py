@@ -1,7 +1,5 @@
 """Fig. 2 of arXiv 2505.22617: entropy is spent, and accuracy won, early in training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +20,7 @@ from lit_entropy.figures.style import (
     GREY,
     ORANGE,
     curve,
-    paper_style,
+    paper_figure,
     t_half_width,
 )
 
@@ -52,7 +50,7 @@ class ShareCurve:
 
 @dataclass(frozen=True)
 class Mark:
-    """What was spent and won at one share of training, linearly interpolated, beside the paper's."""
+    """What was spent and won at one share of training (interpolated), beside the paper's."""
 
     training_share: float
     entropy: Estimate
@@ -63,22 +61,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Spending:
-    """Shares of the entropy consumed and of the gain that a share of training brought.
-
-    Attributes:
-        label: GRPO.
-        seeds: their number.
-        entropy, gain: shares by share of training.
-        marks: at 1/12 and 1/3 of training.
-        validation_spacing: the largest share of training between two validations, so the gain at a
-            mark below it rests on interpolation alone.
-    """
+    """Shares of the entropy consumed and of the gain that a share of training brought."""
 
     label: str
     seeds: int
+    # shares by share of training
     entropy: ShareCurve
     gain: ShareCurve
-    marks: list[Mark]
+    marks: list[Mark]  # at 1/12 and 1/3 of training
+    # the largest share of training between two validations, so the gain at a mark below it rests on
+    # interpolation alone
     validation_spacing: float
 
 
@@ -145,8 +137,7 @@ def figure_2(runs: Sequence[Run]) -> Figure:
     """Shares of entropy and gain against training; takes and raises as :func:`measure_2`."""
     measured = measure_2(runs)
     by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
-    with paper_style():
-        figure = Figure(figsize=(COLUMN_WIDTH, 2.7), layout="constrained")
+    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
         axes = figure.subplots()
         entropies, gains = [share.entropy for share in by_run], [share.gain for share in by_run]
         _draw_share(axes, entropies, measured.entropy, SPENT, "entropy consumed")
@@ -183,9 +174,7 @@ def _draw_paper_mark(axes: Axes, mark: Mark) -> None:
         )  # fmt: skip
 
 
-def judge_mark(index: int, least: float) -> Callable[[Spending], Judgement]:
-    """Both shares at one share of training."""
-
+def _judge_mark(index: int, least: float) -> Callable[[Spending], Judgement]:
     def judge(m: Spending) -> Judgement:
         mark = m.marks[index]
         text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
@@ -199,9 +188,10 @@ FIGURE_2 = Entry(
     f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
     (
         Claim("Most is spent and won at once: the first twelfth of training.",
-              "73 % of the entropy, 76 % of the gain", "at least half of both", judge_mark(0, 0.5)),
+              "73 % of the entropy, 76 % of the gain", "at least half of both",
+              _judge_mark(0, 0.5)),
         Claim("Nearly all is spent and won in the first third.",
               "94 % of the entropy, 93 % of the gain", "at least two thirds of both",
-              judge_mark(1, 2 / 3)),
+              _judge_mark(1, 2 / 3)),
     ),
 )  # fmt: skip

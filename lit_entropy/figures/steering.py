@@ -1,7 +1,5 @@
 """Fig. 12 (arXiv 2505.22617): Clip-Cov's fraction and KL-Cov's coefficient set the entropy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
@@ -20,7 +18,7 @@ from lit_entropy.figures.style import (
     GREY,
     method_colour,
     method_marker,
-    paper_style,
+    paper_figure,
     seed_lines,
     sequential_colours,
 )
@@ -45,8 +43,7 @@ def figure_12(runs: Sequence[Run]) -> Figure:
         ValueError: as :func:`measure_12`.
     """
     numbers = measure_12(runs)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 4.6), layout="constrained")
+    with paper_figure(FULL_WIDTH, 4.6) as figure:
         curves, levels = figure.subplots(2, 2, sharey="row", height_ratios=(1.25, 1))
         for label, above, below in zip(KNOBS, curves, levels, strict=True):
             _plot_curves(above, by_knob(runs, label), label)
@@ -88,9 +85,7 @@ def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
         axes.set_title(f"rank correlation {correlation:+.2f}", loc="left", fontsize=7)
 
 
-def judge_steering(method: str) -> Callable[[dict[str, Knob]], Judgement]:
-    """One method's knob."""
-
+def _judge_steering(method: str) -> Callable[[dict[str, Knob]], Judgement]:
     def judge(m: dict[str, Knob]) -> Judgement:
         found = m[method]
         columns = zip(found.knob, found.entropy, strict=True)
@@ -103,8 +98,7 @@ def judge_steering(method: str) -> Callable[[dict[str, Knob]], Judgement]:
     return judge
 
 
-def judge_steadier(m: dict[str, Knob]) -> Judgement:
-    """Which knob is the steadier one."""
+def _judge_steadier(m: dict[str, Knob]) -> Judgement:
     means = {}
     for name in KNOBS:
         values = [e.mean for e in m[name].unsteadiness if e is not None]
@@ -121,12 +115,12 @@ FIGURE_12 = Entry(
     measure_12, figure_12,
     (
         Claim("Clip-Cov's fraction sets the level of entropy.", "2, 4, 5, 7 times the fraction",
-              "rank correlation of at least 0.9", judge_steering("Clip-Cov")),
+              "rank correlation of at least 0.9", _judge_steering("Clip-Cov")),
         Claim("KL-Cov's coefficient sets the level of entropy.", "β 0, 0.05, 0.1, 0.5, 1",
-              "rank correlation of at least 0.9", judge_steering("KL-Cov")),
+              "rank correlation of at least 0.9", _judge_steering("KL-Cov")),
         Claim("KL-Cov is the steadier one.", "smoother curves",
               "smaller deviation of the entropy from its trend in the last fifth",
-              judge_steadier),
+              _judge_steadier),
     ),
     (
         KL_COV, CLIP_COV,

@@ -1,11 +1,9 @@
 """Level of entropy and accuracy for every coefficient of a regularizer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lit_entropy.figures.estimates import Estimate, Paired, labelled, over_seeds
+from lit_entropy.figures.estimates import Estimate, Paired, by_x, labelled, over_seeds
 from lit_entropy.figures.outcomes import accuracy_plateau, entropy_plateau, gain
 from lit_entropy.figures.runs import Run
 
@@ -14,26 +12,18 @@ BASELINE = "GRPO"
 
 @dataclass(frozen=True)
 class Sweep:
-    """Lists over ``coefficients``.
-
-    Attributes:
-        label: of the runs.
-        coefficients: ascending, 0 first.
-        seeds: of the runs of each.
-        entropy, accuracy: means of the last fifth, nats and fraction.
-        entropy_gain, accuracy_gain: differences to coefficient 0, paired by seed; None without a
-            common seed.
-        entropy_ratio: mean entropy as a multiple of that at coefficient 0.
-    """
+    """Lists over ``coefficients``."""
 
     label: str
-    coefficients: list[float]
+    coefficients: list[float]  # ascending, 0 first
     seeds: list[list[int]]
+    # means of the last fifth, nats and fraction
     entropy: list[Estimate]
     accuracy: list[Estimate]
+    # differences to coefficient 0, paired by seed; None without a common seed
     entropy_gain: list[Paired | None]
     accuracy_gain: list[Paired | None]
-    entropy_ratio: list[float]
+    entropy_ratio: list[float]  # mean entropy as a multiple of that at coefficient 0
 
     def place(self, coefficient: float) -> int | None:
         """Place of a coefficient in the lists; None if it was not run."""
@@ -49,15 +39,8 @@ def sweep(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
     Raises:
         ValueError: no run of the label, one without ``x``, or none for coefficient 0.
     """
-    group = labelled(runs, label)[label]
-    if unknown := [run.name for run in group if run.x is None]:
-        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the coefficient")
-    by_coefficient: dict[float, list[Run]] = {}
-    if all(run.x != 0 for run in group):
-        by_coefficient[0.0] = labelled(runs, BASELINE)[BASELINE]
-    for run in sorted(group, key=lambda run: run.x or 0.0):
-        by_coefficient.setdefault(float(run.x or 0.0), []).append(run)
-    return by_coefficient
+    groups = by_x(labelled(runs, label)[label])
+    return groups if 0.0 in groups else {0.0: labelled(runs, BASELINE)[BASELINE], **groups}
 
 
 def measure_sweep(runs: Sequence[Run], label: str) -> Sweep:

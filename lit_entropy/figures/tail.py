@@ -1,7 +1,5 @@
 """Table 1 (arXiv 2505.22617): the tail of the token covariance before any update."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +10,7 @@ from lit_entropy.figures.as_text import show
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import Estimate, error_bar, first, labelled, over_seeds
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import BLACK, BLUE, COLUMN_WIDTH, GREY, curve, paper_style
+from lit_entropy.figures.style import BLACK, BLUE, COLUMN_WIDTH, GREY, curve, paper_figure
 
 LABEL = "GRPO"
 
@@ -29,21 +27,13 @@ SHARES: tuple[tuple[float, str, float], ...] = (
 
 @dataclass(frozen=True)
 class Share:
-    """The mean covariance of the top share of the tokens.
+    """The mean covariance of the top share of the tokens."""
 
-    Attributes:
-        share: of the tokens.
-        key: of the metric.
-        covariance: nats.
-        paper: the paper's, nats.
-        times_mean: the covariance as a multiple of that over all tokens; None if that is not
-            positive.
-    """
-
-    share: float
-    key: str
-    covariance: Estimate
-    paper: float
+    share: float  # of the tokens
+    key: str  # of the metric
+    covariance: Estimate  # nats
+    paper: float  # the paper's, nats
+    # the covariance as a multiple of that over all tokens; None if that is not positive
     times_mean: float | None
 
 
@@ -87,8 +77,7 @@ def figure_table_1(runs: Sequence[Run]) -> Figure:
     shares = [row.share for row in measured.rows]
     covariances = [row.covariance for row in measured.rows]
     note = "" if len(measured.seeds) > 1 else " (1 seed)"
-    with paper_style():
-        figure = Figure(figsize=(COLUMN_WIDTH, 2.7), layout="constrained")
+    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log")
         axes.errorbar(
@@ -112,8 +101,7 @@ def figure_table_1(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def judge_tail(m: Tail) -> Judgement:
-    """A heavy tail."""
+def _judge_tail(m: Tail) -> Judgement:
     top, every = m.rows[0], m.rows[-1]
     text = f"top 0.02 %: {show(top.covariance, 2)}, mean {show(every.covariance)}"
     return Judgement(None if top.times_mean is None else top.times_mean >= 100, text)
@@ -135,6 +123,7 @@ TABLE_1 = Entry(
     "The base at RL step 1, top share of the tokens by covariance (eq. 10).",
     measure_table_1, figure_table_1,
     (Claim("A few tokens have a covariance far above the mean.",
-           "top 0.02 %: 5.654, mean 0.003", "top 0.02 % at least 100 times the mean", judge_tail),),
+           "top 0.02 %: 5.654, mean 0.003", "top 0.02 % at least 100 times the mean",
+           _judge_tail),),
     tables=tail_table,
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """Every figure of the paper in the order of the report."""
 
-from __future__ import annotations
-
 from lit_entropy.figures.by_difficulty import TABLE_2
 from lit_entropy.figures.collapse import FIGURE_1
 from lit_entropy.figures.comparison import FIGURE_6, FIGURE_13

@@ -1,7 +1,5 @@
 """How much a reproduction may cost: RL steps and seeds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lit_entropy.figures.cells import Kind

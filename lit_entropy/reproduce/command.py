@@ -1,7 +1,5 @@
 """``lit-entropy reproduce`` and ``lit-entropy figures``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace

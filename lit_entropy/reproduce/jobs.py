@@ -1,7 +1,5 @@
 """From the figures and a budget to the command lines of their runs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

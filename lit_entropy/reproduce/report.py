@@ -1,7 +1,5 @@
 """``report.html`` and ``report.json``: every figure beside the paper's claim and the verdict."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Sequence
@@ -42,27 +40,17 @@ class Judged:
         return STYLES[self.verdict]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Section:
-    """A drawn entry.
-
-    Attributes:
-        entry: What it is of.
-        commands: The command of each of its runs.
-        measures: The numbers, None where the runs cannot show them.
-        claims: Each with its verdict.
-        tables: Numbers as text.
-        problem: Why there is no figure.
-        picture: The PNG.
-    """
+    """A drawn entry, or the reason why it is not drawn."""
 
     entry: AnyEntry
-    commands: list[str]
-    measures: object = None
+    commands: list[str]  # of each of its runs
+    measures: object = None  # the numbers, None where the runs cannot show them
     claims: list[Judged] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    problem: str = ""
-    picture: bytes = b""
+    problem: str = ""  # why there is no figure
+    picture: bytes = b""  # PNG
 
     @property
     def image(self) -> str:
@@ -77,21 +65,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Header:
-    """What a report says before its figures.
-
-    Attributes:
-        title: Of the page.
-        introduction: What it holds.
-        setting: Of which runs.
-        incomplete: A sentence on what is missing; may be empty.
-        missing: Names of runs.
-    """
+    """What a report says before its figures."""
 
     title: str
     introduction: str
-    setting: str
-    incomplete: str = ""
-    missing: list[str] = field(default_factory=list)
+    setting: str  # of the runs
+    incomplete: str = ""  # a sentence on what is missing
+    missing: list[str] = field(default_factory=list)  # names of runs
 
 
 def draw_section(

@@ -1,7 +1,5 @@
 """Trains what is missing: a finished run is never run again, an interrupted one continues."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import multiprocessing
