@@ -57,7 +57,8 @@ def by_x(group: Sequence[Run]) -> dict[float, list[Run]]:
     """
     if unknown := [run.name for run in group if run.x is None]:
         raise ValueError(
-            f"runs {unknown} (label {group[0].label!r}) have no x: give what was swept"
+            f"runs {unknown} (label {group[0].label!r}) have no x: give the coefficient, the "
+            "fraction, or for sizes the number of parameters without embeddings"
         )
     found = sorted({float(run.x) for run in group if run.x is not None})
     return {x: [run for run in group if run.x == x] for x in found}
