@@ -173,10 +173,8 @@ def test_forecast_is_drawn_with_its_rivals():
     filled, hollow = plane.collections[:2]
     assert filled.get_facecolors().size and not hollow.get_facecolors().size
     assert [text.get_text() for text in panels[0].get_yticklabels()] == list(measured.rmse)
-    errors = (
-        (measured.rmse, measured.paper.rmse),
-        (measured.final_error, measured.paper.final_error),
-    )
+    paper = measured.paper
+    errors = (measured.rmse, paper.rmse), (measured.final_error, paper.final_error)
     for panel, (error, expected) in zip(panels, errors, strict=True):
         assert "percentage points" in panel.get_xlabel()
         rows = list(error)
