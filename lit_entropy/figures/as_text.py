@@ -1,18 +1,26 @@
 """Estimates and tables as text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lit_entropy.figures.estimates import Estimate
 
 NOTHING = "n/a"
 
 
-def show(value: Estimate | None, digits: int = 3, signed: bool = False, scale: float = 1.0) -> str:
+def show(
+    value: Estimate | Mapping[str, Any] | None,
+    digits: int = 3,
+    signed: bool = False,
+    scale: float = 1.0,
+) -> str:
     """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None.
 
     An estimate that a seed does not define, R² of equal accuracies say, is n/a too.
     """
+    if isinstance(value, Mapping):  # a plain record of ``mean`` and ``half_width``
+        value = Estimate([], value["mean"], value["half_width"])
     if value is None or not math.isfinite(value.mean):
         return NOTHING
     mean = f"{scale * value.mean:{'+' if signed else ''}.{digits}f}"
@@ -21,7 +29,7 @@ def show(value: Estimate | None, digits: int = 3, signed: bool = False, scale: f
     return f"{mean} ± {scale * value.half_width:.{digits}f}"
 
 
-def show_percent(value: Estimate | None) -> str:
+def show_percent(value: Estimate | Mapping[str, Any] | None) -> str:
     """``show`` of 100 times an estimate, with one digit: ``79.0 ± 4.5``."""
     return show(value, 1, scale=100)
 

@@ -24,11 +24,7 @@ LONGEST_TRAINED = "8-10"
 
 
 def figure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> Figure:
-    """Above, each score by band; below, its paired differences to GRPO; bars are 95 % t intervals.
-
-    Raises:
-        ValueError: as :func:`measure_table_2`.
-    """
+    """Above, each score by band; below, its differences to GRPO; bars are 95 % t intervals."""
     measured = measure_table_2(runs, bands)
     with paper_figure(FULL_WIDTH, 4.4) as figure:
         panels = figure.subplots(2, len(measured.scores), sharex=True, sharey="row")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement
@@ -25,11 +24,11 @@ METHOD = "GRPO"
 
 @dataclass(frozen=True)
 class Course:
-    """Mean over seeds at each RL step, with its 95 % t interval (None for one seed)."""
+    """Mean over seeds at each RL step, with its 95 % t interval (NaN for one seed)."""
 
     step: list[float]
     mean: list[float]
-    half_width: list[float | None]
+    half_width: list[float]
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,6 @@ class Collapse:
     accuracy: Course  # fraction
     entropy_lost: float  # 1 - last mean entropy / first
     gain: float  # last mean accuracy - first
-
-
-def finite_or_none(value_N: np.ndarray) -> list[float | None]:
-    """A list in which None stands where there is no number."""
-    return [value if np.isfinite(value) else None for value in value_N.tolist()]
 
 
 def measure_1(runs: Sequence[Run]) -> Collapse:
@@ -66,11 +60,11 @@ def measure_1(runs: Sequence[Run]) -> Collapse:
 
 
 def _course(mean: SeedMean) -> Course:
-    return Course(mean.step_N.tolist(), mean.mean_N.tolist(), finite_or_none(mean.half_width_N))
+    return Course(mean.step_N.tolist(), mean.mean_N.tolist(), mean.half_width_N.tolist())
 
 
 def figure_1(runs: Sequence[Run]) -> Figure:
-    """Entropy and accuracy of GRPO against the RL step; takes and raises as :func:`measure_1`."""
+    """Entropy and accuracy of GRPO against the RL step."""
     group = labelled(runs, METHOD)[METHOD]
     with paper_figure(FULL_WIDTH, 2.3) as figure:
         left, right = figure.subplots(1, 2, sharex=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import Law, measure_law
-from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
+from lit_entropy.figures.entries import Claim, Entry, Judgement
 from lit_entropy.figures.estimates import labelled
 from lit_entropy.figures.law import law_table
 from lit_entropy.figures.law_panels import (
@@ -72,15 +73,6 @@ def measure_6(runs: Sequence[Run]) -> Algorithms:
     return Algorithms(both.laws, both.shared, both.separate_rmse, missing)
 
 
-def measure_13(runs: Sequence[Run]) -> Comparison:
-    """The law of training on chain lengths 1 to 10, that of 1 to 6, and one law for both.
-
-    Raises:
-        ValueError: one of the two labels has no run, a missing key, or a run without a fit.
-    """
-    return measure_laws(runs, DISTRIBUTIONS)
-
-
 def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
     """The law for each label, and one law for all.
 
@@ -95,6 +87,9 @@ def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
     shared = fit(np.concatenate(entropy_L), np.concatenate(accuracy_L))
     squares = sum(law.n * law.rmse**2 for law in separate)
     return Comparison(laws, shared, float(np.sqrt(squares / shared.n)))
+
+
+measure_13 = partial(measure_laws, labels=DISTRIBUTIONS)
 
 
 def figure_6(runs: Sequence[Run]) -> Figure:
@@ -159,11 +154,6 @@ def _judge_distributions(m: Comparison) -> Judgement:
     return Judgement(bool(apart_P.any()), text)
 
 
-def table(m: Comparison) -> list[Table]:
-    """:func:`lit_entropy.figures.law.law_table` of every label."""
-    return law_table(m.laws.values())
-
-
 def distributions(runs: Sequence[Run]) -> list[Run]:
     """GRPO's runs under the name that Fig. 13 has for them."""
     names = {"GRPO": DISTRIBUTIONS[0]}
@@ -176,7 +166,7 @@ FIGURE_6 = Entry(
            "one law for all fits at most 25 % worse (RMSE) than one for each", _judge_one_law),),
     (GRPO, Cell("rloo", "RLOO", "rloo"), Cell("reinforce_pp", "REINFORCE++", "reinforce_pp"),
      Cell("prime", "PRIME", "prime")),
-    tables=table,
+    tables=lambda m: law_table(m.laws.values()),
 )  # fmt: skip
 FIGURE_13 = Entry(
     "13", "Fig. 13", "Another training distribution",
@@ -187,5 +177,5 @@ FIGURE_13 = Entry(
     (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short",
                 {"data.task.init_args.validation_max_length": "12",
                  "data.task.init_args.validation_size": "240"})),
-    distributions, table,
+    distributions, lambda m: law_table(m.laws.values()),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,27 +28,8 @@ BONUS_COEFFICIENTS = (1e-4, 1e-3, 5e-3, 1e-2)
 REFERENCE_COEFFICIENTS = (1e-3, 1e-2, 5e-2, 1e-1)
 
 
-def measure_9(runs: Sequence[Run]) -> Sweep:
-    """:func:`measure_sweep` of the runs labelled "entropy bonus"."""
-    return measure_sweep(runs, "entropy bonus")
-
-
-def measure_10(runs: Sequence[Run]) -> Sweep:
-    """:func:`measure_sweep` of the runs labelled "reference KL"."""
-    return measure_sweep(runs, "reference KL")
-
-
-def figure_9(runs: Sequence[Run]) -> Figure:
-    """Entropy bonus: entropy and accuracy by coefficient; raises as :func:`measure_sweep`."""
-    return _figure(runs, "entropy bonus", r"$\alpha$")
-
-
-def figure_10(runs: Sequence[Run]) -> Figure:
-    """Reference KL: entropy and accuracy by coefficient; raises as :func:`measure_sweep`."""
-    return _figure(runs, "reference KL", r"$\beta$")
-
-
-def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
+def figure_sweep(runs: Sequence[Run], label: str, symbol: str) -> Figure:
+    """Entropy and accuracy by coefficient, ``symbol`` in the legend."""
     numbers, groups = measure_sweep(runs, label), sweep(runs, label)
     colours = [BLACK, *sequential_colours(len(groups))[1:]]  # the darkest is too near to black
     with paper_figure(FULL_WIDTH, 2.7) as figure:
@@ -81,6 +63,12 @@ def _plot_outcome(axes: Axes, numbers: Sweep, colours: Sequence[str]) -> None:
         )  # fmt: skip
     axes.set(xlabel="entropy, last fifth (nats)", ylabel="accuracy, last fifth", xscale="log")
     plain_log_ticks(axes.xaxis)
+
+
+measure_9 = partial(measure_sweep, label="entropy bonus")
+figure_9 = partial(figure_sweep, label="entropy bonus", symbol=r"$\alpha$")
+measure_10 = partial(measure_sweep, label="reference KL")
+figure_10 = partial(figure_sweep, label="reference KL", symbol=r"$\beta$")
 
 
 def sweep_text(m: Sweep) -> str:

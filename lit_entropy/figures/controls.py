@@ -99,7 +99,7 @@ def _measure(group: Sequence[Run]) -> Control:
 
 
 def figure_controls(runs: Sequence[Run]) -> Figure:
-    """Entropy, covariance and accuracy of the controls; raises as :func:`measure_controls`."""
+    """Entropy, covariance and accuracy of the controls."""
     measure_controls(runs)
     groups = {label: group for label, group in by_label(runs).items() if label in COLOURS}
     window = smoothing_window(next(iter(groups.values()))[0])

@@ -114,10 +114,7 @@ def measure_8(runs: Sequence[Run]) -> FallAndCovariance:
 
 
 def figure_8(runs: Sequence[Run]) -> Figure:
-    """Left: the fall of entropy and the covariance. Right: the covariance by group accuracy.
-
-    The curves are smoothed as :func:`measure_8` says; it has the arguments and errors too.
-    """
+    """Left: the fall of entropy and the covariance. Right: the covariance by group accuracy."""
     group, smooth = prepared(labelled(runs, LABEL)[LABEL])
     with paper_figure(FULL_WIDTH, 2.9) as figure:
         left, right = figure.subplots(1, 2)

@@ -66,7 +66,7 @@ class Entry(Generic[M]):
         title: What it shows.
         caption: How to read it here.
         measure: From runs to the numbers that the figure shows.
-        draw: From runs to the figure.
+        draw: From runs to the figure; takes and raises as ``measure``.
         claims: The paper's statements about it.
         cells: What ``reproduce`` trains for it.
         select: The runs that belong to it, of all that there are.

@@ -107,11 +107,7 @@ def measure_5(runs: Sequence[Run]) -> Forecasts:
 
 
 def figure_5(runs: Sequence[Run]) -> Figure:
-    """The forecast beside what was measured, and its errors beside its rivals'.
-
-    Args, Raises:
-        as :func:`measure_5`.
-    """
+    """The forecast beside what was measured, and its errors beside its rivals'."""
     measured = measure_5(runs)
     with paper_figure(FULL_WIDTH, 2.5) as figure:
         plane, *panels = figure.subplots(1, 3, width_ratios=(2.2, 1, 1))

@@ -94,11 +94,7 @@ def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], largest:
 
 
 def figure_7(runs: Sequence[Run]) -> Figure:
-    """a and b against the number of parameters, with the trend and the extrapolation.
-
-    Args, Raises:
-        as :func:`measure_7`.
-    """
+    """a and b against the number of parameters, with the trend and the extrapolation."""
     measured = measure_7(runs)
     with paper_figure(FULL_WIDTH, 2.7) as figure:
         panels = figure.subplots(1, 2)

@@ -34,7 +34,7 @@ def measure_3(runs: Sequence[Run]) -> Law:
 
 
 def figure_3(runs: Sequence[Run]) -> Figure:
-    """Accuracy against entropy, all seeds, with the fitted law; raises as :func:`measure_3`."""
+    """Accuracy against entropy, all seeds, with the fitted law."""
     law = measure_3(runs)
     colour = method_colour(METHOD)
     with paper_figure(COLUMN_WIDTH, 2.7) as figure:
@@ -82,11 +82,6 @@ def law_table(laws: Iterable[Law]) -> list[Table]:
     return [Table(header, rows)]
 
 
-def one_law_table(law: Law) -> list[Table]:
-    """:func:`law_table` of one."""
-    return law_table([law])
-
-
 FIT_RULE = "mean R² of at least 0.9 and an interval of a above 0"
 FIGURE_3 = Entry(
     "3", "Fig. 3", "The law on mathematics",
@@ -94,12 +89,12 @@ FIGURE_3 = Entry(
     measure_3, figure_3,
     (Claim("R = -a exp(H) + b fits every run on mathematics.", "2 coefficients for 200 points",
            FIT_RULE, _judge_fit),),
-    tables=one_law_table,
+    tables=lambda law: law_table([law]),
 )  # fmt: skip
 FIGURE_4 = Entry(
     "4", "Fig. 4", "The law on a second task",
     "Countdown stands for the paper's code. Entropy falls to the right.", measure_3, figure_3,
     (Claim("The same law fits on code (here: countdown).", "2 coefficients for 200 points",
            FIT_RULE, _judge_fit),),
-    (COUNTDOWN,), code, one_law_table,
+    (COUNTDOWN,), code, lambda law: law_table([law]),
 )  # fmt: skip

@@ -28,9 +28,6 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
 
     Lemma 1 against the diagonal; the theorems, at unit step size, each with its least-squares line
     through the origin. In every panel slope and R^2, means over seeds.
-
-    Raises:
-        ValueError: as :func:`measure_dynamics`.
     """
     numbers = measure_dynamics(runs)
     groups = by_label(runs)

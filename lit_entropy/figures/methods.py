@@ -56,9 +56,6 @@ def figure_11(runs: Sequence[Run]) -> Figure:
     """Entropy, response length and held-out accuracy against the RL step, and matched compute.
 
     Seeds thin, their mean thick, its 95 % t interval a band; entropy and length are running means.
-
-    Raises:
-        ValueError: a method has no run, or a run lacks a key.
     """
     numbers = measure_11(runs)
     groups = labelled(runs, *METHODS)

@@ -1,7 +1,8 @@
 """Fig. 2 of arXiv 2505.22617: entropy is spent, and accuracy won, early in training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
-from lit_entropy.figures.collapse import METHOD, finite_or_none
+from lit_entropy.figures.collapse import METHOD
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
@@ -41,11 +42,11 @@ class Shares(NamedTuple):
 
 @dataclass(frozen=True)
 class ShareCurve:
-    """Mean over seeds by share of training, with its 95 % t interval (None for one seed)."""
+    """Mean over seeds by share of training, with its 95 % t interval (NaN for one seed)."""
 
     training_share: list[float]
     mean: list[float]
-    half_width: list[float | None]
+    half_width: list[float]
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,12 @@ def _mean_share(seeds: Sequence[Curve]) -> ShareCurve:
     grid_N = np.unique(np.concatenate([training for training, _ in seeds]))
     grid_N = grid_N[grid_N <= min(training[-1] for training, _ in seeds)]
     values_SN = np.array([np.interp(grid_N, *seed) for seed in seeds])
-    half_N = finite_or_none(t_half_width(values_SN))
-    return ShareCurve(grid_N.tolist(), values_SN.mean(axis=0).tolist(), half_N)
+    columns = grid_N, values_SN.mean(axis=0), t_half_width(values_SN)
+    return ShareCurve(*(column_N.tolist() for column_N in columns))
 
 
 def figure_2(runs: Sequence[Run]) -> Figure:
-    """Shares of entropy and gain against training; takes and raises as :func:`measure_2`."""
+    """Shares of entropy and gain against training."""
     measured = measure_2(runs)
     by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
     with paper_figure(COLUMN_WIDTH, 2.7) as figure:
@@ -157,7 +158,7 @@ def _draw_share(
     if len(seeds) > 1:
         for seed in seeds:
             axes.plot(*seed, color=colour, linewidth=0.5, alpha=0.5)
-        half = np.array(measured.half_width, dtype=float)
+        half = np.array(measured.half_width)
         axes.fill_between(training, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
     note = "" if len(seeds) > 1 else " (1 seed)"
     axes.plot(training, mean, color=colour, label=f"{name}{note}")
@@ -174,13 +175,10 @@ def _draw_paper_mark(axes: Axes, mark: Mark) -> None:
         )  # fmt: skip
 
 
-def _judge_mark(index: int, least: float) -> Callable[[Spending], Judgement]:
-    def judge(m: Spending) -> Judgement:
-        mark = m.marks[index]
-        text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
-        return Judgement(min(mark.entropy.mean, mark.gain.mean) >= least, text)
-
-    return judge
+def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
+    mark = m.marks[index]
+    text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
+    return Judgement(min(mark.entropy.mean, mark.gain.mean) >= least, text)
 
 
 FIGURE_2 = Entry(
@@ -189,9 +187,9 @@ FIGURE_2 = Entry(
     (
         Claim("Most is spent and won at once: the first twelfth of training.",
               "73 % of the entropy, 76 % of the gain", "at least half of both",
-              _judge_mark(0, 0.5)),
+              partial(_judge_mark, index=0, least=0.5)),
         Claim("Nearly all is spent and won in the first third.",
               "94 % of the entropy, 93 % of the gain", "at least two thirds of both",
-              _judge_mark(1, 2 / 3)),
+              partial(_judge_mark, index=1, least=2 / 3)),
     ),
 )  # fmt: skip

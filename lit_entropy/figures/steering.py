@@ -1,6 +1,7 @@
 """Fig. 12 (arXiv 2505.22617): Clip-Cov's fraction and KL-Cov's coefficient set the entropy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,11 +38,7 @@ KNOBS = {
 
 
 def figure_12(runs: Sequence[Run]) -> Figure:
-    """Entropy against the RL step for each value of the knob, and its last fifth against the knob.
-
-    Raises:
-        ValueError: as :func:`measure_12`.
-    """
+    """Entropy against the RL step for each value of the knob, and its last fifth against it."""
     numbers = measure_12(runs)
     with paper_figure(FULL_WIDTH, 4.6) as figure:
         curves, levels = figure.subplots(2, 2, sharey="row", height_ratios=(1.25, 1))
@@ -85,17 +82,14 @@ def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
         axes.set_title(f"rank correlation {correlation:+.2f}", loc="left", fontsize=7)
 
 
-def _judge_steering(method: str) -> Callable[[dict[str, Knob]], Judgement]:
-    def judge(m: dict[str, Knob]) -> Judgement:
-        found = m[method]
-        columns = zip(found.knob, found.entropy, strict=True)
-        text = "; ".join(f"{knob:g}: {show(level)}" for knob, level in columns)
-        rank = found.rank_correlation
-        if rank is None or len(found.knob) < 4:
-            return Judgement(None, text)
-        return Judgement(rank >= 0.9, f"{text}; rank correlation {rank:.2f}")
-
-    return judge
+def _judge_steering(m: dict[str, Knob], method: str) -> Judgement:
+    found = m[method]
+    columns = zip(found.knob, found.entropy, strict=True)
+    text = "; ".join(f"{knob:g}: {show(level)}" for knob, level in columns)
+    rank = found.rank_correlation
+    if rank is None or len(found.knob) < 4:
+        return Judgement(None, text)
+    return Judgement(rank >= 0.9, f"{text}; rank correlation {rank:.2f}")
 
 
 def _judge_steadier(m: dict[str, Knob]) -> Judgement:
@@ -115,9 +109,9 @@ FIGURE_12 = Entry(
     measure_12, figure_12,
     (
         Claim("Clip-Cov's fraction sets the level of entropy.", "2, 4, 5, 7 times the fraction",
-              "rank correlation of at least 0.9", _judge_steering("Clip-Cov")),
+              "rank correlation of at least 0.9", partial(_judge_steering, method="Clip-Cov")),
         Claim("KL-Cov's coefficient sets the level of entropy.", "β 0, 0.05, 0.1, 0.5, 1",
-              "rank correlation of at least 0.9", _judge_steering("KL-Cov")),
+              "rank correlation of at least 0.9", partial(_judge_steering, method="KL-Cov")),
         Claim("KL-Cov is the steadier one.", "smoother curves",
               "smaller deviation of the entropy from its trend in the last fifth",
               _judge_steadier),

@@ -68,11 +68,7 @@ def measure_table_1(runs: Sequence[Run]) -> Tail:
 
 
 def figure_table_1(runs: Sequence[Run]) -> Figure:
-    """Mean covariance against the share of the tokens beside the paper's, both axes logarithmic.
-
-    Raises:
-        ValueError: as :func:`measure_table_1`.
-    """
+    """Mean covariance against the share of the tokens beside the paper's, both axes logarithmic."""
     measured = measure_table_1(runs)
     shares = [row.share for row in measured.rows]
     covariances = [row.covariance for row in measured.rows]

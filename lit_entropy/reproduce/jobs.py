@@ -21,17 +21,12 @@ CONFIGS = configs_folder()
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: a cell and a seed.
-
-    Attributes:
-        cell: The setting.
-        seed: The seed.
-        settings: Everything that decides its numbers, as arguments of ``lit-entropy fit`` with
-            configuration files relative to the folder that holds ``configs``.
-    """
+    """One run: a cell and a seed."""
 
     cell: Cell
     seed: int
+    # everything that decides its numbers, as arguments of ``lit-entropy fit`` with configuration
+    # files relative to the folder that holds ``configs``
     settings: tuple[str, ...]
 
     @property
