@@ -20,24 +20,22 @@ class Coefficient(Estimate):
     """A coefficient of the law over seeds, with the bounds of its 95 % interval.
 
     They are those of the t interval over seeds, and for a single seed of the block bootstrap over
-    its pairs. A bound that does not exist is None.
+    its pairs; infinite where these do not bound it.
     """
 
-    low: float | None
-    high: float | None
+    low: float
+    high: float
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Both bounds; NaN where there is no interval."""
-        if self.low is None or self.high is None:
-            return math.nan, math.nan
-        return self.low, self.high
+        bounded = math.isfinite(self.high - self.low)
+        return (self.low, self.high) if bounded else (math.nan, math.nan)
 
     def __str__(self) -> str:
         """``0.78 [0.75, 0.81]``, without an interval that is unbounded."""
-        if self.low is None or self.high is None:
-            return f"{self.mean:.2f}"
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        low, high = self.bounds
+        return f"{self.mean:.2f}" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 @dataclass(frozen=True)
@@ -128,15 +126,8 @@ def measure_law(runs: Sequence[Run]) -> Law:
 
 def _coefficient(name: str, fits: Sequence[LawFit], first: Run) -> Coefficient:
     value = estimate([float(getattr(law, name)) for law in fits])
-    if value.half_width is not None:
-        low, high = value.mean - value.half_width, value.mean + value.half_width
-    else:
+    bounds = value.bounds
+    if value.half_width is None:
         _, entropy_N, accuracy_N = pairs_of(first)
-        interval = getattr(bootstrap(entropy_N, accuracy_N), name)
-        low, high = interval.low, interval.high
-    return Coefficient(value.values, value.mean, value.half_width, finite(low), finite(high))
-
-
-def finite(value: float) -> float | None:
-    """None for a number that is not finite."""
-    return value if math.isfinite(value) else None
+        bounds = getattr(bootstrap(entropy_N, accuracy_N), name)
+    return Coefficient(value.values, value.mean, value.half_width, *bounds)

@@ -20,12 +20,7 @@ from lit_entropy.figures.runs import Run
 Bands = Mapping[str, tuple[int, ...]]
 
 #: Chain lengths of each band; 11 and 12 are longer than any that is trained on.
-BANDS: Bands = {
-    "2-4": (2, 3, 4),
-    "5-7": (5, 6, 7),
-    "8-10": (8, 9, 10),
-    "11-12, unseen": (11, 12),
-}
+BANDS: Bands = {"2-4": (2, 3, 4), "5-7": (5, 6, 7), "8-10": (8, 9, 10), "11-12, unseen": (11, 12)}
 AVERAGE = "average"
 GREEDY = "accuracy"
 

@@ -134,10 +134,8 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
         [parameters_2[1]], [trend.predicted], marker="D", markersize=6, markerfacecolor="none",
         color="black", linestyle="none", label="predicted",
     )  # fmt: skip
-    axes.set_xticks(
-        [size.parameters for size in sizes],
-        [short(size.parameters) for size in sizes],
-    )
+    counts = [size.parameters for size in sizes]
+    axes.set_xticks(counts, [short(count) for count in counts])
     axes.minorticks_off()
     axes.set(xlabel="parameters without embeddings (log scale)", ylabel=f"coefficient {name}")
 
@@ -154,7 +152,7 @@ def _judge_extrapolation(m: Ladder) -> Judgement:
         f"{name}: predicted {t.predicted:.2f}, measured {t.measured:.2f}"
         for name, t in m.trends.items()
     )
-    if any(m.sizes[-1].coefficient(name).low is None for name in m.trends):
+    if not all(math.isfinite(m.sizes[-1].coefficient(name).low) for name in m.trends):
         return Judgement(None, text)
     return Judgement(all(t.within for t in m.trends.values()), text)
 

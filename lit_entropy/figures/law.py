@@ -66,7 +66,7 @@ def _draw_ceiling(axes: Axes, law: Law) -> None:
 
 def _judge_fit(m: Law) -> Judgement:
     text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}"
-    if not math.isfinite(m.r2.mean) or m.a.low is None:
+    if not math.isfinite(m.r2.mean) or not math.isfinite(m.a.low):
         return Judgement(None, text)
     return Judgement(m.r2.mean >= 0.9 and m.a.low > 0, text)
 

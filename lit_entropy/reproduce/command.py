@@ -113,10 +113,7 @@ def runs_of(output: Path, budget: str, figure: str) -> list[Run]:
 
 
 def figures(
-    runs: list[str],
-    output: str = "figures",
-    labels: dict[str, str] | None = None,
-    only: str = "",
+    runs: list[str], output: str = "figures", labels: dict[str, str] | None = None, only: str = ""
 ) -> Path:
     """Draw the paper's figures from any runs.
 

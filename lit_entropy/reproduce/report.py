@@ -75,11 +75,7 @@ class Header:
 
 
 def draw_section(
-    entry: AnyEntry,
-    runs: Sequence[Run],
-    commands: list[str],
-    folder: Path,
-    decides: bool = True,
+    entry: AnyEntry, runs: Sequence[Run], commands: list[str], folder: Path, decides: bool = True
 ) -> Section:
     """Draw an entry into ``folder`` and judge its claims.
 

@@ -73,7 +73,7 @@ def test_numbers_that_do_not_exist_are_none_and_leave_the_text():
     assert np.isnan(law.r2.mean)
     assert as_json(law)["r2"]["mean"] is None
     assert str(Coefficient([0.777], 0.777, None, 0.7, 0.8)) == "0.78 [0.70, 0.80]"
-    assert str(Coefficient([0.777], 0.777, None, None, None)) == "0.78"
+    assert str(Coefficient([0.777], 0.777, None, -np.inf, np.inf)) == "0.78"
     assert (
         "$R^2$"
         not in figure_3([law_run(0, a=0.0, b=0.5)]).axes[0].get_legend().get_title().get_text()

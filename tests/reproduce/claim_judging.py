@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from lit_entropy.figures.coefficients import Coefficient
@@ -27,7 +28,7 @@ def est(mean: float, half_width: float | None = None) -> Estimate:
     return Estimate([mean], mean, half_width)
 
 
-def coefficient(mean: float, low: float | None, high: float | None) -> Coefficient:
+def coefficient(mean: float, low: float = math.inf, high: float = math.inf) -> Coefficient:
     """A coefficient of the law with the bounds of its interval."""
     return Coefficient([mean], mean, None, low, high)
 

@@ -13,6 +13,8 @@ from lit_entropy.figures.law import law_table
 from lit_entropy.figures.spending import Mark, Spending
 from lit_entropy.functional.law import LawFit
 
+INF = float("inf")
+
 
 @pytest.mark.parametrize(
     "lost, gain, expected", [(0.75, 0.1, YES), (0.7499, 0.1, NO), (0.9, 0.0, NO), (0.9, -0.1, NO)]
@@ -39,7 +41,7 @@ def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
     assert words in claim("2", number).rule and "both" in claim("2", number).rule
 
 
-def law(r2: float, low: float | None, high: float | None = 0.4, *caveats: str) -> Law:
+def law(r2: float, low: float, high: float = 0.4, *caveats: str) -> Law:
     """What is measured of one law, a = 0.3, b = 1.1, ceiling 0.8."""
     return some(
         Law,
@@ -48,7 +50,7 @@ def law(r2: float, low: float | None, high: float | None = 0.4, *caveats: str) -
         rmse=est(0.0123, 0.002),
         a=coefficient(0.3, low, high),
         b=coefficient(1.1, 1.0, 1.2),
-        ceiling=coefficient(0.8, None, None),
+        ceiling=coefficient(0.8),
         caveats=list(caveats),
     )
 
@@ -58,7 +60,7 @@ def test_fit(figure: str) -> None:
     assert verdict(figure, law(0.9, 0.01)) == YES
     assert verdict(figure, law(0.8999, 0.01)) == NO
     assert verdict(figure, law(0.99, 0.0)) == NO  # the interval of a touches 0
-    assert verdict(figure, law(0.99, None, None)) == OPEN
+    assert verdict(figure, law(0.99, -INF, INF)) == OPEN
     # equal accuracies have no R²
     assert judged(figure, law(float("nan"), 0.01)) == (
         None,
@@ -120,7 +122,7 @@ def test_one_law_for_all() -> None:
 
 def ladder(a: float = 0.95, b: float = 0.95, bounded: bool = True, wrong: str = "") -> Ladder:
     r2 = {"a": a, "b": b, "ceiling": 0.1}
-    bound = 0.1 if bounded else None
+    bound = 0.1 if bounded else INF
     size = {name: coefficient(0.5, bound, bound) for name in r2}
     trends = {
         name: some(Trend, r2=r2[name], predicted=0.512, measured=0.5, within=name != wrong)
@@ -156,7 +158,7 @@ def test_extrapolation_of_the_ladder() -> None:
         (((0.1, 0.3), (0.31, 0.4)), ((1.0, 1.2), (1.1, 1.3)), YES),
         (((0.1, 0.3), (0.2, 0.4)), ((1.2, 1.3), (1.0, 1.1)), YES),
         (((0.1, 0.3), (0.3, 0.4)), ((1.0, 1.2), (1.0, 1.2)), NO),  # they touch
-        (((0.1, 0.3), (0.5, 0.6)), ((None, None), (1.0, 1.2)), OPEN),
+        (((0.1, 0.3), (0.5, 0.6)), ((-INF, INF), (1.0, 1.2)), OPEN),
     ],
 )
 def test_distributions(a: tuple, b: tuple, expected: str) -> None:
@@ -172,7 +174,7 @@ def test_distributions(a: tuple, b: tuple, expected: str) -> None:
 
 
 def test_tables_show_what_is_not_there_as_such() -> None:
-    (table,) = law_table([law(float("nan"), 0.2), law(0.9, None, None)])
+    (table,) = law_table([law(float("nan"), 0.2), law(0.9, -INF, INF)])
     assert table.rows == [
         ["GRPO", "0.30 [0.20, 0.40]", "1.10 [1.00, 1.20]", "0.80", "n/a", "0.012 ± 0.002", "none"],
         ["GRPO", "0.30", "1.10 [1.00, 1.20]", "0.80", "0.90 ± 0.02", "0.012 ± 0.002", "none"],
