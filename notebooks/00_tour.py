@@ -10,7 +10,7 @@
 # 4. one update, and the change of entropy that it made beside the one that theory predicts;
 # 5. the same in a loop: a short run with the Lightning `Trainer`, and its summary.
 #
-# Shapes stand in the names: P prompts, G samples a prompt, B = P G responses, T tokens of a
+# Shapes stand in the names: P prompts, G samples per prompt, B = P G responses, T tokens of a
 # response, V tokens of the vocabulary, N states. Entropies are in nats.
 
 # %%
@@ -43,7 +43,7 @@ from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.tasks import ChainArithmetic
 from lit_entropy.tracking.csv_logger import RunLogger, claim_run_folder, read_metrics
-from lit_entropy.types import Experience
+from lit_entropy.types import LossBatch, Sequences
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full
 OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
@@ -88,26 +88,25 @@ display(Markdown(markdown(["prompt", "response", "reward", "advantage (GRPO)"], 
 print(f"mean reward of the {P * G} responses: {rewards_PG.mean():.3f}")
 
 # %% [markdown]
-# An `Experience` holds the rows of a rollout with everything a loss needs. The old log-probs and
-# the exact entropies come from the training path, so that the first ratio is exactly 1.
+# `Sequences` are what a policy is asked about, a `LossBatch` holds what a loss needs of them. The
+# old log-probs and the exact entropies come from the training path, so that the first ratio is
+# exactly 1.
 
 # %%
 prompt_tokens_BS, prompt_mask_BS = left_pad(prompts, policy.pad_token_id)
 mask_BT = completions.mask_BT
-experience = Experience(
+sequences = Sequences(completions.tokens_BT, mask_BT, prompt_tokens_BS, prompt_mask_BS)
+with torch.no_grad():
+    old = policy(sequences, temperature=1.0)
+batch = LossBatch(
     mask_BT=mask_BT,
-    old_logprobs_BT=completions.logprobs_BT,
+    old_logprobs_BT=old.logprobs_BT,
     advantages_BT=advantages_PG.view(-1, 1) * mask_BT,
-    tokens_BT=completions.tokens_BT,
-    prompt_tokens_BS=prompt_tokens_BS,
-    prompt_mask_BS=prompt_mask_BS,
+    entropies_BT=old.entropy_BT,
     prompt_ids_B=prompt_ids_B,
     sample_ids_B=sample_ids_B,
     minibatch_tokens=int(mask_BT.sum()),
 )
-with torch.no_grad():
-    old = policy(experience, temperature=1.0)
-experience.old_logprobs_BT, experience.entropies_BT = old.logprobs_BT, old.entropy_BT
 print(f"{int(mask_BT.sum())} tokens, mean entropy {old.entropy_BT[mask_BT].mean():.3f} nats")
 
 # %% [markdown]
@@ -118,7 +117,7 @@ print(f"{int(mask_BT.sum())} tokens, mean entropy {old.entropy_BT[mask_BT].mean(
 # the mean. Here are the means of the top shares beside those of Qwen2.5-7B.
 
 # %%
-cov_BT = token_covariance(old.logprobs_BT, experience.advantages_BT, mask_BT)
+cov_BT = token_covariance(old.logprobs_BT, batch.advantages_BT, mask_BT)
 ours = largest_means(cov_BT, mask_BT, list(PAPER_TABLE1)).tolist()
 header = ["top", *(f"{100 * share:g} %" for share in PAPER_TABLE1)]
 rows = [
@@ -133,13 +132,13 @@ Markdown(markdown(header, rows))
 # fractions are those of the tiny scale, 2 % and 0.7 %.
 
 # %%
-kl_cov_BT = KLCov(fraction=0.02).select(old, experience)
-clip_cov_BT = ClipCov(fraction=7e-3).select(old, experience)
+kl_cov_BT = KLCov(fraction=0.02).select(old, batch)
+clip_cov_BT = ClipCov(fraction=7e-3).select(old, batch)
 top_N = cov_BT.flatten().argsort(descending=True)[:12]
 columns = (
     completions.tokens_BT,
     old.logprobs_BT.exp(),
-    experience.advantages_BT,
+    batch.advantages_BT,
     cov_BT,
     kl_cov_BT,
     clip_cov_BT,
@@ -166,17 +165,17 @@ print(f"selected of {int(mask_BT.sum())}: {int(kl_cov_BT.sum())}, {int(clip_cov_
 
 # %%
 with torch.no_grad():
-    before_NV = policy.logits(experience)[mask_BT].double()
+    before_NV = policy.logits(sequences)[mask_BT].double()
 
 
 def updated(learning_rate: float, loss: torch.nn.Module) -> torch.Tensor:
     """Logits [N, V] at the rollout's states after one SGD update of a copy of the policy."""
     new = deepcopy(policy)
-    token_loss_BT = loss(new(experience, temperature=1.0), experience).token_loss_BT
-    (token_loss_BT[mask_BT].sum() / experience.minibatch_tokens).backward()
+    token_loss_BT = loss(new(sequences, temperature=1.0), batch).token_loss_BT
+    (token_loss_BT[mask_BT].sum() / batch.minibatch_tokens).backward()
     torch.optim.SGD(new.parameters(), lr=learning_rate).step()
     with torch.no_grad():
-        return new.logits(experience)[mask_BT].double()
+        return new.logits(sequences)[mask_BT].double()
 
 
 rows, changes = [], {}
@@ -216,7 +215,7 @@ plt.show()
 # visibly less entropy.
 
 # %%
-sampled = (old.logprobs_BT, experience.advantages_BT, mask_BT)
+sampled = (old.logprobs_BT, batch.advantages_BT, mask_BT)
 print(f"Theorem 1 {sampled_theorem1(*sampled):+.4f}, Theorem 2 {sampled_theorem2(*sampled):+.4f}")
 for name, loss in {"PPO-clip": PPOClip(), "Clip-Cov": ClipCov(fraction=7e-3)}.items():
     change_N = entropy(updated(0.03, loss)) - entropy(before_NV)

@@ -88,7 +88,10 @@ class AdvantageEstimator(ABC):
         return advantages_PG.flatten()[:, None] * mask_BT
 
     def metrics(self) -> Mapping[str, float]:
-        """Numbers of the last rollout to log, the same on every rank; a key with ``/`` as it is."""
+        """Numbers of the last rollout, the same on every rank.
+
+        A key with ``/`` is logged as it is, another under ``rollout/``.
+        """
         return {}
 
     def attach(self, policy: nn.Module) -> None:  # noqa: B027  optional

@@ -58,6 +58,7 @@ def collect(
     mask_BT = experience.response_mask_BT
     totals_B = masked_sum(experience.entropies_BT, mask_BT, -1, dtype=torch.float64)
     statistics = rollout_statistics(experience, plan.group_size, signal_P)
+    own = {key if "/" in key else f"rollout/{key}": v for key, v in advantage.metrics().items()}
     return Rollout(
         rl_step=rl_step,
         experience=experience,
@@ -65,7 +66,7 @@ def collect(
         train_rows=rows,
         entropy=float(totals_B.sum() / mask_BT.sum()),
         tokens=int(mask_BT.sum()),
-        metrics=statistics | dict(advantage.metrics()),
+        metrics=statistics | own,
     )
 
 

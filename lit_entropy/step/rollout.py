@@ -1,5 +1,6 @@
 """The record of one RL step's rollout."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,6 +21,10 @@ class Rollout:
         entropy: token mean of the exact entropies of all response tokens, nats.
         tokens: number of response tokens.
         metrics: numbers to log, by key.
+
+    Raises:
+        ValueError: the rows are not whole groups, no response has a token, or the entropy is not
+            finite.
     """
 
     rl_step: int
@@ -35,4 +40,11 @@ class Rollout:
             raise ValueError(
                 f"experience has {len(self.experience)} rows, which is no multiple of group_size "
                 f"{self.group_size}: give whole groups, prompt-major"
+            )
+        if self.tokens < 1:
+            raise ValueError("experience.response_mask_BT is empty: no response has a token")
+        if not math.isfinite(self.entropy):
+            raise ValueError(
+                f"non-finite entropy {self.entropy} of the rollout of RL step {self.rl_step}: find "
+                "the NaN or infinity in experience.entropies_BT"
             )

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from experiences import whole_experience
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from lit_entropy.advantages import PRIME, RLOO
-from lit_entropy.advantages.base import ScoredRollout
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.advantages.base import TokenContext
+from lit_entropy.types import Experience, PolicyOutput, Sequences
 
 G = 4
 
@@ -27,10 +28,9 @@ class Unigram(nn.Module):
         generator = torch.Generator().manual_seed(7)
         self.logits_V = nn.Parameter(torch.randn(vocabulary, generator=generator))
 
-    def forward(self, batch: Experience, temperature: float) -> PolicyOutput:
-        assert batch.tokens_BT is not None and batch.response_mask_BT is not None
-        logprobs_BT = log_softmax(self.logits_V / temperature, 0)[batch.tokens_BT]
-        logprobs_BT = logprobs_BT * batch.response_mask_BT
+    def forward(self, sequences: Sequences, temperature: float) -> PolicyOutput:
+        logprobs_BT = log_softmax(self.logits_V / temperature, 0)[sequences.tokens_BT]
+        logprobs_BT = logprobs_BT * sequences.mask_BT
         return PolicyOutput(logprobs_BT, torch.zeros_like(logprobs_BT))
 
 
@@ -42,40 +42,38 @@ def rollout_of(
     experience: Experience,
     minibatch: int = 8,
     microbatch: int = 8,
-    scored: Tensor | None = None,
+    trained: Tensor | None = None,
     group_size: int = G,
-) -> ScoredRollout:
+) -> TokenContext:
     """One process without autocast."""
 
-    def score(model: nn.Module, name: str) -> Tensor:
+    def logprobs(model: nn.Module, name: str) -> Tensor:
         with torch.no_grad():
-            return model(experience, 1.0).logprobs_BT
+            return model(experience.sequences, 1.0).logprobs_BT
 
-    reference_BT = score(Unigram(), "")
+    reference_BT = logprobs(Unigram(), "")
     experience = replace(experience, reference_logprobs_BT=reference_BT)
     groups = len(experience) // group_size
-    return ScoredRollout(
+    return TokenContext(
         experience=experience,
         group_size=group_size,
-        scored_P=torch.ones(groups, dtype=torch.bool) if scored is None else scored,
+        trained_P=torch.ones(groups, dtype=torch.bool) if trained is None else trained,
         minibatches=torch.arange(len(experience)).split(minibatch),
         temperature=1.0,
         microbatches=lambda rows: rows.split(microbatch),
         total=lambda tensor: tensor,
-        score=score,
+        logprobs=logprobs,
         forward_context=nullcontext,
     )
 
 
 def advantages(
-    estimator: PRIME, rollout: ScoredRollout, *, attach: bool = True
+    estimator: PRIME, rollout: TokenContext, *, attach: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Token advantages, and those of the outcome alone."""
     if attach:
         estimator.attach(Unigram())
-    rewards_B = rollout.experience.rewards_B
-    assert rewards_B is not None
-    outcome_PG = estimator(rewards_B.view(-1, rollout.group_size))
+    outcome_PG = estimator(rollout.experience.rewards_B.view(-1, rollout.group_size))
     with torch.no_grad():  # as the module collects its rollouts
         return estimator.token_advantages(outcome_PG, rollout), outcome_PG.flatten()
 
@@ -88,15 +86,15 @@ def test_hand_values_on_two_prompts_of_two() -> None:
     """Frozen logits: pi_phi doubles the odds of token 1, so r is beta log(4/3) or beta log(2/3)."""
     tokens = torch.tensor([[1, 1], [0, 1], [0, 0], [1, 0]])
     mask = torch.tensor([[1, 1], [1, 0], [1, 1], [1, 1]]).bool()
-    experience = Experience(
-        mask, torch.zeros(4, 2), torch.zeros(4, 2), response_mask_BT=mask, tokens_BT=tokens,
-        rewards_B=torch.tensor([1.0, 0.0, 1.0, 1.0]),
-    )  # fmt: skip
+    experience = whole_experience(
+        mask, tokens_BT=tokens, rewards_B=torch.tensor([1.0, 0.0, 1.0, 1.0])
+    )
     rollout = rollout_of(experience, minibatch=4, group_size=2)
     reference = torch.full((4, 2), 0.5).log() * mask
     experience = replace(rollout.experience, reference_logprobs_BT=reference)
     rollout = rollout._replace(
-        experience=experience, score=lambda model, name: model(experience, 1.0).logprobs_BT
+        experience=experience,
+        logprobs=lambda model, name: model(experience.sequences, 1.0).logprobs_BT,
     )
     model = Unigram(2)
     model.logits_V.data = torch.tensor([1.0, 2.0]).log()
@@ -209,7 +207,7 @@ def test_scaled_rewards_only_change_the_size_of_the_returns(
     inside = rollout.experience.response_mask_BT
     ratio = (process / reference)[inside & (reference.abs() > 1e-2)]
     torch.testing.assert_close(ratio, ratio.median().expand_as(ratio), rtol=1e-3, atol=0)
-    logprobs = rollout.score(_trained(estimator), "")
+    logprobs = rollout.logprobs(_trained(estimator), "")
     rewards = 0.5 * (logprobs - rollout.experience.reference_logprobs_BT)
     largest = rewards.flip(1).cumsum(1).abs().max()
     assert ratio.median().item() == pytest.approx(1 / largest.item(), rel=1e-3)
@@ -224,7 +222,7 @@ def _trained(estimator: PRIME) -> Unigram:
 def test_beta_zero_is_rloo(make_experience: Callable[..., Experience]) -> None:
     rollout = rollout_of(make_experience())
     actual, _ = advantages(PRIME(beta=0.0, optimizer=sgd), rollout)
-    rewards_PG = rollout.experience.rewards_B.view(-1, G)  # type: ignore[union-attr]
+    rewards_PG = rollout.experience.rewards_B.view(-1, G)
     assert torch.equal(actual, RLOO().token_advantages(RLOO()(rewards_PG), rollout))
     assert actual.abs().max() > 0.3
 
@@ -234,18 +232,18 @@ def test_groups_without_signal_do_not_train_the_model(
 ) -> None:
     """A filtered group gets process rewards (for diagnostics) from a model that never saw it."""
     experience = make_experience(filter_groups=True)
-    scored = torch.tensor([True, True, True, False])
+    trained = torch.tensor([True, True, True, False])
     estimator = PRIME(beta=0.5, optimizer=sgd)
-    actual, outcome = advantages(estimator, rollout_of(experience, scored=scored))
+    actual, outcome = advantages(estimator, rollout_of(experience, trained=trained))
     changed = experience.tokens_BT.clone()
     changed[-G:] = (changed[-G:] + 1) % 16
     other = PRIME(beta=0.5, optimizer=sgd)
-    advantages(other, rollout_of(replace(experience, tokens_BT=changed), scored=scored))
+    advantages(other, rollout_of(replace(experience, tokens_BT=changed), trained=trained))
     assert torch.equal(weights(estimator), weights(other))
     assert not outcome[-G:].any() and actual[-G:].abs().max() > 0
 
     nothing = PRIME(beta=0.5, optimizer=sgd)
-    advantages(nothing, rollout_of(experience, scored=torch.zeros(4, dtype=torch.bool)))
+    advantages(nothing, rollout_of(experience, trained=torch.zeros(4, dtype=torch.bool)))
     assert torch.equal(weights(nothing), Unigram().logits_V)
     assert dict(nothing.metrics()) == {"prime/process_reward": 0.0}
 

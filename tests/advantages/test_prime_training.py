@@ -12,7 +12,7 @@ from runs import CONFIGS, SMALL, experience_of, fit, metrics
 from shared_launch import ONE_STEP, Launched
 
 from lit_entropy.advantages import PRIME, AdvantageEstimator
-from lit_entropy.advantages.base import ScoredRollout
+from lit_entropy.advantages.base import TokenContext
 from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.types import Problem
@@ -89,7 +89,7 @@ def test_the_metrics_of_the_model_are_logged(run: tuple[Path, EntropyCLI]) -> No
 def test_advantages_differ_within_a_response(run: tuple[Path, EntropyCLI]) -> None:
     experience = experience_of(run[1])
     advantages_BT, mask_BT = experience.advantages_BT, experience.response_mask_BT
-    assert mask_BT is not None and not advantages_BT[~mask_BT].any()
+    assert not advantages_BT[~mask_BT].any()
     long = mask_BT[:, 2]
     assert (advantages_BT[long, 0] != advantages_BT[long, 1]).float().mean() > 0.9
 
@@ -127,7 +127,7 @@ def test_microbatches_change_only_the_rounding(tmp_path: Path) -> None:
     whole = prime(tmp_path / "1", *one_step)
     parts = prime(tmp_path / "4", *one_step, "--trainer.accumulate_grad_batches=4")
     expected, actual = experience_of(whole), experience_of(parts)
-    assert torch.equal(actual.tokens_BT, expected.tokens_BT)  # type: ignore[arg-type]
+    assert torch.equal(actual.tokens_BT, expected.tokens_BT)
     assert_close_advantages(actual.advantages_BT, expected.advantages_BT)
 
 
@@ -190,7 +190,7 @@ class Hooked(AdvantageEstimator):
     def on_rollout(self, seed: int, rl_step: int) -> None:
         Hooked.calls.append((seed, rl_step))
 
-    def token_advantages(self, advantages_PG: torch.Tensor, rollout: ScoredRollout) -> torch.Tensor:
+    def token_advantages(self, advantages_PG: torch.Tensor, rollout: TokenContext) -> torch.Tensor:
         Hooked.calls.append("tokens")
         assert rollout.experience.reference_logprobs_BT is None
         return super().token_advantages(advantages_PG, rollout) / 2
@@ -205,7 +205,6 @@ def test_hooks_of_an_estimator(tmp_path: Path) -> None:
     cli = fit(tmp_path, *arguments, config="base.yaml")
     assert Hooked.calls == [(3, 1), "estimate", "tokens", (3, 2), "estimate", "tokens"]
     experience = experience_of(cli)
-    assert experience.rewards_B is not None and experience.response_mask_BT is not None
     expected = (experience.rewards_B - 0.5)[:, None] / 2 * experience.response_mask_BT
     assert torch.equal(experience.advantages_BT, expected)
     rows = metrics(tmp_path, "base-seed3")

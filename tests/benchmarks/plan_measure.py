@@ -80,7 +80,7 @@ def measured_decode(case: Case) -> float:
     """Seconds of a rollout in which no response ends before the limit."""
     policy = case.policy().eval()
     policy.eos_token_ids = [policy.vocab_size]  # never drawn
-    prompts = case.batch(policy).prompt_tokens_BS.tolist()  # type: ignore[union-attr]
+    prompts = case.batch(policy).prompt_tokens_BS.tolist()
     ids = torch.arange(case.rows)
     sample = partial(LocalEngine().generate, policy, prompts, ids, ids)
     keys = (0, "measure", 1)

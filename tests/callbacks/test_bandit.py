@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from lightning.pytorch import LightningModule, Trainer
 
 from lit_entropy.callbacks import RolloutCallback
 from lit_entropy.callbacks.bandit import bandit_covariances
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.types import Experience
 
 
 class Bandit(RolloutCallback):
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        self.record(module, bandit_covariances(trainer, module, experience))
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        return bandit_covariances(rollout, ranks)
 
 
 def test_bandit_covariance_by_hand(

@@ -102,29 +102,26 @@ def test_realised_changes_against_the_policy_itself(tmp_path: Path) -> None:
     columns = metrics(tmp_path)
     module, data = parts(cli)
     own = experience_of(cli).rows(torch.arange(3 * 4))
-    assert own.response_mask_BT is not None and own.prompt_tokens_BS is not None
-    assert own.prompt_mask_BS is not None and own.prompt_ids_B is not None
-    assert own.sample_ids_B is not None
     start, trained, mask_BT = Policy("chain-s"), module.policy, own.response_mask_BT
     with torch.no_grad():
-        before, after = (p(own, 1.0).entropy_BT[mask_BT].mean() for p in (start, trained))
+        before, after = (p(own.sequences, 1.0).entropy_BT[mask_BT].mean() for p in (start, trained))
     realised = float(after - before)
     assert columns["dynamics/own/delta"][-1] == pytest.approx(realised, abs=1e-6)
     rows = zip(own.prompt_tokens_BS, own.prompt_mask_BS, strict=True)
     prompts = [row[mask].tolist() for row, mask in rows]
     completions = {
-        name: module.rollout.generate(
+        name: module.engine.generate(
             policy, prompts, own.prompt_ids_B, own.sample_ids_B,
-            max_new_tokens=24, temperature=1.0, keys=(data.seed, "rollout", 1, 0),
+            max_new_tokens=24, temperature=1.0, keys=(data.plan.seed, "rollout", 1, 0),
         )
         for name, policy in (("start", start), ("trained", trained))
     }  # fmt: skip
     # common random numbers: the start policy gives the rollout itself
-    assert own.tokens_BT is not None
     width = completions["start"].tokens_BT.shape[1]
     assert torch.equal(completions["start"].mask_BT, mask_BT[:, :width])
     assert torch.equal(completions["start"].tokens_BT[mask_BT[:, :width]], own.tokens_BT[mask_BT])
     new = completions["trained"]
+    assert new.entropies_BT is not None
     change = float(new.entropies_BT[new.mask_BT].mean() - before)
     assert columns["dynamics/on_policy/delta"][-1] == pytest.approx(change, abs=1e-6)
 
@@ -136,14 +133,14 @@ def test_the_probe_is_the_start_policys_and_stays(
     module, data = parts(cli)
     probe = callback_of(cli).state_dict()["probe"]
     problems = [data.validation_problems[index] for index in (0, 2, 4, 6, 8)]  # 5 of 10, spread
-    expected = module.rollout.generate(
+    expected = module.engine.generate(
         Policy("chain-s"),
-        data.encode(problems, module.policy.tokenizer),
+        data.source.encode(problems),
         torch.tensor([problem.id for problem in problems]),
         torch.zeros(5, dtype=torch.int64),
         max_new_tokens=24,
         temperature=1.0,
-        keys=(data.seed, "probe"),
+        keys=(data.plan.seed, "probe"),
     )
     assert torch.equal(probe["tokens_BT"], expected.tokens_BT)
     assert torch.equal(probe["response_mask_BT"], expected.mask_BT)

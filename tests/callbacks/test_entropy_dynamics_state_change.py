@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from experiences import whole_experience
 
-from lit_entropy.callbacks.probe import Snapshot, kept_states, states
+from lit_entropy.callbacks.probe import Snapshot, kept_states
 from lit_entropy.callbacks.state_change import (
     exact_change,
     run_agreements,
@@ -61,11 +62,12 @@ def test_summary_by_hand() -> None:
 def scored_rows() -> tuple[Experience, Snapshot, torch.Tensor]:
     """Two rows of two tokens; the last token is padding, the third is not scored."""
     mask_BT = torch.tensor([[True, True], [True, False]])
-    experience = states(
-        torch.tensor([[1, 0], [2, 0]]), mask_BT, torch.ones(2, 1).long(), torch.ones(2, 1).bool()
+    experience = whole_experience(
+        torch.tensor([[True, True], [False, False]]),
+        response_mask_BT=mask_BT,
+        tokens_BT=torch.tensor([[1, 0], [2, 0]]),
+        advantages_BT=torch.tensor([[2.0, 0.0], [5.0, 7.0]]),
     )
-    experience.mask_BT = torch.tensor([[True, True], [False, False]])
-    experience.advantages_BT = torch.tensor([[2.0, 0.0], [5.0, 7.0]])
     logits_NV = torch.tensor([[0.0, 0.0, -math.inf], [0.0, math.log(3.0), -math.inf], [1.0, 2, 3]])
     return experience, Snapshot(entropy(logits_NV.double()), logits_NV), mask_BT
 
@@ -123,10 +125,9 @@ def test_run_agreement_skips_steps_without_a_prediction() -> None:
 def test_kept_states(make_experience: object) -> None:
     experience: Experience = make_experience(P=4, G=4, T=12)  # type: ignore[operator]
     mask_BT = experience.response_mask_BT
-    assert mask_BT is not None
     total = int(mask_BT.sum())
-    assert torch.equal(kept_states(experience, total, 0), mask_BT)
-    kept_BT = kept_states(experience, 10, 0)
+    assert torch.equal(kept_states(mask_BT, total, 0), mask_BT)
+    kept_BT = kept_states(mask_BT, 10, 0)
     assert int(kept_BT.sum()) == 10 and not bool((kept_BT & ~mask_BT).any())
-    assert bool((kept_BT <= kept_states(experience, 20, 0)).all())  # nested
-    assert not torch.equal(kept_BT, kept_states(experience, 10, 1))
+    assert bool((kept_BT <= kept_states(mask_BT, 20, 0)).all())  # nested
+    assert not torch.equal(kept_BT, kept_states(mask_BT, 10, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from experiences import rollout_of, whole_experience
 from lightning.pytorch.callbacks import ModelCheckpoint
 from runs import fit as run_fit
 from runs import metrics
 
 from lit_entropy.callbacks import EntropyLaw, InitialValidation
 from lit_entropy.callbacks.entropy_law import LAW_FILE
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import fit, pairs
 from lit_entropy.functional.law_report import report
 from lit_entropy.tracking.csv_logger import RunLogger, read_metrics
-from lit_entropy.types import Experience
 
 ENTROPIES = [0.6, 0.5, 0.42, 0.3, 0.21, 0.2, 0.11]
 ACCURACIES = [0.20, 0.31, 0.36, 0.50, 0.52, 0.55, 0.61, 0.60]  # the first is the base's
@@ -31,7 +33,7 @@ ACCURACIES = [0.20, 0.31, 0.36, 0.50, 0.52, 0.55, 0.61, 0.60]  # the first is th
 class Known(L.LightningModule):
     """RL step k has a rollout of entropy ENTROPIES[k - 1], then validates to ACCURACIES[k]."""
 
-    group_size = 2
+    ranks = Ranks()
 
     def __init__(self, entropies: Sequence[float] = ENTROPIES, validates: bool = True) -> None:
         super().__init__()
@@ -50,14 +52,15 @@ class Known(L.LightningModule):
         entropy = self.entropies[self.current_epoch]
         # token mean = entropy over the three tokens; padding is NaN and enters nowhere
         rows = [[entropy - 0.1, entropy], [entropy + 0.1, math.nan]]
-        self.experience = Experience(
-            mask_BT=mask_BT,
-            old_logprobs_BT=torch.zeros(2, 2),
-            advantages_BT=torch.zeros(2, 2),
-            response_mask_BT=mask_BT,
+        experience = whole_experience(
+            mask_BT,
             entropies_BT=torch.tensor(rows, dtype=torch.float64),
             correct_B=torch.tensor([True, self.current_epoch % 2 == 0]),
         )
+        self.rollout = rollout_of(experience, 2, self.rl_step)
+
+    def stopwatch(self, name: str) -> nullcontext[None]:
+        return nullcontext()
 
     def training_step(self, batch: int, batch_idx: int) -> torch.Tensor:
         return self.weight.sum()

@@ -8,21 +8,27 @@ from typing import Any
 
 import pytest
 import torch
+from experiences import rollout_of
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_entropy.callbacks import CovarianceMonitor, EntropyDelta, EntropyMonitor
-from lit_entropy.callbacks.base import RolloutCallback, own_rows
+from lit_entropy.callbacks.base import RolloutCallback, own_rows, own_share
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.types import Experience
 
 
 class Recorder(RolloutCallback):
     def __init__(self) -> None:
-        self.seen: list[tuple[int, Experience, bool, list[str]]] = []
+        self.seen: list[tuple[Rollout, Ranks, bool, list[str]]] = []
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        timed = list(module.timed)  # type: ignore[arg-type]
-        self.seen.append((trainer.current_epoch, experience, torch.is_grad_enabled(), timed))
-        self.record(module, {"recorder/step": float(trainer.current_epoch)})
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.module: Any = pl_module
+
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        assert rollout is self.module.rollout
+        self.seen.append((rollout, ranks, torch.is_grad_enabled(), list(self.module.timed)))
+        return {"recorder/step": float(rollout.rl_step)} if rollout.rl_step != 2 else {}
 
 
 def test_called_once_a_step_timed_and_without_gradients(
@@ -31,26 +37,30 @@ def test_called_once_a_step_timed_and_without_gradients(
     experiences = [make_experience(seed=seed) for seed in range(3)]
     recorder = Recorder()
     rows = run_rollouts([recorder], experiences, 4)
-    assert [step for step, *_ in recorder.seen] == [0, 1, 2]
-    assert all(
-        seen is given for (_, seen, *_), given in zip(recorder.seen, experiences, strict=True)
-    )
-    assert not any(gradients for _, _, gradients, _ in recorder.seen)
+    assert [rollout.rl_step for rollout, *_ in recorder.seen] == [1, 2, 3]
+    assert all(rollout.group_size == 4 for rollout, *_ in recorder.seen)
+    for (rollout, *_), given in zip(recorder.seen, experiences, strict=True):
+        seen = rollout.experience.tensors()
+        assert all(seen[name] is tensor for name, tensor in given.tensors().items())
+    assert all(ranks == Ranks() for _, ranks, *_ in recorder.seen)
+    assert not any(gradients for *_, gradients, _ in recorder.seen)
     assert recorder.seen[-1][-1] == ["diagnostics"] * 3
-    assert [row["recorder/step"] for row in rows] == [0, 1, 2]
+    # what comes back is logged, in the row of the RL step; nothing where nothing came back
+    assert [row.get("recorder/step") for row in rows] == [1, 3]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
-def test_ranks_share_the_prompts(world_size: int) -> None:
-    class Rank:
-        pass
-
+def test_ranks_share_the_prompts(
+    make_experience: Callable[..., Experience], world_size: int
+) -> None:
+    rollout = rollout_of(make_experience(P=5, G=3), 3)
     shares = []
     for rank in range(world_size):
-        trainer: Any = Rank()
-        trainer.world_size, trainer.global_rank = world_size, rank
-        rows = own_rows(trainer, 5 * 3, 3).tolist()
+        ranks = Ranks(rank, world_size)
+        rows = own_rows(rollout, ranks).tolist()
         assert {row // 3 % world_size for row in rows} <= {rank}
+        ids_B = own_share(rollout, ranks).prompt_ids_B
+        assert ids_B.tolist() == [100 + row // 3 for row in rows]
         shares += rows
     assert sorted(shares) == list(range(15))
 

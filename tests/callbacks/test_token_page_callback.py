@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from experiences import rollout_of
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from lit_entropy.callbacks import TokenPage
 from lit_entropy.callbacks.token_page import write_page
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
@@ -25,13 +28,20 @@ class PolicyModule(LightningModule):
         super().__init__()
         self.policy = Policy("chain-s")
         self.experiences = experiences
-        self.group_size = 4
+
+    @property
+    def ranks(self) -> Ranks:
+        return Ranks(self.trainer.global_rank, self.trainer.world_size, self.device)
+
+    def stopwatch(self, name: str) -> nullcontext[None]:
+        return nullcontext()
 
     def train_dataloader(self) -> list[int]:
         return [0, 1]
 
     def on_train_epoch_start(self) -> None:
-        self.experience = self.experiences[self.current_epoch % len(self.experiences)]
+        experience = self.experiences[self.current_epoch % len(self.experiences)]
+        self.rollout = rollout_of(experience, 4, self.current_epoch + 1)
 
     def training_step(self, batch: int, batch_idx: int) -> torch.Tensor:
         return sum((weight.sum() for weight in self.policy.parameters()), torch.zeros(()))

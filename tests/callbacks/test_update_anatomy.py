@@ -13,8 +13,11 @@ from lightning.pytorch import LightningModule, Trainer
 from runs import fit, metrics
 
 from lit_entropy.callbacks import RolloutCallback, UpdateAnatomy
-from lit_entropy.callbacks.counterfactual import Counterfactual
-from lit_entropy.types import Experience
+from lit_entropy.callbacks.counterfactual import Counterfactual, Updates
+from lit_entropy.callbacks.update_anatomy import gradient_clipping
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.module import EntropyModule
+from lit_entropy.step.rollout import Rollout
 
 NAME = "quickstart-seed0"
 QUICK = [
@@ -39,13 +42,20 @@ class Replay(RolloutCallback):
 
     compared = 0
 
-    def on_rollout(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        this: Any = module
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.copy = Counterfactual(trainer, module, copy.deepcopy(this.loss))
-        minibatches = data.minibatches(this.train_rows, trainer.current_epoch + 1, 0)
-        size = data.minibatch_size // data.microbatch_count
-        self.copy.train(experience, minibatches, size)
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, EntropyModule)
+        self.module, self.plan = pl_module, pl_module.data.plan
+        self.updates = Updates(
+            pl_module.regularizers, trainer.optimizers[0], gradient_clipping(trainer)
+        )
+
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        loss = copy.deepcopy(self.module.loss)
+        self.copy = Counterfactual(self.module.sampler, self.updates, loss)
+        minibatches = self.plan.minibatches(rollout.train_rows, rollout.rl_step, 0)
+        size = self.plan.minibatch_size // self.plan.microbatches
+        self.copy.train(rollout.experience, minibatches, size)
+        return {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         ours = dict(self.copy.policy.named_parameters())

@@ -22,11 +22,11 @@ NEEDS_DATA = [
     path for path in (CONFIGS / "task").glob("*.yaml") if "DatasetTask" in path.read_text()
 ]
 #: Engines outside of the project; tests/rollouts/test_vllm.py and test_vllm_server.py run them.
-NEEDS_VLLM = sorted((CONFIGS / "rollout").glob("vllm*.yaml"))
+NEEDS_VLLM = sorted((CONFIGS / "engine").glob("vllm*.yaml"))
 COMPONENTS = {
     "loss": "--model.loss",
     "advantage": "--model.advantage",
-    "rollout": "--model.engine",
+    "engine": "--model.engine",
     "task": "--data.task",
     "regularizer": "--model.regularizers+",
 }
@@ -35,7 +35,7 @@ COMPONENTS = {
 def test_every_yaml_is_reached_by_a_test() -> None:
     known = {CONFIGS / "base.yaml", CONFIGS / "quickstart.yaml", *OVERLAYS}
     known |= set((CONFIGS / "suite").glob("*.yaml"))  # run by tests/reproduce/test_smoke.py
-    # by tests/test_distributed.py, test_sharding.py and test_recipes.py
+    # by tests/distributed and tests/test_recipes.py
     known |= {CONFIGS / "strategy" / "ddp.yaml", CONFIGS / "strategy" / "fsdp2.yaml"}
     # built without weights by tests/planning/test_paper_configs.py
     known |= set((CONFIGS / "experiment" / "paper").rglob("*.yaml"))
@@ -122,13 +122,13 @@ def test_the_vllm_engines_parse_without_it(path: Path, capsys: pytest.CaptureFix
         main(["fit", *arguments, "--print_config"])
     assert exit_.value.code == 0
     config = yaml.safe_load(capsys.readouterr().out)
-    assert_holds(config["model"]["rollout"], yaml.safe_load(path.read_text()))
+    assert_holds(config["model"]["engine"], yaml.safe_load(path.read_text()))
 
 
 def test_interpolation_follows_overrides(tmp_path: Path) -> None:
     cli = fit(tmp_path, "--seed_everything=7", "--trainer.max_epochs=0")
     assert cli.config.fit.run.name == "quickstart-seed7"
-    assert cli.datamodule.seed == 7
+    assert cli.datamodule.plan.seed == 7
 
 
 def test_values_by_flag_file_and_class_path(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_help_reads_like_documentation(capsys: pytest.CaptureFixture[str]) -> No
     assert exit_.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     for sentence in (
-        "prompts (P) an RL step, over all ranks",
+        "prompts (P) per RL step, over all ranks",
         "softmax temperature of sampling, of ratios and of entropies",
         "folder of this run below it",
     ):

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from lit_entropy.losses import ClipCov, PPOClip
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 Token = tuple[int, int]
 
 
 def loop_candidates(
-    policy: PolicyOutput, batch: Experience, band: tuple[float, float], low: float, high: float
+    policy: PolicyOutput, batch: LossBatch, band: tuple[float, float], low: float, high: float
 ) -> tuple[list[Token], dict[Token, float]]:
     """Tokens in the band that the PPO clip did not remove, and every token's clipped loss."""
     B, T = batch.mask_BT.shape
@@ -50,8 +50,8 @@ def dropped_tokens(output_loss: torch.Tensor, losses: dict[Token, float]) -> lis
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.2), (1.0, 1.0), (0.2, 0.28)])
-def test_loop_of_the_papers_equations(low, high, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience(P=6, G=4, T=16, filter_groups=True)
+def test_loop_of_the_papers_equations(low, high, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch(P=6, G=4, T=16, filter_groups=True)
     policy = make_policy(batch, drift=0.5)
     N = int(batch.mask_BT.sum())
     loss = ClipCov(fraction=0.05, bounds=(0.3, 2.0), clip_low=low, clip_high=high)
@@ -66,9 +66,9 @@ def test_loop_of_the_papers_equations(low, high, make_experience, make_policy) -
 
 @pytest.mark.parametrize("rows", [24, 8, 1])
 def test_official_setting_selects_in_each_microbatch_at_least_one(  # type: ignore[no-untyped-def]
-    rows, make_experience, make_policy
+    rows, make_batch, make_policy
 ) -> None:
-    batch = make_experience(P=6, G=4, T=16)
+    batch = make_batch(P=6, G=4, T=16)
     policy = make_policy(batch, drift=0.5)
     official = {"scope": "microbatch", "quota": "official", "bounds": (0.3, 5.0)}
     one, all_of_them = ClipCov(fraction=2e-4, **official), ClipCov(fraction=1.0, **official)
@@ -85,9 +85,9 @@ def test_official_setting_selects_in_each_microbatch_at_least_one(  # type: igno
 
 
 def test_dropped_tokens_have_no_gradient_and_the_others_keep_theirs(  # type: ignore[no-untyped-def]
-    make_experience, make_policy
+    make_batch, make_policy
 ) -> None:
-    batch = make_experience()
+    batch = make_batch()
     policy, reference = make_policy(batch), make_policy(batch)
     loss = ClipCov(fraction=0.1, bounds=(0.1, 5.0), clip_low=0.2, clip_high=0.2)
     loss(policy, batch).token_loss_BT.sum().backward()
@@ -100,8 +100,8 @@ def test_dropped_tokens_have_no_gradient_and_the_others_keep_theirs(  # type: ig
 
 
 @pytest.mark.parametrize("off", [{"fraction": 0.0}, {"fraction": 0.5, "bounds": (1e6, 1e7)}])
-def test_switched_off_it_is_ppo_clip(off, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_switched_off_it_is_ppo_clip(off, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     loss = ClipCov(clip_low=0.2, clip_high=0.28, **off)
     expected = PPOClip(0.2, 0.28)(policy, batch)
@@ -109,8 +109,8 @@ def test_switched_off_it_is_ppo_clip(off, make_experience, make_policy) -> None:
     assert loss(policy, batch).metrics["clip_low"] == expected.metrics["clip_low"]
 
 
-def test_draw_depends_on_seed_and_update_and_nothing_else(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience(P=8, G=8, T=16)
+def test_draw_depends_on_seed_and_update_and_nothing_else(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch(P=8, G=8, T=16)
     policy = make_policy(batch)
 
     def draw(seed: int, update: int) -> torch.Tensor:
@@ -124,8 +124,8 @@ def test_draw_depends_on_seed_and_update_and_nothing_else(make_experience, make_
     assert not torch.equal(draw(0, 1), draw(1, 0))
 
 
-def test_quantile_bounds(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience(P=8, G=8, T=16)
+def test_quantile_bounds(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch(P=8, G=8, T=16)
     policy = make_policy(batch, drift=0.0)  # nothing is clipped at ratio 1
     loss = ClipCov(fraction=0.01, bounds=(0.9, 1.0), bounds_kind="quantile")
     share = loss(policy, batch).metrics["candidates"]

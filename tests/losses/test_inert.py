@@ -38,16 +38,16 @@ def streak(loss, policy, batch, updates: int = 21) -> list[str]:  # type: ignore
 @pytest.mark.parametrize(
     ("estimator", "drift", "warns"), [("abs", 0.0, True), ("abs", 0.01, False), ("k1", 0.0, False)]
 )
-def test_kl_cov_on_policy(estimator, drift, warns, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_kl_cov_on_policy(estimator, drift, warns, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     loss = KLCov(fraction=0.1, kl_estimator=estimator)
     found = streak(loss, make_policy(batch, drift=drift), batch)
     assert len(found) == warns
     assert all("all ratios are 1" in text and "updates a rollout" in text for text in found)
 
 
-def test_kl_cov_off_policy_every_second_update_is_silent(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_kl_cov_off_policy_every_second_update_is_silent(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     on, off = make_policy(batch, drift=0.0), make_policy(batch, drift=0.1)
     loss = KLCov(fraction=0.1)
     assert not messages(
@@ -56,16 +56,16 @@ def test_kl_cov_off_policy_every_second_update_is_silent(make_experience, make_p
 
 
 @pytest.mark.parametrize("arguments", [{"fraction": 2e-4}, {"fraction": 0.1, "bounds": (50, 60)}])
-def test_clip_cov_that_selects_nothing(arguments, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_clip_cov_that_selects_nothing(arguments, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     (text,) = streak(ClipCov(**arguments), make_policy(batch), batch, 60)
     assert "ClipCov does not act: it selected no token" in text
     assert not streak(ClipCov(**arguments), make_policy(batch), batch, 20)
     assert not streak(ClipCov(fraction=0.0), make_policy(batch), batch)  # off on purpose
 
 
-def test_constant_advantages(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience().rows(torch.tensor([0]))  # one row a microbatch
+def test_constant_advantages(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch().rows(torch.tensor([0]))  # one row a microbatch
     loss = KLCov(fraction=0.1, scope="microbatch")
     (text,) = streak(loss, make_policy(batch), batch)
     assert "all advantages of the selection scope are equal" in text and "scope" in text

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.losses import KLCov, PPOClip
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 PENALTIES = {
     "abs": abs,
@@ -21,7 +21,7 @@ PENALTIES = {
 }
 
 
-def loop(policy: PolicyOutput, batch: Experience, count: int, penalty: str, beta: float) -> Tensor:
+def loop(policy: PolicyOutput, batch: LossBatch, count: int, penalty: str, beta: float) -> Tensor:
     """Eq. 14 a token at a time: the ``count`` tokens of highest covariance get the penalty."""
     B, T = batch.mask_BT.shape
     scored = [(b, t) for b in range(B) for t in range(T) if batch.mask_BT[b, t]]
@@ -41,8 +41,8 @@ def loop(policy: PolicyOutput, batch: Experience, count: int, penalty: str, beta
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_loop_of_the_papers_equations(penalty, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience(P=4, G=4, T=12, filter_groups=True)
+def test_loop_of_the_papers_equations(penalty, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch(P=4, G=4, T=12, filter_groups=True)
     policy = make_policy(batch, drift=0.5)
     N = int(batch.mask_BT.sum())
     loss = KLCov(fraction=0.1, kl_coef=0.7, kl_estimator=penalty)
@@ -54,9 +54,9 @@ def test_loop_of_the_papers_equations(penalty, make_experience, make_policy) -> 
 
 @pytest.mark.parametrize(("rows", "fraction"), [(16, 2e-3), (4, 2e-3), (16, 0.2), (1, 0.2)])
 def test_official_setting_selects_in_each_microbatch_at_least_one(  # type: ignore[no-untyped-def]
-    rows, fraction, make_experience, make_policy
+    rows, fraction, make_batch, make_policy
 ) -> None:
-    batch = make_experience(P=4, G=4, T=12)
+    batch = make_batch(P=4, G=4, T=12)
     policy = make_policy(batch)
     loss = KLCov(fraction=fraction, scope="microbatch", quota="official")
     assert not loss.selects_tokens
@@ -72,8 +72,8 @@ def test_official_setting_selects_in_each_microbatch_at_least_one(  # type: igno
             torch.testing.assert_close(output.token_loss_BT, expected, rtol=2e-5, atol=2e-6)
 
 
-def test_gradient_on_selected_tokens(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_gradient_on_selected_tokens(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     loss = KLCov(fraction=0.2, kl_coef=2.0)
     loss(policy, batch).token_loss_BT.sum().backward()
@@ -88,8 +88,8 @@ def test_gradient_on_selected_tokens(make_experience, make_policy) -> None:  # t
 @pytest.mark.parametrize(
     ("penalty", "slope"), [("abs", 0.0), ("k2", 0.0), ("k3", 0.0), ("k1", -1.0)]
 )
-def test_penalty_gradient_at_ratio_one(penalty, slope, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_penalty_gradient_at_ratio_one(penalty, slope, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch, drift=0.0)
     loss = KLCov(fraction=0.2, kl_estimator=penalty)
     selected = loss.select(policy, batch)
@@ -103,8 +103,8 @@ def test_penalty_gradient_at_ratio_one(penalty, slope, make_experience, make_pol
 
 
 @pytest.mark.parametrize("off", [{"fraction": 0.0}, {"kl_coef": 0.0, "fraction": 0.5}])
-def test_switched_off_it_is_the_plain_surrogate(off, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_switched_off_it_is_the_plain_surrogate(off, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     unclipped = PPOClip(clip_low=1.0, clip_high=1e9)
     assert torch.equal(
@@ -112,8 +112,8 @@ def test_switched_off_it_is_the_plain_surrogate(off, make_experience, make_polic
     )
 
 
-def test_metrics_of_the_selected(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_metrics_of_the_selected(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     loss = KLCov(fraction=0.25)
     metrics = loss(policy, batch).metrics

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lit_entropy import losses
 from lit_entropy.losses import ClipCov, KLCov, PolicyLoss, TruncatedImportance
-from lit_entropy.types import Experience, LossOutput, Mean, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, Mean, PolicyOutput
 
 LOSSES = sorted(
     (
@@ -28,7 +28,7 @@ LOSSES = sorted(
     ),
     key=lambda cls: cls.__name__,
 )
-MakeExperience = Callable[..., Experience]
+MakeBatch = Callable[..., LossBatch]
 MakePolicy = Callable[..., PolicyOutput]
 
 
@@ -41,7 +41,7 @@ def build(loss_class: type[PolicyLoss]) -> PolicyLoss:
 every_loss = pytest.mark.parametrize("loss_class", LOSSES, ids=lambda cls: cls.__name__)
 
 
-def run(loss: PolicyLoss, policy: PolicyOutput, batch: Experience) -> tuple[LossOutput, Tensor]:
+def run(loss: PolicyLoss, policy: PolicyOutput, batch: LossBatch) -> tuple[LossOutput, Tensor]:
     """The output and the gradient of its masked sum in the log-probs (a fresh leaf)."""
     leaf = policy.logprobs_BT.detach().clone().requires_grad_()
     output = loss(PolicyOutput(leaf, policy.entropy_BT), batch)
@@ -69,7 +69,7 @@ def widen(tensor: Tensor, columns: int, filler: float) -> Tensor:
     return nn.functional.pad(tensor, (0, columns), value=filler)
 
 
-def pad(policy: PolicyOutput, batch: Experience, filler: float) -> tuple[PolicyOutput, Experience]:
+def pad(policy: PolicyOutput, batch: LossBatch, filler: float) -> tuple[PolicyOutput, LossBatch]:
     """Three more columns, and ``filler`` in every float at every unscored token."""
 
     def poison(tensor: Tensor | None) -> Tensor | None:
@@ -93,9 +93,9 @@ def test_the_four_losses_are_found() -> None:
 
 @every_loss
 def test_shape_finiteness_and_detached_metrics(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience(filter_groups=True)
+    batch = make_batch(filter_groups=True)
     output, gradient = run(build(loss_class), make_policy(batch), batch)
     assert output.token_loss_BT.shape == batch.mask_BT.shape
     assert output.token_loss_BT.dtype == torch.float32
@@ -112,10 +112,10 @@ def test_shape_finiteness_and_detached_metrics(
 def test_padding_changes_nothing(
     loss_class: type[PolicyLoss],
     filler: float,
-    make_experience: MakeExperience,
+    make_batch: MakeBatch,
     make_policy: MakePolicy,
 ) -> None:
-    batch = make_experience(filter_groups=True)
+    batch = make_batch(filter_groups=True)
     policy = make_policy(batch)
     output, gradient = run(build(loss_class), policy, batch)
     padded_policy, padded_batch = pad(policy, batch, filler)
@@ -129,9 +129,9 @@ def test_padding_changes_nothing(
 
 @every_loss
 def test_rows_may_come_in_any_order(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()
+    batch = make_batch()
     policy = make_policy(batch)
     order = torch.randperm(len(batch))
     shuffled = PolicyOutput(policy.logprobs_BT[order], policy.entropy_BT[order])
@@ -145,19 +145,19 @@ def test_rows_may_come_in_any_order(
 
 @every_loss
 def test_required_fields_alone_suffice(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()
-    alone = Experience(batch.mask_BT, batch.old_logprobs_BT, batch.advantages_BT)
+    batch = make_batch()
+    alone = LossBatch(batch.mask_BT, batch.old_logprobs_BT, batch.advantages_BT)
     _, gradient = run(build(loss_class), make_policy(batch), alone)
     assert gradient.isfinite().all() and gradient.any()
 
 
 @every_loss
 def test_batch_without_scored_tokens(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()
+    batch = make_batch()
     empty = replace(batch, mask_BT=torch.zeros_like(batch.mask_BT))
     output, gradient = run(build(loss_class), make_policy(batch), empty)
     assert not gradient.any()
@@ -166,9 +166,9 @@ def test_batch_without_scored_tokens(
 
 @every_loss
 def test_on_policy_gradient_is_reinforce(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()
+    batch = make_batch()
     loss = build(loss_class)
     _, gradient = run(loss, make_policy(batch, drift=0.0), batch)
     expected = -batch.advantages_BT * batch.mask_BT  # d(-A log pi) / d log pi
@@ -181,9 +181,9 @@ def test_on_policy_gradient_is_reinforce(
 
 @every_loss
 def test_metrics_are_exact_over_microbatches(
-    loss_class: type[PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    loss_class: type[PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()
+    batch = make_batch()
     policy = make_policy(batch)
     loss = build(loss_class)
     whole = loss(policy, batch)

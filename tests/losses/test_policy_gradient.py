@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from lit_entropy.losses import PolicyGradient
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
 def test_hand_values_and_metrics() -> None:
     logprobs = torch.tensor([[-1.0, -2.0, -3.0]], requires_grad=True)
-    batch = Experience(
+    batch = LossBatch(
         mask_BT=torch.tensor([[True, True, False]]),
         old_logprobs_BT=torch.tensor([[-1.0, -2.5, 0.0]]),
         advantages_BT=torch.tensor([[2.0, -0.5, 7.0]]),
@@ -27,8 +27,8 @@ def test_hand_values_and_metrics() -> None:
     assert float(output.metrics["kl"]) == pytest.approx((math.exp(0.5) - 1.5) / 2)  # type: ignore[arg-type]
 
 
-def test_gradient_does_not_depend_on_the_ratio(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_gradient_does_not_depend_on_the_ratio(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch, drift=2.0)
     PolicyGradient()(policy, batch).token_loss_BT.sum().backward()
     assert torch.equal(policy.logprobs_BT.grad, -batch.advantages_BT * batch.mask_BT)

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from lit_entropy.losses import PPOClip
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
-def experience() -> tuple[PolicyOutput, Experience]:
+def small_batch() -> tuple[PolicyOutput, LossBatch]:
     log_ratios = torch.tensor([[math.log(1.25), math.log(1.5), math.log(0.5), 0.0, math.log(9.0)]])
     advantages = torch.tensor([[1.0, 1.0, -1.0, -1.0, 1.0]])
     mask = torch.tensor([[True, True, True, True, False]])
-    return PolicyOutput(log_ratios - 1.0, torch.zeros(1, 5)), Experience(
+    return PolicyOutput(log_ratios - 1.0, torch.zeros(1, 5)), LossBatch(
         mask_BT=mask, old_logprobs_BT=torch.full((1, 5), -1.0), advantages_BT=advantages
     )
 
@@ -27,7 +27,7 @@ def experience() -> tuple[PolicyOutput, Experience]:
 def test_clip_higher_lets_larger_ratios_through(
     clip_high: float, losses: list[float], high: float
 ) -> None:
-    policy, batch = experience()
+    policy, batch = small_batch()
     output = PPOClip(clip_low=0.2, clip_high=clip_high)(policy, batch)
     assert output.token_loss_BT[0].tolist() == pytest.approx(losses)
     assert output.metrics["clip_low"] == 0.25  # one of four scored tokens

@@ -19,9 +19,9 @@ from lit_entropy.losses import (
     TruncatedImportance,
 )
 from lit_entropy.tracking.means import UpdateMeans
-from lit_entropy.types import Experience, LossOutput, Maximum, Mean, PolicyOutput
+from lit_entropy.types import LossBatch, LossOutput, Maximum, Mean, PolicyOutput
 
-MakeExperience = Callable[..., Experience]
+MakeBatch = Callable[..., LossBatch]
 MakePolicy = Callable[..., PolicyOutput]
 INNER: list[Callable[[], PolicyLoss]] = [
     PolicyGradient,
@@ -32,9 +32,7 @@ INNER: list[Callable[[], PolicyLoss]] = [
 every_inner = pytest.mark.parametrize("inner", INNER, ids=["gradient", "ppo", "kl", "clip"])
 
 
-def gradient(
-    loss: PolicyLoss, policy: PolicyOutput, batch: Experience
-) -> tuple[LossOutput, Tensor]:
+def gradient(loss: PolicyLoss, policy: PolicyOutput, batch: LossBatch) -> tuple[LossOutput, Tensor]:
     leaf = policy.logprobs_BT.detach().clone().requires_grad_()
     output = loss(PolicyOutput(leaf, policy.entropy_BT), batch)
     torch.where(batch.mask_BT, output.token_loss_BT, 0.0).sum().backward()
@@ -46,7 +44,7 @@ def parts_of(metric: Tensor | Mean | Maximum) -> list[Tensor]:
     return [metric] if isinstance(metric, Tensor) else list(metric)
 
 
-def off_sampler(batch: Experience, spread: float = 0.6) -> tuple[Experience, Tensor]:
+def off_sampler(batch: LossBatch, spread: float = 0.6) -> tuple[LossBatch, Tensor]:
     """A sampler that is off by known log-weights, and the truncated weights."""
     log_weight_BT = spread * torch.randn(batch.mask_BT.shape)
     sampler_BT = batch.old_logprobs_BT - log_weight_BT
@@ -57,7 +55,7 @@ def off_sampler(batch: Experience, spread: float = 0.6) -> tuple[Experience, Ten
 def test_by_hand() -> None:
     """Weights 1.5, 4 (cut to 2), 0.5; advantages 1, 1, -2; ratio 1: losses -w A."""
     old_BT = torch.tensor([[-1.0, -1.0, -1.0, -9.0]])
-    batch = Experience(
+    batch = LossBatch(
         mask_BT=torch.tensor([[True, True, True, False]]),
         old_logprobs_BT=old_BT,
         advantages_BT=torch.tensor([[1.0, 1.0, -2.0, 100.0]]),
@@ -75,9 +73,9 @@ def test_by_hand() -> None:
 
 @every_inner
 def test_a_sampler_that_is_the_policy_changes_nothing(
-    inner: Callable[[], PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    inner: Callable[[], PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch = make_experience()  # its sampler's log-probs are the old ones
+    batch = make_batch()  # its sampler's log-probs are the old ones
     policy = make_policy(batch)
     plain, plain_gradient = gradient(inner(), policy, batch)
     output, weighted_gradient = gradient(TruncatedImportance(inner()), policy, batch)
@@ -87,9 +85,9 @@ def test_a_sampler_that_is_the_policy_changes_nothing(
 
 @pytest.mark.parametrize("inner", [PolicyGradient, PPOClip], ids=["gradient", "ppo"])
 def test_gradient_is_weighted_token_by_token(
-    inner: Callable[[], PolicyLoss], make_experience: MakeExperience, make_policy: MakePolicy
+    inner: Callable[[], PolicyLoss], make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch, weight_BT = off_sampler(make_experience())
+    batch, weight_BT = off_sampler(make_batch())
     policy = make_policy(batch)
     _, plain = gradient(inner(), policy, batch)
     _, weighted = gradient(TruncatedImportance(inner()), policy, batch)
@@ -97,11 +95,9 @@ def test_gradient_is_weighted_token_by_token(
     assert not torch.allclose(weighted, plain)
 
 
-def test_selection_is_by_raw_advantages(
-    make_experience: MakeExperience, make_policy: MakePolicy
-) -> None:
+def test_selection_is_by_raw_advantages(make_batch: MakeBatch, make_policy: MakePolicy) -> None:
     """Weights large enough to reorder the covariances do not reorder the selection."""
-    batch, weight_BT = off_sampler(make_experience(P=8), spread=3.0)
+    batch, weight_BT = off_sampler(make_batch(P=8), spread=3.0)
     policy = make_policy(batch)
     loss = KLCov(fraction=0.1)
     raw_BT = loss.select(policy, batch)
@@ -122,9 +118,9 @@ def test_selection_is_by_raw_advantages(
 
 
 def test_clip_cov_drops_the_tokens_of_the_raw_advantages(
-    make_experience: MakeExperience, make_policy: MakePolicy
+    make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
-    batch, weight_BT = off_sampler(make_experience(P=8), spread=2.0)
+    batch, weight_BT = off_sampler(make_batch(P=8), spread=2.0)
     policy = make_policy(batch)
     inner = ClipCov(fraction=0.1, bounds=(0.1, 5.0), clip_low=0.2, clip_high=0.2)
     dropped_BT = inner.select(policy, batch)
@@ -139,10 +135,10 @@ def test_clip_cov_drops_the_tokens_of_the_raw_advantages(
 def test_unscored_tokens_change_nothing(
     inner: Callable[[], PolicyLoss],
     filler: float,
-    make_experience: MakeExperience,
+    make_batch: MakeBatch,
     make_policy: MakePolicy,
 ) -> None:
-    batch, _ = off_sampler(make_experience(filter_groups=True))
+    batch, _ = off_sampler(make_batch(filter_groups=True))
     policy = make_policy(batch)
     output, clean = gradient(TruncatedImportance(inner()), policy, batch)
     poisoned = replace(
@@ -157,10 +153,8 @@ def test_unscored_tokens_change_nothing(
         assert str(other.metrics[name]) == str(metric), name
 
 
-def test_a_batch_without_scored_tokens(
-    make_experience: MakeExperience, make_policy: MakePolicy
-) -> None:
-    batch = make_experience()
+def test_a_batch_without_scored_tokens(make_batch: MakeBatch, make_policy: MakePolicy) -> None:
+    batch = make_batch()
     empty = replace(batch, mask_BT=torch.zeros_like(batch.mask_BT))
     output, result = gradient(TruncatedImportance(PPOClip()), make_policy(batch), empty)
     assert not result.any()
@@ -174,10 +168,10 @@ def test_a_batch_without_scored_tokens(
 
 @pytest.mark.parametrize("rows", [1, 3, 16])
 def test_numbers_do_not_depend_on_the_microbatches(
-    rows: int, make_experience: MakeExperience, make_policy: MakePolicy
+    rows: int, make_batch: MakeBatch, make_policy: MakePolicy
 ) -> None:
     """Unequal microbatches, of which some hold no scored token; the maximum is one of tokens."""
-    batch, _ = off_sampler(make_experience(filter_groups=True))
+    batch, _ = off_sampler(make_batch(filter_groups=True))
     policy = make_policy(batch)
     loss = TruncatedImportance(PPOClip())
     means = UpdateMeans()
@@ -193,10 +187,8 @@ def test_numbers_do_not_depend_on_the_microbatches(
     assert values["importance_clipped"] == pytest.approx(float((weights_N > 2).double().mean()))
 
 
-def test_means_are_exact_over_microbatches(
-    make_experience: MakeExperience, make_policy: MakePolicy
-) -> None:
-    batch, _ = off_sampler(make_experience())
+def test_means_are_exact_over_microbatches(make_batch: MakeBatch, make_policy: MakePolicy) -> None:
+    batch, _ = off_sampler(make_batch())
     policy = make_policy(batch)
     loss = TruncatedImportance(PPOClip())
     whole = loss(policy, batch).metrics
@@ -220,11 +212,11 @@ def test_bad_caps(cap: float) -> None:
         TruncatedImportance(PPOClip(), cap)
 
 
-def test_what_cannot_be_wrapped(make_experience: MakeExperience, make_policy: MakePolicy) -> None:
+def test_what_cannot_be_wrapped(make_batch: MakeBatch, make_policy: MakePolicy) -> None:
     with pytest.raises(ValueError, match="twice"):
         TruncatedImportance(TruncatedImportance(PPOClip()))
     with pytest.raises(ValueError, match="scope=microbatch"):
         TruncatedImportance(KLCov(scope="microbatch"))
-    batch = make_experience()
+    batch = make_batch()
     with pytest.raises(ValueError, match="sampler_logprobs_BT is None"):
         TruncatedImportance(PPOClip())(make_policy(batch), replace(batch, sampler_logprobs_BT=None))

@@ -28,8 +28,8 @@ def test_hand_path_with_bounds_and_gate() -> None:
     ]
 
 
-def test_bonus_is_applied_only_at_or_below_the_target(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_bonus_is_applied_only_at_or_below_the_target(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     control = AdaptiveEntropy(target=0.2, step=0.1, max_coef=1.0, initial_coef=0.5)
     assert not control(policy, batch).token_loss_BT.any()  # before the first rollout
@@ -63,8 +63,8 @@ def test_half_precision_keeps_the_coefficient_in_float64() -> None:
     assert control.coef.item() == pytest.approx(3e-3, rel=1e-12)
 
 
-def test_padding_of_nan_stays_out(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_padding_of_nan_stays_out(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     policy = make_policy(batch)
     control = AdaptiveEntropy()
     control.on_rollout(0.1)

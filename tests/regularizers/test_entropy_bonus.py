@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from lit_entropy.regularizers import EntropyBonus
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
-def test_value_gradient_and_masking(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience(filter_groups=True)
+def test_value_gradient_and_masking(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch(filter_groups=True)
     policy = make_policy(batch)
     entropy = policy.entropy_BT.detach().masked_fill(~batch.mask_BT, float("nan")).requires_grad_()
     output = EntropyBonus(0.01)(PolicyOutput(policy.logprobs_BT, entropy), batch)
@@ -27,7 +27,7 @@ def test_a_descent_step_raises_the_entropy() -> None:
     logprobs = logits.log_softmax(-1)
     entropy = -(logprobs.exp() * logprobs).sum(-1)
     mask = torch.ones(1, 1, dtype=torch.bool)
-    batch = Experience(mask, torch.zeros(1, 1), torch.zeros(1, 1))
+    batch = LossBatch(mask, torch.zeros(1, 1), torch.zeros(1, 1))
     EntropyBonus(1.0)(PolicyOutput(logprobs[..., 0], entropy), batch).token_loss_BT.sum().backward()
     assert logits.grad is not None
     stepped = (logits - 0.01 * logits.grad).detach().log_softmax(-1)

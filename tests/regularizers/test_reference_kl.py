@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from lit_entropy.regularizers import ReferenceKL
-from lit_entropy.types import Experience, PolicyOutput
+from lit_entropy.types import LossBatch, PolicyOutput
 
 
 def test_hand_values() -> None:
     mask = torch.tensor([[True, True, False]])
-    batch = Experience(
+    batch = LossBatch(
         mask_BT=mask,
         old_logprobs_BT=torch.zeros(1, 3),
         advantages_BT=torch.zeros(1, 3),
@@ -32,8 +32,8 @@ def test_hand_values() -> None:
 
 
 @pytest.mark.parametrize("estimator", ["abs", "k1", "k2", "k3"])
-def test_policy_at_the_reference_pays_nothing(estimator, make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = make_experience()
+def test_policy_at_the_reference_pays_nothing(estimator, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = make_batch()
     batch = replace(batch, reference_logprobs_BT=batch.old_logprobs_BT)
     output = ReferenceKL(estimator=estimator)(make_policy(batch, drift=0.0), batch)
     assert not output.token_loss_BT.any()
@@ -41,7 +41,7 @@ def test_policy_at_the_reference_pays_nothing(estimator, make_experience, make_p
 
 def test_expected_penalty_is_the_divergence_to_the_reference() -> None:
     log_pi, log_reference = torch.randn(2, 30, dtype=torch.float64).log_softmax(-1)
-    batch = Experience(
+    batch = LossBatch(
         mask_BT=torch.ones(1, 30, dtype=torch.bool),
         old_logprobs_BT=log_pi[None],
         advantages_BT=torch.zeros(1, 30),
@@ -53,8 +53,8 @@ def test_expected_penalty_is_the_divergence_to_the_reference() -> None:
     torch.testing.assert_close((log_pi.exp() * loss).sum(), exact, rtol=1e-10, atol=0)
 
 
-def test_missing_reference_and_bad_arguments(make_experience, make_policy) -> None:  # type: ignore[no-untyped-def]
-    batch = replace(make_experience(), reference_logprobs_BT=None)
+def test_missing_reference_and_bad_arguments(make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
+    batch = replace(make_batch(), reference_logprobs_BT=None)
     assert ReferenceKL.needs_reference
     with pytest.raises(ValueError, match=r"batch\.reference_logprobs_BT is None"):
         ReferenceKL()(make_policy(batch), batch)

@@ -92,7 +92,7 @@ def test_a_block_that_changes_everything_leaves_nothing(monkeypatch: pytest.Monk
     ("name", "engine"), [("vllm", VLLMEngine), ("vllm_server", VLLMServerEngine)]
 )
 def test_component_files_state_the_defaults(name: str, engine: type) -> None:
-    component = yaml.safe_load((CONFIGS / "rollout" / f"{name}.yaml").read_text())
+    component = yaml.safe_load((CONFIGS / "engine" / f"{name}.yaml").read_text())
     assert component["class_path"] == f"lit_entropy.rollouts.{engine.__name__}"
     parameters = inspect.signature(engine).parameters.values()
     assert component["init_args"] == {item.name: item.default for item in parameters}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
+from experiences import whole_experience
 from hypothesis import given
 from hypothesis import strategies as st
+from prepared import context, prepared
+from torch import Tensor
 
 from lit_entropy.advantages import GRPO, ReinforcePlusPlus
-from lit_entropy.data import PromptDataModule
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.step.collect import (
@@ -23,7 +23,8 @@ from lit_entropy.step.collect import (
     occurrence_offsets,
     widen,
 )
-from lit_entropy.step.scoring import estimate_advantages, scoring_parts
+from lit_entropy.step.plan import GroupFilter, StepPlan
+from lit_entropy.step.scoring import estimate_advantages, forward_parts
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.rewards import answer_codes, score
@@ -91,41 +92,38 @@ def test_score() -> None:
             score(Scored(), problems, ["a", "a", response], 3)
 
 
-def data(prompts: int, group_size: int, group_filter: str, **sizes: int) -> PromptDataModule:
-    size = sizes.pop("minibatch_size", prompts * group_size)
-    return PromptDataModule(
-        ChainArithmetic(), prompts, group_size, size, group_filter=group_filter, **sizes
-    )
-
-
 SIGNAL = [False, True, True, False, True, False]
 
 
-def filtered(make: Make, prompts: int, group_filter: str) -> tuple[Experience, Any, Any, Any]:
-    experience = make(P=6, G=2, T=5)
-    result = filter_groups(experience, data(prompts, 2, group_filter), torch.tensor(SIGNAL))
-    return experience, *result
+def filtered(
+    make: Make, prompts: int, group_filter: GroupFilter
+) -> tuple[Experience, Experience, Tensor, Tensor]:
+    """The samples, what is trained on, its rows and the groups of the objective."""
+    before = make(P=6, G=2, T=5)
+    plan = StepPlan(prompts, 2, 2 * prompts, group_filter=group_filter)
+    rows, trained_P = filter_groups(before, plan, torch.tensor(SIGNAL))
+    return before, prepared(before, plan, rows, trained_P), rows, trained_P
 
 
-def test_no_filter_scores_every_group(make_experience: Make) -> None:
-    before, after, rows, scored_P = filtered(make_experience, 6, "none")
-    assert rows.tolist() == list(range(12)) and scored_P.all()
+def test_no_filter_trains_on_every_group(make_experience: Make) -> None:
+    before, after, rows, trained_P = filtered(make_experience, 6, "none")
+    assert rows.tolist() == list(range(12)) and trained_P.all()
     assert torch.equal(after.mask_BT, before.response_mask_BT)
 
 
 def test_mask_removes_the_tokens_of_groups_without_signal(make_experience: Make) -> None:
-    before, after, rows, scored_P = filtered(make_experience, 6, "mask")
+    before, after, rows, trained_P = filtered(make_experience, 6, "mask")
     assert rows.tolist() == list(range(12))
-    assert scored_P.tolist() == SIGNAL
+    assert trained_P.tolist() == SIGNAL
     for row in range(12):
         expected = before.response_mask_BT[row] if SIGNAL[row // 2] else torch.zeros(5).bool()
         assert torch.equal(after.mask_BT[row], expected)
     assert torch.equal(after.response_mask_BT, before.response_mask_BT)
-    assert before.mask_BT.any(1).all()  # the experience given is not changed
+    assert before.mask_BT.any(1).all()  # the samples given are not changed
 
 
 @pytest.mark.parametrize(
-    ("prompts", "chosen", "scored"),
+    ("prompts", "chosen", "trained"),
     [
         (3, [1, 2, 4], [1, 2, 4]),  # as many as wanted
         (2, [1, 2], [1, 2]),  # surplus: the first drawn, the third group is not trained on
@@ -133,13 +131,13 @@ def test_mask_removes_the_tokens_of_groups_without_signal(make_experience: Make)
     ],
 )
 def test_resampled_groups(
-    make_experience: Make, prompts: int, chosen: list[int], scored: list[int]
+    make_experience: Make, prompts: int, chosen: list[int], trained: list[int]
 ) -> None:
-    before, after, rows, scored_P = filtered(make_experience, prompts, "resample")
+    before, after, rows, trained_P = filtered(make_experience, prompts, "resample")
     assert rows.tolist() == [row for group in chosen for row in (2 * group, 2 * group + 1)]
-    assert scored_P.nonzero().flatten().tolist() == scored
+    assert trained_P.nonzero().flatten().tolist() == trained
     for row in range(12):
-        expected = before.response_mask_BT[row] & (row // 2 in scored)
+        expected = before.response_mask_BT[row] & (row // 2 in trained)
         assert torch.equal(after.mask_BT[row], expected)
 
 
@@ -148,16 +146,16 @@ def test_the_filter_keeps_whole_groups_in_the_order_of_their_draw(
     signal: list[bool], prompts: int, group_size: int
 ) -> None:
     count = len(signal) * group_size
-    mask_BT = torch.ones(count, 2, dtype=torch.bool)
-    experience = Experience(mask_BT, torch.zeros(count, 2), torch.zeros(count, 2))
-    part = data(prompts, group_size, "resample")
-    after, rows, scored_P = filter_groups(experience, part, torch.tensor(signal))
+    samples = whole_experience(torch.ones(count, 2, dtype=torch.bool))
+    plan = StepPlan(prompts, group_size, prompts * group_size)
+    rows, trained_P = filter_groups(samples, plan, torch.tensor(signal))
     groups_PG = rows.view(prompts, group_size) // group_size
     assert (groups_PG == groups_PG[:, :1]).all()
     groups = groups_PG[:, 0].tolist()
     assert groups == sorted(set(groups))
-    assert int(scored_P.sum()) == min(sum(signal), prompts)  # signal is preferred
-    assert int(after.mask_BT[rows].any(1).sum()) == min(sum(signal), prompts) * group_size
+    assert int(trained_P.sum()) == min(sum(signal), prompts)  # signal is preferred
+    trained_B = trained_P.repeat_interleave(group_size)
+    assert int(trained_B[rows].sum()) == min(sum(signal), prompts) * group_size
 
 
 def test_concatenate_pads_prompts_left_and_responses_right(make_experience: Make) -> None:
@@ -183,39 +181,41 @@ def test_concatenate_pads_prompts_left_and_responses_right(make_experience: Make
 
 
 def test_widen_is_undone_by_trimming(make_experience: Make) -> None:
-    experience = make_experience(P=2, G=2, T=6).trimmed()
-    assert experience.prompt_tokens_BS is not None
-    width = experience.prompt_tokens_BS.shape[1]
-    wider = widen(experience, width + 3, 11)
-    assert wider.mask_BT.shape == (4, 11) and wider.prompt_mask_BS.shape == (4, width + 3)  # type: ignore[union-attr]
-    for name, value in wider.trimmed().tensors().items():
-        assert torch.equal(value, experience.tensors()[name])
-    assert wider.minibatch_tokens == experience.minibatch_tokens
+    experience = make_experience(P=2, G=2, T=6)
+    wider = widen(experience, 5 + 3, 11)
+    assert wider.response_mask_BT.shape == (4, 11) and wider.prompt_mask_BS.shape == (4, 8)
+    sequences = experience.sequences.trimmed().tensors()
+    for name, value in wider.sequences.trimmed().tensors().items():
+        assert torch.equal(value, sequences[name])
+    for name, value in wider.tensors().items():
+        columns = slice(3, None) if name.endswith("_BS") else slice(6)
+        inside = value if name.endswith("_B") else value[:, columns]
+        assert torch.equal(inside, experience.tensors()[name])
     assert concatenate([experience]) is experience
 
 
-def test_advantages_of_scored_groups_do_not_mix_with_the_others() -> None:
-    """Whitening over the two scored groups: mean 0.5, as if nothing else had been sampled."""
+def test_advantages_of_trained_groups_do_not_mix_with_the_others() -> None:
+    """Whitening over the two trained groups: mean 0.5, as if nothing else had been sampled."""
     rewards_PG = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-    scored_P = torch.tensor([True, False, True, False])
+    trained_P = torch.tensor([True, False, True, False])
     estimator = ReinforcePlusPlus(epsilon=0.0)
-    advantages_PG = estimate_advantages(estimator, rewards_PG, scored_P)
+    advantages_PG = estimate_advantages(estimator, rewards_PG, trained_P)
     # rewards 1, 0, 0, 1: mean 1/2, unbiased std sqrt(4 * 1/4 / 3) = 0.57735; 0.5 / 0.57735
     assert advantages_PG[0].tolist() == pytest.approx([0.8660254, -0.8660254], abs=1e-6)
-    assert torch.equal(advantages_PG[scored_P], estimator(rewards_PG[scored_P]))
-    assert torch.equal(advantages_PG[~scored_P], estimator(rewards_PG[~scored_P]))
+    assert torch.equal(advantages_PG[trained_P], estimator(rewards_PG[trained_P]))
+    assert torch.equal(advantages_PG[~trained_P], estimator(rewards_PG[~trained_P]))
     alone = estimator(rewards_PG)
     changed = rewards_PG.clone()
     changed[1] = 0.0  # other rewards of a filtered group: the batch statistics move, ours do not
     assert not torch.equal(estimator(changed)[0], alone[0])
-    again = estimate_advantages(estimator, changed, scored_P)
-    assert torch.equal(again[scored_P], advantages_PG[scored_P])
+    again = estimate_advantages(estimator, changed, trained_P)
+    assert torch.equal(again[trained_P], advantages_PG[trained_P])
 
 
-@pytest.mark.parametrize("scored", [True, False])
-def test_advantages_when_all_or_none_are_scored(scored: bool) -> None:
+@pytest.mark.parametrize("trained", [True, False])
+def test_advantages_when_all_or_none_are_trained_on(trained: bool) -> None:
     rewards_PG = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    advantages_PG = estimate_advantages(GRPO(), rewards_PG, torch.full((2,), scored))
+    advantages_PG = estimate_advantages(GRPO(), rewards_PG, torch.full((2,), trained))
     assert torch.equal(advantages_PG, GRPO()(rewards_PG))
 
 
@@ -226,29 +226,31 @@ def test_forward_passes_cover_every_row_once(
     accumulation: int, world_size: int, surplus: int
 ) -> None:
     """Over all ranks; first the microbatches of the first pass, then the replaced groups."""
-    part = data(8, 2, "resample", minibatch_size=8)
-    part.trainer = SimpleNamespace(accumulate_grad_batches=accumulation)  # type: ignore[assignment]
+    plan = StepPlan(8, 2, 8, microbatches=accumulation)
     total = 16 + 2 * surplus
     trained = torch.arange(total)[2 * surplus :] if surplus else torch.arange(16)
     covered: list[int] = []
     lengths_B = torch.arange(total) * 7 % 5
     for rank in range(world_size):
-        trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
-        module: Any = SimpleNamespace(trainer=trainer, rl_step=3)
-        parts, others = scoring_parts(module, part, trained, lengths_B)
-        covered += torch.cat([*parts, *others]).tolist()
-        first = part.minibatches(trained, 3, 0)[0][rank::world_size]
+        step = context(plan, Ranks(rank, world_size))
+        parts = forward_parts(step, trained, lengths_B, 3)
+        covered += torch.cat(parts.all).tolist()
+        minibatch = plan.minibatches(trained, 3, 0)[0]
+        assert torch.equal(parts.minibatch, minibatch)
+        first = minibatch[rank::world_size]
         size = 8 // accumulation // world_size
-        assert torch.equal(parts[0], first[:size])  # so the first ratios are exactly 1
-        assert [len(rows) for rows in parts] == [size] * accumulation
-        assert all(0 < len(rows) <= 4 * size for rows in others)
-        assert lengths_B[torch.cat(others)].diff().min() >= 0  # rows of like length together
+        assert torch.equal(parts.first[0], first[:size])  # so the first ratios are exactly 1
+        assert [len(rows) for rows in parts.first] == [size] * accumulation
+        assert all(0 < len(rows) <= 4 * size for rows in parts.others)
+        assert lengths_B[torch.cat(parts.others)].diff().min() >= 0  # rows of like length together
     assert sorted(covered) == list(range(total))
 
 
-def test_the_filter_accepts_replaced_fields(make_experience: Make) -> None:
-    """Optional fields that are None stay None through filter and join."""
-    bare = replace(make_experience(P=6, G=2, T=5), reference_logprobs_BT=None)
-    after, _, _ = filter_groups(bare, data(6, 2, "mask"), torch.tensor(SIGNAL))
+def test_optional_fields_stay_none(make_experience: Make) -> None:
+    """Through filter and join."""
+    before, after, *_ = filtered(make_experience, 6, "mask")
+    assert before.sampler_entropies_BT is None and before.answers_B is None
+    for record in (after, concatenate([after, after])):
+        assert record.sampler_entropies_BT is None and record.answers_B is None
+    assert before.reference_logprobs_BT is not None  # made without a reference policy
     assert after.reference_logprobs_BT is None
-    assert concatenate([after, after]).reference_logprobs_BT is None

@@ -10,25 +10,25 @@ from scipy import stats
 from lit_entropy.step.order import minibatch_rows, prompt_indices
 
 
-@given(st.integers(1, 30), st.integers(1, 20), st.integers(0, 40))
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(1, 41))
 def test_a_step_is_a_window_of_one_stream(size: int, count: int, step: int) -> None:
     """Where the walk stands follows from the RL step alone: a resume needs no counter."""
-    stream = prompt_indices(size, count * (step + 1), 0, 0)  # all prompts so far in one step
-    assert torch.equal(prompt_indices(size, count, 0, step), stream[step * count :])
+    stream = prompt_indices(size, count * step, 0, 1)  # all prompts so far in one step
+    assert torch.equal(prompt_indices(size, count, 0, step), stream[(step - 1) * count :])
 
 
 def test_golden_values() -> None:
     """A changed key changes every run: it must be seen here."""
-    assert prompt_indices(8, 6, 0, 0).tolist() == [5, 0, 4, 3, 6, 1]
-    assert prompt_indices(8, 6, 0, 1).tolist() == [7, 2, 3, 5, 0, 6]  # 7, 2 end the first pass
-    assert prompt_indices(8, 6, 0, 1, attempt=1).tolist() == [3, 2, 1, 4, 0, 2]
+    assert prompt_indices(8, 6, 0, 1).tolist() == [5, 0, 4, 3, 6, 1]
+    assert prompt_indices(8, 6, 0, 2).tolist() == [7, 2, 3, 5, 0, 6]  # 7, 2 end the first pass
+    assert prompt_indices(8, 6, 0, 2, attempt=1).tolist() == [3, 2, 1, 4, 0, 2]
     rows = torch.arange(100, 108)
     batches = minibatch_rows(rows, 4, 1, 3, 1)
     assert [batch.tolist() for batch in batches] == [[100, 105, 102, 104], [101, 106, 103, 107]]
 
 
 def test_resampled_prompts_are_uniform_over_all_problems() -> None:
-    draws = torch.cat([prompt_indices(20, 40, 0, step, attempt=2) for step in range(100)])
+    draws = torch.cat([prompt_indices(20, 40, 0, step, attempt=2) for step in range(1, 101)])
     counts = torch.bincount(draws, minlength=20)  # 4,000 draws: 200 each expected
     assert len(counts) == 20 and stats.chisquare(counts.numpy()).pvalue > 1e-4
 

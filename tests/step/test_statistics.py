@@ -8,8 +8,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from experiences import whole_experience
+from prepared import context
 
+from lit_entropy.advantages import GRPO
+from lit_entropy.step import collect
+from lit_entropy.step.plan import StepPlan
 from lit_entropy.step.statistics import rollout_statistics
+from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import Experience, Maximum, Mean
 
@@ -78,14 +85,11 @@ SAMPLER = [[-1.0, -1.5, -1.0], [-2.0, 0.0, 0.0], [-1.25, -1.0, 0.0], [-1.0, -0.7
 
 def rollout() -> Experience:
     mask_BT = torch.tensor(MASK).bool()
-    return Experience(
-        mask_BT=mask_BT,
+    return whole_experience(
+        mask_BT,
         old_logprobs_BT=torch.tensor(OLD),
-        advantages_BT=torch.zeros(4, 3),
-        response_mask_BT=mask_BT,
         entropies_BT=torch.tensor(ENTROPIES),
         sampler_logprobs_BT=torch.tensor(SAMPLER),
-        rescored_B=torch.ones(len(SAMPLER), dtype=torch.bool),
         rewards_B=torch.tensor([1.0, 0.0, 0.25, 0.25]),
         correct_B=torch.tensor([True, False, False, False]),
         truncated_B=torch.tensor([True, False, False, False]),
@@ -97,22 +101,32 @@ def test_rollout_statistics_by_hand() -> None:
     values = rollout_statistics(rollout(), 2, torch.tensor([True, False]))
     assert values == pytest.approx(
         {
-            # (0.5 + 1 + 1.5 + 2 + 0.25 + 0.75 + 1 + 1) / 8 tokens
-            "entropy": 1.0,
-            "tokens": 8.0,
-            "reward": 0.375,  # 1.5 / 4
-            "accuracy": 0.25,
-            "length": 2.0,  # (3 + 1 + 2 + 2) / 4
-            "truncated": 0.25,
-            "unchecked": 0.0,
-            "solved_all": 0.0,
-            "solved_none": 0.5,  # the second prompt
-            "no_signal": 0.5,  # its rewards are equal
-            "groups": 2.0,
+            "rollout/reward": 0.375,  # 1.5 / 4
+            "rollout/accuracy": 0.25,
+            "rollout/length": 2.0,  # (3 + 1 + 2 + 2) / 4
+            "rollout/truncated": 0.25,
+            "rollout/unchecked": 0.0,
+            "rollout/solved_all": 0.0,
+            "rollout/solved_none": 0.5,  # the second prompt
+            "rollout/no_signal": 0.5,  # its rewards are equal
+            "rollout/groups": 2.0,
             "policy/sampler_gap": 0.125,  # (0.5 + 0.25 + 0.25) / 8
         },
         abs=1e-12,
     )
+
+
+def test_a_rollout_counts_response_tokens_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    experience = rollout()
+    plan = StepPlan(2, 2, 4, group_filter="mask")
+    source = PromptSource(ChainArithmetic(), [], None, 1)
+    monkeypatch.setattr(collect, "sample_groups", lambda *_: experience)
+    monkeypatch.setattr(collect, "prepare", lambda *_: experience)
+    result = collect.collect(context(plan), source, GRPO(), None, 3)
+    # (0.5 + 1 + 1.5 + 2 + 0.25 + 0.75 + 1 + 1) / 8 tokens
+    assert (result.entropy, result.tokens) == (pytest.approx(1.0, abs=1e-12), 8)
+    assert (result.rl_step, result.group_size) == (3, 2)
+    assert result.metrics == rollout_statistics(experience, 2, torch.tensor([True, False]))
 
 
 def test_answer_entropy_only_where_answers_are_named() -> None:
@@ -130,16 +144,17 @@ def test_answer_entropy_only_where_answers_are_named() -> None:
 def test_solved_groups() -> None:
     changed = replace(rollout(), correct_B=torch.tensor([True, True, False, True]))
     values = rollout_statistics(changed, 2, torch.tensor([False, True]))
-    assert (values["solved_all"], values["solved_none"], values["accuracy"]) == (0.5, 0.0, 0.75)
+    assert values["rollout/accuracy"] == 0.75
+    assert (values["rollout/solved_all"], values["rollout/solved_none"]) == (0.5, 0.0)
     four = rollout_statistics(changed, 4, torch.tensor([True]))  # the same rows as one group
-    assert (four["solved_all"], four["solved_none"], four["groups"]) == (0.0, 0.0, 1.0)
+    assert four["rollout/groups"] == 1.0
+    assert (four["rollout/solved_all"], four["rollout/solved_none"]) == (0.0, 0.0)
 
 
 def test_statistics_come_before_the_group_filter(
     make_experience: Callable[..., Experience],
 ) -> None:
     kept = make_experience(filter_groups=True)
-    kept.rescored_B = torch.ones(len(kept), dtype=torch.bool)
     signal_P = torch.tensor([True, True, True, False])
     unfiltered = replace(kept, mask_BT=kept.response_mask_BT)
     assert not torch.equal(kept.mask_BT, unfiltered.mask_BT)

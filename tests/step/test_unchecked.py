@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from prepared import prepared
 from runs import experience_of, fit, metrics
 from shared_launch import DDP
 from test_module import record
@@ -19,18 +20,18 @@ from two_ranks import arguments, launch, run
 
 from lit_entropy.advantages import GRPO, PRIME, ReinforcePlusPlus
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.data import PromptDataModule
 from lit_entropy.errors import UncheckedError
 from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.step import collect
 from lit_entropy.step.collect import concatenate, filter_groups, group_signal
+from lit_entropy.step.plan import GroupFilter, StepPlan
 from lit_entropy.step.scoring import estimate_advantages
 from lit_entropy.step.statistics import rollout_statistics
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.rewards import score
-from lit_entropy.types import Experience, Problem
+from lit_entropy.types import Experience, Problem, Samples
 
 Make = Callable[..., Experience]
 PLACEHOLDERS = [float("nan"), 1e9, -1e9, float("inf")]
@@ -100,7 +101,6 @@ def unchecked(
     experience: Experience, rows: Sequence[int], placeholder: float, correct: bool = True
 ) -> Experience:
     """The experience with rows that could not be checked, whose values are absurd."""
-    assert experience.rewards_B is not None and experience.correct_B is not None
     checked_B = torch.ones(len(experience), dtype=torch.bool)
     checked_B[list(rows)] = False
     return replace(
@@ -117,32 +117,31 @@ def test_rows_and_groups_that_were_checked(make_experience: Make) -> None:
     experience = unchecked(plain, [0, 3], 0.0)
     assert experience.checked_groups(2).tolist() == [False, False, True]
     assert experience.checked_rows(2).tolist() == [False] * 4 + [True] * 2
-    for part in (experience.rows(torch.tensor([3, 4])), experience.trimmed().rows(torch.arange(6))):
-        assert part.checked_B is not None and part.checked_B.dtype == torch.bool
+    part = experience.rows(torch.tensor([3, 4]))
+    assert part.checked_B.dtype == torch.bool and part.checked_B.tolist() == [False, True]
     joined = concatenate([experience, unchecked(make_experience(P=1, G=2, T=20), [1], 0.0)])
-    assert joined.checked_B is not None
     assert joined.checked_B.tolist() == [False, True, True, False, True, True, True, False]
 
 
-def data(prompts: int, group_size: int, group_filter: str) -> PromptDataModule:
-    return PromptDataModule(
-        ChainArithmetic(), prompts, group_size, prompts * group_size, group_filter=group_filter
-    )
+def plan(prompts: int, group_filter: GroupFilter) -> StepPlan:
+    """Of two samples per prompt."""
+    return StepPlan(prompts, 2, 2 * prompts, group_filter=group_filter)
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 @pytest.mark.parametrize("group_filter", ["none", "mask"])
 def test_unchecked_groups_are_masked(
-    make_experience: Make, placeholder: float, group_filter: str
+    make_experience: Make, placeholder: float, group_filter: GroupFilter
 ) -> None:
     before = make_experience(P=4, G=2, T=5)  # two samples a group, one right: all have signal
     experience = unchecked(before, [2, 6, 7], placeholder)
     signal_P = group_signal(experience, 2)
     assert signal_P.tolist() == [True, False, True, False]
     for signal in (signal_P, torch.ones(4, dtype=torch.bool)):  # whatever the caller says
-        after, rows, scored_P = filter_groups(experience, data(4, 2, group_filter), signal)
-        assert rows.tolist() == list(range(8)) and scored_P.tolist() == [True, False, True, False]
-        expected_BT = before.mask_BT & scored_P.repeat_interleave(2)[:, None]
+        rows, trained_P = filter_groups(experience, plan(4, group_filter), signal)
+        after = prepared(experience, plan(4, group_filter), rows, trained_P)
+        assert rows.tolist() == list(range(8)) and trained_P.tolist() == [True, False, True, False]
+        expected_BT = before.mask_BT & trained_P.repeat_interleave(2)[:, None]
         assert torch.equal(after.mask_BT, expected_BT)
         assert torch.equal(after.response_mask_BT, before.response_mask_BT)
 
@@ -150,8 +149,8 @@ def test_unchecked_groups_are_masked(
 def test_without_filter_equal_rewards_stay_and_unchecked_groups_go(make_experience: Make) -> None:
     equal = replace(make_experience(P=3, G=2), rewards_B=torch.zeros(6))
     experience = unchecked(equal, [0], float("nan"))
-    _, _, scored_P = filter_groups(experience, data(3, 2, "none"), group_signal(experience, 2))
-    assert scored_P.tolist() == [False, True, True]
+    _, trained_P = filter_groups(experience, plan(3, "none"), group_signal(experience, 2))
+    assert trained_P.tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
@@ -160,10 +159,11 @@ def test_unchecked_groups_are_replaced_under_resample(
 ) -> None:
     experience = unchecked(make_experience(P=6, G=2, T=5), [0, 9], placeholder)
     signal_P = group_signal(experience, 2)
-    after, rows, scored_P = filter_groups(experience, data(4, 2, "resample"), signal_P)
+    rows, trained_P = filter_groups(experience, plan(4, "resample"), signal_P)
+    after = prepared(experience, plan(4, "resample"), rows, trained_P)
     assert (rows.view(4, 2)[:, 0] // 2).tolist() == [1, 2, 3, 5]
-    assert scored_P.tolist() == [False, True, True, True, False, True]
-    assert after.mask_BT.any(1).tolist() == scored_P.repeat_interleave(2).tolist()
+    assert trained_P.tolist() == [False, True, True, True, False, True]
+    assert after.mask_BT.any(1).tolist() == trained_P.repeat_interleave(2).tolist()
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
@@ -173,46 +173,44 @@ def test_no_estimator_is_given_a_placeholder(
 ) -> None:
     known_PG = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])
     rewards_PG = torch.cat([torch.tensor([[placeholder, 1.0]]), known_PG])
-    scored_P = torch.tensor([False, True, False, False, True])
+    trained_P = torch.tensor([False, True, False, False, True])
     checked_P = torch.tensor([False, True, True, True, True])
-    advantages_PG = estimate_advantages(estimator, rewards_PG, scored_P, checked_P)
+    advantages_PG = estimate_advantages(estimator, rewards_PG, trained_P, checked_P)
     assert torch.equal(advantages_PG[0], torch.zeros(2))
-    left_out_PG = estimate_advantages(estimator, known_PG, scored_P[1:])
+    left_out_PG = estimate_advantages(estimator, known_PG, trained_P[1:])
     assert torch.equal(advantages_PG[1:], left_out_PG) and left_out_PG.any()
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 @pytest.mark.parametrize("correct", [True, False])
 def test_statistics_by_hand(make_experience: Make, placeholder: float, correct: bool) -> None:
-    plain = make_experience(P=3, G=2)
     experience = replace(
-        plain,
+        make_experience(P=3, G=2),
         rewards_B=torch.tensor([1.0, 0.25, 0.5, 0.0, 1.0, 1.0]),
         correct_B=torch.tensor([True, False, False, False, True, True]),
-        rescored_B=torch.ones(6, dtype=torch.bool),
     )
     experience = unchecked(experience, [1], placeholder, correct)
     values = rollout_statistics(experience, 2, group_signal(experience, 2))
-    assert values["unchecked"] == pytest.approx(1 / 6, abs=1e-15)
-    assert values["reward"] == pytest.approx((1 + 0.5 + 0 + 1 + 1) / 5, abs=1e-12)
-    assert values["accuracy"] == pytest.approx(3 / 5, abs=1e-12)
+    assert values["rollout/unchecked"] == pytest.approx(1 / 6, abs=1e-15)
+    assert values["rollout/reward"] == pytest.approx((1 + 0.5 + 0 + 1 + 1) / 5, abs=1e-12)
+    assert values["rollout/accuracy"] == pytest.approx(3 / 5, abs=1e-12)
     # of the two groups that are known: one solved, one not at all, and one without signal
-    assert (values["solved_all"], values["solved_none"], values["no_signal"]) == (0.5, 0.5, 0.5)
-    assert values["groups"] == 3.0
-    assert (
-        values["length"]
-        == rollout_statistics(
-            replace(experience, checked_B=None), 2, torch.ones(3, dtype=torch.bool)
-        )["length"]
-    )  # what does not depend on rewards is over all responses
+    for key in ("solved_all", "solved_none", "no_signal"):
+        assert values[f"rollout/{key}"] == 0.5
+    assert values["rollout/groups"] == 3.0
+    # what does not depend on rewards is over all responses
+    known = replace(experience, checked_B=torch.ones(6, dtype=torch.bool))
+    every = rollout_statistics(known, 2, torch.ones(3, dtype=torch.bool))
+    assert values["rollout/length"] == every["rollout/length"]
 
 
 def test_statistics_without_a_checked_group(make_experience: Make) -> None:
-    experience = replace(make_experience(P=2, G=2), rescored_B=torch.ones(4, dtype=torch.bool))
-    experience = unchecked(experience, [0, 2], float("nan"))
+    experience = unchecked(make_experience(P=2, G=2), [0, 2], float("nan"))
     values = rollout_statistics(experience, 2, group_signal(experience, 2))
-    assert values["unchecked"] == 0.5 and values["reward"] == 0.0 == values["accuracy"]
-    assert not {"solved_all", "solved_none", "no_signal"} & values.keys()
+    assert values["rollout/unchecked"] == 0.5
+    assert values["rollout/reward"] == 0.0 == values["rollout/accuracy"]
+    of_groups = {"rollout/solved_all", "rollout/solved_none", "rollout/no_signal"}
+    assert not of_groups & values.keys()
 
 
 TASK = "--data.task=test_unchecked.Partly"
@@ -236,22 +234,20 @@ def test_no_part_of_a_run_reads_the_placeholder(
     tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN and wrong, or a billion and right: the same gradients, rollouts, weights and metrics."""
-    original = collect._experience
+    original = collect._samples
 
-    def with_placeholder(*arguments: Any) -> Experience:
-        experience = original(*arguments)
-        assert experience.checked_B is not None and experience.rewards_B is not None
-        assert torch.equal(experience.rewards_B.isnan(), ~experience.checked_B)
-        assert experience.correct_B is not None
+    def with_placeholder(*arguments: Any) -> Samples:
+        samples = original(*arguments)
+        assert torch.equal(samples.rewards_B.isnan(), ~samples.checked_B)
         return replace(
-            experience,
-            rewards_B=experience.rewards_B.nan_to_num(1e9),
-            correct_B=experience.correct_B | ~experience.checked_B,
+            samples,
+            rewards_B=samples.rewards_B.nan_to_num(1e9),
+            correct_B=samples.correct_B | ~samples.checked_B,
         )
 
     arguments = [TASK, *PARTS[part], "--trainer.max_epochs=2"]
     plain, one = record(tmp_path / "one", *arguments, steps=4)
-    monkeypatch.setattr(collect, "_experience", with_placeholder)
+    monkeypatch.setattr(collect, "_samples", with_placeholder)
     other, two = record(tmp_path / "two", *arguments, steps=4)
     assert len(plain.gradients) == len(other.gradients) == 4
     for mine, theirs in zip(plain.gradients, other.gradients, strict=True):
@@ -271,29 +267,25 @@ def test_unchecked_groups_leave_the_objective(tmp_path: Path) -> None:
     recorder, cli = record(tmp_path, TASK, "--data.group_filter=none")
     experience = experience_of(cli)
     checked_B = experience.checked_rows(4)
-    assert experience.checked_B is not None and 0 < int(checked_B.sum()) < 32
+    assert 0 < int(checked_B.sum()) < 32
     assert int(experience.checked_B.sum()) > int(checked_B.sum())  # checked, but in such a group
-    assert torch.equal(
-        experience.mask_BT, required(experience.response_mask_BT) & checked_B[:, None]
-    )
-    rows = cli.datamodule.minibatches(torch.arange(32), 1, 0)[0]
+    assert torch.equal(experience.mask_BT, experience.response_mask_BT & checked_B[:, None])
+    rows = cli.datamodule.plan.minibatches(torch.arange(32), 1, 0)[0]
     kept = rows[checked_B[rows]]
     batch = experience.rows(kept)
-    rewards_PG = required(experience.rewards_B).view(8, 4)[experience.checked_groups(4)]
-    advantages_BT = (
-        GRPO()(rewards_PG).reshape(-1, 1) * required(experience.response_mask_BT)[checked_B]
-    )
+    rewards_PG = experience.rewards_B.view(8, 4)[experience.checked_groups(4)]
+    advantages_BT = GRPO()(rewards_PG).reshape(-1, 1) * experience.response_mask_BT[checked_B]
     assert torch.equal(experience.advantages_BT[checked_B], advantages_BT)
     assert not experience.advantages_BT[~checked_B].any()
     base = type(cli.model.policy)("chain-s")
-    ratio_BT = (base(batch, 1.0).logprobs_BT - batch.old_logprobs_BT).exp()
-    mask_BT = required(batch.response_mask_BT)
+    ratio_BT = (base(batch.sequences, 1.0).logprobs_BT - batch.old_logprobs_BT).exp()
+    mask_BT = batch.response_mask_BT
     (-(ratio_BT * batch.advantages_BT * mask_BT).sum() / mask_BT.sum()).backward()
     for name, parameter in base.named_parameters():
         expected = recorder.gradients[0][name]
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-6)
     values = metrics(tmp_path)
-    share = 1 - required(experience.checked_B).double().mean()
+    share = 1 - experience.checked_B.double().mean()
     assert values["rollout/unchecked"][-1] == pytest.approx(float(share), abs=1e-12)
     covariance_BT = token_covariance(
         experience.old_logprobs_BT, experience.advantages_BT, experience.mask_BT
@@ -304,11 +296,6 @@ def test_unchecked_groups_leave_the_objective(tmp_path: Path) -> None:
     assert tokens and "entropy/token_mean" in values
 
 
-def required(tensor: torch.Tensor | None) -> torch.Tensor:
-    assert tensor is not None
-    return tensor
-
-
 def test_a_rollout_without_a_verdict_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UncheckedError, match=r"none of the 32 responses of RL step 1 .* Never\."):
         fit(tmp_path, "--data.task=test_unchecked.Never", "--trainer.limit_val_batches=0")
@@ -317,7 +304,7 @@ def test_a_rollout_without_a_verdict_is_an_error(tmp_path: Path) -> None:
 def test_rollouts_where_all_is_checked_log_a_share_of_zero(tmp_path: Path) -> None:
     _, cli = record(tmp_path)
     assert metrics(tmp_path)["rollout/unchecked"][-1] == 0.0
-    assert required(experience_of(cli).checked_B).all()
+    assert experience_of(cli).checked_B.all()
 
 
 def test_validation_counts_what_could_not_be_checked(tmp_path: Path) -> None:
