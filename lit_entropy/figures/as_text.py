@@ -1,29 +1,53 @@
 """Estimates and tables as text."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
 
 from lit_entropy.figures.estimates import Estimate
 
-
-def show(value: Mapping[str, Any] | None, digits: int = 3, signed: bool = False) -> str:
-    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None."""
-    if value is None:
-        return "n/a"
-    mean = f"{value['mean']:{'+' if signed else ''}.{digits}f}"
-    half_width = value["half_width"]
-    return mean if half_width is None else f"{mean} ± {half_width:.{digits}f}"
+NOTHING = "n/a"
 
 
-def show_percent(value: Estimate | None, signed: bool = False) -> str:
+def show(
+    value: Estimate | None,
+    digits: int = 3,
+    signed: bool = False,
+    scale: float = 1.0,
+) -> str:
+    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None.
+
+    An estimate that a seed does not define, R² of equal accuracies say, is n/a too.
+    """
+    if value is None or not math.isfinite(value.mean):
+        return NOTHING
+    mean = f"{scale * value.mean:{'+' if signed else ''}.{digits}f}"
+    if value.half_width is None:
+        return mean
+    return f"{mean} ± {scale * value.half_width:.{digits}f}"
+
+
+def show_percent(value: Estimate | None) -> str:
     """``show`` of 100 times an estimate, with one digit: ``79.0 ± 4.5``."""
-    if value is None:
-        return show(None)
-    width = value["half_width"]
-    percent = {"mean": 100 * value["mean"], "half_width": None if width is None else 100 * width}
-    return show(percent, 1, signed)
+    return show(value, 1, scale=100)
+
+
+def percent(value: Estimate | None, digits: int = 0, signed: bool = False, unit: str = "%") -> str:
+    """A fraction as percent with its interval: ``94 ± 3 %``."""
+    text = show(value, digits, signed, 100)
+    return text if text == NOTHING else f"{text} {unit}"
+
+
+def points(difference: Estimate | None) -> str:
+    """A difference of fractions in percentage points: ``+1.8 ± 0.3 points``."""
+    return percent(difference, 1, signed=True, unit="points")
+
+
+def short(count: float) -> str:
+    """A number of parameters as printed: ``24.6 k``, ``1.6 M``, ``7 B``."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count:g}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

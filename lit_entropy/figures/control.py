@@ -1,113 +1,38 @@
 """Fig. 9 and 10 (arXiv 2505.22617): an entropy bonus and a reference KL, by coefficient."""
 
-from __future__ import annotations
-
+import json
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.estimates import (
-    error_bar,
-    labelled,
-    over_seeds,
-    smoothed,
-    smoothing_window,
-)
-from lit_entropy.figures.outcomes import (
-    ACCURACY,
-    ENTROPY,
-    accuracy_plateau,
-    entropy_plateau,
-    gain,
-)
+from lit_entropy.figures.as_text import show
+from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
+from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import frame_lines, plain_log_ticks
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.steering import figure_12, measure_12
 from lit_entropy.figures.style import (
     BLACK,
     FULL_WIDTH,
-    paper_style,
+    paper_figure,
     seed_lines,
     sequential_colours,
 )
+from lit_entropy.figures.sweeps import Sweep, measure_sweep, sweep
 
-__all__ = ["figure_9", "figure_10", "figure_12", "measure_9", "measure_10", "measure_12"]
-
-BASELINE = "GRPO"
-
-
-def sweep(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
-    """The runs of a label by coefficient, ascending; coefficient 0 is GRPO.
-
-    Where no run of ``label`` has ``x = 0``, those labelled "GRPO" are taken for it.
-
-    Raises:
-        ValueError: no run of the label, one without ``x``, or none for coefficient 0.
-    """
-    group = labelled(runs, label)[label]
-    if unknown := [run.name for run in group if run.x is None]:
-        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the coefficient")
-    by_coefficient: dict[float, list[Run]] = {}
-    if all(run.x != 0 for run in group):
-        by_coefficient[0.0] = labelled(runs, BASELINE)[BASELINE]
-    for run in sorted(group, key=lambda run: run.x or 0.0):
-        by_coefficient.setdefault(float(run.x or 0.0), []).append(run)
-    return by_coefficient
+#: Coefficients that are trained; 0 is GRPO itself.
+BONUS_COEFFICIENTS = (1e-4, 1e-3, 5e-3, 1e-2)
+REFERENCE_COEFFICIENTS = (1e-3, 1e-2, 5e-2, 1e-1)
 
 
-def measure_sweep(runs: Sequence[Run], label: str) -> dict[str, Any]:
-    """Level of entropy and accuracy for every coefficient of a regularizer.
-
-    Returns:
-        ``label``, and lists over ``coefficients``: ``seeds``; estimates ``entropy`` (nats) and
-        ``accuracy`` (fraction), means of the last fifth; ``entropy_gain`` and ``accuracy_gain``,
-        their differences to coefficient 0, paired by seed (None without a common seed);
-        ``entropy_ratio``, mean entropy as a multiple of that at coefficient 0.
-
-    Raises:
-        ValueError: as :func:`sweep`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
-    """
-    groups = sweep(runs, label)
-    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
-    return {
-        "label": label,
-        "coefficients": list(groups),
-        "seeds": [[run.seed for run in group] for group in groups.values()],
-        "entropy": entropy,
-        "accuracy": [over_seeds(group, accuracy_plateau) for group in groups.values()],
-        "entropy_gain": [gain(group, groups[0.0], entropy_plateau) for group in groups.values()],
-        "accuracy_gain": [gain(group, groups[0.0], accuracy_plateau) for group in groups.values()],
-        "entropy_ratio": [level["mean"] / entropy[0]["mean"] for level in entropy],
-    }
-
-
-def measure_9(runs: Sequence[Run]) -> dict[str, Any]:
-    """:func:`measure_sweep` of the runs labelled "entropy bonus"."""
-    return measure_sweep(runs, "entropy bonus")
-
-
-def measure_10(runs: Sequence[Run]) -> dict[str, Any]:
-    """:func:`measure_sweep` of the runs labelled "reference KL"."""
-    return measure_sweep(runs, "reference KL")
-
-
-def figure_9(runs: Sequence[Run]) -> Figure:
-    """Entropy bonus: entropy and accuracy by coefficient; raises as :func:`measure_sweep`."""
-    return _figure(runs, "entropy bonus", r"$\alpha$")
-
-
-def figure_10(runs: Sequence[Run]) -> Figure:
-    """Reference KL: entropy and accuracy by coefficient; raises as :func:`measure_sweep`."""
-    return _figure(runs, "reference KL", r"$\beta$")
-
-
-def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
+def figure_sweep(runs: Sequence[Run], label: str, symbol: str) -> Figure:
+    """Entropy and accuracy by coefficient, ``symbol`` in the legend."""
     numbers, groups = measure_sweep(runs, label), sweep(runs, label)
     colours = [BLACK, *sequential_colours(len(groups))[1:]]  # the darkest is too near to black
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.7), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.7) as figure:
         left, middle, right = figure.subplots(1, 3)
         for (coefficient, group), colour in zip(groups.items(), colours, strict=True):
             name = f"{symbol} = {coefficient:g}"
@@ -129,14 +54,81 @@ def _figure(runs: Sequence[Run], label: str, symbol: str) -> Figure:
     return figure
 
 
-def _plot_outcome(axes: Axes, numbers: dict[str, Any], colours: Sequence[str]) -> None:
-    """Accuracy against entropy, both of the last fifth, one point a coefficient."""
-    for entropy, accuracy, colour in zip(
-        numbers["entropy"], numbers["accuracy"], colours, strict=True
-    ):
+def _plot_outcome(axes: Axes, numbers: Sweep, colours: Sequence[str]) -> None:
+    """Accuracy against entropy, both of the last fifth, one point per coefficient."""
+    for entropy, accuracy, colour in zip(numbers.entropy, numbers.accuracy, colours, strict=True):
         axes.errorbar(
-            entropy["mean"], accuracy["mean"], xerr=error_bar([entropy]),
+            entropy.mean, accuracy.mean, xerr=error_bar([entropy]),
             yerr=error_bar([accuracy]), color=colour, marker="o", markersize=4, elinewidth=0.8,
         )  # fmt: skip
     axes.set(xlabel="entropy, last fifth (nats)", ylabel="accuracy, last fifth", xscale="log")
     plain_log_ticks(axes.xaxis)
+
+
+measure_9 = partial(measure_sweep, label="entropy bonus")
+figure_9 = partial(figure_sweep, label="entropy bonus", symbol=r"$\alpha$")
+measure_10 = partial(measure_sweep, label="reference KL")
+figure_10 = partial(figure_sweep, label="reference KL", symbol=r"$\beta$")
+
+
+def sweep_text(m: Sweep) -> str:
+    """Level of entropy and accuracy at every coefficient."""
+    columns = zip(m.coefficients, m.entropy_ratio, m.accuracy, strict=True)
+    return "; ".join(f"{c:g}: H ×{ratio:.2f}, {show(r, 2)}" for c, ratio, r in columns)  # noqa: RUF001
+
+
+def _judge_small_bonus(m: Sweep) -> Judgement:
+    ratios = [m.entropy_ratio[i] for c in (1e-4, 1e-3) if (i := m.place(c)) is not None]
+    holds = all(1 / 1.5 <= ratio <= 1.5 for ratio in ratios)
+    return Judgement(holds if len(ratios) == 2 else None, sweep_text(m))
+
+
+def _judge_large_bonus(m: Sweep) -> Judgement:
+    place = m.place(1e-2)
+    if place is None:
+        return Judgement(None, sweep_text(m))
+    return Judgement(m.entropy_ratio[place] >= 10, f"×{m.entropy_ratio[place]:.2f} at 0.01")  # noqa: RUF001
+
+
+def _judge_reference(m: Sweep) -> Judgement:
+    worse = m.accuracy[-1].mean <= m.accuracy[0].mean - 0.02
+    return Judgement(m.entropy_ratio[-1] >= 1.5 and worse, sweep_text(m))
+
+
+def sweep_table(m: Sweep) -> list[Table]:
+    """Every coefficient of a sweep."""
+    header = ["coefficient", "entropy, last fifth", "times that at 0", "accuracy, last fifth"]
+    columns = zip(m.coefficients, m.entropy, m.entropy_ratio, m.accuracy, strict=True)
+    return [Table(header, [[f"{c:g}", show(h), f"{x:.2f}", show(r)] for c, h, x, r in columns])]
+
+
+def cells(name: str, label: str, regularizer: str, coefficients: Sequence[float]) -> list[Cell]:
+    """One point of the sweep each."""
+    class_path = f"lit_entropy.regularizers.{regularizer}"
+    return [
+        Cell(f"{name}_{c:g}", label, name, {"model.regularizers": json.dumps(
+            [{"class_path": class_path, "init_args": {"coef": c}}])}, "sweep")
+        for c in coefficients
+    ]  # fmt: skip
+
+
+FIGURE_9 = Entry(
+    "9", "Fig. 9", "Entropy bonus", f"Coefficient 0 is GRPO. {SEEDS}", measure_9, figure_9,
+    (
+        Claim("A small entropy bonus (1e-4, 1e-3) does nothing.", "curves on top of each other",
+              "entropy within a factor of 1.5 of GRPO's", _judge_small_bonus),
+        Claim("A bonus of 0.01 makes the entropy explode.", "entropy runs away",
+              "at least 10 times GRPO's entropy", _judge_large_bonus),
+    ),
+    (GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
+    tables=sweep_table,
+)  # fmt: skip
+FIGURE_10 = Entry(
+    "10", "Fig. 10", "Reference KL", f"Coefficient 0 is GRPO. {SEEDS}", measure_10, figure_10,
+    (Claim("A reference KL holds the entropy and costs accuracy.",
+           "lower scores for every coefficient",
+           "largest coefficient: 1.5 times GRPO's entropy, at least 2 points less accuracy",
+           _judge_reference),),
+    (GRPO, *cells("reference_kl", "reference KL", "ReferenceKL", REFERENCE_COEFFICIENTS)),
+    tables=sweep_table,
+)  # fmt: skip

@@ -4,23 +4,26 @@ Random rewards: a fall of entropy must not be read as learning (2509.26114, 2512
 advantages: the covariance must vanish. One update a rollout: KL-Cov's penalty has no gradient.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lit_entropy.figures.as_text import show
+from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import (
+    Estimate,
     first,
     last,
     over_seeds,
     plateau,
+    positive,
     smoothed,
     smoothing_window,
 )
-from lit_entropy.figures.methods import ACCURACY, ENTROPY
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.style import (
@@ -30,7 +33,7 @@ from lit_entropy.figures.style import (
     GREEN,
     RED,
     curve,
-    paper_style,
+    paper_figure,
     seed_lines,
 )
 
@@ -42,19 +45,33 @@ SINGLE = "KL-Cov, one update"
 COLOURS = {"GRPO": BLACK, "random rewards": RED, "shuffled advantages": GREEN, SINGLE: BLUE}
 
 
-def measure_controls(runs: Sequence[Run]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Control:
+    """What one control came to; estimates over seeds."""
+
+    seeds: list[int]
+    # of the first rollout and the last fifth, nats
+    entropy_first: Estimate
+    entropy_last: Estimate
+    # the same of the entropy over answers; None if not logged
+    answer_entropy_first: Estimate | None
+    answer_entropy_last: Estimate | None
+    accuracy_gain: Estimate  # last validation minus first
+    covariance: Estimate  # mean over the run, nats
+    # largest mean KL penalty of the selected tokens; None for a method without one
+    penalty: Estimate | None
+
+
+#: By label.
+Controls = dict[str, Control]
+
+
+def measure_controls(runs: Sequence[Run]) -> Controls:
     """What each control came to, beside GRPO.
 
     Args:
         runs: of the labels "GRPO", "random rewards", "shuffled advantages" and "KL-Cov, one
             update", or some of them.
-
-    Returns:
-        By label: ``seeds``; estimates over seeds ``entropy_first``, ``entropy_last`` (nats, first
-        rollout and mean of the last fifth), ``answer_entropy_first``, ``answer_entropy_last`` (the
-        same of the entropy over answers; None if not logged), ``accuracy_gain`` (last validation -
-        first), ``covariance`` (mean over the run, nats), ``penalty`` (largest mean KL penalty of
-        the selected tokens; None for a method without one).
 
     Raises:
         ValueError: no run has one of the labels, or a run lacks a key.
@@ -65,34 +82,28 @@ def measure_controls(runs: Sequence[Run]) -> dict[str, Any]:
     return {label: _measure(groups[label]) for label in COLOURS if label in groups}
 
 
-def _measure(group: Sequence[Run]) -> dict[str, Any]:
-    answers = all(ANSWER in run.history for run in group)
-    penalised = all(PENALTY in run.history for run in group)
-    return {
-        "seeds": [run.seed for run in group],
-        "entropy_first": over_seeds(group, lambda run: first(run, ENTROPY)),
-        "entropy_last": over_seeds(group, lambda run: plateau(run, ENTROPY)),
-        "answer_entropy_first": over_seeds(group, lambda run: first(run, ANSWER))
-        if answers
-        else None,
-        "answer_entropy_last": over_seeds(group, lambda run: plateau(run, ANSWER))
-        if answers
-        else None,
-        "accuracy_gain": over_seeds(group, lambda run: last(run, ACCURACY) - first(run, ACCURACY)),
-        "covariance": over_seeds(group, lambda run: float(curve(run, COVARIANCE)[1].mean())),
-        "penalty": over_seeds(group, lambda run: float(np.abs(curve(run, PENALTY)[1]).max()))
-        if penalised
-        else None,
-    }
+def _measure(group: Sequence[Run]) -> Control:
+    def if_logged(key: str, value: Callable[[Run], float]) -> Estimate | None:
+        return over_seeds(group, value) if all(key in run.history for run in group) else None
+
+    return Control(
+        [run.seed for run in group],
+        over_seeds(group, lambda run: first(run, ENTROPY)),
+        over_seeds(group, lambda run: plateau(run, ENTROPY)),
+        if_logged(ANSWER, lambda run: first(run, ANSWER)),
+        if_logged(ANSWER, lambda run: plateau(run, ANSWER)),
+        over_seeds(group, lambda run: last(run, ACCURACY) - first(run, ACCURACY)),
+        over_seeds(group, lambda run: float(curve(run, COVARIANCE)[1].mean())),
+        if_logged(PENALTY, lambda run: float(np.abs(curve(run, PENALTY)[1]).max())),
+    )
 
 
 def figure_controls(runs: Sequence[Run]) -> Figure:
-    """Entropy, covariance and accuracy of the controls; raises as :func:`measure_controls`."""
+    """Entropy, covariance and accuracy of the controls."""
     measure_controls(runs)
     groups = {label: group for label, group in by_label(runs).items() if label in COLOURS}
     window = smoothing_window(next(iter(groups.values()))[0])
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.6), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.6) as figure:
         panels = figure.subplots(1, 3)
         names = ("entropy, token mean (nats)", f"covariance (nats), mean over {window}",
                  "held-out accuracy (greedy)")  # fmt: skip
@@ -108,3 +119,78 @@ def figure_controls(runs: Sequence[Run]) -> Figure:
         panels[1].axhline(0.0, color="black", linewidth=0.6)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
+
+
+NO_RUN = Judgement(None, "no such run")
+
+
+def _judge_random(m: Controls) -> Judgement:
+    if "random rewards" not in m:
+        return NO_RUN
+    found = m["random rewards"]
+    text = (
+        f"entropy {show(found.entropy_first)} to {show(found.entropy_last)}, accuracy "
+        f"{show(found.accuracy_gain, signed=True)}"
+    )
+    gained = positive(found.accuracy_gain)
+    if gained is None:
+        return Judgement(None, text)
+    falls = found.entropy_last.mean <= 0.9 * found.entropy_first.mean
+    return Judgement(falls and not gained, text)
+
+
+def _judge_shuffled(m: Controls) -> Judgement:
+    if "shuffled advantages" not in m:
+        return NO_RUN
+    covariance = m["shuffled advantages"].covariance
+    text = f"mean covariance {show(covariance, 5)}"
+    if "GRPO" in m:
+        text += f", GRPO's {show(m['GRPO'].covariance, 5)}"
+    low, high = covariance.bounds
+    return Judgement(None if np.isnan(low) else low <= 0 <= high, text)
+
+
+def _judge_single(m: Controls) -> Judgement:
+    penalty = m[SINGLE].penalty if SINGLE in m else None
+    if penalty is None:
+        return NO_RUN
+    largest = max(penalty.values)
+    return Judgement(largest < 1e-6, f"largest penalty {largest:.1e} nats")
+
+
+def controls_table(m: Controls) -> list[Table]:
+    """Every control beside GRPO."""
+    header = ["", "entropy, first", "last fifth", "answer entropy, first", "last fifth",
+              "accuracy gain", "covariance"]  # fmt: skip
+    rows = [
+        [label, show(e.entropy_first), show(e.entropy_last), show(e.answer_entropy_first),
+         show(e.answer_entropy_last), show(e.accuracy_gain, signed=True), show(e.covariance, 5)]
+        for label, e in m.items()
+    ]  # fmt: skip
+    return [Table(header, rows)]
+
+
+CONTROLS = Entry(
+    "controls", "Controls", "Where nothing is to be learnt, or nothing acts", SEEDS,
+    measure_controls, figure_controls,
+    (
+        Claim("A fall of entropy is no proof of learning: random rewards.",
+              "not in the paper (2509.26114, 2512.16912)",
+              "entropy falls by a tenth at least, the 95 % interval of the gain in accuracy is not "
+              "above 0", _judge_random),
+        Claim("Without a tie to the response the covariance vanishes: shuffled advantages.",
+              "not in the paper", "the 95 % interval of the mean covariance holds 0",
+              _judge_shuffled),
+        Claim("With one update a rollout KL-Cov has nothing to act on.",
+              "not in the paper (its repository's issue 1)", "penalty below 1e-6 nats",
+              _judge_single),
+    ),
+    (
+        GRPO,
+        Cell("random_rewards", "random rewards", "random_rewards", kind="control"),
+        Cell("shuffled_advantages", "shuffled advantages", "shuffled_advantages", kind="control"),
+        Cell("kl_cov_single_update", SINGLE, "kl_cov_single_update", kind="control",
+             single_update=True),
+    ),
+    tables=controls_table,
+)  # fmt: skip

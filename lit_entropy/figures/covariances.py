@@ -1,10 +1,7 @@
 """The fall of entropy and the covariance of one run, smoothed alike for every figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from scipy.signal import savgol_filter
@@ -15,15 +12,14 @@ from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import curve
 
 FALL = "minus_delta"
-Level = Literal["response", "token"]
-
-#: Key of the covariance, and what the key of a bin of group accuracy begins with.
-KEYS: dict[Level, tuple[str, str]] = {
-    "response": ("dynamics/bandit_covariance", "dynamics/bandit_covariance/"),
-    "token": ("cov/mean", "cov/by_accuracy/"),
-}
+COVARIANCE = "dynamics/bandit_covariance"
 #: Bins of group accuracy and how they are named in the figure.
 BINS = {"low": r"$\leq$ 1/3", "middle": r"$\leq$ 2/3", "high": "< 1"}
+
+
+def of_bin(name: str) -> str:
+    """Key of the covariance in a bin of group accuracy."""
+    return f"{COVARIANCE}/{name}"
 
 
 def slope_window(run: Run) -> int:
@@ -53,27 +49,26 @@ def with_fall(run: Run) -> Run:
     return replace(run, history={**run.history, FALL: fall_N})
 
 
-def prepared(runs: Sequence[Run], level: Level) -> tuple[list[Run], list[Run]]:
+def prepared(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Runs with ``minus_delta``, and the same with smoothed covariances."""
     group = [with_fall(run) for run in runs]
-    key, prefix = KEYS[level]
-    keys = (key, *(prefix + name for name in BINS))
+    keys = [COVARIANCE, *map(of_bin, BINS)]
     return group, [smoothed(run, *keys) for run in group]
 
 
-def bin_means(run: Run, prefix: str) -> dict[str, float]:
+def bin_means(run: Run) -> dict[str, float]:
     """Mean covariance of each bin over the RL steps that have all of them.
 
     Raises:
         ValueError: there is no such step.
     """
     for name in BINS:
-        curve(run, prefix + name)
-    values = np.array([run.history[prefix + name] for name in BINS])
+        curve(run, of_bin(name))
+    values = np.array([run.history[of_bin(name)] for name in BINS])
     all_bins_N = np.isfinite(values).all(axis=0)
     if not all_bins_N.any():
         raise ValueError(
-            f"run {run.name!r} has no RL step with all of {prefix}{{{', '.join(BINS)}}}"
+            f"run {run.name!r} has no RL step with all of {of_bin('{')}{', '.join(BINS)}}}"
         )
     return dict(zip(BINS, values[:, all_bins_N].mean(axis=1).tolist(), strict=True))
 
@@ -84,10 +79,10 @@ def first_fifth(run: Run, key: str) -> float:
     return float(value_N[(5 * step_N <= step_N[-1]) | (step_N == step_N[0])].mean())
 
 
-def correlation(run: Run, key: str) -> float | None:
-    """Pearson correlation of ``minus_delta`` and ``key`` over RL steps; None if one is constant."""
-    both_N = np.isfinite(run.history[FALL]) & np.isfinite(run.history[key])
-    fall_N, value_N = run.history[FALL][both_N], run.history[key][both_N]
+def correlation(run: Run) -> float | None:
+    """Pearson correlation of the fall and the covariance over RL steps; None if one is constant."""
+    both_N = np.isfinite(run.history[FALL]) & np.isfinite(run.history[COVARIANCE])
+    fall_N, value_N = run.history[FALL][both_N], run.history[COVARIANCE][both_N]
     # a running mean of equal numbers differs in the last bits
     if any(np.ptp(side_N) <= 1e-9 * np.abs(side_N).max() for side_N in (fall_N, value_N)):
         return None

@@ -1,35 +1,38 @@
 """Fig. 8 (arXiv 2505.22617): the fall of entropy beside the covariance that drives it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.cells import POLICY_GRADIENT
 from lit_entropy.figures.covariances import (
     BINS,
+    COVARIANCE,
     FALL,
-    KEYS,
-    Level,
     bin_means,
     correlation,
     first_fifth,
+    of_bin,
     prepared,
     slope_window,
 )
+from lit_entropy.figures.entries import Claim, Entry, Judgement
 from lit_entropy.figures.estimates import (
+    Estimate,
+    Paired,
     by_seed,
     estimate,
     labelled,
     over_seeds,
     paired,
     plateau,
+    positive,
     smoothing_window,
 )
-from lit_entropy.figures.matching import figure_dynamics, measure_dynamics
 from lit_entropy.figures.panels import align_zeros, frame_lines, legend_above
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
@@ -37,94 +40,102 @@ from lit_entropy.figures.style import (
     FULL_WIDTH,
     RED,
     curve,
-    paper_style,
+    paper_figure,
     seed_lines,
     seed_mean,
     sequential_colours,
 )
 
-__all__ = ["figure_8", "figure_dynamics", "measure_8", "measure_dynamics"]
-
 LABEL = "policy gradient"
 
 
-def measure_8(runs: Sequence[Run], level: Level = "response") -> dict[str, Any]:
+@dataclass(frozen=True)
+class FallAndCovariance:
+    """The fall of entropy beside the covariance; estimates over seeds."""
+
+    # RL steps of smoothing
+    mean_window: int
+    slope_window: int
+    seeds: list[int]
+    # smoothed mean fall of entropy, nats per RL step
+    step: list[float]
+    minus_delta: list[float]
+    # smoothed mean covariance, nats
+    covariance_step: list[float]
+    covariance: list[float]
+    correlation: Estimate | None  # of the two smoothed curves; None if one is constant
+    positive_share: Estimate  # of the RL steps, those with a positive raw covariance
+    # of the first and the last fifth
+    covariance_first: Estimate
+    covariance_last: Estimate
+    minus_delta_first: Estimate
+    minus_delta_last: Estimate
+    by_accuracy: dict[str, Estimate]  # by bin, mean covariance over the RL steps that have all bins
+    high_minus_low: Paired | None  # between bins
+    ordered: float  # share of seeds with low < middle < high
+
+
+def measure_8(runs: Sequence[Run]) -> FallAndCovariance:
     """The numbers of Fig. 8, of the runs labelled "policy gradient".
 
     Args:
-        runs: histories with ``entropy/token_mean`` and, by level, ``dynamics/bandit_covariance``
-            and its bins, or ``cov/mean`` and ``cov/by_accuracy/``.
-        level: covariance of whole responses within a group (eq. 8, 9), or of tokens (eq. 10).
-
-    Returns:
-        ``mean_window``, ``slope_window`` (RL steps of smoothing), ``seeds``; the smoothed means
-        ``minus_delta`` (nats an RL step) at ``step`` and ``covariance`` at ``covariance_step``;
-        estimates over seeds: ``correlation`` of the two smoothed curves (None if one is constant),
-        ``positive_share`` of RL steps with a positive raw covariance, ``covariance_first``,
-        ``covariance_last``, ``minus_delta_first``, ``minus_delta_last`` (first and last fifth),
-        ``by_accuracy`` (bin: mean covariance over the RL steps that have all bins);
-        ``high_minus_low`` (paired), ``ordered`` (share of seeds with low < middle < high).
+        runs: with ``entropy/token_mean`` and ``dynamics/bandit_covariance``, the covariance of
+            whole responses within a group (eq. 8, 9), and its bins.
 
     Raises:
         ValueError: no such run, a missing key, or too few RL steps.
     """
-    group, smooth = prepared(labelled(runs, LABEL)[LABEL], level)
-    key, prefix = KEYS[level]
-    fall, covariance = seed_mean(group, FALL), seed_mean(smooth, key)
-    bins = [bin_means(run, prefix) for run in group]
-    correlations = [c for run in smooth if (c := correlation(run, key)) is not None]
+    group, smooth = prepared(labelled(runs, LABEL)[LABEL])
+    fall, covariance = seed_mean(group, FALL), seed_mean(smooth, COVARIANCE)
+    bins = [bin_means(run) for run in group]
+    correlations = [c for run in smooth if (c := correlation(run)) is not None]
     ordered = [means["low"] < means["middle"] < means["high"] for means in bins]
-    return {
-        "mean_window": smoothing_window(group[0]),
-        "slope_window": slope_window(group[0]),
-        "seeds": [run.seed for run in group],
-        "step": fall.step_N.tolist(),
-        "minus_delta": fall.mean_N.tolist(),
-        "covariance_step": covariance.step_N.tolist(),
-        "covariance": covariance.mean_N.tolist(),
-        "correlation": estimate(correlations) if len(correlations) == len(smooth) else None,
-        "positive_share": over_seeds(group, lambda run: float((curve(run, key)[1] > 0).mean())),
-        "covariance_first": over_seeds(group, lambda run: first_fifth(run, key)),
-        "covariance_last": over_seeds(group, lambda run: plateau(run, key)),
-        "minus_delta_first": over_seeds(group, lambda run: first_fifth(run, FALL)),
-        "minus_delta_last": over_seeds(group, lambda run: plateau(run, FALL)),
-        "by_accuracy": {name: estimate([means[name] for means in bins]) for name in BINS},
-        "high_minus_low": paired(
-            by_seed(group, lambda run: bin_means(run, prefix)["high"]),
-            by_seed(group, lambda run: bin_means(run, prefix)["low"]),
+    return FallAndCovariance(
+        mean_window=smoothing_window(group[0]),
+        slope_window=slope_window(group[0]),
+        seeds=[run.seed for run in group],
+        step=fall.step_N.tolist(),
+        minus_delta=fall.mean_N.tolist(),
+        covariance_step=covariance.step_N.tolist(),
+        covariance=covariance.mean_N.tolist(),
+        correlation=estimate(correlations) if len(correlations) == len(smooth) else None,
+        positive_share=over_seeds(group, lambda run: float((curve(run, COVARIANCE)[1] > 0).mean())),
+        covariance_first=over_seeds(group, lambda run: first_fifth(run, COVARIANCE)),
+        covariance_last=over_seeds(group, lambda run: plateau(run, COVARIANCE)),
+        minus_delta_first=over_seeds(group, lambda run: first_fifth(run, FALL)),
+        minus_delta_last=over_seeds(group, lambda run: plateau(run, FALL)),
+        by_accuracy={name: estimate([means[name] for means in bins]) for name in BINS},
+        high_minus_low=paired(
+            by_seed(group, lambda run: bin_means(run)["high"]),
+            by_seed(group, lambda run: bin_means(run)["low"]),
         ),
-        "ordered": float(np.mean(ordered)),
-    }
+        ordered=float(np.mean(ordered)),
+    )
 
 
-def figure_8(runs: Sequence[Run], level: Level = "response") -> Figure:
-    """Left: the fall of entropy and the covariance. Right: the covariance by group accuracy.
-
-    The curves are smoothed as :func:`measure_8` says; it has the arguments and errors too.
-    """
-    group, smooth = prepared(labelled(runs, LABEL)[LABEL], level)
-    key, prefix = KEYS[level]
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
+def figure_8(runs: Sequence[Run]) -> Figure:
+    """Left: the fall of entropy and the covariance. Right: the covariance by group accuracy."""
+    group, smooth = prepared(labelled(runs, LABEL)[LABEL])
+    with paper_figure(FULL_WIDTH, 2.9) as figure:
         left, right = figure.subplots(1, 2)
-        _plot_pair(left, group, smooth, key)
+        _plot_pair(left, group, smooth)
         colours = sequential_colours(len(BINS))
         for (name, interval), colour in zip(BINS.items(), colours, strict=True):
-            seed_lines(right, smooth, prefix + name, colour, interval)
+            seed_lines(right, smooth, of_bin(name), colour, interval)
         frame_lines(right)
         right.axhline(0.0, color="black", linewidth=0.6)
         window = smoothing_window(group[0])
-        right.set(xlabel=f"RL step (mean over {window})", ylabel=f"covariance, {level}s (nats)")
+        right.set(xlabel=f"RL step (mean over {window})", ylabel="covariance, responses (nats)")
         handles, names = right.get_legend_handles_labels()
         legend_above(right, handles, names, "accuracy of the group", len(BINS))
     return figure
 
 
-def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], key: str) -> None:
+def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run]) -> None:
     """Two y axes with one zero: the claim is about the shapes, the scales differ by the step."""
     other = axes.twinx()
     seed_lines(axes, group, FALL, BLUE, r"$-\Delta H$")
-    seed_lines(other, smooth, key, RED, "covariance")
+    seed_lines(other, smooth, COVARIANCE, RED, "covariance")
     windows = f"slope over {slope_window(group[0])}, mean over {smoothing_window(group[0])}"
     axes.set(xlabel=f"RL step ({windows})", ylabel=r"$-\Delta H$ ($10^{-3}$ nats an RL step)")
     axes.yaxis.set_major_formatter(
@@ -142,3 +153,36 @@ def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], key: str
     handles, names = axes.get_legend_handles_labels()
     more_handles, more_names = other.get_legend_handles_labels()
     legend_above(axes, handles + more_handles, names + more_names, LABEL, 2)
+
+
+def _judge_positive(m: FallAndCovariance) -> Judgement:
+    share = m.positive_share
+    return Judgement(share.mean >= 0.9, f"positive at {percent(share)} of the RL steps")
+
+
+def _judge_shape(m: FallAndCovariance) -> Judgement:
+    text = f"correlation of the smoothed curves {show(m.correlation, 2)}"
+    return Judgement(positive(m.correlation), text)
+
+
+def _judge_order(m: FallAndCovariance) -> Judgement:
+    parts = [f"{name} {show(value, 4)}" for name, value in m.by_accuracy.items()]
+    text = f"{', '.join(parts)}; ordered in {m.ordered:.0%} of the seeds"
+    return Judgement(m.ordered == 1.0, text)
+
+
+FIGURE_8 = Entry(
+    "8", "Fig. 8", "Entropy falls as the covariance says",
+    "Responses as actions (eq. 8, 9), strictly on-policy policy gradient.", measure_8, figure_8,
+    (
+        Claim("The covariance of responses stays positive through training.",
+              "0.04 falling to 0.005", "positive at 90 % of the RL steps at least",
+              _judge_positive),
+        Claim("The fall of entropy and the covariance have the same shape.", "two like curves",
+              "correlation of the smoothed curves, 95 % interval above 0", _judge_shape),
+        Claim("The easier the prompt, the higher the covariance.",
+              "group accuracy 0.125 < 0.5 < 0.875", "low < middle < high in every seed",
+              _judge_order),
+    ),
+    (POLICY_GRADIENT,),
+)  # fmt: skip

@@ -1,14 +1,7 @@
-"""Numbers of runs that figures, tables and verdicts share: plateaus, means over seeds, pairs.
-
-An estimate is a plain dict: ``values`` (one a seed, seeds in order), ``mean``, and ``half_width``,
-half the width of the 95 % t interval of the mean, None for one seed.
-"""
-
-from __future__ import annotations
+"""Numbers of runs that figures, tables and verdicts share: plateaus, means over seeds, pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -16,7 +9,32 @@ from scipy import stats
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.style import curve, t_half_width
 
-Estimate = dict[str, Any]
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds."""
+
+    values: list[float]  # one per seed, seeds in order
+    mean: float  # of the values
+    half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Of the interval; NaN where there is none."""
+        half = np.nan if self.half_width is None else self.half_width
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True)
+class Paired(Estimate):
+    """A mean difference over the ``seeds`` that two groups of runs share.
+
+    ``p_value`` is that of the two-sided paired t test; None for one seed or for differences that
+    are all the same.
+    """
+
+    seeds: list[int]
+    p_value: float | None
 
 
 def labelled(runs: Sequence[Run], *labels: str) -> dict[str, list[Run]]:
@@ -29,6 +47,21 @@ def labelled(runs: Sequence[Run], *labels: str) -> dict[str, list[Run]]:
     if missing := [label for label in labels if label not in groups]:
         raise ValueError(f"no run has label {missing} (labels: {list(groups)}): add such runs")
     return {label: groups[label] for label in labels}
+
+
+def by_x(group: Sequence[Run]) -> dict[float, list[Run]]:
+    """Runs of one label by the number that was swept, ascending.
+
+    Raises:
+        ValueError: a run has none.
+    """
+    if unknown := [run.name for run in group if run.x is None]:
+        raise ValueError(
+            f"runs {unknown} (label {group[0].label!r}) have no x: give the coefficient, the "
+            "fraction, or for sizes the number of parameters without embeddings"
+        )
+    found = sorted({float(run.x) for run in group if run.x is not None})
+    return {x: [run for run in group if run.x == x] for x in found}
 
 
 def smoothing_window(run: Run) -> int:
@@ -100,11 +133,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     if len(values) == 0:
         raise ValueError("no values to average: name at least one run")
     half_width = float(t_half_width(np.asarray(values, dtype=float)))
-    return {
-        "values": [float(value) for value in values],
-        "mean": float(np.mean(values)),
-        "half_width": half_width if np.isfinite(half_width) else None,
-    }
+    finite = half_width if np.isfinite(half_width) else None
+    return Estimate([float(value) for value in values], float(np.mean(values)), finite)
 
 
 def over_seeds(runs: Sequence[Run], value: Callable[[Run], float]) -> Estimate:
@@ -129,13 +159,8 @@ def by_seed(runs: Sequence[Run], value: Callable[[Run], float]) -> dict[int, flo
     return {run.seed: value(run) for run in runs}
 
 
-def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
-    """Differences ``values - base`` over the seeds that both have.
-
-    Returns:
-        An estimate with ``seeds`` and ``p_value`` (two-sided paired t test; None for one seed or
-        for differences that are all the same); None when no seed is common.
-    """
+def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | None:
+    """Differences ``values - base`` over the seeds that both have; None where they share none."""
     seeds = sorted(values.keys() & base.keys())
     if not seeds:
         return None
@@ -144,9 +169,18 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate |
     p_value = None
     if len(set(differences)) > 1:  # scipy has no p-value without spread
         p_value = float(stats.ttest_rel(left, right).pvalue)
-    return {**estimate(differences), "seeds": seeds, "p_value": p_value}
+    mean = estimate(differences)
+    return Paired(mean.values, mean.mean, mean.half_width, seeds, p_value)
 
 
 def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
     """Half widths for ``errorbar``; NaN, which draws nothing, for one seed."""
-    return np.array([np.nan if e["half_width"] is None else e["half_width"] for e in estimates])
+    return np.array([np.nan if e.half_width is None else e.half_width for e in estimates])
+
+
+def positive(*estimates: Estimate | None) -> bool | None:
+    """Whether every interval lies above 0; None where one has no interval."""
+    lows = [value.bounds[0] for value in estimates if value is not None]
+    if len(lows) < len(estimates) or np.isnan(lows).any():
+        return None
+    return min(lows) > 0

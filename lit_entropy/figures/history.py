@@ -1,7 +1,5 @@
 """Finished or running runs as figures see them: from run folders, and from W&B exports."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Mapping, Sequence

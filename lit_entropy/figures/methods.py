@@ -1,44 +1,22 @@
 """Fig. 11 (arXiv 2505.22617): entropy, response length and accuracy of the four methods."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.estimates import (
-    first,
-    labelled,
-    middle,
-    over_seeds,
-    smoothed,
-    smoothing_window,
-)
-from lit_entropy.figures.outcomes import (
-    ACCURACY,
-    ENTROPY,
-    LENGTH,
-    accuracy_plateau,
-    entropy_plateau,
-    gain,
-    generated_tokens,
-    length_plateau,
-    matched_compute,
-)
+from lit_entropy.figures.as_text import points, show
+from lit_entropy.figures.cells import CLIP_COV, CLIP_HIGHER, GRPO, KL_COV
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
+from lit_entropy.figures.estimates import labelled, positive, smoothed, smoothing_window
+from lit_entropy.figures.matched import Matched, matched_compute, plot_matched
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, LENGTH, Levels, levels
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import (
-    FULL_WIDTH,
-    GREY,
-    method_colour,
-    paper_style,
-    seed_lines,
-)
+from lit_entropy.figures.style import FULL_WIDTH, method_colour, paper_figure, seed_lines
 
 METHODS = ("GRPO", "clip-higher", "Clip-Cov", "KL-Cov")
+COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
 
 #: Panels against the RL step: key, label of the y axis.
 PANELS = (
@@ -48,59 +26,40 @@ PANELS = (
 )
 
 
-def measure_11(runs: Sequence[Run]) -> dict[str, Any]:
-    """The numbers of Fig. 11, one dict a method under ``methods``.
+@dataclass(frozen=True)
+class Methods:
+    """What each method came to, by label.
 
-    Estimates over seeds: ``entropy_first`` and ``entropy_plateau`` (nats; first rollout, mean of
-    the last fifth), ``length_first`` and ``length_plateau`` (tokens), ``accuracy`` (mean of the
-    validations in the last fifth), ``late_change`` (that minus the accuracy around the middle of
-    the run). ``entropy_ratio``: mean plateau as a multiple of GRPO's. ``entropy_gain``,
-    ``length_gain`` and ``accuracy_gain``: differences to GRPO, paired by seed.
+    ``matched`` is None where a run does not count its tokens; ``matched_missing`` then says why.
+    """
 
-    ``matched`` and ``matched_missing``: see :func:`~lit_entropy.figures.outcomes.matched_compute`.
+    methods: dict[str, Levels]
+    matched: Matched | None
+    matched_missing: str | None
+
+
+def measure_11(runs: Sequence[Run]) -> Methods:
+    """The numbers of Fig. 11, with differences to GRPO.
 
     Raises:
         ValueError: a method has no run, or a run lacks a key.
     """
     groups = labelled(runs, *METHODS)
-    base = groups["GRPO"]
-    methods: dict[str, dict[str, Any]] = {}
-    for label, group in groups.items():
-        methods[label] = {
-            "seeds": [run.seed for run in group],
-            "entropy_first": over_seeds(group, lambda run: first(run, ENTROPY)),
-            "entropy_plateau": over_seeds(group, entropy_plateau),
-            "entropy_gain": gain(group, base, entropy_plateau),
-            "length_first": over_seeds(group, lambda run: first(run, LENGTH)),
-            "length_plateau": over_seeds(group, length_plateau),
-            "length_gain": gain(group, base, length_plateau),
-            "accuracy": over_seeds(group, accuracy_plateau),
-            "accuracy_gain": gain(group, base, accuracy_plateau),
-            "late_change": over_seeds(
-                group, lambda run: accuracy_plateau(run) - middle(run, ACCURACY)
-            ),
-        }
-    for numbers in methods.values():
-        level = methods["GRPO"]["entropy_plateau"]["mean"]
-        numbers["entropy_ratio"] = numbers["entropy_plateau"]["mean"] / level
-    return {"methods": methods, **matched_compute(groups, "GRPO")}
+    found = {label: levels(group, groups["GRPO"]) for label, group in groups.items()}
+    try:
+        return Methods(found, matched_compute(groups, "GRPO"), None)
+    except ValueError as error:
+        return Methods(found, None, str(error))
 
 
 def figure_11(runs: Sequence[Run]) -> Figure:
     """Entropy, response length and held-out accuracy against the RL step, and matched compute.
 
     Seeds thin, their mean thick, its 95 % t interval a band; entropy and length are running means.
-    The last panel has the accuracy
-    against generated tokens, with a line at the budget that every run reached, or says what is
-    missing for it.
-
-    Raises:
-        ValueError: a method has no run, or a run lacks a key.
     """
     numbers = measure_11(runs)
     groups = labelled(runs, *METHODS)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 4.4), layout="constrained")
+    with paper_figure(FULL_WIDTH, 4.4) as figure:
         panels = figure.subplots(2, 2).flat
         for axes, (key, name) in zip(panels, PANELS, strict=False):
             for label, group in groups.items():
@@ -110,7 +69,7 @@ def figure_11(runs: Sequence[Run]) -> Figure:
         panels = figure.axes
         for axes, bottom in zip(panels, (0.0, 0.0, None), strict=False):
             frame_lines(axes, bottom=bottom)
-        _plot_matched(panels[3], groups, numbers)
+        plot_matched(panels[3], groups, numbers.matched, numbers.matched_missing)
         note = f"running mean of {smoothing_window(groups['GRPO'][0])} RL steps"
         titles = (note, note, "every validation", "dashed: the fewest tokens of any run")
         for axes, title in zip(panels, titles, strict=True):
@@ -119,23 +78,70 @@ def figure_11(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _plot_matched(
-    axes: Axes, groups: Mapping[str, Sequence[Run]], numbers: Mapping[str, Any]
-) -> None:
-    if numbers["matched"] is None:
-        axes.set_axis_off()
-        axes.text(
-            0.5, 0.5, f"matched compute not shown:\n{numbers['matched_missing']}", wrap=True,
-            ha="center", va="center", transform=axes.transAxes, fontsize=6,
-        )  # fmt: skip
-        return
-    for label, group in groups.items():
-        colour = method_colour(label)
-        curves = [generated_tokens(run) for run in group]
-        for tokens_N, accuracy_N in curves if len(curves) > 1 else []:
-            axes.plot(tokens_N / 1e6, accuracy_N, color=colour, linewidth=0.5, alpha=0.5)
-        shortest = min(len(tokens_N) for tokens_N, _ in curves)
-        tokens_N, accuracy_N = np.mean([np.stack(c)[:, :shortest] for c in curves], axis=0)
-        axes.plot(tokens_N / 1e6, accuracy_N, color=colour)
-    axes.axvline(numbers["matched"]["tokens"] / 1e6, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set(xlabel="generated tokens ($10^6$)", ylabel=PANELS[2][1], xlim=(0, None))
+def _judge_held(m: Methods) -> Judgement:
+    found = {name: m.methods[name] for name in COVARIANCE_METHODS}
+    text = "; ".join(
+        f"{name} {show(e.entropy_gain, 3, signed=True)} nats (×{e.entropy_ratio:.1f})"  # noqa: RUF001
+        for name, e in found.items()
+    )
+    return Judgement(positive(*(e.entropy_gain for e in found.values())), text)
+
+
+def _judge_ten_times(m: Methods) -> Judgement:
+    ratio = m.methods["KL-Cov"].entropy_ratio
+    return Judgement(ratio >= 10, f"{ratio:.1f} times GRPO's plateau")
+
+
+def _judge_length(m: Methods) -> Judgement:
+    found = {name: m.methods[name] for name in ("GRPO", *COVARIANCE_METHODS)}
+    text = "; ".join(
+        f"{name} {show(e.length_first, 1)} to {show(e.length_plateau, 1)}"
+        for name, e in found.items()
+    )
+    base, *others = (e.length_plateau.mean for e in found.values())
+    return Judgement(min(others) > base, text)
+
+
+def _judge_accuracy(m: Methods) -> Judgement:
+    gains = {name: m.methods[name].accuracy_gain for name in COVARIANCE_METHODS}
+    text = "; ".join(f"{name} {points(gain)}" for name, gain in gains.items())
+    return Judgement(positive(*gains.values()), text)
+
+
+def _judge_instability(m: Methods) -> Judgement:
+    change = m.methods["clip-higher"].late_change
+    text = f"accuracy of the last fifth minus that at half time {show(change, signed=True)}"
+    return Judgement(change.mean <= -0.02, text)
+
+
+def methods_table(m: Methods) -> list[Table]:
+    """Fig. 11 in numbers, and at matched compute."""
+    header = ["", "entropy, first", "last fifth", "times GRPO's", "length, last fifth",
+              "accuracy, last fifth", "since half time", "accuracy at matched tokens"]  # fmt: skip
+    rows = [
+        [name, show(e.entropy_first), show(e.entropy_plateau), f"{e.entropy_ratio:.2f}",
+         show(e.length_plateau, 1), show(e.accuracy), show(e.late_change, signed=True),
+         show(m.matched.accuracy[name]) if m.matched else str(m.matched_missing)]
+        for name, e in m.methods.items()
+    ]  # fmt: skip
+    return [Table(header, rows)]
+
+
+METHOD_CELLS = (GRPO, KL_COV, CLIP_COV, CLIP_HIGHER)
+FIGURE_11 = Entry(
+    "11", "Fig. 11", "Clip-Cov and KL-Cov",
+    f"{SEEDS} (d) at matched compute: against generated tokens.", measure_11, figure_11,
+    (
+        Claim("Clip-Cov and KL-Cov keep the entropy above GRPO's.", "whole training",
+              "paired 95 % intervals above 0 for both", _judge_held),
+        Claim("KL-Cov keeps more than ten times GRPO's plateau entropy.", "more than 10 times (7B)",
+              "at least 10 times", _judge_ten_times),
+        Claim("Responses grow longer than GRPO's.", "shown as a figure",
+              "mean length of the last fifth above GRPO's for both", _judge_length),
+        Claim("Test accuracy rises above GRPO's.", "+1.8 and +2.0 points (7B), +4.5 and +6.4 (32B)",
+              "paired 95 % intervals above 0 for both", _judge_accuracy),
+        Claim("Clip-higher gains early, then becomes unstable and declines.", "shown as a figure",
+              "last fifth at least 2 points below half time", _judge_instability),
+    ),
+    METHOD_CELLS, tables=methods_table,
+)  # fmt: skip

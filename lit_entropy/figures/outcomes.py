@@ -1,15 +1,19 @@
-"""What a run came to: levels of the last fifth, gains over another method, matched compute."""
+"""What a run came to: levels of the last fifth, and gains over another method."""
 
-from __future__ import annotations
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-
-from lit_entropy.figures.estimates import Estimate, by_seed, over_seeds, paired, plateau
+from lit_entropy.figures.estimates import (
+    Estimate,
+    Paired,
+    by_seed,
+    first,
+    middle,
+    over_seeds,
+    paired,
+    plateau,
+)
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import curve
 
 ENTROPY, LENGTH, ACCURACY = "entropy/token_mean", "rollout/length", "val/accuracy"
 
@@ -29,60 +33,48 @@ def accuracy_plateau(run: Run) -> float:
     return plateau(run, ACCURACY)
 
 
-def gain(
-    group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float]
-) -> Estimate | None:
+def gain(group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float]) -> Paired | None:
     """``value`` of ``group`` minus that of ``base``, paired by seed."""
     return paired(by_seed(group, value), by_seed(base, value))
 
 
-def generated_tokens(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Held-out accuracy against the tokens that were generated for it.
+@dataclass(frozen=True)
+class Levels:
+    """What the runs of one method came to; estimates over seeds."""
 
-    Returns:
-        At each validation, the response tokens of all rollouts so far (length x groups x samples a
-        group), and the accuracy.
+    seeds: list[int]
+    # of the first rollout and the last fifth, nats
+    entropy_first: Estimate
+    entropy_plateau: Estimate
+    # differences to the baseline, paired by seed
+    entropy_gain: Paired | None
+    # of responses, tokens
+    length_first: Estimate
+    length_plateau: Estimate
+    length_gain: Paired | None
+    accuracy: Estimate  # of the validations in the last fifth
+    accuracy_gain: Paired | None
+    late_change: Estimate  # accuracy of the last fifth minus that around the middle of the run
+    entropy_ratio: float  # mean entropy of the last fifth as a multiple of the baseline's
+
+
+def levels(group: Sequence[Run], base: Sequence[Run]) -> Levels:
+    """What ``group`` came to, beside ``base``.
 
     Raises:
-        ValueError: the run lacks a key, or the fact ``group_size``.
+        ValueError: a run lacks a key.
     """
-    if "group_size" not in run.facts:
-        raise ValueError(
-            f"run {run.name!r} has no facts['group_size']: the samples a prompt of its config"
-        )
-    (step_N, length_N), (group_step_N, groups_N) = curve(run, LENGTH), curve(run, "rollout/groups")
-    if not np.array_equal(step_N, group_step_N):
-        raise ValueError(f"run {run.name!r}: '{LENGTH}' and 'rollout/groups' differ in their steps")
-    total_N = np.cumsum(length_N * groups_N) * float(run.facts["group_size"])
-    validated_N, accuracy_N = curve(run, ACCURACY)
-    rows_N = np.searchsorted(step_N, validated_N, side="right")  # rollouts before a validation
-    return np.concatenate([[0.0], total_N])[rows_N], accuracy_N
-
-
-def matched_compute(groups: Mapping[str, Sequence[Run]], base: str) -> dict[str, Any]:
-    """Held-out accuracy of each label at one number of generated tokens.
-
-    Returns:
-        ``matched``: ``tokens``, the fewest of any run; by label ``accuracy`` after them, estimates,
-        interpolated between validations, and ``accuracy_gain`` over ``base``, paired by seed. None
-        if a run does not count its tokens; ``matched_missing`` then says why.
-    """
-    try:
-        spent = {run.name: generated_tokens(run) for group in groups.values() for run in group}
-    except ValueError as error:
-        return {"matched": None, "matched_missing": str(error)}
-    budget = min(float(tokens_N[-1]) for tokens_N, _ in spent.values())
-
-    def value(run: Run) -> float:
-        return float(np.interp(budget, *spent[run.name]))
-
-    return {
-        "matched": {
-            "tokens": budget,
-            "accuracy": {label: over_seeds(group, value) for label, group in groups.items()},
-            "accuracy_gain": {
-                label: gain(group, groups[base], value) for label, group in groups.items()
-            },
-        },
-        "matched_missing": None,
-    }
+    entropy = over_seeds(group, entropy_plateau)
+    return Levels(
+        seeds=[run.seed for run in group],
+        entropy_first=over_seeds(group, lambda run: first(run, ENTROPY)),
+        entropy_plateau=entropy,
+        entropy_gain=gain(group, base, entropy_plateau),
+        length_first=over_seeds(group, lambda run: first(run, LENGTH)),
+        length_plateau=over_seeds(group, length_plateau),
+        length_gain=gain(group, base, length_plateau),
+        accuracy=over_seeds(group, accuracy_plateau),
+        accuracy_gain=gain(group, base, accuracy_plateau),
+        late_change=over_seeds(group, lambda run: accuracy_plateau(run) - middle(run, ACCURACY)),
+        entropy_ratio=entropy.mean / over_seeds(base, entropy_plateau).mean,
+    )

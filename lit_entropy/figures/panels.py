@@ -1,10 +1,7 @@
 """Small acts on a panel that several figures share."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -56,7 +53,7 @@ def plain_log_ticks(axis: Axis) -> None:
 
 
 def legend_above(
-    axes: Axes, handles: list[Any], names: list[str], title: str, columns: int
+    axes: Axes, handles: list[Artist], names: list[str], title: str, columns: int
 ) -> None:
     """A legend above the panel, where it covers no data."""
     axes.legend(

@@ -1,7 +1,5 @@
 """Entropy and covariance by position in the response, as inline SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from io import StringIO
 from typing import NamedTuple
@@ -9,7 +7,7 @@ from typing import NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.style import GREEN, GREY, ORANGE, paper_style
+from lit_entropy.figures.style import GREEN, GREY, ORANGE, paper_figure
 
 #: Without date, version or address of a tool: equal numbers give equal bytes.
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -33,8 +31,7 @@ class PositionProfile(NamedTuple):
 
 def profile_figure(profile: PositionProfile) -> Figure:
     """Three panels over one axis of positions: entropy, covariance, share of responses."""
-    with paper_style():
-        figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+    with paper_figure(4.4, 3.6) as figure:
         axes = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.4))
         series = (
             (profile.entropy, GREEN, "entropy\n(nats)"),

@@ -1,13 +1,13 @@
 """What figures know of a training run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 History = Mapping[str, np.ndarray]
+#: The task that stands for the paper's code runs.
+CODE_TASK = "Countdown"
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,28 @@ def by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in runs:
         groups.setdefault(run.label, []).append(run)
     return {label: sorted(group, key=lambda run: run.seed) for label, group in groups.items()}
+
+
+def one_model(runs: Sequence[Run]) -> list[Run]:
+    """The runs of the model that most of them train, so that the ladder stays out of a curve.
+
+    A run that does not say its model, an export say, stays.
+    """
+    models = [run.facts["model"] for run in runs if "model" in run.facts]
+    common = max(models, key=models.count, default=None)
+    return [run for run in runs if run.facts.get("model", common) == common]
+
+
+def first_task(runs: Sequence[Run]) -> list[Run]:
+    """Runs of every model on anything but the second task."""
+    return [run for run in runs if run.facts.get("task") != CODE_TASK]
+
+
+def mathematics(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one model on anything but the second task."""
+    return one_model(first_task(runs))
+
+
+def code(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one model on the second task."""
+    return one_model([run for run in runs if run.facts.get("task") == CODE_TASK])

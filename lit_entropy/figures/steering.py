@@ -1,26 +1,17 @@
 """Fig. 12 (arXiv 2505.22617): Clip-Cov's fraction and KL-Cov's coefficient set the entropy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
-from lit_entropy.figures.estimates import (
-    Estimate,
-    error_bar,
-    estimate,
-    labelled,
-    over_seeds,
-    plateau_values,
-    smoothed,
-    smoothing_window,
-)
-from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plateau
+from lit_entropy.figures.as_text import show
+from lit_entropy.figures.cells import CLIP_COV, KL_COV, Cell
+from lit_entropy.figures.entries import Claim, Entry, Judgement
+from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
+from lit_entropy.figures.knobs import Knob, by_knob, measure_12
+from lit_entropy.figures.outcomes import ENTROPY
 from lit_entropy.figures.panels import frame_lines, legend_above, plain_log_ticks
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import (
@@ -28,10 +19,16 @@ from lit_entropy.figures.style import (
     GREY,
     method_colour,
     method_marker,
-    paper_style,
+    paper_figure,
     seed_lines,
     sequential_colours,
 )
+
+#: Multiples of Clip-Cov's fraction that are trained; 1 is Clip-Cov itself, whose fraction is 7e-3.
+FRACTION_MULTIPLES = (2, 4, 5, 7)
+CLIP_COV_FRACTION = 7e-3
+#: Coefficients of KL-Cov's penalty that are trained; 1 is KL-Cov itself.
+KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5)
 
 #: The knob of each method: symbol in the legend, label of the axis.
 KNOBS = {
@@ -40,88 +37,10 @@ KNOBS = {
 }
 
 
-def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
-    """The runs of a method by its knob, ascending.
-
-    Clip-Cov's fractions become multiples of the smallest, so that ``x`` may be either; KL-Cov's
-    ``x`` is beta.
-
-    Raises:
-        ValueError: no run of the label, one without ``x``, a Clip-Cov fraction that is not
-            positive, or fewer than two values of the knob.
-    """
-    group = labelled(runs, label)[label]
-    if unknown := [run.name for run in group if run.x is None]:
-        raise ValueError(f"runs {unknown} (label {label!r}) have no x: give the knob's value")
-    unit = min(run.x or 0.0 for run in group) if label == "Clip-Cov" else 1.0
-    if unit <= 0:
-        raise ValueError(f"a run labelled {label!r} has x = {unit}: its fraction must be positive")
-    groups: dict[float, list[Run]] = {}
-    for run in sorted(group, key=lambda run: run.x or 0.0):
-        groups.setdefault(round((run.x or 0.0) / unit, 6), []).append(run)
-    if len(groups) < 2:
-        raise ValueError(f"all runs labelled {label!r} have x = {group[0].x}: add other values")
-    return groups
-
-
-def measure_12(runs: Sequence[Run]) -> dict[str, Any]:
-    """How the level of entropy follows the knob of Clip-Cov and of KL-Cov.
-
-    Returns:
-        By method: lists over ``knob`` (multiple of the smallest fraction, or beta): ``seeds``,
-        estimates ``entropy`` (nats) and ``accuracy`` (fraction), means of the last fifth, and
-        ``unsteadiness``, the standard deviation of the entropy about its straight line in the last
-        fifth, divided by its mean (None below three RL steps); ``rank_correlation`` of knob and
-        entropy over all runs (Spearman; None if all are equal).
-
-    Raises:
-        ValueError: as :func:`by_knob`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
-    """
-    return {label: _measure(by_knob(runs, label)) for label in KNOBS}
-
-
-def _measure(groups: dict[float, list[Run]]) -> dict[str, Any]:
-    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
-    knob_R = [knob for knob, group in groups.items() for _ in group]
-    level_R = [value for level in entropy for value in level["values"]]
-    spread = len(set(level_R)) > 1
-    return {
-        "knob": list(groups),
-        "seeds": [[run.seed for run in group] for group in groups.values()],
-        "entropy": entropy,
-        "accuracy": [over_seeds(group, accuracy_plateau) for group in groups.values()],
-        "unsteadiness": [_unsteadiness(group) for group in groups.values()],
-        "rank_correlation": float(stats.spearmanr(knob_R, level_R)[0]) if spread else None,
-    }
-
-
-def _unsteadiness(group: Sequence[Run]) -> Estimate | None:
-    values = [unsteadiness(run) for run in group]
-    return estimate(values) if np.isfinite(values).all() else None
-
-
-def unsteadiness(run: Run) -> float:
-    """Deviation of the last fifth's entropy from its own straight line, relative to its mean.
-
-    NaN below three RL steps: two always lie on a line.
-    """
-    value_N = plateau_values(run, ENTROPY)
-    if len(value_N) < 3:
-        return float("nan")
-    row_N = np.arange(len(value_N))
-    residual_N = value_N - np.polyval(np.polyfit(row_N, value_N, 1), row_N)
-    return float(residual_N.std() / value_N.mean())
-
-
 def figure_12(runs: Sequence[Run]) -> Figure:
-    """Entropy against the RL step for each value of the knob, and its last fifth against the knob.
-
-    Raises:
-        ValueError: as :func:`measure_12`.
-    """
+    """Entropy against the RL step for each value of the knob, and its last fifth against it."""
     numbers = measure_12(runs)
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 4.6), layout="constrained")
+    with paper_figure(FULL_WIDTH, 4.6) as figure:
         curves, levels = figure.subplots(2, 2, sharey="row", height_ratios=(1.25, 1))
         for label, above, below in zip(KNOBS, curves, levels, strict=True):
             _plot_curves(above, by_knob(runs, label), label)
@@ -144,13 +63,13 @@ def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str) -> None
     legend_above(axes, *axes.get_legend_handles_labels(), label, 3)
 
 
-def _plot_levels(axes: Axes, numbers: dict[str, Any], label: str) -> None:
-    knob, levels = numbers["knob"], numbers["entropy"]
+def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
+    knob, levels = numbers.knob, numbers.entropy
     for at, level in zip(knob, levels, strict=True):
-        values = level["values"]
+        values = level.values
         axes.plot([at] * len(values), values, "_", color=GREY, markersize=5, zorder=1)
     axes.errorbar(
-        knob, [level["mean"] for level in levels], yerr=error_bar(levels), elinewidth=0.8,
+        knob, [level.mean for level in levels], yerr=error_bar(levels), elinewidth=0.8,
         capsize=2, color=method_colour(label), marker=method_marker(label), markersize=4,
     )  # fmt: skip
     smallest = min(value for value in knob if value > 0)
@@ -158,6 +77,51 @@ def _plot_levels(axes: Axes, numbers: dict[str, Any], label: str) -> None:
     axes.set_xticks(knob, [f"{value:g}" for value in knob])
     axes.minorticks_off()
     axes.set(xlabel=KNOBS[label][1])
-    correlation = numbers["rank_correlation"]
+    correlation = numbers.rank_correlation
     if correlation is not None:
         axes.set_title(f"rank correlation {correlation:+.2f}", loc="left", fontsize=7)
+
+
+def _judge_steering(m: dict[str, Knob], method: str) -> Judgement:
+    found = m[method]
+    columns = zip(found.knob, found.entropy, strict=True)
+    text = "; ".join(f"{knob:g}: {show(level)}" for knob, level in columns)
+    rank = found.rank_correlation
+    if rank is None or len(found.knob) < 4:
+        return Judgement(None, text)
+    return Judgement(rank >= 0.9, f"{text}; rank correlation {rank:.2f}")
+
+
+def _judge_steadier(m: dict[str, Knob]) -> Judgement:
+    means = {}
+    for name in KNOBS:
+        values = [e.mean for e in m[name].unsteadiness if e is not None]
+        if not values:
+            return Judgement(None, "too few RL steps")
+        means[name] = sum(values) / len(values)
+    text = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+    return Judgement(means["KL-Cov"] < means["Clip-Cov"], f"relative deviation: {text}")
+
+
+FIGURE_12 = Entry(
+    "12", "Fig. 12", "Steering the entropy",
+    "The level of entropy by the fraction of Clip-Cov and the coefficient of KL-Cov.",
+    measure_12, figure_12,
+    (
+        Claim("Clip-Cov's fraction sets the level of entropy.", "2, 4, 5, 7 times the fraction",
+              "rank correlation of at least 0.9", partial(_judge_steering, method="Clip-Cov")),
+        Claim("KL-Cov's coefficient sets the level of entropy.", "β 0, 0.05, 0.1, 0.5, 1",
+              "rank correlation of at least 0.9", partial(_judge_steering, method="KL-Cov")),
+        Claim("KL-Cov is the steadier one.", "smoother curves",
+              "smaller deviation of the entropy from its trend in the last fifth",
+              _judge_steadier),
+    ),
+    (
+        KL_COV, CLIP_COV,
+        *(Cell(f"clip_cov_x{m}", "Clip-Cov", "clip_cov",
+               {"model.loss.init_args.fraction": f"{m * CLIP_COV_FRACTION:g}"}, "sweep")
+          for m in FRACTION_MULTIPLES),
+        *(Cell(f"kl_cov_beta_{c:g}", "KL-Cov", "kl_cov",
+               {"model.loss.init_args.kl_coef": f"{c:g}"}, "sweep") for c in KL_COEFFICIENTS),
+    ),
+)  # fmt: skip

@@ -1,7 +1,5 @@
 """One look for every figure: sizes in inches as printed, one colour a method, seeds drawn alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +87,13 @@ def sequential_colours(count: int) -> list[str]:
 
 
 @contextmanager
+def paper_figure(width: float, height: float) -> Iterator[Figure]:
+    """A figure of a size in inches, with the shared settings while it is drawn."""
+    with paper_style():
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+@contextmanager
 def paper_style() -> Iterator[None]:
     """The shared settings, for the duration of a block only."""
     with matplotlib.rc_context(RC):
@@ -97,18 +102,11 @@ def paper_style() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class SeedMean:
-    """Mean over seeds at the RL steps that all seeds have.
-
-    Attributes:
-        step_N: RL steps.
-        mean_N: mean over seeds, in the unit of the metric.
-        half_width_N: half the width of the 95 % t interval of the mean; NaN for one seed.
-        seeds: number of seeds.
-    """
+    """Mean over seeds at the RL steps that all seeds have."""
 
     step_N: np.ndarray
-    mean_N: np.ndarray
-    half_width_N: np.ndarray
+    mean_N: np.ndarray  # in the unit of the metric
+    half_width_N: np.ndarray  # half the width of the 95 % t interval of the mean; NaN for one seed
     seeds: int
 
 

@@ -1,14 +1,12 @@
 """One picture of a run: its entropy, its accuracy, and how well theory foretold the entropy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_style
+from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_figure
 
 History = Mapping[str, np.ndarray]
 
@@ -37,8 +35,7 @@ def summary_figure(history: History) -> Figure:
         raise ValueError(
             f"history has no 'step' (it has {sorted(history)}): pass read_metrics(...)"
         )
-    with paper_style():
-        figure = Figure(figsize=(FULL_WIDTH, 2.2), layout="constrained")
+    with paper_figure(FULL_WIDTH, 2.2) as figure:
         axes = figure.subplots(1, 3)
         plot_entropy(axes[0], history)
         plot_accuracy(axes[1], history)

@@ -1,7 +1,5 @@
 """A self-contained HTML page that shows which tokens drive the entropy of a rollout."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Text of a model made visible: no character of it can hide, reorder or act."""
 
-from __future__ import annotations
-
 import unicodedata
 
 SIGNS = {" ": "·", "\n": "↵", "\t": "⇥"}

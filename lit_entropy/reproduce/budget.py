@@ -1,29 +1,24 @@
 """How much a reproduction may cost: RL steps and seeds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+
+from lit_entropy.figures.cells import Kind
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Length and number of the runs.
+    """Length and number of the runs."""
 
-    Attributes:
-        steps: RL steps of a run.
-        claim_seeds: Seeds of the cells that claims and controls rest on.
-        sweep_seeds: Seeds of each point of a sweep.
-        overlays: Files in ``configs/suite`` that are laid over the experiment.
-        rollout: Responses an RL step, prompts times samples, as the overlays set it.
-        decides: Whether its runs are long enough for a verdict.
-    """
+    steps: int  # RL steps of a run
+    claim_seeds: int  # of the cells that claims and controls rest on
+    sweep_seeds: int  # of each point of a sweep
+    overlays: tuple[str, ...] = ()  # files in ``configs/suite`` that are laid over the experiment
+    rollout: int = 256  # responses per RL step, prompts times samples, as the overlays set it
+    decides: bool = True  # whether its runs are long enough for a verdict
 
-    steps: int
-    claim_seeds: int
-    sweep_seeds: int
-    overlays: tuple[str, ...] = ()
-    rollout: int = 256
-    decides: bool = True
+    def seeds(self, kind: Kind) -> range:
+        """The seeds of a setting of this kind."""
+        return range(self.sweep_seeds if kind == "sweep" else self.claim_seeds)
 
 
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a

@@ -1,7 +1,5 @@
 """``lit-entropy reproduce`` and ``lit-entropy figures``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,15 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
-from lit_entropy.reproduce.book import CLAIMS, ENTRIES
+from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
-from lit_entropy.reproduce.entries import Entry
-from lit_entropy.reproduce.plan import PlannedRun, figure_order, plan
-from lit_entropy.reproduce.report import Section, draw_section, write_report
+from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
+from lit_entropy.reproduce.report import Header, draw_section, write_report
 from lit_entropy.reproduce.runner import Main, ReproductionError, is_done, sole_user, train
-from lit_entropy.reproduce.suite import tiny_suite
 
 Say = Callable[[str], None]
 
@@ -39,11 +36,11 @@ def reproduce(
         main: The command line that trains a run.
         suite: Which runs: tiny is chain arithmetic and countdown with the shipped bases.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
-            seeds for claims, 1 a sweep point) takes about 90 minutes on two cores; full (300, 5
+            seeds for claims, 1 per sweep point) takes about 90 minutes on two cores; full (300, 5
             and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
-        jobs: Runs at a time; by default one a core.
+        jobs: Runs at a time; by default one per core.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
 
     Returns:
@@ -57,7 +54,7 @@ def reproduce(
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
-    planned = plan(tiny_suite(), BUDGETS[budget], chosen)
+    planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
     with sole_user(folder):
         failed = train(main, planned, folder, jobs, _say)
@@ -69,7 +66,12 @@ def reproduce(
 
 
 def report_of(
-    planned: Sequence[PlannedRun], folder: Path, figures: Sequence[str], suite: str, budget: str
+    planned: Sequence[PlannedRun],
+    folder: Path,
+    figures: Sequence[str],
+    suite: str,
+    budget: str,
+    entries: Sequence[AnyEntry] = ENTRIES,
 ) -> Path:
     """Draw the report from the runs that are finished in ``folder``."""
     runs = folder / "runs"
@@ -77,34 +79,32 @@ def report_of(
     missing = [run.name for run in planned if run.name not in done]
     loaded = {name: load_run(runs / name, run.cell.label) for name, run in done.items()}
     size, sections = BUDGETS[budget], []
-    for entry in ENTRIES:
+    for entry in entries:
         if figures and entry.key not in figures:
             continue
-        names = [name for name, run in done.items() if entry.key in run.cell.figures]
+        cells = {cell.name for cell in entry.cells}
+        names = [name for name, run in done.items() if run.cell.name in cells]
         commands = [done[name].command(Path("runs")) for name in names]
         selected = [loaded[name] for name in names]
-        sections.append(
-            draw_section(
-                entry, CLAIMS[entry.key], selected, commands, folder / "figures", size.decides
-            )
-        )
-        _say(f"{entry.name}: {sections[-1].problem or 'drawn'}")
-    header = {
-        "title": "The Entropy Mechanism in miniature",
-        "introduction": "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
+        section = draw_section(entry, selected, commands, folder / "figures", size.decides)
+        _say(f"{entry.name}: {section.problem or 'drawn'}")
+        sections.append(section)
+    header = Header(
+        "The Entropy Mechanism in miniature",
+        "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
         "says of it. A verdict follows from the rule beside it.",
-        "setting": _setting(size, suite, budget),
-        "incomplete": f"{len(missing)} of {len(planned)} runs are not in this report: they are not "
+        _setting(size, suite, budget),
+        f"{len(missing)} of {len(planned)} runs are not in this report: they are not "
         "finished." if missing else "",
-        "missing": missing,
-    }  # fmt: skip
+        missing,
+    )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
     return write_report(folder, sections, header, name)[0]
 
 
 def runs_of(output: Path, budget: str, figure: str) -> list[Run]:
     """The finished runs of one figure in the folder of a reproduction, for notebooks."""
-    planned = plan(tiny_suite(), BUDGETS[budget], [figure])
+    planned = plan(cells_of(ENTRIES, [figure]), BUDGETS[budget])
     return [
         load_run(output / "runs" / run.name, run.cell.label)
         for run in planned
@@ -113,10 +113,7 @@ def runs_of(output: Path, budget: str, figure: str) -> list[Run]:
 
 
 def figures(
-    runs: list[str],
-    output: str = "figures",
-    labels: dict[str, str] | None = None,
-    only: str = "",
+    runs: list[str], output: str = "figures", labels: dict[str, str] | None = None, only: str = ""
 ) -> Path:
     """Draw the paper's figures from any runs.
 
@@ -146,26 +143,20 @@ def figures(
         raise ValueError(f"labels={unknown}: the runs are {sorted(names)}")
     loaded = [_labelled(run, labels or {}) for run in loaded]
     sections = [
-        _drawn(entry, loaded, Path(output))
+        draw_section(entry, loaded, [], Path(output))
         for entry in ENTRIES
         if not chosen or entry.key in chosen
     ]
     drawn = [section for section in sections if chosen or not section.problem]
     for section in sections:
         _say(f"{section.entry.name}: {section.problem or 'drawn'}")
-    header = {
-        "title": "Figures of the entropy mechanism",
-        "introduction": "The figures of arXiv 2505.22617 that these runs can show.",
-        "setting": f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
-        "incomplete": "",
-        "missing": [],
-    }
+    header = Header(
+        "Figures of the entropy mechanism",
+        "The figures of arXiv 2505.22617 that these runs can show.",
+        f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
+    )
     Path(output).mkdir(parents=True, exist_ok=True)
     return write_report(Path(output), drawn, header)[0]
-
-
-def _drawn(entry: Entry, runs: Sequence[Run], folder: Path) -> Section:
-    return draw_section(entry, CLAIMS[entry.key], runs, [], folder)
 
 
 def _labelled(run: Run, labels: dict[str, str]) -> Run:
@@ -183,6 +174,3 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-__all__ = ["figure_order", "figures", "report_of", "reproduce"]

@@ -1,7 +1,5 @@
 """Trains what is missing: a finished run is never run again, an interrupted one continues."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import multiprocessing
@@ -15,10 +13,9 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.reproduce.plan import PlannedRun
+from lit_entropy.reproduce.jobs import PlannedRun
 
 DONE = "done.json"
 #: The command line as a function of its arguments.
@@ -97,8 +94,9 @@ def train(
             process = context.Process(target=_run, args=(main, run, runs, log, threads))
             process.start()
             active[process.sentinel] = (run, process, time.monotonic())
-        for sentinel in wait(list(active)):
-            run, worker, start = active.pop(cast(int, sentinel))
+        ready = wait(list(active))
+        for sentinel in [each for each in active if each in ready]:
+            run, worker, start = active.pop(sentinel)
             worker.join()
             finished += 1
             ended = worker.exitcode == 0 and is_done(run, runs)

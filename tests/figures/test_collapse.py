@@ -6,15 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from lit_entropy.figures.collapse import (
-    COLOURS,
-    figure_1,
-    figure_2,
-    measure_1,
-    measure_2,
-    shares,
-)
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.collapse import figure_1, measure_1
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.spending import SPENT, WON, figure_2, measure_2, shares
 
 STEPS = 24
 
@@ -30,10 +25,10 @@ def grpo(seed: int, shift: float = 0.0, **changed: np.ndarray) -> Run:
 
 def test_shares_count_the_steps_behind_the_policy_that_was_measured():
     share = shares(grpo(0))
-    training, spent = share["entropy"]
+    training, spent = share.entropy
     np.testing.assert_allclose(training, np.arange(24) / 24, rtol=1e-15)
     np.testing.assert_allclose(spent, np.arange(24) / 23, rtol=1e-13)
-    training, won = share["gain"]
+    training, won = share.gain
     np.testing.assert_allclose(training, np.arange(0, 25, 2) / 24, rtol=1e-15)
     np.testing.assert_allclose(won, np.arange(13) / 12, rtol=1e-13)
 
@@ -44,20 +39,20 @@ def test_measure_2_by_hand():
     accuracy = np.where(late.history["step"] % 2 == 0, 0.2, np.nan)
     accuracy[10::2] = 0.8
     measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy})])
-    first, second = measured["marks"]
-    assert first["training_share"] == 1 / 12 and second["training_share"] == 1 / 3
+    first, second = measured.marks
+    assert first.training_share == 1 / 12 and second.training_share == 1 / 3
     # 1/12 of 24 steps is 2 updates: row 3; each step spends 1/23 of the fall
-    assert first["entropy"]["values"] == pytest.approx([2 / 23, 2 / 23], rel=1e-12)
-    assert second["entropy"]["mean"] == pytest.approx(8 / 23, rel=1e-12)
-    assert first["gain"]["values"] == pytest.approx([1 / 12, 0], abs=1e-12)
-    assert second["gain"]["values"] == pytest.approx([1 / 3, 0], abs=1e-12)
+    assert first.entropy.values == pytest.approx([2 / 23, 2 / 23], rel=1e-12)
+    assert second.entropy.mean == pytest.approx(8 / 23, rel=1e-12)
+    assert first.gain.values == pytest.approx([1 / 12, 0], abs=1e-12)
+    assert second.gain.values == pytest.approx([1 / 3, 0], abs=1e-12)
     # two values d apart: standard error d / 2, t of one degree of freedom 12.7062
-    assert second["gain"]["half_width"] == pytest.approx(12.7062047 / 6, rel=1e-8)
-    assert (first["paper_entropy"], first["paper_gain"]) == (0.73, 0.76)
-    assert (second["paper_entropy"], second["paper_gain"]) == (0.94, 0.93)
-    assert measured["validation_spacing"] == pytest.approx(1 / 12, rel=1e-12)
-    assert measured["seeds"] == 2
-    json.dumps(measured, allow_nan=False)
+    assert second.gain.half_width == pytest.approx(12.7062047 / 6, rel=1e-8)
+    assert (first.paper_entropy, first.paper_gain) == (0.73, 0.76)
+    assert (second.paper_entropy, second.paper_gain) == (0.94, 0.93)
+    assert measured.validation_spacing == pytest.approx(1 / 12, rel=1e-12)
+    assert measured.seeds == 2
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_shares_do_not_depend_on_level_or_scale():
@@ -70,38 +65,38 @@ def test_shares_do_not_depend_on_level_or_scale():
             "step": step,
         },
     )
-    for key in ("entropy", "gain"):
-        np.testing.assert_allclose(shares(stretched)[key], shares(grpo(0))[key], rtol=1e-12)
+    for curve, expected in zip(shares(stretched), shares(grpo(0)), strict=True):
+        np.testing.assert_allclose(curve, expected, rtol=1e-12)
 
 
 def test_mean_of_seeds_with_different_cadence_is_taken_on_the_union_of_their_points():
     accuracy = np.full(STEPS + 1, np.nan)
     accuracy[[0, 12, 24]] = 0.2, 0.5, 0.8  # on the same straight line
     measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy})])
-    np.testing.assert_allclose(measured["gain"]["mean"], measured["gain"]["training_share"])
-    assert measured["validation_spacing"] == 0.5
+    np.testing.assert_allclose(measured.gain.mean, measured.gain.training_share)
+    assert measured.validation_spacing == 0.5
 
 
 def test_measure_1_by_hand():
     measured = measure_1([grpo(0, shift=0.1), grpo(1, shift=0.3)])
-    assert measured["entropy"]["step"] == list(range(1, 25))
-    assert measured["entropy"]["mean"][0] == pytest.approx(1.2)
-    assert measured["entropy_lost"] == pytest.approx(1 - (1 / 24 + 0.2) / 1.2)
-    assert measured["gain"] == pytest.approx(24 / 40)
-    assert measured["accuracy"]["half_width"] == [0.0] * 13
-    json.dumps(measured, allow_nan=False)
+    assert measured.entropy.step == list(range(1, 25))
+    assert measured.entropy.mean[0] == pytest.approx(1.2)
+    assert measured.entropy_lost == pytest.approx(1 - (1 / 24 + 0.2) / 1.2)
+    assert measured.gain == pytest.approx(24 / 40)
+    assert measured.accuracy.half_width == [0.0] * 13
+    json.dumps(as_json(measured), allow_nan=False)
     alone = measure_1([grpo(0)])
-    assert alone["accuracy"]["half_width"] == [None] * 13
-    json.dumps(alone, allow_nan=False)
+    assert as_json(alone.accuracy.half_width) == [None] * 13
+    json.dumps(as_json(alone), allow_nan=False)
 
 
 def test_figure_1_draws_seeds_and_the_measured_mean():
     runs = [grpo(0), grpo(1, shift=0.2)]
     measured, (left, right) = measure_1(runs), figure_1(runs).axes
-    for axes, key in ((left, "entropy"), (right, "accuracy")):
+    for axes, course in ((left, measured.entropy), (right, measured.accuracy)):
         assert len(axes.lines) == 3 and len(axes.collections) == 1
-        np.testing.assert_array_equal(axes.lines[-1].get_xdata(), measured[key]["step"])
-        np.testing.assert_array_equal(axes.lines[-1].get_ydata(), measured[key]["mean"])
+        np.testing.assert_array_equal(axes.lines[-1].get_xdata(), course.step)
+        np.testing.assert_array_equal(axes.lines[-1].get_ydata(), course.mean)
         assert axes.get_xlabel() == "RL step"
     assert "nats" in left.get_ylabel() and "accuracy" in right.get_ylabel()
 
@@ -110,9 +105,12 @@ def test_figure_2_draws_seeds_the_measured_mean_and_the_papers_marks():
     runs = [grpo(0), grpo(1, shift=0.2)]
     measured, (axes,) = measure_2(runs), figure_2(runs).axes
     by_label = {line.get_label(): line for line in axes.lines}
-    for key, label in (("entropy", "entropy consumed"), ("gain", "accuracy gained")):
-        np.testing.assert_array_equal(by_label[label].get_ydata(), measured[key]["mean"])
-        assert to_rgb(by_label[label].get_color()) == to_rgb(COLOURS[key])
+    for course, colour, label in (
+        (measured.entropy, SPENT, "entropy consumed"),
+        (measured.gain, WON, "accuracy gained"),
+    ):
+        np.testing.assert_array_equal(by_label[label].get_ydata(), course.mean)
+        assert to_rgb(by_label[label].get_color()) == to_rgb(colour)
     assert (
         sum(line.get_linewidth() == 0.5 and line.get_linestyle() == "-" for line in axes.lines) == 4
     )

@@ -8,15 +8,11 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from method_runs import flat_run, without
 
-from lit_entropy.figures.control import (
-    figure_9,
-    figure_10,
-    figure_12,
-    measure_9,
-    measure_10,
-    measure_12,
-)
-from lit_entropy.figures.steering import unsteadiness
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.control import figure_9, figure_10, measure_9, measure_10
+from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.knobs import measure_12, unsteadiness
+from lit_entropy.figures.steering import figure_12
 
 BONUS = {1e-4: (0.1, 0.8), 5e-3: (0.3, 0.7), 1e-2: (2.0, 0.2)}
 
@@ -31,24 +27,24 @@ def sweep_runs(label: str = "entropy bonus"):
 )
 def test_sweep_by_hand(measure, label):
     measured = measure(sweep_runs(label))
-    assert measured["coefficients"] == [0.0, 1e-4, 5e-3, 1e-2]  # sorted, GRPO first
-    assert measured["seeds"] == [[0, 1, 2], [0], [0], [0]]
-    np.testing.assert_allclose(measured["entropy_ratio"], [1, 1, 3, 20])
-    assert measured["entropy"][0]["half_width"] == pytest.approx(0.0, abs=1e-12)
-    assert measured["entropy"][3] == {"values": [2.0], "mean": 2.0, "half_width": None}
+    assert measured.coefficients == [0.0, 1e-4, 5e-3, 1e-2]  # sorted, GRPO first
+    assert measured.seeds == [[0, 1, 2], [0], [0], [0]]
+    np.testing.assert_allclose(measured.entropy_ratio, [1, 1, 3, 20])
+    assert measured.entropy[0].half_width == pytest.approx(0.0, abs=1e-12)
+    assert measured.entropy[3] == Estimate([2.0], 2.0, None)
     # the pairs are those of seed 0; the last fifth of the accuracy is 0.95 of its end
-    gains = [gain["mean"] for gain in measured["accuracy_gain"]]
+    gains = [gain.mean for gain in measured.accuracy_gain]
     np.testing.assert_allclose(gains, 0.95 * np.array([0, 0, -0.1, -0.6]), atol=1e-12)
-    assert measured["accuracy_gain"][3]["seeds"] == [0]
-    assert json.loads(json.dumps(measured)) == measured
+    assert measured.accuracy_gain[3].seeds == [0]
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_an_own_zero_replaces_grpo():
     runs = [*sweep_runs(), flat_run("entropy bonus", 5, 0.2, 0.5, x=0.0)]
     measured = measure_9(runs)
-    assert measured["seeds"][0] == [5]
-    assert measured["entropy_ratio"][-1] == pytest.approx(10.0)
-    assert measured["accuracy_gain"][-1] is None  # no seed in common
+    assert measured.seeds[0] == [5]
+    assert measured.entropy_ratio[-1] == pytest.approx(10.0)
+    assert measured.accuracy_gain[-1] is None  # no seed in common
 
 
 @pytest.mark.parametrize(
@@ -95,15 +91,15 @@ def knob_runs(unit: float = 7e-3):
 def test_steering_by_hand(unit):
     measured = measure_12(knob_runs(unit))
     clip, kl = measured["Clip-Cov"], measured["KL-Cov"]
-    assert clip["knob"] == [1.0, 2.0, 4.0, 7.0]  # fractions as multiples of the smallest
-    assert clip["seeds"] == [[0, 1], [0], [0], [0]]
-    np.testing.assert_allclose([level["mean"] for level in clip["entropy"]], [0.2, 0.2, 0.4, 0.7])
+    assert clip.knob == [1.0, 2.0, 4.0, 7.0]  # fractions as multiples of the smallest
+    assert clip.seeds == [[0, 1], [0], [0], [0]]
+    np.testing.assert_allclose([level.mean for level in clip.entropy], [0.2, 0.2, 0.4, 0.7])
     # knobs 1 1 2 4 7 rank 1.5 1.5 3 4 5; levels .1 .3 .2 .4 .7 rank 1 3 2 4 5
     ranks = np.corrcoef([1.5, 1.5, 3, 4, 5], [1, 3, 2, 4, 5])[0, 1]
-    assert clip["rank_correlation"] == pytest.approx(ranks)
-    assert kl["knob"] == [0.0, 0.05, 0.5, 1.0] and kl["rank_correlation"] == pytest.approx(1.0)
-    assert clip["unsteadiness"][0]["mean"] == pytest.approx(0.0, abs=1e-12)
-    assert json.loads(json.dumps(measured)) == measured
+    assert clip.rank_correlation == pytest.approx(ranks)
+    assert kl.knob == [0.0, 0.05, 0.5, 1.0] and kl.rank_correlation == pytest.approx(1.0)
+    assert clip.unsteadiness[0].mean == pytest.approx(0.0, abs=1e-12)
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_unsteadiness_by_hand():
@@ -115,7 +111,7 @@ def test_unsteadiness_by_hand():
     short = [
         replace(run, history={k: v[:8] for k, v in run.history.items()}) for run in knob_runs()
     ]
-    assert measure_12(short)["KL-Cov"]["unsteadiness"] == [None] * 4  # two rows are a line
+    assert measure_12(short)["KL-Cov"].unsteadiness == [None] * 4  # two rows are a line
 
 
 def test_steering_figure():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.controls import COLOURS, SINGLE, figure_controls, measure_controls
 from lit_entropy.figures.runs import Run
 
@@ -38,18 +39,18 @@ def test_numbers_by_hand() -> None:
     measured = measure_controls(runs)
     assert list(measured) == ["GRPO", "random rewards"]  # in the order of the legend
     found = measured["random rewards"]
-    assert found["seeds"] == [0, 1]
-    assert found["entropy_first"]["values"] == [1, 3]
+    assert found.seeds == [0, 1]
+    assert found.entropy_first.values == [1, 3]
     # steps 17 to 20: 0.2, 0.15, 0.1, 0.05 of the level
-    assert found["entropy_last"]["values"] == pytest.approx([0.125, 0.375], rel=1e-12)
-    assert found["answer_entropy_first"]["values"] == [2, 6]
-    assert found["answer_entropy_last"]["values"] == pytest.approx([0.25, 0.75], rel=1e-12)
-    assert found["accuracy_gain"]["values"] == pytest.approx([0, 2], abs=1e-12)
+    assert found.entropy_last.values == pytest.approx([0.125, 0.375], rel=1e-12)
+    assert found.answer_entropy_first.values == [2, 6]
+    assert found.answer_entropy_last.values == pytest.approx([0.25, 0.75], rel=1e-12)
+    assert found.accuracy_gain.values == pytest.approx([0, 2], abs=1e-12)
     # two values 2 apart: standard error 1, t of one degree of freedom 12.7062
-    assert found["accuracy_gain"]["half_width"] == pytest.approx(12.7062047, rel=1e-8)
-    assert found["covariance"]["values"] == pytest.approx([0, 0], abs=1e-15)
-    assert found["penalty"] is None
-    json.dumps(measured, allow_nan=False)
+    assert found.accuracy_gain.half_width == pytest.approx(12.7062047, rel=1e-8)
+    assert found.covariance.values == pytest.approx([0, 0], abs=1e-15)
+    assert found.penalty is None
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_the_penalty_is_the_largest_of_the_run_in_size() -> None:
@@ -58,16 +59,16 @@ def test_the_penalty_is_the_largest_of_the_run_in_size() -> None:
         control(SINGLE, 0, **{"policy/kl_selected": penalty}),
         control(SINGLE, 1, **{"policy/kl_selected": 2 * penalty}),
     ]
-    assert measure_controls(runs)[SINGLE]["penalty"]["values"] == [2e-8, 4e-8]
+    assert measure_controls(runs)[SINGLE].penalty.values == [2e-8, 4e-8]
     # one run of two that does not log it leaves no penalty
     half = [runs[0], without(runs[1], "policy/kl_selected")]
-    assert measure_controls(half)[SINGLE]["penalty"] is None
+    assert measure_controls(half)[SINGLE].penalty is None
 
 
 def test_answers_need_not_be_logged() -> None:
     found = measure_controls([without(control("shuffled advantages"), "entropy/answer")])
-    assert found["shuffled advantages"]["answer_entropy_first"] is None
-    assert found["shuffled advantages"]["answer_entropy_last"] is None
+    assert found["shuffled advantages"].answer_entropy_first is None
+    assert found["shuffled advantages"].answer_entropy_last is None
 
 
 def test_what_is_drawn_is_what_is_measured() -> None:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from method_runs import NAN, without
 
+from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.covariances import FALL, bin_means, correlation, slope_window, with_fall
-from lit_entropy.figures.dynamics import figure_8, figure_dynamics, measure_8, measure_dynamics
-from lit_entropy.figures.matching import MATCHES
+from lit_entropy.figures.dynamics import figure_8, measure_8
+from lit_entropy.figures.matches import MATCHES, ExactAgreement, measure_dynamics
+from lit_entropy.figures.matching import figure_dynamics
 from lit_entropy.figures.runs import Run
 
 STEPS = 40
@@ -24,11 +26,9 @@ def pg_run(seed: int = 0, shift: float = 0.0) -> Run:
         "step": k,
         "entropy/token_mean": np.where(k > 0, 0.5 - 0.01 * k + 1e-4 * k**2, NAN),
         BANDIT: np.where(k > 0, 5 * fall + shift, NAN),
-        "cov/mean": np.where(k > 0, -fall, NAN),
     }
     for factor, name in enumerate(("low", "middle", "high"), start=1):
         numbers[f"{BANDIT}/{name}"] = np.where(k > factor, factor * (0.02 + shift), NAN)
-        numbers[f"cov/by_accuracy/{name}"] = np.where(k > 0, -float(factor), NAN)
     return Run(f"pg-{seed}", "policy gradient", seed, numbers)
 
 
@@ -47,47 +47,40 @@ def test_slope_is_that_of_the_local_line():
 
 def test_measures_by_hand():
     measured = measure_8([pg_run(0), pg_run(1, shift=0.01)])
-    assert measured["seeds"] == [0, 1]
-    assert (measured["mean_window"], measured["slope_window"]) == (5, 11)
-    assert measured["step"] == list(range(1, STEPS + 1))
+    assert measured.seeds == [0, 1]
+    assert (measured.mean_window, measured.slope_window) == (5, 11)
+    assert measured.step == list(range(1, STEPS + 1))
     # means of 5 (0.01 - 2e-4 k) over steps 1 to 8 and 33 to 40, plus the shift of seed 1
     first, last = 5 * (0.01 - 2e-4 * 4.5), 5 * (0.01 - 2e-4 * 36.5)
-    assert measured["covariance_first"]["values"] == pytest.approx([first, first + 0.01])
-    assert measured["covariance_last"]["values"] == pytest.approx([last, last + 0.01])
-    assert measured["by_accuracy"]["middle"]["values"] == pytest.approx([0.04, 0.06])
-    assert measured["high_minus_low"]["values"] == pytest.approx([0.04, 0.06])
-    assert measured["positive_share"]["values"] == [1.0, 1.0]
-    assert measured["ordered"] == 1.0
-    assert measured["correlation"]["mean"] > 0.97  # both fall on straight lines, but at the ends
-    assert json.loads(json.dumps(measured)) == measured
-
-
-def test_token_level_reads_the_token_keys():
-    measured = measure_8([pg_run()], "token")
-    assert measured["positive_share"]["mean"] == 0.0
-    assert measured["by_accuracy"]["high"]["mean"] == -3.0 and measured["ordered"] == 0.0
-    assert measured["correlation"]["mean"] < -0.97
+    assert measured.covariance_first.values == pytest.approx([first, first + 0.01])
+    assert measured.covariance_last.values == pytest.approx([last, last + 0.01])
+    assert measured.by_accuracy["middle"].values == pytest.approx([0.04, 0.06])
+    assert measured.high_minus_low.values == pytest.approx([0.04, 0.06])
+    assert measured.positive_share.values == [1.0, 1.0]
+    assert measured.ordered == 1.0
+    assert measured.correlation.mean > 0.97  # both fall on straight lines, but at the ends
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_correlation_is_none_for_a_constant():
     run = with_fall(pg_run())
     constant = replace(run, history={**run.history, BANDIT: np.full(STEPS + 1, 0.1)})
-    assert correlation(constant, BANDIT) is None
-    assert measure_8([replace(constant, history={**constant.history})])["correlation"] is None
+    assert correlation(constant) is None
+    assert measure_8([replace(constant, history={**constant.history})]).correlation is None
     both = np.isfinite(run.history[FALL])
     expected = np.corrcoef(run.history[FALL][both], run.history[BANDIT][both])[0, 1]
-    assert correlation(run, BANDIT) == pytest.approx(expected)
+    assert correlation(run) == pytest.approx(expected)
 
 
 def test_bins_are_compared_at_the_steps_that_have_all():
     run = pg_run()
     numbers = dict(run.history)
     numbers[f"{BANDIT}/low"] = np.where(numbers["step"] <= 10, 100.0, 0.02)  # high begins at 4
-    means = bin_means(replace(run, history=numbers), f"{BANDIT}/")
+    means = bin_means(replace(run, history=numbers))
     assert means["low"] == pytest.approx((7 * 100 + 30 * 0.02) / 37)
     numbers[f"{BANDIT}/low"] = np.where(numbers["step"] <= 2, 0.02, NAN)
     with pytest.raises(ValueError, match=r"no RL step with all of .*low, middle, high"):
-        bin_means(replace(run, history=numbers), f"{BANDIT}/")
+        bin_means(replace(run, history=numbers))
 
 
 def test_figure_8_draws_the_numbers_on_aligned_scales():
@@ -95,9 +88,9 @@ def test_figure_8_draws_the_numbers_on_aligned_scales():
     left, right, other = figure_8(runs).axes
     measured = measure_8(runs)
     fall = next(line for line in left.lines if "Delta H" in str(line.get_label()))
-    np.testing.assert_allclose(fall.get_ydata(), measured["minus_delta"])
+    np.testing.assert_allclose(fall.get_ydata(), measured.minus_delta)
     covariance = next(line for line in other.lines if line.get_label() == "covariance")
-    np.testing.assert_allclose(covariance.get_ydata(), measured["covariance"])
+    np.testing.assert_allclose(covariance.get_ydata(), measured.covariance)
     zeros = [axes.transData.transform((0, 0))[1] for axes in (left, other)]
     assert zeros[0] == pytest.approx(zeros[1])
     assert "slope over 11" in left.get_xlabel() and "mean over 5" in left.get_xlabel()
@@ -146,31 +139,33 @@ def test_agreement_by_hand():
     measured = measure_dynamics([dynamics_run("GRPO"), dynamics_run("KL-Cov", error=0.2)])
     exact, off = measured["GRPO"], measured["KL-Cov"]
     assert [match.name for match in MATCHES] == list(exact)
-    assert exact["lemma1_own"]["points"] == 6
-    slopes = {name: numbers["slope"]["mean"] for name, numbers in exact.items()}
+    assert exact["lemma1_own"].points == 6
+    slopes = {name: numbers.slope.mean for name, numbers in exact.items()}
     assert slopes == pytest.approx({
         "lemma1_fixed": 1.0, "lemma1_own": 1.0, "lemma1_on_policy": 1.5,
         "theorem1_own": -0.5, "theorem2_own": 0.1, "theorem2_on_policy": 0.15,
     })  # fmt: skip
-    assert exact["lemma1_own"]["relative_error"]["mean"] == pytest.approx(0.0, abs=1e-12)
-    assert exact["theorem1_own"]["sign_agreement"]["mean"] == 0.0
-    assert "relative_error" not in exact["theorem2_own"]
+    assert exact["lemma1_own"].relative_error.mean == pytest.approx(0.0, abs=1e-12)
+    assert exact["theorem1_own"].sign_agreement.mean == 0.0
+    assert {name for name, match in exact.items() if isinstance(match, ExactAgreement)} == {
+        "lemma1_fixed", "lemma1_own", "lemma1_on_policy",
+    }  # fmt: skip
     # predictions 5, 10, ..., 30 (times -1e-3), realised 1.2, 0.8, 1.2, ... of them
     predicted = 5.0 * np.arange(1, 7)
     realised = predicted * np.array([1.2, 0.8] * 3)
     error = np.linalg.norm(predicted - realised) / np.linalg.norm(realised)
-    assert off["lemma1_own"]["relative_error"]["mean"] == pytest.approx(error)
+    assert off["lemma1_own"].relative_error.mean == pytest.approx(error)
     r2 = np.corrcoef(predicted, realised)[0, 1] ** 2
-    assert off["lemma1_fixed"]["r2"]["mean"] == pytest.approx(r2)
-    assert json.loads(json.dumps(measured)) == measured
+    assert off["lemma1_fixed"].r2.mean == pytest.approx(r2)
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_seeds_are_averaged_and_two_points_have_no_r2():
     both = measure_dynamics([dynamics_run("GRPO"), dynamics_run("GRPO", 1)])["GRPO"]
-    assert both["lemma1_own"]["points"] == 12 and len(both["lemma1_own"]["slope"]["values"]) == 2
+    assert both["lemma1_own"].points == 12 and len(both["lemma1_own"].slope.values) == 2
     run = dynamics_run("GRPO")
     short = replace(run, history={key: value[:7] for key, value in run.history.items()})
-    assert measure_dynamics([short])["GRPO"]["lemma1_own"]["r2"] is None
+    assert measure_dynamics([short])["GRPO"]["lemma1_own"].r2 is None
     assert "R^2" not in figure_dynamics([short]).axes[1].texts[0].get_text()
 
 

@@ -6,6 +6,7 @@ from method_runs import NAN, flat_run
 from scipy import stats
 
 from lit_entropy.figures.estimates import (
+    Estimate,
     by_seed,
     error_bar,
     estimate,
@@ -16,6 +17,7 @@ from lit_entropy.figures.estimates import (
     paired,
     plateau,
     plateau_values,
+    positive,
     smoothed,
     smoothing_window,
 )
@@ -61,9 +63,9 @@ def test_interval_is_scipys():
     values = [0.2, 0.5, 0.3, 0.7]
     low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
     found = estimate(values)
-    assert found["mean"] == pytest.approx((low + high) / 2)
-    assert found["half_width"] == pytest.approx((high - low) / 2)
-    assert estimate([0.5]) == {"values": [0.5], "mean": 0.5, "half_width": None}
+    assert found.mean == pytest.approx((low + high) / 2)
+    assert found.half_width == pytest.approx((high - low) / 2)
+    assert estimate([0.5]) == Estimate([0.5], 0.5, None)
     with pytest.raises(ValueError, match="at least one run"):
         estimate([])
 
@@ -73,18 +75,18 @@ def test_pairs_are_scipys_over_the_common_seeds():
     found = paired(left, right)
     test = stats.ttest_rel([0.5, 0.9, 0.4], [0.3, 0.4, 0.1])
     interval = test.confidence_interval(0.95)
-    assert found["seeds"] == [0, 1, 2]
-    np.testing.assert_allclose(found["values"], [0.2, 0.5, 0.3])
-    assert found["p_value"] == pytest.approx(test.pvalue)
-    assert found["mean"] - found["half_width"] == pytest.approx(interval.low)
-    assert found["mean"] + found["half_width"] == pytest.approx(interval.high)
+    assert found.seeds == [0, 1, 2]
+    np.testing.assert_allclose(found.values, [0.2, 0.5, 0.3])
+    assert found.p_value == pytest.approx(test.pvalue)
+    assert found.mean - found.half_width == pytest.approx(interval.low)
+    assert found.mean + found.half_width == pytest.approx(interval.high)
 
 
 def test_pairs_without_spread_or_common_seed():
     assert paired({0: 1.0}, {1: 1.0}) is None
-    assert paired({0: 1.5}, {0: 1.0})["half_width"] is None
+    assert paired({0: 1.5}, {0: 1.0}).half_width is None
     same = paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
-    assert (same["half_width"], same["p_value"]) == (0.0, None)
+    assert (same.half_width, same.p_value) == (0.0, None)
 
 
 def test_errors_name_labels_and_runs():
@@ -97,5 +99,25 @@ def test_errors_name_labels_and_runs():
 
 def test_error_bars_of_one_seed_draw_nothing():
     np.testing.assert_array_equal(
-        error_bar([{"half_width": 0.0448}, estimate([1.0])]), [0.0448, NAN]
+        error_bar([Estimate([], 1.0, 0.0448), estimate([1.0])]), [0.0448, NAN]
     )
+
+
+@pytest.mark.parametrize(
+    "bounds, holds",
+    [
+        ([(2.0, 1.0)], True),
+        ([(1.0, 1.0)], False),  # the bound itself is 0
+        ([(2.0, 1.0), (1.0, 2.0)], False),
+        ([(2.0, 1.0), (5.0, None)], None),
+        ([(-2.0, 1.0), None], None),
+    ],
+)
+def test_positive_means_every_interval(bounds, holds):
+    estimates = [each and Estimate([], *each) for each in bounds]
+    assert positive(*estimates) is holds
+
+
+def test_bounds():
+    assert Estimate([], 0.5, 0.125).bounds == (0.375, 0.625)
+    assert np.isnan(estimate([0.5]).bounds).all()

@@ -7,20 +7,18 @@ import pytest
 from figures.law_runs import law_run, without
 from matplotlib.colors import to_hex, to_rgba
 
-from lit_entropy.figures.coefficients import measure_law, show_interval
-from lit_entropy.figures.forecast import figure_5, measure_5
-from lit_entropy.figures.law import (
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.coefficients import Coefficient, measure_law
+from lit_entropy.figures.comparison import (
     ALGORITHMS,
     DISTRIBUTIONS,
-    figure_3,
-    figure_4,
     figure_6,
     figure_13,
-    measure_3,
-    measure_4,
     measure_6,
     measure_13,
 )
+from lit_entropy.figures.forecast import figure_5, measure_5
+from lit_entropy.figures.law import figure_3, measure_3
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import method_colour
 from lit_entropy.functional.bootstrap import bootstrap
@@ -45,36 +43,37 @@ def test_coefficients_and_t_intervals_by_hand():
     law = measure_3([law_run(seed, a=0.4 + seed / 10, b=1.1 + seed / 10) for seed in range(3)])
     half = 4.302652730 * 0.1 / np.sqrt(3)
     for name, mean in (("a", 0.5), ("b", 1.2)):
-        assert law[name]["mean"] == pytest.approx(mean, rel=1e-10)
-        assert law[name]["low"] == pytest.approx(mean - half, rel=1e-8)
-        assert law[name]["high"] == pytest.approx(mean + half, rel=1e-8)
-    assert law["ceiling"]["values"] == pytest.approx([0.7, 0.7, 0.7], rel=1e-10)
-    assert law["r2"]["mean"] == pytest.approx(1) and law["rmse"]["mean"] < 1e-12
-    assert law["interval"] == "t over seeds" and law["seeds"] == [0, 1, 2]
+        assert law.coefficient(name).mean == pytest.approx(mean, rel=1e-10)
+        assert law.coefficient(name).low == pytest.approx(mean - half, rel=1e-8)
+        assert law.coefficient(name).high == pytest.approx(mean + half, rel=1e-8)
+    assert law.ceiling.values == pytest.approx([0.7, 0.7, 0.7], rel=1e-10)
+    assert law.r2.mean == pytest.approx(1) and law.rmse.mean < 1e-12
+    assert law.interval == "t over seeds" and law.seeds == [0, 1, 2]
     # validations at steps 0, 2, ... 38 have a rollout after them; that of step 40 has none
-    assert [len(point["step"]) for point in law["points"]] == [20, 20, 20]
-    assert law["points"][0]["entropy"][0] == pytest.approx(0.65)
-    json.dumps(law, allow_nan=False)
+    assert [len(point.step) for point in law.points] == [20, 20, 20]
+    assert law.points[0].entropy[0] == pytest.approx(0.65)
+    json.dumps(as_json(law), allow_nan=False)
 
 
 def test_a_single_seed_takes_the_block_bootstrap():
     run = law_run(0, noise=0.02)
     law = measure_law([run])
-    intervals = bootstrap(law["points"][0]["entropy"], law["points"][0]["accuracy"])
-    assert law["interval"] == "block bootstrap"
+    intervals = bootstrap(law.points[0].entropy, law.points[0].accuracy)
+    assert law.interval == "block bootstrap"
     for name in NAMES:
         bounds = getattr(intervals, name)
-        assert (law[name]["low"], law[name]["high"]) == (bounds.low, bounds.high)
-        assert law[name]["half_width"] is None
-        assert bounds.low < law[name]["mean"] < bounds.high
-    json.dumps(law, allow_nan=False)
+        assert (law.coefficient(name).low, law.coefficient(name).high) == (bounds.low, bounds.high)
+        assert law.coefficient(name).half_width is None
+        assert bounds.low < law.coefficient(name).mean < bounds.high
+    json.dumps(as_json(law), allow_nan=False)
 
 
 def test_numbers_that_do_not_exist_are_none_and_leave_the_text():
     law = measure_law([law_run(0, a=0.0, b=0.5)])  # constant accuracy has no R^2
-    assert law["r2"]["mean"] is None
-    assert show_interval({"mean": 0.777, "low": 0.7, "high": 0.8}) == "0.78 [0.70, 0.80]"
-    assert show_interval({"mean": 0.777, "low": None, "high": None}) == "0.78"
+    assert np.isnan(law.r2.mean)
+    assert as_json(law)["r2"]["mean"] is None
+    assert str(Coefficient([0.777], 0.777, None, 0.7, 0.8)) == "0.78 [0.70, 0.80]"
+    assert str(Coefficient([0.777], 0.777, None, -np.inf, np.inf)) == "0.78"
     assert (
         "$R^2$"
         not in figure_3([law_run(0, a=0.0, b=0.5)]).axes[0].get_legend().get_title().get_text()
@@ -83,14 +82,13 @@ def test_numbers_that_do_not_exist_are_none_and_leave_the_text():
 
 def test_caveats_name_the_seed():
     law = measure_law([law_run(3, a=-0.5, b=0.0), law_run(4)])
-    assert any(sentence.startswith("seed 3: a = -0.5 is negative") for sentence in law["caveats"])
-    assert not any(sentence.startswith("seed 4") for sentence in law["caveats"])
+    assert any(sentence.startswith("seed 3: a = -0.5 is negative") for sentence in law.caveats)
+    assert not any(sentence.startswith("seed 4") for sentence in law.caveats)
 
 
-@pytest.mark.parametrize("figure, measure", [(figure_3, measure_3), (figure_4, measure_4)])
-def test_the_law_is_drawn_with_its_points_seeds_and_ceiling(figure, measure):
+def test_the_law_is_drawn_with_its_points_seeds_and_ceiling():
     runs = [law_run(seed, a=0.4 + seed / 10, b=1.1 + seed / 10) for seed in range(3)]
-    law, (axes,) = measure(runs), figure(runs).axes
+    law, (axes,) = measure_3(runs), figure_3(runs).axes
     entropy, accuracy = curve_on(axes, line_of(axes, r"$R = -a\,e^{H} + b$"))
     np.testing.assert_allclose(accuracy, 1.2 - 0.5 * np.exp(entropy), rtol=1e-10)
     thin = [line for line in axes.lines if line.get_linewidth() == 0.5]
@@ -99,9 +97,9 @@ def test_the_law_is_drawn_with_its_points_seeds_and_ceiling(figure, measure):
         np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-10)
     assert len(thin) == 3
     scatters = [each for each in axes.collections if len(each.get_offsets()) == 20]
-    for scatter, point in zip(scatters, law["points"], strict=True):
+    for scatter, point in zip(scatters, law.points, strict=True):
         np.testing.assert_array_equal(
-            scatter.get_offsets(), np.transpose([point["entropy"], point["accuracy"]])
+            scatter.get_offsets(), np.transpose([point.entropy, point.accuracy])
         )
     ceiling = line_of(axes, "ceiling 0.70 [0.70, 0.70]")
     np.testing.assert_allclose(ceiling.get_ydata(), 0.7, rtol=1e-10)
@@ -118,7 +116,7 @@ def test_a_ceiling_that_is_no_accuracy_does_not_squeeze_the_points():
     history = {"step": step, "entropy/token_mean": entropy, "val/accuracy": accuracy}
     runs = [Run("steep", "GRPO", 0, history)]
     axes = figure_3(runs).axes[0]
-    assert measure_3(runs)["ceiling"]["mean"] > 2
+    assert measure_3(runs).ceiling.mean > 2
     assert axes.get_ylim()[1] < 0.6
     assert any(line.get_label().startswith("ceiling") for line in axes.lines)
 
@@ -148,60 +146,62 @@ def test_no_point_lies_under_the_legend(a):
 def test_forecast_by_hand_on_an_exact_law():
     runs = [law_run(seed, a=0.4 + seed / 10) for seed in range(2)]
     measured = measure_5(runs)
-    assert measured["fitted"] == [3, 3] and measured["fitted_share"] == 0.15
-    assert measured["a"]["values"] == pytest.approx([0.4, 0.5], rel=1e-8)
-    assert measured["rmse"]["law"]["mean"] < 1e-10
-    assert measured["best"] == "law"
+    assert measured.fitted == [3, 3] and measured.fitted_share == 0.15
+    assert measured.a.values == pytest.approx([0.4, 0.5], rel=1e-8)
+    assert measured.rmse["law"].mean < 1e-10
+    assert measured.best == "law"
     first, rest = 2, slice(3, None)
-    for seed, point in enumerate(measured["points"]):
-        accuracy = np.array(point["accuracy"])
+    for seed, point in enumerate(measured.points):
+        accuracy = np.array(point.accuracy)
         error = accuracy[first] - accuracy[rest]
-        value = measured["rmse"]["last value"]["values"][seed]
+        value = measured.rmse["last value"].values[seed]
         assert value == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-12)
-        value = measured["final_error"]["last value"]["values"][seed]
+        value = measured.final_error["last value"].values[seed]
         assert value == pytest.approx(abs(error[-1]), rel=1e-12)
-    assert measured["paper"] == {"rmse": 0.009, "final_error": 0.005}
-    json.dumps(measured, allow_nan=False)
+    assert measured.paper == (0.009, 0.005)
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_forecast_is_drawn_with_its_rivals():
     runs = [law_run(seed, a=0.4 + seed / 10, noise=0.01) for seed in range(2)]
     measured, (plane, *panels) = measure_5(runs), figure_5(runs).axes
     entropy, accuracy = curve_on(plane, line_of(plane, "law of the filled points"))
-    expected = measured["b"]["mean"] - measured["a"]["mean"] * np.exp(entropy)
+    expected = measured.b.mean - measured.a.mean * np.exp(entropy)
     np.testing.assert_allclose(accuracy, expected, rtol=1e-10)
     sizes = [len(each.get_offsets()) for each in plane.collections]
     assert sizes[:4] == [3, 17, 3, 17]  # filled and hollow, by seed
     filled, hollow = plane.collections[:2]
     assert filled.get_facecolors().size and not hollow.get_facecolors().size
-    assert [text.get_text() for text in panels[0].get_yticklabels()] == list(measured["rmse"])
-    for panel, error in zip(panels, ("rmse", "final_error"), strict=True):
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == list(measured.rmse)
+    paper = measured.paper
+    errors = (measured.rmse, paper.rmse), (measured.final_error, paper.final_error)
+    for panel, (error, expected) in zip(panels, errors, strict=True):
         assert "percentage points" in panel.get_xlabel()
-        rows = list(measured[error])
+        rows = list(error)
         means = {
             line.get_ydata()[0]: line.get_xdata()[0]
             for line in panel.lines
             if line.get_marker() == "o"
         }
         for row, method in enumerate(rows):
-            assert means[row] == pytest.approx(100 * measured[error][method]["mean"])
+            assert means[row] == pytest.approx(100 * error[method].mean)
         paper = next(line for line in panel.lines if line.get_marker() == "D")
-        assert paper.get_xdata()[0] == pytest.approx(100 * measured["paper"][error])
+        assert paper.get_xdata()[0] == pytest.approx(100 * expected)
 
 
 def test_one_law_for_all_against_one_for_each():
     same = [law_run(seed, label=label) for label in ALGORITHMS for seed in range(2)]
     measured = measure_6(same)
-    assert measured["shared"]["a"] == pytest.approx(0.5) and measured["shared"]["n"] == 160
-    assert measured["shared"]["r2"] == pytest.approx(1) and measured["missing"] == []
+    assert measured.shared.a == pytest.approx(0.5) and measured.shared.n == 160
+    assert measured.shared.r2 == pytest.approx(1) and measured.missing == []
     apart = [law_run(0, b=1.25), law_run(0, b=1.35, label="RLOO")]
     measured = measure_6(apart)
     # the curve in the middle is 0.05 off everywhere, each law none
-    assert measured["shared"]["rmse"] == pytest.approx(0.05, rel=1e-9)
-    assert measured["shared"]["b"] == pytest.approx(1.3, rel=1e-9)
-    assert measured["separate_rmse"] < 1e-12
-    assert measured["missing"] == ["REINFORCE++", "PRIME"]
-    json.dumps(measured, allow_nan=False)
+    assert measured.shared.rmse == pytest.approx(0.05, rel=1e-9)
+    assert measured.shared.b == pytest.approx(1.3, rel=1e-9)
+    assert measured.separate_rmse < 1e-12
+    assert measured.missing == ["REINFORCE++", "PRIME"]
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_algorithms_are_drawn_in_their_colours_with_coefficients():
@@ -238,7 +238,7 @@ def test_distributions_are_two_curves_of_two_colours():
         for label, b in zip(DISTRIBUTIONS, (1.25, 1.0), strict=True)
         for seed in range(2)
     ]
-    assert list(measure_13(runs)["laws"]) == list(DISTRIBUTIONS)
+    assert list(measure_13(runs).laws) == list(DISTRIBUTIONS)
     plane = figure_13(runs).axes[0]
     long, short = (line_of(plane, label) for label in DISTRIBUTIONS)
     np.testing.assert_allclose(long.get_ydata() - short.get_ydata(), 0.25, rtol=1e-9)
@@ -246,7 +246,7 @@ def test_distributions_are_two_curves_of_two_colours():
     assert long.get_marker() != short.get_marker()
 
 
-@pytest.mark.parametrize("function", [figure_3, measure_4, measure_5, figure_5, figure_6])
+@pytest.mark.parametrize("function", [figure_3, measure_3, measure_5, figure_5, figure_6])
 @pytest.mark.parametrize("key", ["entropy/token_mean", "val/accuracy"])
 def test_a_missing_key_is_named_with_its_run(function, key):
     runs = [without(law_run(0), key), law_run(0, label="RLOO")]
@@ -256,7 +256,7 @@ def test_a_missing_key_is_named_with_its_run(function, key):
 
 def test_missing_labels_are_named():
     other = [Run("a", "KL-Cov", 0, law_run(0).history)]
-    for function in (figure_3, figure_4, figure_5):
+    for function in (figure_3, figure_5):
         with pytest.raises(ValueError, match=r"\['GRPO'\].*\['KL-Cov'\]"):
             function(other)
     with pytest.raises(ValueError, match=r"no run has label \['RLOO', 'REINFORCE\+\+', 'PRIME'\]"):

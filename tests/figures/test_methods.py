@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from method_runs import flat_run, without
 
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.matched import generated_tokens
 from lit_entropy.figures.methods import METHODS, figure_11, measure_11
-from lit_entropy.figures.outcomes import generated_tokens
 from lit_entropy.figures.style import METHOD_COLOURS
 
 ENTROPY = {"GRPO": 0.1, "clip-higher": 0.2, "Clip-Cov": 0.3, "KL-Cov": 1.0}
@@ -25,19 +26,19 @@ def runs(seeds: int = 2, length: dict[str, float] | None = None):
 
 
 def test_levels_by_hand():
-    methods = measure_11(runs())["methods"]
+    methods = measure_11(runs()).methods
     assert list(methods) == list(METHODS)
     kl = methods["KL-Cov"]
-    assert kl["seeds"] == [0, 1]
-    assert kl["entropy_plateau"]["mean"] == pytest.approx(1.25)
-    assert kl["entropy_ratio"] == pytest.approx(10.0)
-    assert methods["GRPO"]["entropy_ratio"] == 1.0
+    assert kl.seeds == [0, 1]
+    assert kl.entropy_plateau.mean == pytest.approx(1.25)
+    assert kl.entropy_ratio == pytest.approx(10.0)
+    assert methods["GRPO"].entropy_ratio == 1.0
     # 20 steps, validated at 18 and 20 in the last fifth, at 8, 10 and 12 around the middle
-    assert kl["accuracy"]["mean"] == pytest.approx(0.5 * 0.95)
-    assert kl["late_change"]["mean"] == pytest.approx(0.5 * 0.45)
-    assert kl["accuracy_gain"]["values"] == pytest.approx([-0.3 * 0.95] * 2)
-    assert kl["entropy_gain"]["values"] == pytest.approx([0.9, 1.35])
-    assert kl["length_gain"]["mean"] == 0.0
+    assert kl.accuracy.mean == pytest.approx(0.5 * 0.95)
+    assert kl.late_change.mean == pytest.approx(0.5 * 0.45)
+    assert kl.accuracy_gain.values == pytest.approx([-0.3 * 0.95] * 2)
+    assert kl.entropy_gain.values == pytest.approx([0.9, 1.35])
+    assert kl.length_gain.mean == 0.0
 
 
 def test_tokens_are_length_times_groups_times_samples():
@@ -50,13 +51,13 @@ def test_tokens_are_length_times_groups_times_samples():
 
 def test_equal_compute_is_read_between_validations():
     measured = measure_11(runs(length={"KL-Cov": 5.0, "Clip-Cov": 20.0}))
-    matched = measured["matched"]
-    assert matched["tokens"] == 20 * 160.0 and measured["matched_missing"] is None
+    matched = measured.matched
+    assert matched.tokens == 20 * 160.0 and measured.matched_missing is None
     # GRPO is half through, Clip-Cov a quarter, KL-Cov all the way; all lines are straight
-    assert matched["accuracy"]["GRPO"]["mean"] == pytest.approx(0.4)
-    assert matched["accuracy"]["Clip-Cov"]["mean"] == pytest.approx(0.15)
-    assert matched["accuracy"]["KL-Cov"]["mean"] == pytest.approx(0.5)
-    assert matched["accuracy_gain"]["KL-Cov"]["values"] == pytest.approx([0.1, 0.1])
+    assert matched.accuracy["GRPO"].mean == pytest.approx(0.4)
+    assert matched.accuracy["Clip-Cov"].mean == pytest.approx(0.15)
+    assert matched.accuracy["KL-Cov"].mean == pytest.approx(0.5)
+    assert matched.accuracy_gain["KL-Cov"].values == pytest.approx([0.1, 0.1])
 
 
 def test_figure_draws_the_numbers_in_the_colours_of_the_methods():
@@ -79,15 +80,15 @@ def test_figure_draws_the_numbers_in_the_colours_of_the_methods():
 
 def test_figure_says_why_compute_is_not_matched():
     measured = [*runs()[1:], without(runs()[0], "rollout/groups")]
-    assert measure_11(measured)["matched"] is None
+    assert measure_11(measured).matched is None
     text = figure_11(measured).axes[3].texts[0].get_text()
     assert "rollout/groups" in text and "GRPO-None-0" in text
 
 
 def test_numbers_are_json():
-    assert json.loads(json.dumps(measure_11(runs()))) == measure_11(runs())
+    json.dumps(as_json(measure_11(runs())), allow_nan=False)
     one = measure_11(runs(seeds=1))
-    assert one["methods"]["GRPO"]["accuracy"]["half_width"] is None
+    assert one.methods["GRPO"].accuracy.half_width is None
 
 
 @pytest.mark.parametrize("key", ["entropy/token_mean", "rollout/length", "val/accuracy"])

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TypeVar
 
-from lit_entropy.reproduce.book import CLAIMS
-from lit_entropy.reproduce.entries import Claim, Judgement
+from lit_entropy.figures.coefficients import Coefficient
+from lit_entropy.figures.entries import Claim, Judgement
+from lit_entropy.figures.estimates import Estimate
+from lit_entropy.reproduce.book import ENTRIES
 
 YES, NO, OPEN = "reproduced", "not reproduced", "not testable at this scale"
+T = TypeVar("T")
 
 
-def est(mean: float | None, half_width: float | None = None, **more: Any) -> dict[str, Any]:
+def some(kind: type[T], **fields: object) -> T:
+    """A record with those of its fields alone that a judge is to read."""
+    unknown = fields.keys() - kind.__dataclass_fields__.keys()
+    assert not unknown, unknown
+    record = object.__new__(kind)
+    vars(record).update(fields)
+    return record
+
+
+def est(mean: float, half_width: float | None = None) -> Estimate:
     """An estimate over seeds; of one seed without a half width."""
-    return {"values": [mean], "mean": mean, "half_width": half_width, **more}
+    return Estimate([mean], mean, half_width)
 
 
-def coefficient(mean: float, low: float | None, high: float | None) -> dict[str, Any]:
+def coefficient(mean: float, low: float = math.inf, high: float = math.inf) -> Coefficient:
     """A coefficient of the law with the bounds of its interval."""
-    return est(mean) | {"low": low, "high": high}
+    return Coefficient([mean], mean, None, low, high)
 
 
 def claim(figure: str, number: int = 0) -> Claim:
-    return CLAIMS[figure][number]
+    return next(entry for entry in ENTRIES if entry.key == figure).claims[number]
 
 
-def judged(figure: str, measures: dict[str, Any], number: int = 0) -> Judgement:
+def judged(figure: str, measures: object, number: int = 0) -> Judgement:
     return claim(figure, number).judge(measures)
 
 
-def verdict(figure: str, measures: dict[str, Any], number: int = 0) -> str:
+def verdict(figure: str, measures: object, number: int = 0) -> str:
     return judged(figure, measures, number).verdict

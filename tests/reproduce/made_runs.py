@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from lit_entropy.reproduce.plan import PlannedRun
+from lit_entropy.figures.cells import Cell
+from lit_entropy.reproduce.jobs import PlannedRun
 from lit_entropy.reproduce.runner import DONE
-from lit_entropy.reproduce.suite import Cell
 
 STEPS = 40
 

@@ -1,32 +1,31 @@
 """Claims of section 4: bonuses, reference KL, the covariance methods and their knobs."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, verdict
+from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, some, verdict
 
-from lit_entropy.figures.methods import METHODS
-from lit_entropy.reproduce.claims_control import (
-    at,
-    difficulty_tables,
-    methods_table,
-    sweep_table,
-)
+from lit_entropy.figures.by_difficulty import difficulty_tables
+from lit_entropy.figures.control import sweep_table
+from lit_entropy.figures.difficulty_scores import DifficultyScores, Row
+from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.knobs import Knob
+from lit_entropy.figures.matched import Matched
+from lit_entropy.figures.methods import METHODS, Methods, methods_table
+from lit_entropy.figures.outcomes import Levels
+from lit_entropy.figures.sweeps import Sweep
 
 BOTH = ("Clip-Cov", "KL-Cov")
 
 
-def sweep(ratios: dict[float, float], accuracy: float = 0.75) -> dict[str, Any]:
+def sweep(ratios: dict[float, float], accuracy: float = 0.75) -> Sweep:
     """Entropy as multiples of 0.1 nats; accuracy 0.75 but at the last coefficient."""
     accuracies = [0.75] * (len(ratios) - 1) + [accuracy]
-    return {
-        "coefficients": list(ratios),
-        "entropy_ratio": list(ratios.values()),
-        "entropy": [est(0.1 * ratio, 0.01) for ratio in ratios.values()],
-        "accuracy": [est(value, 0.02) for value in accuracies],
-    }
+    return some(
+        Sweep,
+        coefficients=list(ratios),
+        entropy_ratio=list(ratios.values()),
+        entropy=[est(0.1 * ratio, 0.01) for ratio in ratios.values()],
+        accuracy=[est(value, 0.02) for value in accuracies],
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,8 +50,8 @@ def test_bonuses_that_were_not_run_are_open() -> None:
     for there in ({0.0: 1.0, 1e-3: 1.0}, {0.0: 1.0, 1e-4: 1.0}):
         assert verdict("9", sweep(there)) == OPEN
         assert verdict("9", sweep(there), 1) == OPEN
-    assert at(sweep({0.0: 1.0, 1e-2: 2.0}), 0.01) == 1
-    assert at(sweep({0.0: 1.0, 1e-2: 2.0}), 0.011) is None
+    assert sweep({0.0: 1.0, 1e-2: 2.0}).place(0.01) == 1
+    assert sweep({0.0: 1.0, 1e-2: 2.0}).place(0.011) is None
 
 
 def test_large_bonus() -> None:
@@ -85,7 +84,7 @@ def test_sweep_table() -> None:
     ]
 
 
-def methods(**changed: dict[str, Any]) -> dict[str, Any]:
+def methods(matched: Matched | None = None, **changed: dict[str, object]) -> Methods:
     """What Fig. 11 measures; keys of ``changed`` are method names without the hyphen."""
     numbers = {
         "entropy_first": est(0.4),
@@ -98,11 +97,10 @@ def methods(**changed: dict[str, Any]) -> dict[str, Any]:
         "accuracy_gain": est(0.02, 0.01),
         "late_change": est(0.0, 0.01),
     }
-    return {
-        "methods": {name: numbers | changed.get(name.replace("-", ""), {}) for name in METHODS},
-        "matched": None,
-        "matched_missing": "no tokens",
+    found = {
+        name: some(Levels, **numbers | changed.get(name.replace("-", ""), {})) for name in METHODS
     }
+    return Methods(found, matched, "no tokens")
 
 
 def test_ten_times() -> None:
@@ -165,21 +163,21 @@ def test_methods_table_tells_why_nothing_is_matched() -> None:
     assert [row[0] for row in table.rows] == list(METHODS)
     assert table.rows[0][1:4] == ["0.400", "0.100 ± 0.010", "1.00"]
     assert {row[-1] for row in table.rows} == {"no tokens"}
-    matched = {"accuracy": {name: est(0.6, 0.1) for name in METHODS}}
-    (table,) = methods_table(methods() | {"matched": matched})
+    matched = some(Matched, accuracy={name: est(0.6, 0.1) for name in METHODS})
+    (table,) = methods_table(methods(matched))
     assert {row[-1] for row in table.rows} == {"0.600 ± 0.100"}
     assert all(len(row) == len(table.header) for row in table.rows)
 
 
 @pytest.mark.parametrize("number, method", list(enumerate(BOTH)))
 def test_steering(number: int, method: str) -> None:
-    def knob(rank: float | None, count: int = 5) -> dict[str, Any]:
-        found = {
-            "knob": [0.0, 0.05, 0.1, 0.5, 1.0][:count],
-            "entropy": [est(0.1 * i, 0.01) for i in range(count)],
-            "rank_correlation": rank,
+    def knob(rank: float | None, count: int = 5) -> dict[str, Knob]:
+        values = [0.0, 0.05, 0.1, 0.5, 1.0][:count]
+        levels = [est(0.1 * i, 0.01) for i in range(count)]
+        return {
+            name: some(Knob, knob=values, entropy=levels, rank_correlation=correlation)
+            for name, correlation in ((method, rank), (BOTH[1 - number], 0.0))
         }
-        return {method: found, BOTH[1 - number]: found | {"rank_correlation": 0.0}}
 
     assert verdict("12", knob(0.9), number) == YES
     assert verdict("12", knob(0.899), number) == NO
@@ -193,8 +191,10 @@ def test_steering(number: int, method: str) -> None:
 
 
 def test_steadier() -> None:
-    def measures(clip: list, kl: list) -> dict[str, Any]:
-        return {"Clip-Cov": {"unsteadiness": clip}, "KL-Cov": {"unsteadiness": kl}}
+    def measures(clip: list, kl: list) -> dict[str, Knob]:
+        return {
+            "Clip-Cov": some(Knob, unsteadiness=clip), "KL-Cov": some(Knob, unsteadiness=kl),
+        }  # fmt: skip
 
     found = judged("12", measures([est(0.2), est(0.4)], [est(0.1), None, est(0.3)]), 2)
     assert found == (True, "relative deviation: Clip-Cov 0.300, KL-Cov 0.200")
@@ -205,28 +205,21 @@ def test_steadier() -> None:
 BANDS = ("2-4", "5-7", "8-10", "11-12, unseen", "average")
 
 
-def table_2(**differences: dict[str, Any] | None) -> dict[str, Any]:
+def table_2(**differences: Estimate | None) -> DifficultyScores:
     """Every difference is certain and positive but for the bands of ``differences``."""
     other = {"average": "average", "hardest": "8-10", "unseen": "11-12, unseen"}
     changed = {other[key]: value for key, value in differences.items()}
-    return {
-        "scores": ["pass@1 (greedy)", "avg@8"],
-        "bands": list(BANDS),
-        "rows": [
-            {
-                "method": method,
-                "score": score,
-                "band": band,
-                "value": est(0.5, 0.1),
-                "difference": changed.get(band, est(0.03, 0.01))
-                if method == "KL-Cov" and score.startswith("pass")
-                else est(0.03, 0.01),
-            }
-            for method in METHODS
-            for score in ("pass@1 (greedy)", "avg@8")
-            for band in BANDS
-        ],
-    }
+    certain, scores = est(0.03, 0.01), ["pass@1 (greedy)", "avg@8"]
+    rows = [
+        Row(
+            method, score, band, est(0.5, 0.1),
+            changed.get(band, certain) if (method, score) == ("KL-Cov", scores[0]) else certain,
+        )
+        for method in METHODS
+        for score in scores
+        for band in BANDS
+    ]  # fmt: skip
+    return DifficultyScores(list(BANDS), scores, {}, rows)
 
 
 @pytest.mark.parametrize("number, band", [(0, "average"), (1, "hardest")])

@@ -1,21 +1,20 @@
 """Claims of section 3 and the controls, on both sides of each threshold."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, verdict
+from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, some, verdict
 
-from lit_entropy.figures.controls import SINGLE
-from lit_entropy.figures.matching import MATCHES
-from lit_entropy.reproduce.claims_dynamics import controls_table, dynamics_table, tail_table
+from lit_entropy.figures.controls import SINGLE, Control, controls_table
+from lit_entropy.figures.dynamics import FallAndCovariance
+from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.matches import MATCHES, Agreement, Agreements
+from lit_entropy.figures.matching import dynamics_table
+from lit_entropy.figures.tail import Share, Tail, tail_table
 
 
 def test_positive_covariance() -> None:
-    assert verdict("8", {"positive_share": est(0.9)}) == YES
-    assert verdict("8", {"positive_share": est(0.8999, 0.05)}) == NO
-    text = judged("8", {"positive_share": est(0.934, 0.021)}).measured
+    assert verdict("8", some(FallAndCovariance, positive_share=est(0.9))) == YES
+    assert verdict("8", some(FallAndCovariance, positive_share=est(0.8999, 0.05))) == NO
+    text = judged("8", some(FallAndCovariance, positive_share=est(0.934, 0.021))).measured
     assert text == "positive at 93 ± 2 % of the RL steps"
     assert "90 %" in claim("8").rule
 
@@ -29,34 +28,31 @@ def test_positive_covariance() -> None:
         (None, OPEN, "n/a"),
     ],
 )
-def test_shape(correlation: dict | None, expected: str, text: str) -> None:
-    found = judged("8", {"correlation": correlation}, 1)
+def test_shape(correlation: Estimate | None, expected: str, text: str) -> None:
+    found = judged("8", some(FallAndCovariance, correlation=correlation), 1)
     assert found.verdict == expected
     assert found.measured == f"correlation of the smoothed curves {text}"
 
 
 def test_order_by_accuracy() -> None:
     bins = {"low": est(0.001), "middle": est(0.0023, 0.0001), "high": est(0.01)}
-    found = judged("8", {"by_accuracy": bins, "ordered": 1.0}, 2)
+    found = judged("8", some(FallAndCovariance, by_accuracy=bins, ordered=1.0), 2)
     assert found == (
         True,
         "low 0.0010, middle 0.0023 ± 0.0001, high 0.0100; ordered in 100% of the seeds",
     )
-    partly = judged("8", {"by_accuracy": bins, "ordered": 2 / 3}, 2)
+    partly = judged("8", some(FallAndCovariance, by_accuracy=bins, ordered=2 / 3), 2)
     assert partly.holds is False and partly.measured.endswith("ordered in 67% of the seeds")
     assert "every seed" in claim("8", 2).rule
 
 
-def matches(**r2: float | None) -> dict[str, Any]:
+def matches(**r2: float | None) -> Agreements:
     """Agreement by label: R², slope 1.1 and 80 % of the signs."""
     return {
         label: {
-            match.name: {
-                "points": 20,
-                "r2": None if value is None else est(value, 0.01),
-                "slope": est(1.1),
-                "sign_agreement": est(0.8),
-            }
+            match.name: Agreement(
+                20, est(1.1), None if value is None else est(value, 0.01), est(0.8)
+            )
             for match in MATCHES
         }
         for label, value in r2.items()
@@ -74,20 +70,16 @@ def test_lemma_and_theorem(number: int, least: float) -> None:
     name = ("lemma1_fixed", "theorem2_on_policy")[number]
     for other in measures["GRPO"]:
         if other != name:
-            measures["GRPO"][other] = {"r2": wrong, "slope": wrong, "sign_agreement": wrong}
+            measures["GRPO"][other] = Agreement(20, wrong, wrong, wrong)
     found = judged("dynamics", measures, number)
     tail = ("slope 1.10", "sign 80 %")[number]
     assert found == (True, f"GRPO: R² 0.95 ± 0.01, {tail}")
 
 
 def test_tail() -> None:
-    def rows(times: float | None) -> dict[str, Any]:
-        return {
-            "rows": [
-                {"share": 2e-4, "covariance": est(5.0, 0.5), "paper": 5.654, "times_mean": times},
-                {"share": 1.0, "covariance": est(0.02), "paper": 0.003, "times_mean": 1.0},
-            ]
-        }
+    def rows(times: float | None) -> Tail:
+        top = Share(2e-4, "cov/top_2e-4", est(5.0, 0.5), 5.654, times)
+        return Tail(1.0, [0], [top, Share(1.0, "cov/mean", est(0.02), 0.003, 1.0)])
 
     assert verdict("table-1", rows(100.0)) == YES
     assert verdict("table-1", rows(99.9)) == NO
@@ -102,16 +94,22 @@ def test_tail() -> None:
     assert tail_table(rows(None))[0].rows[0][-1] == ""
 
 
-def control(last: float = 0.5, gain: dict | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "entropy_first": est(1.0, 0.1),
-        "entropy_last": est(last, 0.1),
-        "answer_entropy_first": None,
-        "answer_entropy_last": None,
-        "accuracy_gain": gain or est(0.01, 0.02),
-        "covariance": est(0.001, 0.002),
-        "penalty": None,
-    } | more
+def control(
+    last: float = 0.5,
+    gain: Estimate | None = None,
+    covariance: Estimate | None = None,
+    penalty: Estimate | None = None,
+) -> Control:
+    return Control(
+        seeds=[0],
+        entropy_first=est(1.0, 0.1),
+        entropy_last=est(last, 0.1),
+        answer_entropy_first=None,
+        answer_entropy_last=None,
+        accuracy_gain=gain or est(0.01, 0.02),
+        covariance=covariance or est(0.001, 0.002),
+        penalty=penalty,
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,11 +122,11 @@ def control(last: float = 0.5, gain: dict | None = None, **more: Any) -> dict[st
         (0.5, est(0.3), OPEN),
     ],
 )
-def test_random_rewards(last: float, gain: dict, expected: str) -> None:
+def test_random_rewards(last: float, gain: Estimate, expected: str) -> None:
     found = judged("controls", {"random rewards": control(last, gain)})
     assert found.verdict == expected
     assert found.measured.startswith(f"entropy 1.000 ± 0.100 to {last:.3f} ± 0.100, accuracy ")
-    assert f"{gain['mean']:+.3f}" in found.measured
+    assert f"{gain.mean:+.3f}" in found.measured
 
 
 @pytest.mark.parametrize(
@@ -141,7 +139,7 @@ def test_random_rewards(last: float, gain: dict, expected: str) -> None:
         (est(0.0), OPEN),
     ],
 )
-def test_shuffled_advantages(covariance: dict, expected: str) -> None:
+def test_shuffled_advantages(covariance: Estimate, expected: str) -> None:
     measures = {"shuffled advantages": control(covariance=covariance)}
     assert verdict("controls", measures, 1) == expected
     beside = judged("controls", measures | {"GRPO": control(covariance=est(0.04))}, 1)
@@ -149,9 +147,8 @@ def test_shuffled_advantages(covariance: dict, expected: str) -> None:
 
 
 def test_single_update() -> None:
-    def penalties(*values: float) -> dict[str, Any]:
-        penalty = est(sum(values) / len(values), 0.1) | {"values": list(values)}
-        return {SINGLE: control(penalty=penalty)}
+    def penalties(*values: float) -> dict[str, Control]:
+        return {SINGLE: control(penalty=Estimate(list(values), sum(values) / len(values), 0.1))}
 
     assert judged("controls", penalties(0.0, 9e-7, 1e-7), 2) == (
         True,

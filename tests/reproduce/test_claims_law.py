@@ -1,20 +1,26 @@
 """Claims of section 2, on both sides of each threshold, and where nothing can be judged."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, coefficient, est, judged, verdict
+from reproduce.claim_judging import NO, OPEN, YES, claim, coefficient, est, judged, some, verdict
 
-from lit_entropy.reproduce.claims_law import forecast_table, ladder_table, law_table
+from lit_entropy.figures.coefficients import Law
+from lit_entropy.figures.collapse import Collapse
+from lit_entropy.figures.comparison import Algorithms, Comparison
+from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.forecast import Forecasts, forecast_table
+from lit_entropy.figures.ladder import Ladder, Size, Trend, ladder_table
+from lit_entropy.figures.law import law_table
+from lit_entropy.figures.spending import Mark, Spending
+from lit_entropy.functional.law import LawFit
+
+INF = float("inf")
 
 
 @pytest.mark.parametrize(
     "lost, gain, expected", [(0.75, 0.1, YES), (0.7499, 0.1, NO), (0.9, 0.0, NO), (0.9, -0.1, NO)]
 )
 def test_collapse(lost: float, gain: float, expected: str) -> None:
-    found = judged("1", {"entropy_lost": lost, "gain": gain, "seeds": 3})
+    found = judged("1", some(Collapse, entropy_lost=lost, gain=gain, seeds=3))
     assert found.verdict == expected
     assert found.measured == f"entropy lost {100 * lost:.0f}%, accuracy {gain:+.3f}, 3 seeds"
     assert "75 %" in claim("1").rule and "a gain in accuracy" in claim("1").rule
@@ -22,10 +28,10 @@ def test_collapse(lost: float, gain: float, expected: str) -> None:
 
 @pytest.mark.parametrize("number, least, words", [(0, 0.5, "half"), (1, 2 / 3, "two thirds")])
 def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
-    def marks(entropy: float, gain: float) -> dict[str, Any]:
-        mark = {"entropy": est(entropy, 0.02), "gain": est(gain, 0.03)}
-        other = {"entropy": est(0.0), "gain": est(0.0)}
-        return {"marks": [mark, other] if number == 0 else [other, mark]}
+    def marks(entropy: float, gain: float) -> Spending:
+        mark = some(Mark, entropy=est(entropy, 0.02), gain=est(gain, 0.03))
+        other = some(Mark, entropy=est(0.0), gain=est(0.0))
+        return some(Spending, marks=[mark, other] if number == 0 else [other, mark])
 
     assert verdict("2", marks(least, least), number) == YES
     assert verdict("2", marks(least - 1e-6, 1.0), number) == NO
@@ -35,19 +41,18 @@ def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
     assert words in claim("2", number).rule and "both" in claim("2", number).rule
 
 
-def law(
-    r2: float | None, low: float | None, high: float | None = 0.4, **more: Any
-) -> dict[str, Any]:
+def law(r2: float, low: float, high: float = 0.4, *caveats: str) -> Law:
     """What is measured of one law, a = 0.3, b = 1.1, ceiling 0.8."""
-    return {
-        "label": "GRPO",
-        "r2": est(r2, None if r2 is None else 0.02),
-        "rmse": est(0.0123, 0.002),
-        "a": coefficient(0.3, low, high),
-        "b": coefficient(1.1, 1.0, 1.2),
-        "ceiling": coefficient(0.8, None, None),
-        "caveats": [],
-    } | more
+    return some(
+        Law,
+        label="GRPO",
+        r2=est(r2, 0.02),
+        rmse=est(0.0123, 0.002),
+        a=coefficient(0.3, low, high),
+        b=coefficient(1.1, 1.0, 1.2),
+        ceiling=coefficient(0.8),
+        caveats=list(caveats),
+    )
 
 
 @pytest.mark.parametrize("figure", ["3", "4"])
@@ -55,9 +60,9 @@ def test_fit(figure: str) -> None:
     assert verdict(figure, law(0.9, 0.01)) == YES
     assert verdict(figure, law(0.8999, 0.01)) == NO
     assert verdict(figure, law(0.99, 0.0)) == NO  # the interval of a touches 0
-    assert verdict(figure, law(0.99, None, None)) == OPEN
+    assert verdict(figure, law(0.99, -INF, INF)) == OPEN
     # equal accuracies have no R²
-    assert judged(figure, law(None, 0.01)) == (
+    assert judged(figure, law(float("nan"), 0.01)) == (
         None,
         "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.01, 0.40]",
     )
@@ -66,12 +71,9 @@ def test_fit(figure: str) -> None:
     assert "0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
 
 
-def forecast(rmse: float, final: float, half: float | None = 0.001) -> dict[str, Any]:
-    return {
-        "rmse": {"law": est(rmse, half)},
-        "final_error": {"law": est(final, half)},
-        "fitted": [4, 4, 4],
-    }
+def forecast(rmse: float, final: float, half: float | None = 0.001) -> Forecasts:
+    errors = {"rmse": {"law": est(rmse, half)}, "final_error": {"law": est(final, half)}}
+    return some(Forecasts, fitted=[4, 4, 4], **errors)
 
 
 @pytest.mark.parametrize("figure", ["5", "5b"])
@@ -86,13 +88,9 @@ def test_forecast(figure: str) -> None:
 
 @pytest.mark.parametrize("figure", ["5", "5b"])
 def test_rivals_are_compared_by_pairs(figure: str) -> None:
-    def errors(**values: list[float]) -> dict[str, Any]:
-        return {
-            "rmse": {
-                name: est(sum(each) / len(each), 0.01) | {"values": each}
-                for name, each in values.items()
-            }
-        }
+    def errors(**values: list[float]) -> Forecasts:
+        rmse = {name: Estimate(each, sum(each) / len(each), 0.01) for name, each in values.items()}
+        return some(Forecasts, rmse=rmse)
 
     # differences 0.010, 0.011, 0.012: mean 0.011, half width 0.001 * 4.303 / sqrt 3 = 0.0025,
     # though the values themselves are far apart
@@ -107,16 +105,13 @@ def test_rivals_are_compared_by_pairs(figure: str) -> None:
 
 
 def test_one_law_for_all() -> None:
-    def one(shared: float, separate: float, missing: list[str] | None = None) -> dict[str, Any]:
-        return {
-            "shared": {"rmse": shared},
-            "separate_rmse": separate,
-            "missing": missing or [],
-        }
+    def one(shared: float, separate: float, *missing: str) -> Algorithms:
+        fit = LawFit(0.3, 1.1, 0.8, 0.9, shared, 40)
+        return Algorithms({}, fit, separate, list(missing))
 
     assert verdict("6", one(0.25, 0.2)) == YES
     assert verdict("6", one(0.2501, 0.2)) == NO
-    assert verdict("6", one(0.2, 0.2, ["PRIME"])) == OPEN
+    assert verdict("6", one(0.2, 0.2, "PRIME")) == OPEN
     text = judged("6", one(0.03, 0.02)).measured
     assert text == "RMSE 0.030 with one (a, b), 0.020 with one each: ratio 1.50"
     # fits without any error have no ratio
@@ -125,31 +120,22 @@ def test_one_law_for_all() -> None:
     assert "25 % worse" in claim("6").rule
 
 
-def ladder(
-    a: float | None = 0.95, b: float | None = 0.95, bounded: bool = True, wrong: str = ""
-) -> dict[str, Any]:
+def ladder(a: float = 0.95, b: float = 0.95, bounded: bool = True, wrong: str = "") -> Ladder:
     r2 = {"a": a, "b": b, "ceiling": 0.1}
-    bound = 0.1 if bounded else None
-    row = {"parameters": 94912.0}
-    return {
-        "trends": {
-            name: {
-                "r2": r2[name],
-                "predicted": 0.512,
-                "measured": 0.5,
-                "within": name != wrong,
-            }
-            for name in r2
-        },
-        "sizes": [row | {name: coefficient(0.5, bound, bound) for name in r2}],
+    bound = 0.1 if bounded else INF
+    size = {name: coefficient(0.5, bound, bound) for name in r2}
+    trends = {
+        name: some(Trend, r2=r2[name], predicted=0.512, measured=0.5, within=name != wrong)
+        for name in r2
     }
+    return some(Ladder, trends=trends, sizes=[some(Size, parameters=94912.0, **size)])
 
 
 def test_trend_of_the_ladder() -> None:
     assert verdict("7", ladder(0.9, 0.9)) == YES
     assert verdict("7", ladder(0.8999, 1.0)) == NO
     assert verdict("7", ladder(1.0, 0.8999)) == NO
-    assert verdict("7", ladder(None, 1.0)) == OPEN
+    assert verdict("7", ladder(float("nan"), 1.0)) == OPEN
     assert judged("7", ladder(0.954, 0.99)).measured == "R² of a 0.95, of b 0.99"
     assert "0.9" in claim("7").rule
 
@@ -172,15 +158,15 @@ def test_extrapolation_of_the_ladder() -> None:
         (((0.1, 0.3), (0.31, 0.4)), ((1.0, 1.2), (1.1, 1.3)), YES),
         (((0.1, 0.3), (0.2, 0.4)), ((1.2, 1.3), (1.0, 1.1)), YES),
         (((0.1, 0.3), (0.3, 0.4)), ((1.0, 1.2), (1.0, 1.2)), NO),  # they touch
-        (((0.1, 0.3), (0.5, 0.6)), ((None, None), (1.0, 1.2)), OPEN),
+        (((0.1, 0.3), (0.5, 0.6)), ((-INF, INF), (1.0, 1.2)), OPEN),
     ],
 )
 def test_distributions(a: tuple, b: tuple, expected: str) -> None:
     laws = {
-        label: {"a": coefficient(0.25, *a[i]), "b": coefficient(1.15, *b[i])}
+        label: some(Law, a=coefficient(0.25, *a[i]), b=coefficient(1.15, *b[i]))
         for i, label in enumerate(("long", "short"))
     }
-    found = judged("13", {"laws": laws})
+    found = judged("13", some(Comparison, laws=laws))
     assert found.verdict == expected
     first = f"long: a 0.25 [{a[0][0]:.2f}, {a[0][1]:.2f}], b 1.15"
     assert found.measured.startswith(first) and "; short: a 0.25" in found.measured
@@ -188,12 +174,12 @@ def test_distributions(a: tuple, b: tuple, expected: str) -> None:
 
 
 def test_tables_show_what_is_not_there_as_such() -> None:
-    (table,) = law_table({"laws": {"GRPO": law(None, 0.2), "RLOO": law(0.9, None, None)}})
+    (table,) = law_table([law(float("nan"), 0.2), law(0.9, -INF, INF)])
     assert table.rows == [
         ["GRPO", "0.30 [0.20, 0.40]", "1.10 [1.00, 1.20]", "0.80", "n/a", "0.012 ± 0.002", "none"],
-        ["RLOO", "0.30", "1.10 [1.00, 1.20]", "0.80", "0.90 ± 0.02", "0.012 ± 0.002", "none"],
+        ["GRPO", "0.30", "1.10 [1.00, 1.20]", "0.80", "0.90 ± 0.02", "0.012 ± 0.002", "none"],
     ]
-    (alone,) = law_table(law(0.9, 0.2, caveats=["One.", "Two."]))
+    (alone,) = law_table([law(0.9, 0.2, 0.4, "One.", "Two.")])
     assert alone.rows[0][0] == "GRPO" and alone.rows[0][-1] == "One. Two."
     (ahead,) = forecast_table(forecast(0.0114, 0.0236, None))
     assert ahead.rows == [["law", "1.1 %", "2.4 %"]]

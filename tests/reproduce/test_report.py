@@ -16,24 +16,18 @@ from reproduce.claim_judging import NO, OPEN, YES
 from reproduce.made_runs import finish, make
 
 from lit_entropy.figures import style
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
-from lit_entropy.reproduce.book import CLAIMS, ENTRIES
+from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.command import report_of
-from lit_entropy.reproduce.entries import Claim, Entry, Judgement, Table
-from lit_entropy.reproduce.plan import plan
-from lit_entropy.reproduce.report import Section, draw_section, plain, write_report
-from lit_entropy.reproduce.suite import tiny_suite
+from lit_entropy.reproduce.jobs import cells_of, plan
+from lit_entropy.reproduce.report import Header, Section, draw_section, write_report
 
 VOID = {"meta", "img", "br", "hr", "link"}
-HEADER = {
-    "title": "Title",
-    "introduction": "Words & more words.",
-    "setting": "Setting.",
-    "incomplete": "",
-    "missing": [],
-}
+HEADER = Header("Title", "Words & more words.", "Setting.")
 
 
 class Page(HTMLParser):
@@ -88,6 +82,7 @@ def entry(**changed: Any) -> Entry:
             "half": float("nan"),
             "labels": [runs[0].label],
         },
+        "claims": (),
         "select": list,
         "tables": lambda measures: [Table(["label"], [[measures["labels"][0]]])],
     }
@@ -103,14 +98,15 @@ def run(label: str = "GRPO") -> Run:
 
 
 def test_a_section_holds_numbers_verdicts_and_the_picture(tmp_path: Path) -> None:
-    claims = [always(True), always(False), always(None)]
-    section = draw_section(entry(key="table-1"), claims, [run(), run()], ["a b"], tmp_path)
+    claims = (always(True), always(False), always(None))
+    one = entry(key="table-1", claims=claims)
+    section = draw_section(one, [run(), run()], ["a b"], tmp_path)
     assert section.problem == "" and section.commands == ["a b"]
-    assert section.picture == tmp_path / "figure_table_1.png"
-    assert section.picture.read_bytes().startswith(b"\x89PNG")
+    assert section.picture == (tmp_path / "figure_table_1.png").read_bytes()
+    assert section.picture.startswith(b"\x89PNG")
     assert (tmp_path / "figure_table_1.pdf").read_bytes().startswith(b"%PDF")
-    assert [judgement["verdict"] for judgement in section.judgements] == [YES, NO, OPEN]
-    assert section.judgements[0] == {
+    assert [claim.verdict for claim in section.claims] == [YES, NO, OPEN]
+    assert as_json(section.claims[0]) == {
         "claim": "It is so.",
         "paper": "so",
         "rule": "it must be",
@@ -124,9 +120,9 @@ def test_runs_that_cannot_show_it_leave_the_reason(tmp_path: Path, part: str) ->
     def refuse(runs: Any) -> Any:
         raise ValueError("no run has label ['KL-Cov']")
 
-    section = draw_section(entry(**{part: refuse}), [always(True)], [run()], [], tmp_path)
+    section = draw_section(entry(claims=(always(True),), **{part: refuse}), [run()], [], tmp_path)
     assert section.problem == "Not drawn: no run has label ['KL-Cov']"
-    assert section.measures is None and section.judgements == [] and section.picture is None
+    assert section.measures is None and section.claims == [] and section.picture == b""
     assert not list(tmp_path.iterdir())
     html, data = write_report(tmp_path, [section], HEADER)
     page = Page(html.read_text())
@@ -138,15 +134,15 @@ def test_runs_that_cannot_show_it_leave_the_reason(tmp_path: Path, part: str) ->
 
 def test_an_error_of_the_code_is_not_taken_for_a_lack_of_runs(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        draw_section(entry(measure=lambda runs: {}["x"]), [], [run()], [], tmp_path)
+        draw_section(entry(measure=lambda runs: {}["x"]), [run()], [], tmp_path)
 
 
 def test_whatever_runs_are_called_the_page_stays_a_page(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>&amp;"
-    section = draw_section(entry(), [always(True)], [run(evil)], [f"fit {evil}"], tmp_path)
-    section.judgements[0]["measured"] = evil
+    said = Claim("It is so.", "so", "it must be", lambda m: Judgement(True, evil))
+    section = draw_section(entry(claims=(said,)), [run(evil)], [f"fit {evil}"], tmp_path)
     broken = Section(entry(key="2"), [], problem=evil)
-    header = HEADER | {"setting": evil, "incomplete": evil, "missing": [evil]}
+    header = Header("Title", "Words.", evil, evil, [evil])
     html, data = write_report(tmp_path, [section, broken], header)
     text = html.read_text()
     page = Page(text)
@@ -156,14 +152,6 @@ def test_whatever_runs_are_called_the_page_stays_a_page(tmp_path: Path) -> None:
     record = json.loads(data.read_text())
     assert record["setting"] == evil
     assert record["figures"]["1"]["measures"] == {"runs": 1, "half": None, "labels": [evil]}
-
-
-def test_numbers_that_are_not_finite_become_none() -> None:
-    assert plain({"a": [float("nan"), (float("inf"), 1.0)], 2: "x", "b": True}) == {
-        "a": [None, [None, 1.0]],
-        "2": "x",
-        "b": True,
-    }
 
 
 def refuse_constant(name: str) -> None:
@@ -177,22 +165,22 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_entry_measures_and_judges_the_runs_of_the_suite(tmp_path: Path) -> None:
-    planned = plan(tiny_suite(), BUDGETS["smoke"], [])
+    planned = plan(cells_of(ENTRIES), BUDGETS["smoke"])
     loaded = {
         each.name: load_run(make(each, tmp_path / each.cell.name), each.cell.label)
         for each in planned
     }
     verdicts, measures = {}, {}
     for each in ENTRIES:
-        runs = [loaded[run.name] for run in planned if each.key in run.cell.figures]
+        runs = [loaded[run.name] for run in planned if run.cell in each.cells]
         measures[each.key] = each.measure(each.select(runs))
-        json.dumps(plain(measures[each.key]), allow_nan=False)
-        judgements = [claim.judge(measures[each.key]) for claim in CLAIMS[each.key]]
+        json.dumps(as_json(measures[each.key]), allow_nan=False)
+        judgements = [claim.judge(measures[each.key]) for claim in each.claims]
         verdicts[each.key] = [judgement.verdict for judgement in judgements]
         assert all(judgement.measured for judgement in judgements)
         for table in each.tables(measures[each.key]):
             assert table.rows and {len(row) for row in table.rows} == {len(table.header)}
-    assert measures["3"]["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
+    assert measures["3"].a.mean == pytest.approx(0.5, rel=1e-6)
     assert verdicts["1"] == [YES] and verdicts["3"] == [YES]
     # after 40 / 12 RL steps exp(-k / 10) has made 29 % of its way, after 40 / 3 of them 75 %
     assert verdicts["2"] == [NO, YES]
@@ -210,7 +198,7 @@ def test_html_and_json_say_the_same(
     tmp_path: Path, quick_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = ["1", "3", "table-1"]
-    planned = plan(tiny_suite(), BUDGETS["quick"], chosen)
+    planned = plan(cells_of(ENTRIES, chosen), BUDGETS["quick"])
     for each in planned:
         finish(each, tmp_path / "runs")
     html = report_of(planned, tmp_path, chosen, "tiny", "quick")
@@ -220,9 +208,10 @@ def test_html_and_json_say_the_same(
     assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
     assert f"{BUDGETS['quick'].steps} RL steps, 3 seeds for claims" in record["setting"]
+    claims = {entry.key: [claim.claim for claim in entry.claims] for entry in ENTRIES}
     for key, figure in record["figures"].items():
         assert figure["problem"] == ""
-        assert [claim["claim"] for claim in figure["claims"]] == [c.claim for c in CLAIMS[key]]
+        assert [claim["claim"] for claim in figure["claims"]] == claims[key]
         assert {claim["verdict"] for claim in figure["claims"]} == {YES}
         assert figure["commands"] == [each.command(Path("runs")) for each in planned]
         stem = tmp_path / "figures" / f"figure_{key.replace('-', '_')}"
@@ -252,7 +241,7 @@ def test_html_and_json_say_the_same(
 def test_the_same_runs_give_the_same_bytes_and_missing_ones_are_named(
     tmp_path: Path, quick_pictures: None
 ) -> None:
-    planned = plan(tiny_suite(), BUDGETS["smoke"], ["1", "8"])
+    planned = plan(cells_of(ENTRIES, ["1", "8"]), BUDGETS["smoke"])
     for folder in ("one", "two"):
         for each in planned[::-1] if folder == "two" else planned:
             finish(each, tmp_path / folder / "runs")

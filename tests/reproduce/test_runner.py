@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.cells import Cell
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
-from lit_entropy.reproduce.plan import PlannedRun, plan
+from lit_entropy.reproduce.jobs import PlannedRun, plan
 from lit_entropy.reproduce.runner import is_done, sole_user, train
-from lit_entropy.reproduce.suite import Cell
 from lit_entropy.tracking.metrics_file import read_rows
 
 SMALL = {
@@ -28,8 +28,8 @@ SMALL = {
 
 
 def runs(steps: int, **changes: str) -> list[PlannedRun]:
-    cells = [Cell("grpo", "GRPO", "grpo", ("1", "2"), SMALL | changes)]
-    return plan(cells, Budget(steps, 2, 2, ("smoke",), rollout=32), [])
+    cells = [Cell("grpo", "GRPO", "grpo", SMALL | changes)]
+    return plan(cells, Budget(steps, 2, 2, ("smoke",), rollout=32))
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:

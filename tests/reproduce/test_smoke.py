@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from lit_entropy.cli.main import main
-from lit_entropy.reproduce.book import CLAIMS, ENTRIES
+from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.plan import CONFIGS, plan
-from lit_entropy.reproduce.suite import tiny_suite
+from lit_entropy.reproduce.jobs import CONFIGS, cells_of, plan
 
 #: Both tasks and every control.
 CHOSEN = ("1", "4", "controls")
@@ -29,7 +28,7 @@ def test_reproduce_smoke(
     command = ["reproduce", "--suite", "tiny", "--budget", "smoke", "--output", str(output)]
     command += ["--figures", ",".join(CHOSEN)]
     main([*command, "--jobs", "1"])
-    planned = plan(tiny_suite(), BUDGETS["smoke"], CHOSEN)
+    planned = plan(cells_of(ENTRIES, CHOSEN), BUDGETS["smoke"])
     assert f"0 of {len(planned)} runs are finished" in capsys.readouterr().out
     finished = sorted(path.parent.name for path in (output / "runs").glob("*/done.json"))
     assert finished == sorted(run.name for run in planned)
@@ -38,12 +37,13 @@ def test_reproduce_smoke(
     report = json.loads((output / "report-1-4-controls.json").read_text())
     assert list(report["figures"]) == [e.key for e in ENTRIES if e.key in CHOSEN]
     assert report["missing"] == []
+    claims = {entry.key: [claim.claim for claim in entry.claims] for entry in ENTRIES}
     for key, figure in report["figures"].items():
         assert figure["commands"], key
         if figure["problem"]:  # a run of seven RL steps cannot show everything
             assert figure["claims"] == []
             continue
-        assert [claim["claim"] for claim in figure["claims"]] == [c.claim for c in CLAIMS[key]]
+        assert [claim["claim"] for claim in figure["claims"]] == claims[key]
         assert {c["verdict"] for c in figure["claims"]} == {"not testable at this scale"}
         stem = f"figure_{key.replace('-', '_')}"
         assert (output / "figures" / f"{stem}.png").stat().st_size > 10_000

@@ -7,18 +7,18 @@ import json
 import pytest
 import yaml
 
+from lit_entropy.figures import control, steering
+from lit_entropy.figures.cells import Cell
+from lit_entropy.figures.comparison import ALGORITHMS, DISTRIBUTIONS
 from lit_entropy.figures.controls import COLOURS
 from lit_entropy.figures.history import ASSETS
-from lit_entropy.figures.law import ALGORITHMS, DISTRIBUTIONS
 from lit_entropy.figures.methods import METHODS
-from lit_entropy.figures.runs import Run
-from lit_entropy.reproduce import suite
-from lit_entropy.reproduce.book import CLAIMS, ENTRIES, one_model
+from lit_entropy.figures.runs import Run, one_model
+from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.plan import CONFIGS
-from lit_entropy.reproduce.suite import Cell, tiny_suite
+from lit_entropy.reproduce.jobs import CONFIGS, cells_of
 
-CELLS = tiny_suite()
+CELLS = cells_of(ENTRIES)
 KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls"} | {
     "table-1",
     "table-2",
@@ -26,23 +26,23 @@ KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls"}
 
 
 def of(figure: str) -> list[Cell]:
-    return [cell for cell in CELLS if figure in cell.figures]
+    return list(next(entry for entry in ENTRIES if entry.key == figure).cells)
 
 
-def test_every_figure_has_runs_an_entry_and_claims() -> None:
-    assert {figure for cell in CELLS for figure in cell.figures} == KEYS
-    assert [entry.key for entry in ENTRIES if entry.key not in KEYS] == []
-    assert len({entry.key for entry in ENTRIES}) == len(ENTRIES) == len(KEYS)
-    assert CLAIMS.keys() == KEYS
-    for key, claims in CLAIMS.items():
-        assert claims, key
-        for claim in claims:
-            assert claim.claim and claim.paper and claim.rule, key
+def test_every_figure_has_runs_and_claims() -> None:
+    assert {entry.key for entry in ENTRIES} == KEYS and len(ENTRIES) == len(KEYS)
+    for entry in ENTRIES:
+        assert entry.cells and entry.claims, entry.key
+        for claim in entry.claims:
+            assert claim.claim and claim.paper and claim.rule, entry.key
+        assert cells_of(ENTRIES, [entry.key]) == [c for c in CELLS if c in entry.cells]
 
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
     assert len(set(names)) == len(names) == 32
+    assert names[:3] == ["grpo", "kl_cov", "clip_cov"]  # those that most figures need come first
+    assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
         assert (CONFIGS / "experiment" / f"{cell.experiment}.yaml").exists(), cell.experiment
 
@@ -98,11 +98,11 @@ def test_the_most_common_model_is_kept_and_runs_that_do_not_say_theirs() -> None
 
 
 def test_sweeps_hold_the_papers_values_and_start_at_the_tiny_configs() -> None:
-    assert suite.BONUS_COEFFICIENTS == (1e-4, 1e-3, 5e-3, 1e-2)
-    assert suite.REFERENCE_COEFFICIENTS == (1e-3, 1e-2, 5e-2, 1e-1)
+    assert control.BONUS_COEFFICIENTS == (1e-4, 1e-3, 5e-3, 1e-2)
+    assert control.REFERENCE_COEFFICIENTS == (1e-3, 1e-2, 5e-2, 1e-1)
     for figure, name, values in (
-        ("9", "EntropyBonus", suite.BONUS_COEFFICIENTS),
-        ("10", "ReferenceKL", suite.REFERENCE_COEFFICIENTS),
+        ("9", "EntropyBonus", control.BONUS_COEFFICIENTS),
+        ("10", "ReferenceKL", control.REFERENCE_COEFFICIENTS),
     ):
         swept = [json.loads(c.overrides["model.regularizers"]) for c in of(figure) if c.overrides]
         assert swept == [
@@ -113,7 +113,7 @@ def test_sweeps_hold_the_papers_values_and_start_at_the_tiny_configs() -> None:
         loss: yaml.safe_load((CONFIGS / "loss" / f"{loss}_tiny.yaml").read_text())["init_args"]
         for loss in ("clip_cov", "kl_cov")
     }
-    assert tiny["clip_cov"]["fraction"] == suite.CLIP_COV_FRACTION
+    assert tiny["clip_cov"]["fraction"] == steering.CLIP_COV_FRACTION
     knobs: dict[str, list[float]] = {"fraction": [], "kl_coef": []}
     for cell in of("12"):
         for key, value in cell.overrides.items():
@@ -133,7 +133,7 @@ def test_the_ladder_is_four_shipped_bases() -> None:
 )
 def test_seeds_by_budget(budget: str, claims: int, sweeps: int) -> None:
     for cell in CELLS:
-        assert list(cell.seeds(BUDGETS[budget])) == list(
+        assert list(BUDGETS[budget].seeds(cell.kind)) == list(
             range(sweeps if cell.kind == "sweep" else claims)
         )
     assert {cell.kind for figure in ("5", "6", "7", "8", "11") for cell in of(figure)} == {"claim"}

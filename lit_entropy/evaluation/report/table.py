@@ -119,7 +119,7 @@ def _rate(rates: Mapping[str, float], key: str) -> Estimate | None:
 
 
 def _estimate(mean: float, half_width: float | None = None) -> Estimate:
-    return {"mean": mean, "half_width": half_width}
+    return Estimate([], mean, half_width)
 
 
 def _differences(rows: Sequence[ScoreDifference]) -> str:

@@ -1,17 +1,17 @@
-"""The parts of a report: a figure, the paper's claims about it, and how each is judged."""
-
-from __future__ import annotations
+"""A figure of the report in one piece: its runs, numbers, picture, and the paper's claims."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.runs import Run
+from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.runs import Run, mathematics
 
 Verdict = Literal["reproduced", "not reproduced", "not testable at this scale"]
-Measures = dict[str, Any]
+#: What a figure measures: a record of its own, or records by label.
+M = TypeVar("M")
 
 
 class Judgement(NamedTuple):
@@ -29,7 +29,7 @@ class Judgement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Generic[M]):
     """One statement of the paper and the rule by which it is judged, whatever the runs show.
 
     Attributes:
@@ -42,7 +42,7 @@ class Claim:
     claim: str
     paper: str
     rule: str
-    judge: Callable[[Measures], Judgement]
+    judge: Callable[[M], Judgement]
 
 
 class Table(NamedTuple):
@@ -52,12 +52,12 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def _no_tables(measures: Measures) -> list[Table]:
+def _no_tables(measures: object) -> list[Table]:
     return []
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[M]):
     """One figure or table of the paper.
 
     Attributes:
@@ -65,8 +65,10 @@ class Entry:
         name: As in the paper.
         title: What it shows.
         caption: How to read it here.
-        draw: From runs to the figure.
         measure: From runs to the numbers that the figure shows.
+        draw: From runs to the figure; takes and raises as ``measure``.
+        claims: The paper's statements about it.
+        cells: What ``reproduce`` trains for it.
         select: The runs that belong to it, of all that there are.
         tables: Tables of the report, from the numbers.
     """
@@ -75,7 +77,14 @@ class Entry:
     name: str
     title: str
     caption: str
+    measure: Callable[[Sequence[Run]], M]
     draw: Callable[[Sequence[Run]], Figure]
-    measure: Callable[[Sequence[Run]], Measures]
-    select: Callable[[Sequence[Run]], list[Run]]
-    tables: Callable[[Measures], list[Table]] = _no_tables
+    claims: tuple[Claim[M], ...]
+    cells: tuple[Cell, ...] = (GRPO,)
+    select: Callable[[Sequence[Run]], list[Run]] = mathematics
+    tables: Callable[[M], list[Table]] = _no_tables
+
+
+#: One of many, each of which measures something else.
+AnyEntry = Entry[Any]
+SEEDS = "Seeds thin, mean thick, 95 % t interval as a band."

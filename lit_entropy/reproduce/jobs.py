@@ -1,38 +1,32 @@
-"""From a suite and a budget to the command lines of its runs."""
-
-from __future__ import annotations
+"""From the figures and a budget to the command lines of their runs."""
 
 import hashlib
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from lit_entropy.figures.cells import Cell
+from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.reproduce.budget import Budget
-from lit_entropy.reproduce.suite import Cell
 from lit_entropy.shipped import configs_folder
 
-#: The configurations stand beside the package in a checkout.
 CONFIGS = configs_folder()
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: a cell and a seed.
-
-    Attributes:
-        cell: The setting.
-        seed: The seed.
-        settings: Everything that decides its numbers, as arguments of ``lit-entropy fit`` with
-            configuration files relative to the checkout.
-    """
+    """One run: a cell and a seed."""
 
     cell: Cell
     seed: int
+    # everything that decides its numbers, as arguments of ``lit-entropy fit`` with configuration
+    # files relative to the folder that holds ``configs``
     settings: tuple[str, ...]
 
     @property
@@ -49,7 +43,7 @@ class PlannedRun:
         ).hexdigest()
 
     def command(self, folder: Path) -> str:
-        """The command line that makes this run in ``folder``, to be typed in the checkout."""
+        """The command line that makes this run in ``folder``, typed where ``configs`` lies."""
         place = ("--run.folder", str(folder), "--run.name", self.name)
         return shlex.join(("lit-entropy", "fit", *self.settings, *place))
 
@@ -64,34 +58,35 @@ class PlannedRun:
         return [*arguments, *(["--ckpt_path", str(resume)] if resume else [])]
 
 
-def plan(cells: Sequence[Cell], budget: Budget, figures: Sequence[str]) -> list[PlannedRun]:
-    """The runs that some figures need: first seeds first, so that every figure shows early.
+def cells_of(entries: Sequence[AnyEntry], figures: Sequence[str] = ()) -> list[Cell]:
+    """The settings that some figures need, those that most of all entries need first.
 
     Args:
-        cells: the suite.
-        budget: RL steps and seeds.
-        figures: names of figures; all if empty.
+        entries: all figures.
+        figures: keys of the chosen ones; all if empty.
 
     Raises:
-        FileNotFoundError: the configurations are not beside the package.
-        ValueError: a figure that no cell belongs to.
+        ValueError: a key that no entry has.
     """
-    if not (CONFIGS / "base.yaml").exists():
-        raise FileNotFoundError(
-            f"there is no {CONFIGS / 'base.yaml'}: reproduce needs a checkout of the project, "
-            "installed with pip install -e ."
-        )
-    known = {figure for cell in cells for figure in cell.figures}
+    keys = [entry.key for entry in entries]
     for figure in figures:
-        if figure not in known:
+        if figure not in keys:
             raise ValueError(
-                f"figures={figure!r}: choose of {', '.join(sorted(known, key=figure_order))}"
+                f"figures={figure!r}: choose of {', '.join(sorted(keys, key=figure_order))}"
             )
-    wanted = [cell for cell in cells if not figures or set(figures) & set(cell.figures)]
+    needed = [cell for entry in entries for cell in entry.cells]
+    counts = Counter(cell.name for cell in needed)
+    cells = sorted({cell.name: cell for cell in needed}.values(), key=lambda c: -counts[c.name])
+    wanted = {c.name for e in entries if not figures or e.key in figures for c in e.cells}
+    return [cell for cell in cells if cell.name in wanted]
+
+
+def plan(cells: Sequence[Cell], budget: Budget) -> list[PlannedRun]:
+    """The runs of some settings: first seeds first, so that every figure shows early."""
     runs = [
         PlannedRun(cell, seed, _settings(cell, seed, budget))
-        for cell in wanted
-        for seed in cell.seeds(budget)
+        for cell in cells
+        for seed in budget.seeds(cell.kind)
     ]
     sweeps_last = {"claim": 0, "control": 1, "sweep": 2}
     return sorted(runs, key=lambda run: (sweeps_last[run.cell.kind], run.seed))

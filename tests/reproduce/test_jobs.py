@@ -14,16 +14,16 @@ import pytest
 import yaml
 
 from lit_entropy.cli.main import main
-from lit_entropy.reproduce import plan as plan_module
+from lit_entropy.reproduce import jobs as jobs_module
+from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.plan import CONFIGS, PlannedRun, figure_order, plan
-from lit_entropy.reproduce.suite import tiny_suite
+from lit_entropy.reproduce.jobs import CONFIGS, PlannedRun, cells_of, figure_order, plan
 
 ROOT = CONFIGS.parent
 
 
 def runs(budget: str = "quick", *figures: str) -> dict[str, PlannedRun]:
-    planned = plan(tiny_suite(), BUDGETS[budget], figures)
+    planned = plan(cells_of(ENTRIES, figures), BUDGETS[budget])
     assert len({run.name for run in planned}) == len(planned)
     return {run.name: run for run in planned}
 
@@ -125,14 +125,6 @@ def test_figures_are_ordered_as_numbers_then_by_name() -> None:
     ]  # fmt: skip
 
 
-def test_without_a_checkout_the_remedy_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plan_module, "CONFIGS", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"base\.yaml: .* checkout.*pip install -e \."):
-        runs()
-
-
 def test_the_command_is_what_is_run(tmp_path: Path) -> None:
     for run in runs().values():
         folder = tmp_path / "with space"
@@ -176,7 +168,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the configurations, in the place of the real ones."""
     copy = tmp_path / "configs"
     shutil.copytree(CONFIGS, copy)
-    monkeypatch.setattr(plan_module, "CONFIGS", copy)
+    monkeypatch.setattr(jobs_module, "CONFIGS", copy)
     return copy
 
 

@@ -9,19 +9,13 @@ import pytest
 from method_runs import NAN, without
 from scipy import stats
 
-from lit_entropy.figures.by_difficulty import AVERAGE, BANDS, cell, scores
+from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.by_difficulty import difficulty_tables, figure_table_2
+from lit_entropy.figures.difficulty_scores import AVERAGE, BANDS, measure_table_2, scores
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import paper_style
-from lit_entropy.figures.tables import (
-    SHARES,
-    figure_table_1,
-    figure_table_2,
-    markdown_table_1,
-    markdown_table_2,
-    measure_table_1,
-    measure_table_2,
-)
+from lit_entropy.figures.tail import SHARES, figure_table_1, measure_table_1, tail_table
 
 
 def tail_run(seed: int) -> Run:
@@ -34,26 +28,26 @@ def tail_run(seed: int) -> Run:
 
 def test_table_1_takes_the_first_row():
     measured = measure_table_1([tail_run(0), tail_run(2)])
-    assert measured["step"] == 1.0 and measured["seeds"] == [0, 2]
-    assert [row["covariance"]["mean"] for row in measured["rows"]] == [61, 51, 41, 31, 21, 11]
-    assert measured["rows"][0]["times_mean"] == pytest.approx(61 / 11)
-    assert [row["share"] for row in measured["rows"]] == [2e-4, 2e-3, 2e-2, 0.2, 0.5, 1.0]
-    paper = [row["paper"] for row in measured["rows"]]
+    assert measured.step == 1.0 and measured.seeds == [0, 2]
+    assert [row.covariance.mean for row in measured.rows] == [61, 51, 41, 31, 21, 11]
+    assert measured.rows[0].times_mean == pytest.approx(61 / 11)
+    assert [row.share for row in measured.rows] == [2e-4, 2e-3, 2e-2, 0.2, 0.5, 1.0]
+    paper = [row.paper for row in measured.rows]
     assert paper == [5.654, 3.112, 1.385, 0.351, 0.152, 0.003]
-    assert json.loads(json.dumps(measured)) == measured
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 def test_table_1_without_a_positive_mean_has_no_multiples():
     run = tail_run(0)
     run = replace(run, history={**run.history, "cov/mean": np.array([NAN, -0.1, 0.0])})
-    assert {row["times_mean"] for row in measure_table_1([run])["rows"]} == {None}
+    assert {row.times_mean for row in measure_table_1([run]).rows} == {None}
 
 
 def test_table_1_renderings():
-    lines = markdown_table_1([tail_run(0)]).splitlines()
-    assert lines[0] == "| top | 0.02 % | 0.2 % | 2 % | 20 % | 50 % | all |"
-    assert lines[2].startswith("| this run (nats) | 60.000 | 50.000 |")
-    assert lines[3].endswith("| 0.152 | 0.003 |")
+    (table,) = tail_table(measure_table_1([tail_run(0)]))
+    shares = ["top 0.02 %", "top 0.2 %", "top 2 %", "top 20 %", "top 50 %", "all"]
+    assert [row[0] for row in table.rows] == shares
+    assert table.rows[1] == ["top 0.2 %", "50.000", "3.112", "5.0"]
     axes = figure_table_1([tail_run(0)]).axes[0]
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert "RL step 1 (nats)" in axes.get_ylabel() and "%" in axes.get_xlabel()
@@ -94,53 +88,53 @@ def score_runs(seeds: int = 3) -> list[Run]:
 
 def test_table_2_by_hand():
     measured = measure_table_2(score_runs())
-    assert measured["bands"] == [*BANDS, AVERAGE]
-    assert measured["scores"] == ["pass@1 (greedy)", "avg@8", "pass@4"]
-    assert len(measured["rows"]) == 4 * 3 * 5
+    assert measured.bands == [*BANDS, AVERAGE]
+    assert measured.scores == ["pass@1 (greedy)", "avg@8", "pass@4"]
+    assert len(measured.rows) == 4 * 3 * 5
     # lengths 2 to 4: 0.6 - 0.05 * 3; 11 and 12: 0.6 - 0.05 * 11.5
-    easy = cell(measured, "GRPO", "pass@1 (greedy)", "2-4")["value"]
-    np.testing.assert_allclose(easy["values"], np.array(OFFSET["GRPO"]) + 0.45)
-    unseen = cell(measured, "KL-Cov", "pass@4", "11-12, unseen")["value"]
-    np.testing.assert_allclose(unseen["values"], 2 * (np.array(OFFSET["KL-Cov"]) + 0.025))
-    average = cell(measured, "GRPO", "avg@8", AVERAGE)["value"]["values"]
+    easy = measured.row("GRPO", "pass@1 (greedy)", "2-4").value
+    np.testing.assert_allclose(easy.values, np.array(OFFSET["GRPO"]) + 0.45)
+    unseen = measured.row("KL-Cov", "pass@4", "11-12, unseen").value
+    np.testing.assert_allclose(unseen.values, 2 * (np.array(OFFSET["KL-Cov"]) + 0.025))
+    average = measured.row("GRPO", "avg@8", AVERAGE).value.values
     bands = [0.45, 0.3, 0.15, 0.025]
     np.testing.assert_allclose(average, 0.5 * (np.array(OFFSET["GRPO"]) + np.mean(bands)))
-    assert json.loads(json.dumps(measured)) == measured
+    json.dumps(as_json(measured), allow_nan=False)
 
 
 @pytest.mark.parametrize("method", ["clip-higher", "KL-Cov"])
 def test_table_2_differences_are_scipys(method):
     measured = measure_table_2(score_runs())
-    difference = cell(measured, method, "pass@1 (greedy)", "5-7")["difference"]
+    difference = measured.row(method, "pass@1 (greedy)", "5-7").difference
     test = stats.ttest_rel(OFFSET[method], OFFSET["GRPO"])
     interval = test.confidence_interval(0.95)
-    assert difference["p_value"] == pytest.approx(test.pvalue)
-    assert difference["mean"] - difference["half_width"] == pytest.approx(interval.low)
-    assert difference["mean"] + difference["half_width"] == pytest.approx(interval.high)
+    assert difference.p_value == pytest.approx(test.pvalue)
+    assert difference.mean - difference.half_width == pytest.approx(interval.low)
+    assert difference.mean + difference.half_width == pytest.approx(interval.high)
 
 
 def test_table_2_own_bands_and_seeds_without_a_partner():
     runs = [run for run in score_runs() if (run.label, run.seed) != ("GRPO", 1)]
     measured = measure_table_2(runs, {"one": (1,)})
-    assert measured["bands"] == ["one", AVERAGE]
-    difference = cell(measured, "KL-Cov", "avg@8", "one")["difference"]
-    assert difference["seeds"] == [0, 2]
-    np.testing.assert_allclose(difference["values"], [0.15, 0.115])
+    assert measured.bands == ["one", AVERAGE]
+    difference = measured.row("KL-Cov", "avg@8", "one").difference
+    assert difference.seeds == [0, 2]
+    np.testing.assert_allclose(difference.values, [0.15, 0.115])
     alone = [run for run in score_runs() if run.seed == (run.label == "GRPO")]
     measured = measure_table_2(alone, {"one": (1,)})
-    assert cell(measured, "KL-Cov", "avg@8", "one")["difference"] is None
-    assert "| KL-Cov | n/a | n/a |" in markdown_table_2(alone, {"one": (1,)})
+    assert measured.row("KL-Cov", "avg@8", "one").difference is None
+    assert difficulty_tables(measured)[0].rows[-1] == ["KL-Cov minus GRPO", "n/a", "n/a"]
     assert len(figure_table_2(alone, {"one": (1,)}).axes) == 6
 
 
 def test_table_2_renderings():
-    text = markdown_table_2(score_runs())
-    assert text.count("\n\n") == 5  # three scores, each with its differences
-    assert "| pass@1 (greedy), % | 2-4 | 5-7 | 8-10 | 11-12, unseen | average |" in text
+    tables = difficulty_tables(measure_table_2(score_runs()))
+    assert [table.header[0] for table in tables] == ["pass@1 (greedy)", "avg@8", "pass@4"]
     grpo = np.array(OFFSET["GRPO"]) + 0.45
     width = stats.t.ppf(0.975, 2) * stats.sem(grpo)
-    assert f"| GRPO | {100 * grpo.mean():.1f} ± {100 * width:.1f} |" in text
-    assert "| Clip-Cov | +0.0 ± 0.0 |" in text
+    rows = {row[0]: row[1] for row in tables[0].rows}
+    assert rows["GRPO"] == f"{100 * grpo.mean():.1f} ± {100 * width:.1f} %"
+    assert rows["Clip-Cov minus GRPO"] == "+0.0 ± 0.0 %"
     figure = figure_table_2(score_runs())
     assert [axes.get_title() for axes in figure.axes[:3]] == ["pass@1 (greedy)", "avg@8", "pass@4"]
     assert "%" in figure.axes[0].get_ylabel() and "points" in figure.axes[3].get_ylabel()

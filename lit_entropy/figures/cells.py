@@ -1,0 +1,35 @@
+"""Settings that are trained for several figures; those of one figure stand in its file."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["claim", "sweep", "control"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting, trained with several seeds.
+
+    Attributes:
+        name: First part of the names of its runs.
+        label: The curve it belongs to in the figures.
+        experiment: Overlay in ``configs/experiment``, without ``.yaml``.
+        overrides: Further settings of the command line, key and value.
+        kind: Whether a claim rests on it, or it is one point of a sweep, or a control.
+        single_update: Whether a rollout is one minibatch, so that every update is on-policy.
+    """
+
+    name: str
+    label: str
+    experiment: str
+    overrides: dict[str, str] = field(default_factory=dict)
+    kind: Kind = "claim"
+    single_update: bool = False
+
+
+GRPO = Cell("grpo", "GRPO", "grpo")
+KL_COV = Cell("kl_cov", "KL-Cov", "kl_cov")
+CLIP_COV = Cell("clip_cov", "Clip-Cov", "clip_cov")
+CLIP_HIGHER = Cell("clip_higher", "clip-higher", "clip_higher")
+POLICY_GRADIENT = Cell("policy_gradient", "policy gradient", "policy_gradient", single_update=True)
+COUNTDOWN = Cell("grpo_countdown", "GRPO", "grpo_countdown")

@@ -1,0 +1,181 @@
+"""Fig. 6 and 13 of arXiv 2505.22617: whether algorithms and training data share one law."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.coefficients import Law, measure_law
+from lit_entropy.figures.entries import Claim, Entry, Judgement
+from lit_entropy.figures.estimates import labelled
+from lit_entropy.figures.law import law_table
+from lit_entropy.figures.law_panels import (
+    dot_panel,
+    entropy_axis,
+    fit_to_points,
+    law_curve,
+    law_points,
+    legend_below,
+)
+from lit_entropy.figures.runs import Run, by_label, mathematics
+from lit_entropy.figures.style import (
+    FULL_WIDTH,
+    GREY,
+    method_colour,
+    method_marker,
+    paper_figure,
+    sequential_colours,
+)
+from lit_entropy.functional.law import LawFit, fit
+
+#: Algorithms of Fig. 6 in its order, and training distributions of Fig. 13.
+ALGORITHMS = ("GRPO", "RLOO", "REINFORCE++", "PRIME")
+DISTRIBUTIONS = ("lengths 1–10", "lengths 1–6")  # noqa: RUF001 (ranges)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One law for each label, and one for all. Accuracies are fractions."""
+
+    laws: dict[str, Law]  # by label
+    shared: LawFit  # the fit to all points of all labels
+    separate_rmse: float  # that of one fit to all points of each label
+
+
+@dataclass(frozen=True)
+class Algorithms(Comparison):
+    """A comparison in which some labels may be ``missing``."""
+
+    missing: list[str]
+
+
+def measure_6(runs: Sequence[Run]) -> Algorithms:
+    """The law for each algorithm, and one law for all of them.
+
+    Args:
+        runs: of at least two of "GRPO", "RLOO", "REINFORCE++" and "PRIME".
+
+    Raises:
+        ValueError: fewer than two of the labels, a missing key, or a run without a fit.
+    """
+    present = [label for label in ALGORITHMS if label in by_label(runs)]
+    missing = [label for label in ALGORITHMS if label not in present]
+    if len(present) < 2:
+        raise ValueError(
+            f"Fig. 6 compares at least two of {list(ALGORITHMS)}, but no run has label {missing}: "
+            "add such runs"
+        )
+    both = measure_laws(runs, present)
+    return Algorithms(both.laws, both.shared, both.separate_rmse, missing)
+
+
+def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
+    """The law for each label, and one law for all.
+
+    Raises:
+        ValueError: a label has no run, a missing key, or a run without a fit.
+    """
+    groups = labelled(runs, *labels)
+    laws = {label: measure_law(groups[label]) for label in labels}
+    entropy_L = [np.concatenate([each.entropy for each in law.points]) for law in laws.values()]
+    accuracy_L = [np.concatenate([each.accuracy for each in law.points]) for law in laws.values()]
+    separate = [fit(*points) for points in zip(entropy_L, accuracy_L, strict=True)]
+    shared = fit(np.concatenate(entropy_L), np.concatenate(accuracy_L))
+    squares = sum(law.n * law.rmse**2 for law in separate)
+    return Comparison(laws, shared, float(np.sqrt(squares / shared.n)))
+
+
+measure_13 = partial(measure_laws, labels=DISTRIBUTIONS)
+
+
+def figure_6(runs: Sequence[Run]) -> Figure:
+    """Algorithms in one plane of entropy and accuracy, and their a and b with intervals."""
+    measured = measure_6(runs)
+    looks = {label: (method_colour(label), method_marker(label)) for label in measured.laws}
+    return _comparison(measured, looks)
+
+
+def figure_13(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_6` for two training distributions."""
+    looks = zip(sequential_colours(len(DISTRIBUTIONS)), "o^", strict=True)
+    return _comparison(measure_13(runs), dict(zip(DISTRIBUTIONS, looks, strict=True)))
+
+
+def _comparison(measured: Comparison, looks: Mapping[str, tuple[str, str]]) -> Figure:
+    """All laws in one plane, coefficients beside it; ``looks`` holds colour and marker by label."""
+    laws, shared = measured.laws, measured.shared
+    points = [each for law in laws.values() for each in law.points]
+    colours = {label: colour for label, (colour, _) in looks.items()}
+    with paper_figure(FULL_WIDTH, 2.6) as figure:
+        plane, *panels = figure.subplots(1, 3, width_ratios=(2.4, 1, 1))
+        entropy_axis(plane, points)
+        for label, law in laws.items():
+            law_points(plane, law.points, *looks[label])
+            law_curve(
+                plane, law.a.values, law.b.values, colours[label], label, band=False,
+                marker=looks[label][1],
+            )  # fmt: skip
+        name = f"one law for all, $R^2$ = {shared.r2:.2f}"
+        law_curve(plane, [shared.a], [shared.b], GREY, name, linestyle="--")
+        fit_to_points(plane, points)
+        legend_below(plane, points)
+        plane.set_title("(a)", loc="left")
+        for axes, name, letter in zip(panels, ("a", "b"), "bc", strict=True):
+            dot_panel(axes, {label: law.coefficient(name) for label, law in laws.items()}, colours)
+            axes.axvline(getattr(shared, name), color=GREY, linewidth=0.8, linestyle="--")
+            axes.set_xlabel(f"coefficient {name}")
+            axes.set_title(f"({letter})", loc="left")
+        panels[1].tick_params(labelleft=False)
+    return figure
+
+
+def _judge_one_law(m: Algorithms) -> Judgement:
+    shared, separate = m.shared.rmse, m.separate_rmse
+    text = f"RMSE {shared:.3f} with one (a, b), {separate:.3f} with one each"
+    if separate > 0:
+        text += f": ratio {shared / separate:.2f}"
+    return Judgement(None if m.missing else shared <= 1.25 * separate, text)
+
+
+def _judge_distributions(m: Comparison) -> Judgement:
+    text = "; ".join(f"{label}: a {law.a}, b {law.b}" for label, law in m.laws.items())
+    pairs_P22 = np.array([
+        (one.coefficient(name).bounds, other.coefficient(name).bounds)
+        for one, other in combinations(m.laws.values(), 2)
+        for name in ("a", "b")
+    ])  # fmt: skip
+    if np.isnan(pairs_P22).any():
+        return Judgement(None, text)
+    apart_P = pairs_P22[..., 0].max(axis=1) > pairs_P22[..., 1].min(axis=1)
+    return Judgement(bool(apart_P.any()), text)
+
+
+def distributions(runs: Sequence[Run]) -> list[Run]:
+    """GRPO's runs under the name that Fig. 13 has for them."""
+    names = {"GRPO": DISTRIBUTIONS[0]}
+    return [replace(run, label=names.get(run.label, run.label)) for run in mathematics(runs)]
+
+
+FIGURE_6 = Entry(
+    "6", "Fig. 6", "Four algorithms, one law?", "One base, one training set.", measure_6, figure_6,
+    (Claim("(a, b) do not depend on the algorithm.", "four algorithms on one curve",
+           "one law for all fits at most 25 % worse (RMSE) than one for each", _judge_one_law),),
+    (GRPO, Cell("rloo", "RLOO", "rloo"), Cell("reinforce_pp", "REINFORCE++", "reinforce_pp"),
+     Cell("prime", "PRIME", "prime")),
+    tables=lambda m: law_table(m.laws.values()),
+)  # fmt: skip
+FIGURE_13 = Entry(
+    "13", "Fig. 13", "Another training distribution",
+    "Trained on chains of 1 to 6 operations, validated on the same problems.", measure_13,
+    figure_13,
+    (Claim("Other training data, other coefficients.", "shown as a figure",
+           "intervals of a or of b disjoint", _judge_distributions),),
+    (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short",
+                {"data.task.init_args.validation_max_length": "12",
+                 "data.task.init_args.validation_size": "240"})),
+    distributions, lambda m: law_table(m.laws.values()),
+)  # fmt: skip

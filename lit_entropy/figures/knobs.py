@@ -1,0 +1,100 @@
+"""How the level of entropy follows the knob of a method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from lit_entropy.figures.estimates import (
+    Estimate,
+    by_x,
+    estimate,
+    labelled,
+    over_seeds,
+    plateau_values,
+)
+from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plateau
+from lit_entropy.figures.runs import Run
+
+STEERED = ("Clip-Cov", "KL-Cov")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Lists over the values of a knob."""
+
+    knob: list[float]  # multiple of the smallest fraction, or beta; ascending
+    seeds: list[list[int]]
+    # means of the last fifth, nats and fraction
+    entropy: list[Estimate]
+    accuracy: list[Estimate]
+    # standard deviation of the entropy about its straight line in the last fifth, divided by its
+    # mean; None below three RL steps
+    unsteadiness: list[Estimate | None]
+    # of knob and entropy over all runs (Spearman); None if all are equal
+    rank_correlation: float | None
+
+
+def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
+    """The runs of a method by its knob, ascending.
+
+    Clip-Cov's fractions become multiples of the smallest, so that ``x`` may be either; KL-Cov's
+    ``x`` is beta.
+
+    Raises:
+        ValueError: no run of the label, one without ``x``, a Clip-Cov fraction that is not
+            positive, or fewer than two values of the knob.
+    """
+    groups = by_x(labelled(runs, label)[label])
+    smallest = min(groups)
+    if label == "Clip-Cov" and smallest <= 0:
+        raise ValueError(
+            f"a run labelled {label!r} has x = {smallest}: its fraction must be positive"
+        )
+    if len(groups) < 2:
+        raise ValueError(f"all runs labelled {label!r} have x = {smallest}: add other values")
+    unit = smallest if label == "Clip-Cov" else 1.0
+    return {round(x / unit, 6): group for x, group in groups.items()}
+
+
+def measure_12(runs: Sequence[Run]) -> dict[str, Knob]:
+    """How the level of entropy follows the knob of Clip-Cov and of KL-Cov, by method.
+
+    Raises:
+        ValueError: as :func:`by_knob`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
+    """
+    return {label: _measure(by_knob(runs, label)) for label in STEERED}
+
+
+def _measure(groups: dict[float, list[Run]]) -> Knob:
+    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
+    knob_R = [knob for knob, group in groups.items() for _ in group]
+    level_R = [value for level in entropy for value in level.values]
+    spread = len(set(level_R)) > 1
+    return Knob(
+        list(groups),
+        [[run.seed for run in group] for group in groups.values()],
+        entropy,
+        [over_seeds(group, accuracy_plateau) for group in groups.values()],
+        [_unsteadiness(group) for group in groups.values()],
+        float(stats.spearmanr(knob_R, level_R)[0]) if spread else None,
+    )
+
+
+def _unsteadiness(group: Sequence[Run]) -> Estimate | None:
+    values = [unsteadiness(run) for run in group]
+    return estimate(values) if np.isfinite(values).all() else None
+
+
+def unsteadiness(run: Run) -> float:
+    """Deviation of the last fifth's entropy from its own straight line, relative to its mean.
+
+    NaN below three RL steps: two always lie on a line.
+    """
+    value_N = plateau_values(run, ENTROPY)
+    if len(value_N) < 3:
+        return float("nan")
+    row_N = np.arange(len(value_N))
+    residual_N = value_N - np.polyval(np.polyfit(row_N, value_N, 1), row_N)
+    return float(residual_N.std() / value_N.mean())

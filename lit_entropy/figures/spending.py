@@ -1,0 +1,195 @@
+"""Fig. 2 of arXiv 2505.22617: entropy is spent, and accuracy won, early in training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lit_entropy.figures.as_text import percent
+from lit_entropy.figures.collapse import METHOD
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement
+from lit_entropy.figures.estimates import Estimate, estimate, labelled
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
+from lit_entropy.figures.runs import Run
+from lit_entropy.figures.style import (
+    BLUE,
+    COLUMN_WIDTH,
+    GREY,
+    ORANGE,
+    curve,
+    paper_figure,
+    t_half_width,
+)
+
+#: Share of training, share of the entropy consumed and share of the gain that the paper reports.
+PAPER_MARKS: tuple[tuple[float, float, float], ...] = ((1 / 12, 0.73, 0.76), (1 / 3, 0.94, 0.93))
+#: Colours of the two quantities, those of the summary figure.
+SPENT, WON = BLUE, ORANGE
+
+Curve = tuple[np.ndarray, np.ndarray]
+
+
+class Shares(NamedTuple):
+    """Shares of training, and the shares of the fall of entropy and of the gain reached by then."""
+
+    entropy: Curve
+    gain: Curve
+
+
+@dataclass(frozen=True)
+class ShareCurve:
+    """Mean over seeds by share of training, with its 95 % t interval (NaN for one seed)."""
+
+    training_share: list[float]
+    mean: list[float]
+    half_width: list[float]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was spent and won at one share of training (interpolated), beside the paper's."""
+
+    training_share: float
+    entropy: Estimate
+    gain: Estimate
+    paper_entropy: float
+    paper_gain: float
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Shares of the entropy consumed and of the gain that a share of training brought."""
+
+    label: str
+    seeds: int
+    # shares by share of training
+    entropy: ShareCurve
+    gain: ShareCurve
+    marks: list[Mark]  # at 1/12 and 1/3 of training
+    # the largest share of training between two validations, so the gain at a mark below it rests on
+    # interpolation alone
+    validation_spacing: float
+
+
+def shares(run: Run) -> Shares:
+    """Share of the run's whole fall of entropy and of its whole gain, by share of training.
+
+    Row k's entropy is that of the policy after k - 1 RL steps, row k's accuracy that of the policy
+    after k; a share of training counts the RL steps that the policy has behind it.
+
+    Raises:
+        ValueError: a missing key, fewer than two validations, or no fall or no gain to share out.
+    """
+    (step_E, entropy_E), (step_A, accuracy_A) = curve(run, ENTROPY), curve(run, ACCURACY)
+    fall, gain = entropy_E[0] - entropy_E[-1], accuracy_A[-1] - accuracy_A[0]
+    for name, key, total in (("entropy fell", ENTROPY, fall), ("accuracy rose", ACCURACY, gain)):
+        if not total > 0:
+            raise ValueError(
+                f"run {run.name!r}: {name} by {total:.4g} from the first to the last '{key}', "
+                "so it has no shares: take a longer run"
+            )
+    steps = max(step_E[-1], step_A[-1])
+    return Shares(
+        ((step_E - 1) / steps, (entropy_E[0] - entropy_E) / fall),
+        (step_A / steps, (accuracy_A - accuracy_A[0]) / gain),
+    )
+
+
+def measure_2(runs: Sequence[Run]) -> Spending:
+    """How early entropy was spent and accuracy won.
+
+    Args, Raises:
+        as :func:`lit_entropy.figures.collapse.measure_1` and :func:`shares`.
+    """
+    by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
+    marks = [
+        Mark(
+            at,
+            estimate([float(np.interp(at, *share.entropy)) for share in by_run]),
+            estimate([float(np.interp(at, *share.gain)) for share in by_run]),
+            *paper,
+        )
+        for at, *paper in PAPER_MARKS
+    ]
+    return Spending(
+        METHOD,
+        len(by_run),
+        _mean_share([share.entropy for share in by_run]),
+        _mean_share([share.gain for share in by_run]),
+        marks,
+        max(float(np.diff(share.gain[0]).max()) for share in by_run),
+    )
+
+
+def _mean_share(seeds: Sequence[Curve]) -> ShareCurve:
+    """Mean over seeds wherever one of them has a point, the others interpolated linearly."""
+    grid_N = np.unique(np.concatenate([training for training, _ in seeds]))
+    grid_N = grid_N[grid_N <= min(training[-1] for training, _ in seeds)]
+    values_SN = np.array([np.interp(grid_N, *seed) for seed in seeds])
+    columns = grid_N, values_SN.mean(axis=0), t_half_width(values_SN)
+    return ShareCurve(*(column_N.tolist() for column_N in columns))
+
+
+def figure_2(runs: Sequence[Run]) -> Figure:
+    """Shares of entropy and gain against training."""
+    measured = measure_2(runs)
+    by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
+    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
+        axes = figure.subplots()
+        entropies, gains = [share.entropy for share in by_run], [share.gain for share in by_run]
+        _draw_share(axes, entropies, measured.entropy, SPENT, "entropy consumed")
+        _draw_share(axes, gains, measured.gain, WON, "accuracy gained")
+        for mark in measured.marks:
+            _draw_paper_mark(axes, mark)
+        axes.plot([], [], color=GREY, marker=4, linestyle="none", label="paper, at 1/12 and 1/3")
+        axes.set(xlabel="share of training", ylabel="share of the total", xlim=(0, 1.01))
+        axes.legend(loc="lower right")
+    return figure
+
+
+def _draw_share(
+    axes: Axes, seeds: Sequence[Curve], measured: ShareCurve, colour: str, name: str
+) -> None:
+    training, mean = np.array(measured.training_share), np.array(measured.mean)
+    if len(seeds) > 1:
+        for seed in seeds:
+            axes.plot(*seed, color=colour, linewidth=0.5, alpha=0.5)
+        half = np.array(measured.half_width)
+        axes.fill_between(training, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+    note = "" if len(seeds) > 1 else " (1 seed)"
+    axes.plot(training, mean, color=colour, label=f"{name}{note}")
+
+
+def _draw_paper_mark(axes: Axes, mark: Mark) -> None:
+    """The paper's shares: a caret from the left for the entropy, from the right for the gain."""
+    at = mark.training_share
+    axes.axvline(at, color=GREY, linewidth=0.7, linestyle=":")
+    for share, colour, caret in ((mark.paper_entropy, SPENT, 5), (mark.paper_gain, WON, 4)):
+        axes.plot(
+            [at], [share], marker=caret, color=colour, markersize=6,
+            markeredgecolor="black", markeredgewidth=0.5, linestyle="none",
+        )  # fmt: skip
+
+
+def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
+    mark = m.marks[index]
+    text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
+    return Judgement(min(mark.entropy.mean, mark.gain.mean) >= least, text)
+
+
+FIGURE_2 = Entry(
+    "2", "Fig. 2", "Most is spent and won early",
+    f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
+    (
+        Claim("Most is spent and won at once: the first twelfth of training.",
+              "73 % of the entropy, 76 % of the gain", "at least half of both",
+              partial(_judge_mark, index=0, least=0.5)),
+        Claim("Nearly all is spent and won in the first third.",
+              "94 % of the entropy, 93 % of the gain", "at least two thirds of both",
+              partial(_judge_mark, index=1, least=2 / 3)),
+    ),
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""Table 1 (arXiv 2505.22617): the tail of the token covariance before any update."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from lit_entropy.figures.as_text import show
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
+from lit_entropy.figures.estimates import Estimate, error_bar, first, labelled, over_seeds
+from lit_entropy.figures.runs import Run
+from lit_entropy.figures.style import BLACK, BLUE, COLUMN_WIDTH, GREY, curve, paper_figure
+
+LABEL = "GRPO"
+
+#: Share of the tokens, metric key, and the paper's mean for Qwen2.5-7B.
+SHARES: tuple[tuple[float, str, float], ...] = (
+    (2e-4, "cov/top_2e-4", 5.654),
+    (2e-3, "cov/top_2e-3", 3.112),
+    (2e-2, "cov/top_2e-2", 1.385),
+    (0.2, "cov/top_0.2", 0.351),
+    (0.5, "cov/top_0.5", 0.152),
+    (1.0, "cov/mean", 0.003),
+)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The mean covariance of the top share of the tokens."""
+
+    share: float  # of the tokens
+    key: str  # of the metric
+    covariance: Estimate  # nats
+    paper: float  # the paper's, nats
+    # the covariance as a multiple of that over all tokens; None if that is not positive
+    times_mean: float | None
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Covariances at the first RL step that has them, smallest share first."""
+
+    step: float
+    seeds: list[int]
+    rows: list[Share]
+
+
+def measure_table_1(runs: Sequence[Run]) -> Tail:
+    """Mean covariance (eq. 10) of the top share of the tokens at the first RL step.
+
+    Args:
+        runs: must hold runs labelled "GRPO"; before the first update the loss does not matter.
+
+    Raises:
+        ValueError: no such run, a run without a key, or runs whose first RL steps differ.
+    """
+    group = labelled(runs, LABEL)[LABEL]
+    steps = {run.name: float(curve(run, "cov/mean")[0][0]) for run in group}
+    if len(set(steps.values())) > 1:
+        raise ValueError(f"the first RL step with 'cov/mean' differs: {steps}")
+    mean = over_seeds(group, lambda run: first(run, "cov/mean")).mean
+    rows = []
+    for share, key, paper in SHARES:
+        found = over_seeds(group, lambda run: first(run, key))  # noqa: B023
+        rows.append(Share(share, key, found, paper, found.mean / mean if mean > 0 else None))
+    return Tail(next(iter(steps.values())), [run.seed for run in group], rows)
+
+
+def figure_table_1(runs: Sequence[Run]) -> Figure:
+    """Mean covariance against the share of the tokens beside the paper's, both axes logarithmic."""
+    measured = measure_table_1(runs)
+    shares = [row.share for row in measured.rows]
+    covariances = [row.covariance for row in measured.rows]
+    note = "" if len(measured.seeds) > 1 else " (1 seed)"
+    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log")
+        axes.errorbar(
+            shares, [value.mean for value in covariances], yerr=error_bar(covariances),
+            color=BLUE, marker="o", markersize=4, capsize=2, elinewidth=0.8,
+            label=f"measured{note}",
+        )  # fmt: skip
+        axes.plot(
+            shares, [row.paper for row in measured.rows], color=GREY, marker="s", markersize=4,
+            linestyle="--", markerfacecolor="white", markeredgecolor=BLACK,
+            label="Qwen2.5-7B (paper)",
+        )  # fmt: skip
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
+        axes.set_xticks(shares)
+        axes.minorticks_off()
+        axes.set(
+            xlabel="top share of the tokens (%)",
+            ylabel=f"mean covariance, RL step {measured.step:g} (nats)",
+        )
+        axes.legend(loc="upper right")
+    return figure
+
+
+def _judge_tail(m: Tail) -> Judgement:
+    top, every = m.rows[0], m.rows[-1]
+    text = f"top 0.02 %: {show(top.covariance, 2)}, mean {show(every.covariance)}"
+    return Judgement(None if top.times_mean is None else top.times_mean >= 100, text)
+
+
+def tail_table(m: Tail) -> list[Table]:
+    """Beside the paper's."""
+    rows = [
+        ["all" if row.share == 1 else f"top {100 * row.share:g} %",
+         show(row.covariance), f"{row.paper:.3f}",
+         "" if row.times_mean is None else f"{row.times_mean:,.1f}"]
+        for row in m.rows
+    ]  # fmt: skip
+    return [Table(["tokens", "covariance (nats)", "Qwen2.5-7B (paper)", "times the mean"], rows)]
+
+
+TABLE_1 = Entry(
+    "table-1", "Table 1", "A few tokens carry the covariance",
+    "The base at RL step 1, top share of the tokens by covariance (eq. 10).",
+    measure_table_1, figure_table_1,
+    (Claim("A few tokens have a covariance far above the mean.",
+           "top 0.02 %: 5.654, mean 0.003", "top 0.02 % at least 100 times the mean",
+           _judge_tail),),
+    tables=tail_table,
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""A figure with its claim, judge and run is one file; listed, it is planned, drawn and judged."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from reproduce.made_runs import finish
+
+from lit_entropy.figures import style
+from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.command import report_of
+from lit_entropy.reproduce.jobs import cells_of, plan
+
+FILE = '''
+from dataclasses import dataclass
+
+from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.entries import Claim, Entry, Judgement
+from lit_entropy.figures.estimates import Estimate, over_seeds, plateau
+from lit_entropy.figures.style import BLUE, COLUMN_WIDTH, paper_figure, seed_lines
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Response length of the last fifth, tokens."""
+
+    last: Estimate
+
+
+def measure(runs):
+    return Lengths(over_seeds(runs, lambda run: plateau(run, "rollout/length")))
+
+
+def draw(runs):
+    with paper_figure(COLUMN_WIDTH, 2) as figure:
+        seed_lines(figure.subplots(), runs, "rollout/length", BLUE, "GRPO")
+    return figure
+
+
+def short(m):
+    return Judgement(m.last.mean < 20, f"{m.last.mean:.1f} tokens")
+
+
+LENGTHS = Entry(
+    "length", "Length", "How long responses are", "Tokens.", measure, draw,
+    (Claim("Responses stay short.", "not in the paper", "fewer than 20 tokens", short),),
+    (GRPO, Cell("longer", "GRPO", "grpo", {"data.max_response_length": "32"})),
+)
+'''
+
+
+def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(style.RC, "savefig.dpi", 30)
+    file = tmp_path / "lengths.py"
+    file.write_text(FILE)
+    spec = importlib.util.spec_from_file_location("lengths", file)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "lengths", module)
+    spec.loader.exec_module(module)
+    entries = (*ENTRIES, module.LENGTHS)
+
+    planned = plan(cells_of(entries, ["length"]), BUDGETS["quick"])
+    assert [run.name for run in planned] == [
+        f"{name}-seed{seed}" for seed in range(3) for name in ("grpo", "longer")
+    ]
+    assert "--data.max_response_length 32" in planned[1].command(tmp_path)
+    for run in planned:
+        finish(run, tmp_path / "runs")
+    page = report_of(planned, tmp_path, ["length"], "tiny", "quick", entries)
+
+    record = json.loads(page.with_suffix(".json").read_text())["figures"]
+    assert list(record) == ["length"] and len(record["length"]["commands"]) == 6
+    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 0 to 2 twice
+    last = record["length"]["measures"]["last"]
+    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + 0.1)
+    assert record["length"]["claims"] == [
+        {
+            "claim": "Responses stay short.",
+            "paper": "not in the paper",
+            "rule": "fewer than 20 tokens",
+            "measured": "11.9 tokens",
+            "verdict": "reproduced",
+        }
+    ]
+    assert "How long responses are" in page.read_text()
+    assert (tmp_path / "figures" / "figure_length.pdf").exists()
