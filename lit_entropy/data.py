@@ -152,7 +152,9 @@ class PromptDataModule(L.LightningDataModule):
     def _usable(self, split: str, problems: Sequence[Problem]) -> Sequence[Problem]:
         """The problems whose prompts fit, counted."""
         module = self._module
-        limit = prompt_limit(module, split, self.max_prompt_tokens)
+        limit = prompt_limit(
+            module.response_limits(split), module.policy.context, self.max_prompt_tokens
+        )
         kept, overlong = usable_problems(
             self.task, problems, split, module.policy.tokenizer, limit, self.overlong_prompts
         )

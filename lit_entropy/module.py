@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
 from lit_entropy.data import PromptDataModule
-from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
 from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, check_strategy
 from lit_entropy.errors import ensure_finite
@@ -30,7 +29,6 @@ from lit_entropy.step.collector import Collector
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
-from lit_entropy.step.sampler import Sampler
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import LossBatch, LossOutput
 
@@ -106,23 +104,6 @@ class EntropyModule(EvaluatedModule):
         self.advantage.attach(policy)
 
     # ------------------------------------------------------------------ rollout
-
-    @property
-    def ranks(self) -> Ranks:
-        """This process among all that train together."""
-        return Ranks(self.trainer.global_rank, self.trainer.world_size, self.device)
-
-    @property
-    def sampler(self) -> Sampler:
-        """The policy with its engine, at the run's temperature and precision."""
-        return Sampler(
-            policy=self.policy,
-            engine=self.engine,
-            temperature=self.temperature,
-            max_new_tokens=self.max_new_tokens,
-            context=self.forward_context,
-            full_precision=self.trainer.precision_plugin.precision in ("32-true", "64-true"),
-        )
 
     @property
     def data(self) -> PromptDataModule:

@@ -14,7 +14,7 @@ MOVED: dict[str, str] = {
     "commands": "cli.commands",
     "distributed_checkpoint": "checkpoints.folders",
     "dry_run": "policy.dry_run",
-    "entropies": "evaluation.entropies",
+    "entropies": "step.sampler",
     "evaluated": "evaluation.module",
     "evaluation_decode": "evaluation.decode",
     "evaluation_ranks": "evaluation.ranks",
@@ -43,7 +43,7 @@ MOVED: dict[str, str] = {
     "rewards": "tasks.rewards",
     "run_folder": "tracking.run_folder",
     "run_options": "cli.options",
-    "sampling_plan": "evaluation.plan",
+    "sampling_plan": "evaluation.sampling",
     "sampling_plan.SetSampling": "evaluation.SetSampling",
     "scoring": "step.scoring",
     "sharding": "distributed.sharding",
@@ -64,6 +64,14 @@ MOVED: dict[str, str] = {
 
 #: Old configuration key -> new one. A key that the command line still has is not refused.
 RENAMED_KEYS: dict[str, str] = {"model.rollout": "model.engine"}
+
+#: Names that work beside a shorter one of the same class.
+LONG_NAMES: dict[str, str] = {
+    "lit_entropy.data.PromptDataModule": "lit_entropy.PromptDataModule",
+    "lit_entropy.module.EntropyModule": "lit_entropy.EntropyModule",
+    "lit_entropy.policy.Policy": "lit_entropy.Policy",
+    "lit_entropy.policy.policy.Policy": "lit_entropy.Policy",
+}
 
 _NAME = re.compile(r"(?<![\w.])lit_entropy\.([A-Za-z_][\w.]*)")
 

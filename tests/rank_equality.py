@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from runs import metrics
+from two_ranks import FIELDS
 
 NAME = "quickstart-seed0"
 
@@ -23,6 +24,7 @@ def assert_same_run(
 ) -> None:
     """Selections and rollouts token for token; metrics and weights to rounding."""
     selections = expected["selections"]
+    assert set(expected["rollout"]) == set(FIELDS)
     assert len(selections) == 4 and all(len(tokens) >= 3 for tokens in selections)
     for rank in ranks:
         assert rank["selections"] == selections

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import lightning as L
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lit_entropy"
@@ -14,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved"},
     {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},
-    {"checks", "checkpoints", "figures", "pretraining"},
+    {"checkpoints", "figures", "pretraining"},
     {"distributed", "reproduce"},
     {"rollouts"},
     {"step"},
@@ -33,37 +35,67 @@ def part(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def runtime_imports(tree: ast.Module) -> set[str]:
-    """Imports of the package outside ``if TYPE_CHECKING`` blocks."""
-    skipped = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If)
-        and isinstance(block.test, ast.Name)
-        and block.test.id == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
+def imports(tree: ast.Module) -> set[str]:
+    """Modules of the package that a file names in an import, also where only types are checked."""
     names = set()
     for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lit_entropy"):
-            names.add((node.module or "").split(".")[1] if "." in (node.module or "") else "")
-        elif isinstance(node, ast.Import):
-            names |= {
-                alias.name.split(".")[1]
-                for alias in node.names
-                if alias.name.startswith("lit_entropy.")
-            }
-    return names
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            home = node.module or ""
+            names.add(home)
+            names |= {f"{home}.{alias.name}" for alias in node.names} & MODULES.keys()
+    return {name for name in names if name.partition(".")[0] == "lit_entropy"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def room_of(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_one_way(path: Path) -> None:
     room = part(path)
-    others = runtime_imports(ast.parse(path.read_text())) - {room, ""}
+    others = {room_of(name) for name in imports(ast.parse(path.read_text()))} - {room}
     upwards = {other for other in others if LAYER[other] >= LAYER[room]}
     assert not upwards, f"{path.name} imports {upwards}, which is not below {room}"
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {name: imports(ast.parse(path.read_text())) for name, path in MODULES.items()}
+    assert all(found <= MODULES.keys() for found in graph.values())
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert sorted(order) == sorted(MODULES)
+
+
+def test_every_layer_is_there() -> None:
+    assert {part(path) for path in FILES} == LAYER.keys()
+
+
+#: What no function below the LightningModule may ask for; Lightning's own hooks are given it.
+WHOLE = ("Trainer", "LightningModule", "EntropyModule", "EvaluatedModule", "PromptDataModule")
+HOOKS = {name for kind in (L.Callback, L.LightningModule) for name in dir(kind)}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if LAYER[part(path)] < LAYER["module"]],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_no_function_takes_the_whole(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name not in HOOKS:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            asked = {ast.unparse(a.annotation).split(".")[-1] for a in arguments if a.annotation}
+            assert not asked & set(WHOLE), f"{path.name}:{node.lineno} {node.name} takes {asked}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -84,5 +116,11 @@ def test_no_unsafe_call(path: Path) -> None:
 
 
 def test_the_checks_can_fail() -> None:
-    tree = ast.parse("from lit_entropy.module import EntropyModule\nimport lit_entropy.cli.main")
-    assert runtime_imports(tree) == {"module", "cli"}
+    lines = ["if TYPE_CHECKING:", "    from lit_entropy.module import EntropyModule"]
+    lines += ["import lit_entropy.cli.main", "from lit_entropy.step import collect", "import os"]
+    found = imports(ast.parse("\n".join(lines)))
+    parts = ("module", "cli.main", "step", "step.collect")
+    assert found == {f"lit_entropy.{name}" for name in parts}
+    assert room_of("lit_entropy") == "__init__" and room_of("lit_entropy.step.collect") == "step"
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.tracking.means import exact
 from lit_entropy.types import Experience
 
 
@@ -32,32 +33,27 @@ class RolloutCallback(Callback, ABC):
             Numbers to log by key, reduced over the ranks, hence equal on all of them.
         """
 
+    def on_updated(self) -> Mapping[str, float]:
+        """Measure the policy after the last update of the RL step; nothing by default.
+
+        Returns:
+            As :meth:`on_rollout`; logged in the row of the same RL step.
+        """
+        return {}
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx != 0:
-            return
-        module = cast(Any, pl_module)
-        with module.stopwatch("diagnostics"), torch.no_grad():
-            self.record(pl_module, self.on_rollout(module.rollout, module.ranks))
+        if batch_idx == 0:
+            module = cast(Any, pl_module)
+            with module.stopwatch("diagnostics"), torch.no_grad():
+                values = self.on_rollout(module.rollout, module.ranks)
+                pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
-    def record(self, module: LightningModule, values: Mapping[str, float]) -> None:
-        """Log numbers that are already reduced over ranks, hence equal on all of them.
-
-        (Lightning replaces a callback's ``log`` and ``log_dict`` by the module's.)
-        """
-        if not values:
-            return
-        # as float64 tensors: Lightning would round Python floats to float32
-        exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
-        module.log_dict(
-            exact,
-            on_step=False,
-            on_epoch=True,
-            batch_size=1,
-            sync_dist=False,
-            rank_zero_only=False,
-        )
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
+            values = self.on_updated()
+            pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
 
 def own_share(rollout: Rollout, ranks: Ranks) -> Experience:

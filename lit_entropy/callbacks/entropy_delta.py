@@ -109,14 +109,16 @@ class EntropyDelta(RolloutCallback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "step": self._step,
+            "rl_step": self._step,
             "entropy": self._entropy,
             "predicted": dict(self._predicted),
             "history": [dict(row) for row in self._history],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._step = state_dict["step"]
+        self._step = state_dict.get("rl_step")
+        if state_dict.get("step") is not None:  # a checkpoint that counts RL steps from 0
+            self._step = state_dict["step"] + 1
         self._entropy = state_dict["entropy"]
         self._predicted = dict(state_dict["predicted"])
         self._history = [dict(row) for row in state_dict["history"]]

@@ -18,7 +18,6 @@ from lit_entropy.callbacks.probe import (
     check_probe,
     from_state,
     kept_states,
-    probe_source,
     snapshot,
     to_state,
 )
@@ -32,6 +31,7 @@ from lit_entropy.callbacks.state_change import (
 )
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.step.sampler import Sampler
 from lit_entropy.types import Experience, Sequences
 
 
@@ -139,7 +139,10 @@ class EntropyDynamics(RolloutCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures."""
-        self._source = probe_source(trainer, pl_module)
+        data = cast(Any, trainer).datamodule
+        sampler: Sampler = cast(Any, pl_module).sampler
+        problems, encode = data.validation_problems, data.source.encode
+        self._source = ProbeSource(sampler, problems, encode, data.plan.seed)
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         values, step = bandit_covariances(rollout, ranks), rollout.rl_step
@@ -162,17 +165,15 @@ class EntropyDynamics(RolloutCallback):
             self._before[name] = (states, kept_BT, snapshot(source.sampler, states, kept_BT))
         return values
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the policy after the last update; logged in the row of the same RL step."""
+    def on_updated(self) -> dict[str, float]:
         if not self._before:
-            return
-        with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self._compare()
-            self._history.append(step_means(values))
-            if self.window is not None:
-                self._history = self._history[-self.window :]
-            self.record(pl_module, values | run_agreements(self._history))
+            return {}
+        values = self._compare()
         self._before = {}
+        self._history.append(step_means(values))
+        if self.window is not None:
+            self._history = self._history[-self.window :]
+        return values | run_agreements(self._history)
 
     def _compare(self) -> dict[str, float]:
         values: dict[str, float] = {}

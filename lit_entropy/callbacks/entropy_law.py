@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,9 +82,11 @@ class EntropyLaw(RolloutCallback):
         """Keep the base's validation, which goes to the loggers alone and not to the trainer."""
         if trainer.current_epoch == 0:
             self._rows = []
-            if _validated_first(trainer):
+            callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
+            first = any(isinstance(callback, InitialValidation) for callback in callbacks)
+            if first and trainer.limit_val_batches:
                 self._rows.append({"step": 0.0})
-                self._add_accuracy(pl_module)
+                self._add_accuracy(cast(Any, pl_module).validation_metrics())
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         step = rollout.rl_step
@@ -102,7 +105,8 @@ class EntropyLaw(RolloutCallback):
         """Keep the accuracy of the policy after this RL step."""
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
         if fitting and self._rows:
-            self._add_accuracy(pl_module)
+            # of the records: trainer.callback_metrics may still hold an earlier validation's
+            self._add_accuracy(cast(Any, pl_module).validation_metrics())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``law.json``, unless the run has no pairs to fit."""
@@ -121,9 +125,7 @@ class EntropyLaw(RolloutCallback):
         with atomic_write(Path(folder) / LAW_FILE) as file:
             file.write(json.dumps(values, indent=1, allow_nan=False).encode() + b"\n")
 
-    def _add_accuracy(self, module: LightningModule) -> None:
-        # of the records: trainer.callback_metrics may still hold an earlier validation's number
-        metrics = cast(Any, module).validation_metrics()
+    def _add_accuracy(self, metrics: Mapping[str, float]) -> None:
         if self.accuracy in metrics:
             self._rows[-1][self.accuracy] = float(metrics[self.accuracy])
         elif not any(self.accuracy in row for row in self._rows):  # else: sampled now and then
@@ -171,13 +173,6 @@ class EntropyLaw(RolloutCallback):
 
 def _has_fit(found: Pairs) -> bool:
     return len(found.step_N) >= MINIMUM and has_spread(found.entropy_N)
-
-
-def _validated_first(trainer: Trainer) -> bool:
-    """Whether the module holds the records of the base's validation."""
-    callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
-    first = any(isinstance(callback, InitialValidation) for callback in callbacks)
-    return first and bool(trainer.limit_val_batches)
 
 
 def _measure(rollout: Rollout) -> dict[str, float]:

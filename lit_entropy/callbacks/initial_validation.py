@@ -35,6 +35,7 @@ class InitialValidation(Callback):
         metrics = pl_module.validation_metrics()
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=0)
+        folder = trainer.log_dir  # a broadcast: every rank must ask
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Samples):
-                callback.write(trainer, pl_module, 0)
+            if isinstance(callback, Samples) and trainer.is_global_zero:
+                callback.write(pl_module.validation_samples, folder, trainer.loggers, 0)

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_entropy.distributed.sharding import whole_parameters
@@ -61,12 +60,6 @@ class ProbeSource:
             (self.seed, "probe"),
             device,
         )
-
-
-def probe_source(trainer: Trainer, module: LightningModule) -> ProbeSource:
-    """The probe's source in a run; for a callback's hooks."""
-    data, sampler = cast(Any, trainer).datamodule, cast(Any, module).sampler
-    return ProbeSource(sampler, data.validation_problems, data.source.encode, data.plan.seed)
 
 
 def sample_states(

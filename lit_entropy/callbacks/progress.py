@@ -57,6 +57,7 @@ class RLProgressBar(ProgressBar):
         self._console = Console()
         self._progress: Progress | None = None
         self._task = TaskID(0)
+        self._total: int | None = None
         self._finished: int | None = None
 
     def disable(self) -> None:
@@ -76,6 +77,8 @@ class RLProgressBar(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the bar at the RL step of the resume."""
         self._finished = None
+        epochs = trainer.max_epochs
+        self._total = None if epochs is None or epochs < 0 else epochs
         if not (self._enabled and self._console.is_terminal):
             return
         self._progress = Progress(
@@ -87,8 +90,8 @@ class RLProgressBar(ProgressBar):
             console=self._console,
         )
         self._task = self._progress.add_task(
-            self._label(trainer, trainer.current_epoch),
-            total=_total(trainer),
+            self._label(trainer.current_epoch),
+            total=self._total,
             completed=trainer.current_epoch,
             metrics="",
         )
@@ -96,7 +99,7 @@ class RLProgressBar(ProgressBar):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the RL step that just ended."""
-        self._report(trainer)
+        self._report(trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note the RL step; its numbers are complete only after this hook."""
@@ -104,7 +107,7 @@ class RLProgressBar(ProgressBar):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the last RL step and leave the bar standing."""
-        self._report(trainer, last=True)
+        self._report(trainer.callback_metrics, last=True)
         self._stop()
 
     def on_exception(
@@ -117,27 +120,21 @@ class RLProgressBar(ProgressBar):
         """Give the terminal back."""
         self._stop()
 
-    def _report(self, trainer: L.Trainer, last: bool = False) -> None:
+    def _report(self, metrics: Mapping[str, Any], last: bool = False) -> None:
         step, self._finished = self._finished, None
         if step is None or not self._enabled:
             return
-        label, metrics = self._label(trainer, step), describe(trainer.callback_metrics)
+        label, shown = self._label(step), describe(metrics)
         if self._progress is not None:
-            self._progress.update(self._task, completed=step, description=label, metrics=metrics)
+            self._progress.update(self._task, completed=step, description=label, metrics=shown)
         elif last or step % self.print_every == 0:
-            line = f"{label}  {metrics}".rstrip()
+            line = f"{label}  {shown}".rstrip()
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _label(self, trainer: L.Trainer, step: int) -> str:
-        total = _total(trainer)
-        return f"RL step {step}" if total is None else f"RL step {step}/{total}"
+    def _label(self, step: int) -> str:
+        return f"RL step {step}" if self._total is None else f"RL step {step}/{self._total}"
 
     def _stop(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-
-def _total(trainer: L.Trainer) -> int | None:
-    epochs = trainer.max_epochs
-    return None if epochs is None or epochs < 0 else epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class RunCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,  # last.ckpt is always the newest
         )
+        self._logged_before: dict[str, Any] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -57,7 +59,23 @@ class RunCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             updates = trainer.datamodule.plan.updates_per_step  # type: ignore[attr-defined]
-            check_whole_steps(trainer, updates)
+            check_whole_steps(
+                updates,
+                fast_dev_run=bool(trainer.fast_dev_run),  # type: ignore[attr-defined]
+                val_check_interval=trainer.val_check_interval,
+                max_steps=trainer.max_steps,
+                limit_train_batches=trainer.limit_train_batches,
+                callbacks=trainer.callbacks,  # type: ignore[attr-defined]
+            )
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what earlier RL steps have logged."""
+        self._logged_before = dict(trainer.logged_metrics)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note what the validation has logged, which is in its own row."""
+        super().on_validation_end(trainer, pl_module)
+        self._logged_before = dict(trainer.logged_metrics)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the RL step, once its row of ``metrics.csv`` is complete.
@@ -65,10 +83,12 @@ class RunCheckpoint(ModelCheckpoint):
         Lightning hands an epoch's metrics to the loggers after this hook. A run that is killed in
         between would continue behind a step whose numbers nobody has.
         """
-        metrics = trainer._logger_connector.metrics["log"]  # the same on every rank
-        row = {key: float(value) for key, value in metrics.items() if key != "step"}
-        if trainer.logger is not None:  # the first one, which keeps metrics.csv
-            trainer.logger.log_metrics(row, step=int(metrics["step"]))
+        metrics = trainer.logged_metrics  # of the whole run; the same on every rank
+        fresh = {key: x for key, x in metrics.items() if x is not self._logged_before.get(key)}
+        if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv
+            step = int(fresh.pop("step"))
+            row = {key: float(value) for key, value in fresh.items()}
+            trainer.logger.log_metrics(row, step=step)
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -83,30 +103,37 @@ class RunCheckpoint(ModelCheckpoint):
         return self._generate_state_key(monitor=self.monitor, mode=self.mode)
 
 
-def check_whole_steps(trainer: L.Trainer, updates_per_step: int) -> None:
-    """Raise ValueError where the trainer would not run every RL step to its end."""
-    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+def check_whole_steps(
+    updates_per_step: int,
+    *,
+    fast_dev_run: bool,
+    val_check_interval: float | None,
+    max_steps: int,
+    limit_train_batches: float | None,
+    callbacks: Sequence[L.Callback],
+) -> None:
+    """Raise ValueError where a trainer of these settings would cut an RL step short."""
+    if fast_dev_run:
         raise ValueError(
             "trainer.fast_dev_run cuts RL steps: set trainer.max_epochs=1 and small data sizes"
         )
-    interval = trainer.val_check_interval  # None: by time; the number 1 is one batch
-    if isinstance(interval, int) or interval != 1.0:
+    # None: by time; the number 1 is one batch
+    if isinstance(val_check_interval, int) or val_check_interval != 1.0:
         raise ValueError(
-            f"trainer.val_check_interval={interval} validates within an RL step: set "
+            f"trainer.val_check_interval={val_check_interval} validates within an RL step: set "
             "trainer.check_val_every_n_epoch, which counts RL steps"
         )
-    if trainer.max_steps != -1 and trainer.max_steps % updates_per_step:
+    if max_steps != -1 and max_steps % updates_per_step:
         raise ValueError(
-            f"trainer.max_steps={trainer.max_steps} ends within an RL step of {updates_per_step} "
+            f"trainer.max_steps={max_steps} ends within an RL step of {updates_per_step} "
             "updates: take a multiple, or trainer.max_epochs, which counts RL steps"
         )
-    limit = trainer.limit_train_batches  # overfit_batches sets it too; the number 1 is one batch
-    if isinstance(limit, int) or limit != 1.0:
+    # overfit_batches sets it too; the number 1 is one batch
+    if isinstance(limit_train_batches, int) or limit_train_batches != 1.0:
         raise ValueError(
             "trainer.limit_train_batches or overfit_batches cuts minibatches apart: set "
             "data.prompts_per_step and data.minibatch_size instead"
         )
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
         if (
             isinstance(callback, GradientAccumulationScheduler)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
@@ -22,11 +22,11 @@ class Samples(Callback):
 
     The rows are spread evenly over the problems, which are ordered by difficulty.
 
-    Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response a line in full, where 10 is
-    the number of finished RL steps; ``validate.jsonl`` for a validation outside of training. A file
-    is never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a
+    Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response per line in full, where 10
+    is the number of finished RL steps; ``validate.jsonl`` for a validation outside of training. A
+    file is never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a
     warning. A W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table``
-    a validation.
+    per validation.
 
     ================== =========================================================== =====
     key                content                                                     unit
@@ -54,32 +54,39 @@ class Samples(Callback):
             return
         training = trainer.state.fn == TrainerFn.FITTING
         # the epoch of the validation is not counted yet
-        self.write(trainer, pl_module, trainer.current_epoch + 1 if training else None)
-
-    def write(self, trainer: Trainer, pl_module: LightningModule, rl_steps: int | None) -> None:
-        """Write the file and the W&B table; every rank calls it, rank zero writes.
-
-        Args:
-            trainer: gives the folder and the loggers.
-            pl_module: holds ``validation_samples``.
-            rl_steps: number of finished RL steps; None outside of training.
-        """
+        rl_steps = trainer.current_epoch + 1 if training else None
         folder = trainer.log_dir  # a broadcast: every rank must ask
-        if not trainer.is_global_zero:
-            return
         samples = getattr(pl_module, "validation_samples", None)
         if samples is None:
             raise ValueError(
                 f"{type(pl_module).__name__} has no validation_samples: set it to a list of dicts "
                 f"with the keys {COLUMNS} at the end of validation"
             )
+        if trainer.is_global_zero:
+            self.write(samples, folder, trainer.loggers, rl_steps)
+
+    def write(
+        self,
+        samples: Sequence[dict[str, Any]],
+        folder: str | None,
+        loggers: Sequence[Logger],
+        rl_steps: int | None,
+    ) -> None:
+        """Write the file and the W&B table.
+
+        Args:
+            samples: one row per problem, with ``COLUMNS``.
+            folder: the run's; by default the current one.
+            loggers: the run's.
+            rl_steps: number of finished RL steps; None outside of training.
+        """
         count = min(self.rows, len(samples))
         spread = [samples[index * len(samples) // count] for index in range(count)]
         kept = [{column: sample[column] for column in COLUMNS} for sample in spread]
         stem = "validate" if rl_steps is None else f"step_{rl_steps:05d}"
         write_once(Path(folder or ".") / "samples", stem, to_lines(kept))
         data = [[self._short(value) for value in sample.values()] for sample in kept]
-        for logger in trainer.loggers:
+        for logger in loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_table(
                     "samples/validation", columns=list(COLUMNS), data=data, step=rl_steps

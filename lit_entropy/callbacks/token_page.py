@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lit_entropy.atomic import atomic_write
@@ -62,7 +63,8 @@ class TokenPage(RolloutCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that there is a tokenizer."""
-        if getattr(getattr(pl_module, "policy", None), "tokenizer", None) is None:
+        self._tokenizer = getattr(getattr(pl_module, "policy", None), "tokenizer", None)
+        if self._tokenizer is None:
             raise ValueError(
                 f"{type(pl_module).__name__} has no policy.tokenizer: TokenPage needs it to show "
                 "tokens as text; set it or remove the callback"
@@ -80,32 +82,28 @@ class TokenPage(RolloutCallback):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         rollout = self._unwritten
         if rollout is not None and (rollout.rl_step == 1 or rollout.rl_step % self.every == 0):
-            self._write(trainer, pl_module, rollout)
+            self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page of the last RL step; an early stop or a time limit is known only here."""
-        if self._unwritten is not None:
-            self._write(trainer, pl_module, self._unwritten)
+        rollout, self._unwritten = self._unwritten, None
+        if rollout is not None:
+            folder = Path(trainer.log_dir or ".")  # a broadcast: every rank must ask
+            if trainer.is_global_zero:
+                self._write(rollout, folder, trainer.loggers)
 
-    def _write(self, trainer: Trainer, module: LightningModule, rollout: Rollout) -> None:
-        self._unwritten = None
+    def _write(self, rollout: Rollout, folder: Path, loggers: Sequence[Logger]) -> None:
         experience, rl_step = rollout.experience, rollout.rl_step
-        folder = Path(trainer.log_dir or ".")  # a broadcast: every rank must ask
-        if not trainer.is_global_zero:
-            return
-        if not experience.response_mask_BT.any():
-            rank_zero_warn(f"no response of RL step {rl_step} has a token: no token page")
-            return
         record = token_page_record(
             experience,
-            module.policy.tokenizer,  # type: ignore[union-attr]
+            self._tokenizer,
             folder.resolve().name,
             rl_step,
             self.options,
         )
         html = token_page(record)
         write_page(folder / "tokens", f"step_{rl_step:05d}", html)
-        for logger in trainer.loggers:
+        for logger in loggers:
             if isinstance(logger, WandbLogger):
                 import wandb  # a WandbLogger is there, so it is installed
 

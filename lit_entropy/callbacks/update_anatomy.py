@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,9 +15,9 @@ from torch.optim import Optimizer
 from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.counterfactual import Counterfactual, Updates, trainable
 from lit_entropy.callbacks.probe import (
+    ProbeSource,
     check_probe,
     from_state,
-    probe_source,
     snapshot,
     to_state,
 )
@@ -96,12 +97,17 @@ class UpdateAnatomy(RolloutCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples, measures and updates."""
-        self._source = probe_source(trainer, pl_module)
-        self._plan: StepPlan = cast(Any, trainer).datamodule.plan
+        data = cast(Any, trainer).datamodule
+        sampler: Sampler = cast(Any, pl_module).sampler
+        problems, encode = data.validation_problems, data.source.encode
+        self._source = ProbeSource(sampler, problems, encode, data.plan.seed)
+        self._plan: StepPlan = data.plan
         self._updates = Updates(
             regularizers=cast(Any, pl_module).regularizers,
             optimizer=trainer.optimizers[0],
-            clip=gradient_clipping(trainer),
+            clip=gradient_clipping(
+                trainer.precision_plugin, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            ),
         )
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
@@ -134,14 +140,12 @@ class UpdateAnatomy(RolloutCallback):
         self._pending = Pending(states, before, values, copy, start, gradient, one_step)
         return {}
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the actual updates and, at their norm, the single steps."""
+    def on_updated(self) -> dict[str, float]:
         if self._pending is None:
-            return
-        with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self._finish(self._source.sampler, self._pending)
-            self.record(pl_module, {f"dynamics/anatomy/{key}": x for key, x in values.items()})
+            return {}
+        values = self._finish(self._source.sampler, self._pending)
         self._pending = None
+        return {f"dynamics/anatomy/{key}": value for key, value in values.items()}
 
     @staticmethod
     def _finish(sampler: Sampler, pending: Pending) -> dict[str, float]:
@@ -172,13 +176,14 @@ def _difference(values: list[Tensor], origin: list[Tensor]) -> list[Tensor]:
     return [value.detach() - start for value, start in zip(values, origin, strict=True)]
 
 
-def gradient_clipping(trainer: Trainer) -> Callable[[Optimizer], None]:
-    """The trainer's gradient clipping, or nothing where it has none."""
-    clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+def gradient_clipping(
+    plugin: Precision, clip: float | None, algorithm: str | None
+) -> Callable[[Optimizer], None]:
+    """A trainer's gradient clipping, or nothing where it has none."""
     arguments = () if algorithm is None else (GradClipAlgorithmType(algorithm),)
 
     def apply(optimizer: Optimizer) -> None:
         if clip is not None:
-            trainer.precision_plugin.clip_gradients(optimizer, clip, *arguments)
+            plugin.clip_gradients(optimizer, clip, *arguments)
 
     return apply

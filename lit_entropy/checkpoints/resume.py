@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lit_entropy.moved import current_key, current_name
+from lit_entropy.moved import LONG_NAMES, current_key, current_name
 
 #: Dotted patterns of what may change on a resume: length, machine and display, not the numbers.
 MAY_CHANGE: tuple[str, ...] = (
@@ -45,7 +45,7 @@ def check_same_experiment(
 ) -> None:
     """Refuse to resume a run under another configuration.
 
-    Names that merely moved, and keys that were merely renamed, are the same.
+    Names that merely moved, two names of one class, and keys that were merely renamed are the same.
 
     Args:
         checkpoint_config: nested configuration stored in the checkpoint.
@@ -80,10 +80,13 @@ def _today(config: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, A
         group, _, name = key.partition(".")
         return name in (current.get(group) or {})
 
-    return {
-        current_key(key, has_key): current_name(value) if isinstance(value, str) else value
-        for key, value in _leaves(config)
-    }
+    def name(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        today = current_name(value)
+        return LONG_NAMES.get(today, today)
+
+    return {current_key(key, has_key): name(value) for key, value in _leaves(config)}
 
 
 def _covered(key: str, patterns: Sequence[str]) -> bool:

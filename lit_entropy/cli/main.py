@@ -22,6 +22,7 @@ from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.data import PromptDataModule
+from lit_entropy.evaluation.report.records import Report
 from lit_entropy.module import EntropyModule
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 
@@ -139,7 +140,7 @@ class EntropyCLI(LightningCLI):
             **kwargs,
         )
 
-    def validate(self, **arguments: Any) -> dict[str, Any]:
+    def validate(self, **arguments: Any) -> Report:
         """Evaluate the policies asked for and write ``validation.json``, a table and a plot."""
         return evaluate(
             self.trainer,

@@ -1,8 +1,7 @@
 """Several policies in one ``lit-entropy validate``: which ones, in what order, under what name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +9,10 @@ import lightning as L
 import torch
 
 from lit_entropy.checkpoints.io import resolve_checkpoint
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.evaluation.report.compare import with_differences
 from lit_entropy.evaluation.report.files import write_report
+from lit_entropy.evaluation.report.records import Checking, PolicyReport, Report
 from lit_entropy.evaluation.report.report import policy_report, validation_report
 from lit_entropy.evaluation.report.table import table
 from lit_entropy.module import EntropyModule
@@ -65,18 +66,9 @@ def _short(path: Path) -> str:
     return f"{path.resolve().parent.parent.name}/{path.stem}"
 
 
-def check_times(trainer: L.Trainer, task: Task) -> dict[str, float]:
-    """``responses`` scored since the last call and the ``seconds`` that took, over all ranks."""
-    device = trainer.strategy.root_device
-    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=device)
-    task.checks, task.check_seconds = 0, 0.0
-    responses, seconds = trainer.strategy.reduce(own, reduce_op="sum").tolist()
-    return {"responses": int(responses), "seconds": seconds}
-
-
 def evaluate(
     trainer: L.Trainer, model: EntropyModule, policies: Sequence[Target], **arguments: Any
-) -> dict[str, Any]:
+) -> Report:
     """Validate each policy, write the report into the run folder, and return it.
 
     Several policies are not logged as metrics, whose rows are one run's RL steps.
@@ -88,21 +80,19 @@ def evaluate(
         arguments: of ``Trainer.validate``.
     """
     model.logs_validation = len(policies) == 1
-    reports: dict[Target, dict[str, Any]] = {}
-    checking: dict[Target, dict[str, Any]] = {}
+    reports: dict[Target, PolicyReport] = {}
+    checking: dict[Target, Checking] = {}
     # the base before anything is loaded over it
     for target in sorted(policies, key=lambda target: target.checkpoint is not None):
         trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
         reports[target] = policy_report(
             target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation
         )
-        times = check_times(trainer, trainer.datamodule.task)  # type: ignore[attr-defined]
-        checking[target] = {"policy": target.name} | times
-    ordered = [reports[target] for target in policies]
-    report = with_differences(
-        validation_report(ordered, model.gathered_records, model.evaluation, model.max_new_tokens)
+        checking[target] = check_times(target.name, model.held_out.task, model.ranks)
+    report = validation_report(
+        [reports[target] for target in policies], model.evaluation, model.max_new_tokens
     )
-    report["checking"] = [checking[target] for target in policies]
+    report = with_differences(replace(report, checking=[checking[target] for target in policies]))
     folder = trainer.log_dir  # on every rank: reading it is a collective
     if trainer.is_global_zero:
         path = write_report(report, Path(folder or "."))
@@ -110,3 +100,11 @@ def evaluate(
             print(table(report), flush=True)
         print(f"report: {path.with_suffix('.md')}", flush=True)
     return report
+
+
+def check_times(policy: str, task: Task, ranks: Ranks) -> Checking:
+    """Responses scored since the last call and the seconds that took, over all ranks."""
+    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=ranks.device)
+    task.checks, task.check_seconds = 0, 0.0
+    responses, seconds = ranks.sum(own).tolist()
+    return Checking(policy, int(responses), seconds)

@@ -76,7 +76,7 @@ def shard(policy: nn.Module, mesh: DeviceMesh, precision: str) -> None:
     root.prepare_shards = MethodType(lambda self: None, policy)
     register_fsdp_forward_method(policy, "prepare_shards")
     policy.register_forward_hook(_reshard_after_scoring)
-    root._whole = False
+    root.held_whole = False
 
 
 def transformer_layers(policy: nn.Module) -> list[nn.Module]:
@@ -106,7 +106,7 @@ def whole_parameters(policy: nn.Module) -> Iterator[None]:
     different numbers of them. A block within a block does nothing.
     """
     root: Any = policy
-    if not isinstance(policy, FSDPModule) or root._whole:
+    if not isinstance(policy, FSDPModule) or root.held_whole:
         yield
         return
     parts = [part for part in root.modules() if isinstance(part, FSDPModule)]
@@ -115,11 +115,11 @@ def whole_parameters(policy: nn.Module) -> Iterator[None]:
         root.set_reshard_after_forward(False)
         for part in parts:
             part.unshard()
-    root._whole = True
+    root.held_whole = True
     try:
         yield
     finally:
-        root._whole = False
+        root.held_whole = False
         for part in parts:
             part.reshard()
         root.set_reshard_after_forward(True)
@@ -150,5 +150,5 @@ def full(tensor: Tensor) -> Tensor:
 
 def _reshard_after_scoring(policy: Any, inputs: Any, output: Any) -> None:
     """The root waits for its backward pass, which a pass without gradients does not have."""
-    if not torch.is_grad_enabled() and not policy._whole:
+    if not torch.is_grad_enabled() and not policy.held_whole:
         policy.reshard()

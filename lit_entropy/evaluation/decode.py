@@ -1,78 +1,81 @@
-"""Responses to held-out problems: decoded by the rollout engine, scored by the task."""
+"""Responses to held-out problems: sampled by the rollout engine, rewarded by the task."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from lit_entropy.errors import ensure_finite
-from lit_entropy.evaluation.entropies import known_entropies
-from lit_entropy.tasks.rewards import answer_codes, score
+from lit_entropy.evaluation.records import Response
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.rewards import answer_codes, reward_responses
 from lit_entropy.types import Problem
 
-if TYPE_CHECKING:
-    from lit_entropy.evaluation.module import EvaluatedModule
+
+@dataclass(frozen=True)
+class Responder:
+    """Who answers held-out problems and who says what the answers are worth.
+
+    Attributes:
+        sampler: the policy and the engine that samples from it.
+        task: gives rewards, and codes of final answers where it names answers.
+        encode: token ids of each problem's prompt.
+        rl_step: finished RL steps, for errors.
+    """
+
+    sampler: Sampler
+    task: Task
+    encode: Callable[[Sequence[Problem]], list[list[int]]]
+    rl_step: int = 0
+
+    def prompt_text(self, tokens: list[int]) -> str:
+        """A prompt as the policy reads it, special tokens included."""
+        text: str = self.sampler.policy.tokenizer.decode(tokens)
+        return text
 
 
-def decode_rows(
-    module: EvaluatedModule,
+def decode_responses(
+    responder: Responder,
     problems: Sequence[Problem],
     count: int,
     temperature: float,
     max_new_tokens: int | None,
-) -> list[dict[str, Any]]:
-    """Sample ``count`` responses a problem; one row a response, problem by problem.
+) -> list[Response]:
+    """Sample ``count`` responses per problem, problem by problem.
 
     A response depends on the problem's id and its own number alone, whatever else is decoded.
 
     Args:
-        module: gives policy, engine, task and precision.
+        responder: samples and rewards.
         problems: the problems.
-        count: responses a problem.
-        temperature: 0 decodes greedily.
+        count: responses per problem.
+        temperature: 0 decodes greedily; such responses have no entropy.
         max_new_tokens: longest response; None for that of training.
-
-    Returns:
-        ``prompt`` (token ids), ``response``, ``reward``, ``correct``, ``checked`` (False where the
-        response could not be scored), ``length``, ``truncated``, of a sampled response ``entropy``
-        (summed, nats) and, for a task that names answers, ``answer`` (its code).
 
     Raises:
         NonFiniteError: a log-prob or a reward is NaN or infinite.
     """
-    data: Any = module.trainer.datamodule  # type: ignore[attr-defined]
+    sampler, task = responder.sampler, responder.task
     rows = [problem for problem in problems for _ in range(count)]
-    encoded = data.source.encode(problems)
-    prompts = [tokens for tokens in encoded for _ in range(count)]
-    limit = module.max_new_tokens if max_new_tokens is None else max_new_tokens
-    with module.forward_context():
-        completions = module.engine.generate(
-            module.policy,
-            prompts,
-            torch.tensor([problem.id for problem in rows]),
-            torch.arange(len(rows)) % count,
-            max_new_tokens=limit,
-            temperature=temperature,
-            keys=("evaluation",),
-        )
-    ensure_finite("log-probs of the evaluation", completions.logprobs_BT, module.rl_step)
-    texts = module.policy.decode(completions.tokens_BT, completions.mask_BT)
-    rewards, correct = score(data.task, rows, texts, module.rl_step)
-    columns = {
-        "prompt": prompts,
-        "response": texts,
-        "reward": rewards,
-        "correct": correct,
-        "checked": [reward is not None for reward in rewards],
-        "length": completions.mask_BT.sum(1).tolist(),
-        "truncated": completions.truncated_B.tolist(),
-    }
+    prompts = [tokens for tokens in responder.encode(problems) for _ in range(count)]
+    completions = sampler.sample(
+        prompts,
+        torch.tensor([problem.id for problem in rows]),
+        torch.arange(len(rows)) % count,
+        keys=("evaluation",),
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+    )
+    ensure_finite("log-probs of the evaluation", completions.logprobs_BT, responder.rl_step)
+    texts = sampler.policy.decode(completions.tokens_BT, completions.mask_BT)
+    rewards, correct = reward_responses(task, rows, texts, responder.rl_step)
+    entropies: list[float] | list[None] = [None] * len(rows)
     if temperature > 0:
-        entropies_BT = known_entropies(module, prompts, completions, temperature)
-        columns["entropy"] = entropies_BT.double().sum(1).tolist()
-    answers_B = answer_codes(data.task, texts)
-    if answers_B is not None:
-        columns["answer"] = answers_B.tolist()
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        entropies_BT = sampler.entropies(prompts, completions, temperature)
+        entropies = entropies_BT.double().sum(1).tolist()
+    answers_B = answer_codes(task, texts)
+    answers = [None] * len(rows) if answers_B is None else answers_B.tolist()
+    lengths, truncated = completions.mask_BT.sum(1).tolist(), completions.truncated_B.tolist()
+    columns = (prompts, texts, rewards, correct, lengths, truncated, entropies, answers)
+    return [Response(*row) for row in zip(*columns, strict=True)]

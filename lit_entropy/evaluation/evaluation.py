@@ -1,32 +1,19 @@
 """Evaluation on held-out problems: greedy accuracy, avg@n, maj@n, pass@k and Cover@tau, by set."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-import torch.distributed
-
-from lit_entropy.evaluation.decode import decode_rows
-from lit_entropy.evaluation.plan import Sampling, SetSampling, require_sampling, samples_now
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.evaluation.decode import Responder, decode_responses
 from lit_entropy.evaluation.ranks import Batch, in_step
-from lit_entropy.evaluation.records import (
-    Record,
-    add_greedy,
-    add_samples,
-    shown_sample,
-    start_record,
-)
+from lit_entropy.evaluation.records import Record, Response, Shown, make_record
+from lit_entropy.evaluation.sampling import Sampling, SetSampling, require_sampling
 from lit_entropy.evaluation.sets import check_sources, group_by_source, mean_of_sets, source_key
 from lit_entropy.evaluation.summary import summarise
 from lit_entropy.functional.cover import required_count
 from lit_entropy.types import Problem
 
-if TYPE_CHECKING:
-    from lit_entropy.evaluation.module import EvaluatedModule
-
-__all__ = ["Evaluation", "Record", "SetSampling"]
+__all__ = ["Evaluation", "SetSampling"]
 
 
 class Evaluation:
@@ -49,7 +36,7 @@ class Evaluation:
         """Set the sampling of the evaluation.
 
         Args:
-            samples: responses a problem (n) for avg@n and pass@k, beside the greedy one; 0 for
+            samples: responses per problem (n) for avg@n and pass@k, beside the greedy one; 0 for
                 greedy decoding only.
             temperature: sampling temperature of those responses.
             pass_k: values of k for the unbiased pass@k (2107.03374); best with n >= 2k.
@@ -62,8 +49,8 @@ class Evaluation:
             sets: another sampling for the problems of a source, by its name (``Problem.source``);
                 sources not named are answered greedily and sampled as set above.
         """
-        plan = SetSampling(samples, temperature, True, max_new_tokens)
-        plan.check("evaluation")
+        default = SetSampling(samples, temperature, True, max_new_tokens)
+        default.check("evaluation")
         self.sets: dict[str, SetSampling] = {}
         for name, own in (sets or {}).items():
             own.check(f"evaluation.sets.{name}")
@@ -80,7 +67,7 @@ class Evaluation:
             warnings.warn(f"pass@k is noisy for n < 2k: n={most}, k={max(ks)}", stacklevel=2)
         for tau in cover_tau:
             required_count(1, tau)  # names a tau outside [0, 1]
-        self.plan = plan
+        self.default = default
         self.samples = samples
         self.pass_k = tuple(ks)
         self.cover_tau = tuple(cover_tau)
@@ -88,17 +75,17 @@ class Evaluation:
 
     def limits(self) -> dict[str, int]:
         """The response lengths that are set here, by name."""
-        plans = {"evaluation": self.plan}
-        plans |= {f"evaluation.sets.{name}": own for name, own in self.sets.items()}
+        every = {"evaluation": self.default}
+        every |= {f"evaluation.sets.{name}": own for name, own in self.sets.items()}
         return {
-            f"{name}.max_new_tokens": plan.max_new_tokens
-            for name, plan in plans.items()
-            if plan.max_new_tokens is not None
+            f"{name}.max_new_tokens": own.max_new_tokens
+            for name, own in every.items()
+            if own.max_new_tokens is not None
         }
 
-    def plan_of(self, source: str) -> SetSampling:
+    def sampling_of(self, source: str) -> SetSampling:
         """The sampling of a source's problems."""
-        return self.sets.get(source, self.plan)
+        return self.sets.get(source, self.default)
 
     @property
     def samples_at_all(self) -> bool:
@@ -110,71 +97,43 @@ class Evaluation:
         check_sources(self.sets, {problem.source for problem in problems})
 
     def run(
-        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+        self, responder: Responder, problems: Batch, sampling: bool, peers: Sequence[Batch] = ()
     ) -> list[Record]:
-        """Evaluate problems; one record each, of plain numbers and strings.
+        """Evaluate problems; one record each.
 
-        Under ``sampling=ends`` a problem whose set is sampled only has no record in between.
+        A problem whose set is sampled only has no record where ``sampling`` is False.
 
         Args:
-            module: gives policy, engine, task and precision.
+            responder: samples and rewards.
             problems: this rank's.
+            sampling: whether responses are sampled beside the greedy one.
             peers: every rank's problems, where all ranks must make the same calls.
         """
-        sampling = samples_now(self.sampling, module.trainer, module.rl_step)
         everyone = [problem for peer in peers or [problems] for problem in peer]
         records: dict[int, Record] = {}
-        for plan in dict.fromkeys(self.plan_of(problem.source) for problem in everyone):
-            if not (plan.greedy or (plan.samples and sampling)):
+        for own in dict.fromkeys(self.sampling_of(problem.source) for problem in everyone):
+            if not (own.greedy or (own.samples and sampling)):
                 continue
-            index = [row for row, p in enumerate(problems) if self.plan_of(p.source) == plan]
+            index = [row for row, p in enumerate(problems) if self.sampling_of(p.source) == own]
             asked = in_step(
                 [problems[row] for row in index],
-                [[p for p in peer if self.plan_of(p.source) == plan] for peer in peers],
+                [[p for p in peer if self.sampling_of(p.source) == own] for peer in peers],
             )
-            part = self._answer(module, asked, plan, sampling)
+            part = answer(responder, asked, own, own.samples if sampling else 0)
             records |= dict(zip(index, part, strict=False))  # repeated problems have no record
         return [records[row] for row in sorted(records)]
 
     def greedy(
-        self, module: EvaluatedModule, problems: Batch, peers: Sequence[Batch] = ()
+        self, responder: Responder, problems: Batch, peers: Sequence[Batch] = ()
     ) -> list[Record]:
-        """Greedy responses; one record a problem, without the numbers of sampling."""
-        plan = SetSampling(0, 1.0, True, self.plan.max_new_tokens)
-        asked = in_step(problems, peers)
-        return self._answer(module, asked, plan, sampling=False)[: len(problems)]
+        """Greedy responses; one record per problem, without the numbers of sampling."""
+        own = SetSampling(0, 1.0, True, self.default.max_new_tokens)
+        return answer(responder, in_step(problems, peers), own, 0)[: len(problems)]
 
-    def _answer(
-        self,
-        module: EvaluatedModule,
-        problems: Batch,
-        plan: SetSampling,
-        sampling: bool,
-    ) -> list[Record]:
-        records = [start_record(problem) for problem in problems]
-        shown: list[Record] = []
-        if plan.greedy:
-            shown = decode_rows(module, problems, 1, 0.0, plan.max_new_tokens)
-            for record, row in zip(records, shown, strict=True):
-                add_greedy(record, row)
-        if plan.samples and sampling:
-            n = plan.samples
-            rows = decode_rows(module, problems, n, plan.temperature, plan.max_new_tokens)
-            for index, record in enumerate(records):
-                add_samples(record, rows[index * n : (index + 1) * n])
-            shown = shown or rows[::n]
-        decode = module.policy.tokenizer.decode
-        for record, row in zip(records, shown, strict=True):
-            record["sample"] = shown_sample(row, record["difficulty"], decode(row["prompt"]))
-        return records
-
-    def gather(self, records: list[Record]) -> list[Record]:
+    def gather(self, records: list[Record], ranks: Ranks) -> list[Record]:
         """The records of all ranks, ordered by source, difficulty and problem id."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts: list[list[Record]] = [[] for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(parts, records)
-            records = [record for part in parts for record in part]
-        return sorted(records, key=lambda r: (r["source"], r["difficulty"], r["id"]))
+        every = [record for part in ranks.gather_objects(records) for record in part]
+        return sorted(every, key=lambda record: (record.source, record.difficulty, record.id))
 
     def summarise(self, records: list[Record]) -> dict[str, float]:
         """Scores and rates over all problems; with more than one source also those of each.
@@ -193,5 +152,33 @@ class Evaluation:
         }
         for source, part in parts.items():
             values |= {f"{source_key(source)}/{key}": value for key, value in part.items()}
-        headlines = {source: self.plan_of(source).headline for source in parts}
+        headlines = {source: self.sampling_of(source).headline for source in parts}
         return values | mean_of_sets(parts, headlines)
+
+
+def answer(
+    responder: Responder, problems: Batch, sampling: SetSampling, count: int
+) -> list[Record]:
+    """The records of problems that are sampled alike.
+
+    Args:
+        responder: samples and rewards.
+        problems: the problems.
+        sampling: how they are answered.
+        count: sampled responses per problem, now; 0 for the greedy one alone.
+    """
+    limit = sampling.max_new_tokens
+    greedy: list[Response | None] = [None] * len(problems)
+    if sampling.greedy:
+        greedy = [*decode_responses(responder, problems, 1, 0.0, limit)]
+    sampled: list[Response] = []
+    if count:
+        sampled = decode_responses(responder, problems, count, sampling.temperature, limit)
+    records = []
+    for index, (problem, response) in enumerate(zip(problems, greedy, strict=True)):
+        own = sampled[index * count : (index + 1) * count]
+        full = response or own[0]
+        prompt = responder.prompt_text(full.prompt)
+        shown = Shown(full.text, full.reward, full.correct, prompt, problem.difficulty)
+        records.append(make_record(problem, response, own, shown))
+    return records

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Protocol
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import whole_parameters
+from lit_entropy.evaluation.decode import Responder
 from lit_entropy.evaluation.evaluation import Evaluation
-from lit_entropy.evaluation.plan import check_plan
 from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
+from lit_entropy.evaluation.records import Record
+from lit_entropy.evaluation.sampling import check_ends, samples_now
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.prompt_source import PromptSource
+from lit_entropy.tracking.means import exact
 from lit_entropy.tracking.stopwatch import Stopwatch
+from lit_entropy.types import Problem
 
 #: Share of responses that could not be checked from which a validation warns.
 UNCHECKED_LIMIT = 0.01
+
+
+class HeldOut(Protocol):
+    """What an evaluation reads of the data module."""
+
+    task: Task
+    validation_problems: Sequence[Problem]
+    validation_batch: int
+
+    @property
+    def source(self) -> PromptSource:
+        """Encodes prompts."""
 
 
 class EvaluatedModule(L.LightningModule):
@@ -38,29 +61,61 @@ class EvaluatedModule(L.LightningModule):
         self._batches = 0  # of this validation, answered so far
         self._summary: dict[str, float] | None = None  # of the last validation, once it is made
         self.logs_validation = True  # False where several policies share one run folder
-        self.validation_records: list[dict[str, Any]] = []  # this rank's
-        self.gathered_records: list[dict[str, Any]] = []  # all ranks', of the last validation
+        self.validation_records: list[Record] = []  # this rank's
+        self.gathered_records: list[Record] = []  # all ranks', of the last validation
         self.validation_samples: list[dict[str, Any]] = []
 
     def forward_context(self) -> AbstractContextManager[None]:
         """The trainer's precision context, which Lightning does not open in loader code."""
         return self.trainer.precision_plugin.forward_context()
 
+    @property
+    def ranks(self) -> Ranks:
+        """This process among all that train together."""
+        return Ranks(self.trainer.global_rank, self.trainer.world_size, self.device)
+
+    @property
+    def sampler(self) -> Sampler:
+        """The policy with its engine, at the run's temperature and precision."""
+        return Sampler(
+            policy=self.policy,
+            engine=self.engine,
+            temperature=self.temperature,
+            max_new_tokens=self.max_new_tokens,
+            context=self.forward_context,
+            full_precision=self.trainer.precision_plugin.precision in ("32-true", "64-true"),
+        )
+
+    @property
+    def held_out(self) -> HeldOut:
+        """The data module, as far as an evaluation reads it."""
+        data: HeldOut = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data
+
+    def response_limits(self, split: str) -> dict[str, int]:
+        """Longest responses in tokens, by the name of the setting.
+
+        Args:
+            split: ``training`` or ``validation``, whose responses may be longer.
+        """
+        limits = {"model.max_new_tokens": self.max_new_tokens}
+        return limits | (self.evaluation.limits() if split == "validation" else {})
+
     def log_values(self, values: dict[str, float]) -> None:
         """Log values that are already the same on every rank, against the RL step."""
         values = values | {"step": float(self.rl_step)}
-        # as float64 tensors: Lightning would round Python floats to float32
-        exact = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
-        self.log_dict(exact, on_step=False, on_epoch=True, batch_size=1)
+        self.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def on_fit_start(self) -> None:
-        """Check that the plan of the validations fits the run and its problems."""
+        """Check that the samplings of the validations fit the run and its problems."""
         if self.evaluation.samples_at_all:
-            check_plan(self.evaluation.sampling, self.trainer)
+            trainer = self.trainer
+            every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
+            check_ends(self.evaluation.sampling, every, steps)
         self._check_sources()
 
     def on_validation_start(self) -> None:
-        """Outside a fit, check that the plan fits the problems."""
+        """Outside a fit, check that the samplings fit the problems."""
         if not self.trainer.training:
             self._check_sources()
 
@@ -69,8 +124,7 @@ class EvaluatedModule(L.LightningModule):
         self._check_sources()
 
     def _check_sources(self) -> None:
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.evaluation.check_sources(data.validation_problems)
+        self.evaluation.check_sources(self.held_out.validation_problems)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the records of the last validation."""
@@ -94,29 +148,36 @@ class EvaluatedModule(L.LightningModule):
         """Whether an answer is a collective: a sharded policy is not held whole."""
         return self.device_mesh is not None and not self.engine.runs_policy
 
-    def _answer(self, batch: Batch) -> list[dict[str, Any]]:
+    @property
+    def _samples_now(self) -> bool:
+        """Whether this evaluation samples responses beside the greedy ones."""
+        trainer = self.trainer
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
+        return samples_now(self.evaluation.sampling, self.rl_step, fitting, every, steps)
+
+    def _answer(self, batch: Batch) -> list[Record]:
         """Evaluate a batch, in step with the other ranks where they must be."""
-        peers: list[Batch] = []
+        data, peers = self.held_out, list[Batch]()
         if self._in_step:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            peers = rank_batches(
-                data.validation_problems,
-                self.trainer.world_size,
-                data.validation_batch,
-                self._batches,
-            )
+            ranks, size = self.trainer.world_size, data.validation_batch
+            peers = rank_batches(data.validation_problems, ranks, size, self._batches)
         self._batches += 1
-        run = self.evaluation.greedy if self.trainer.predicting else self.evaluation.run
+        responder = Responder(self.sampler, data.task, data.source.encode, self.rl_step)
         # weights that are gathered in inference mode could not be trained with later
         with torch.inference_mode(torch.is_inference_mode_enabled() and not peers), torch.no_grad():
-            return run(self, batch, peers)
+            if self.trainer.predicting:
+                return self.evaluation.greedy(responder, batch, peers)
+            return self.evaluation.run(responder, batch, self._samples_now, peers)
 
     def _finish(self) -> None:
         """Keep in step with the ranks that have more batches, and let go of whole weights."""
         if self._in_step:
-            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            size = len(data.validation_problems)
-            while self._batches < most_batches(size, data.validation_batch, self.trainer):
+            trainer, data = self.trainer, self.held_out
+            limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
+            limit = trainer.limit_predict_batches if trainer.predicting else limit
+            count, size = len(data.validation_problems), data.validation_batch
+            while self._batches < most_batches(count, trainer.world_size, size, limit):
                 self._answer([])
         self._whole.close()
 
@@ -128,7 +189,7 @@ class EvaluatedModule(L.LightningModule):
         """As validation."""
         self._finish()
 
-    def validation_step(self, batch: list[Any], batch_idx: int) -> None:
+    def validation_step(self, batch: list[Problem], batch_idx: int) -> None:
         """Evaluate a batch of held-out problems."""
         with self.stopwatch("validation"):
             self.validation_records += self._answer(batch)
@@ -150,9 +211,9 @@ class EvaluatedModule(L.LightningModule):
 
     def _summarise(self, prefix: str) -> dict[str, float]:
         self._finish()
-        records = self.evaluation.gather(self.validation_records)
+        records = self.evaluation.gather(self.validation_records, self.ranks)
         self.gathered_records = records
-        self.validation_samples = [record["sample"] for record in records]
+        self.validation_samples = _shown(records)
         values = self.evaluation.summarise(records)
         for key in ("unchecked", "unchecked_sampled"):
             if values.get(key, 0.0) > UNCHECKED_LIMIT:
@@ -166,7 +227,7 @@ class EvaluatedModule(L.LightningModule):
         """As validation."""
         self.on_validation_epoch_start()
 
-    def test_step(self, batch: list[Any], batch_idx: int) -> None:
+    def test_step(self, batch: list[Problem], batch_idx: int) -> None:
         """As validation."""
         self.validation_step(batch, batch_idx)
 
@@ -174,6 +235,11 @@ class EvaluatedModule(L.LightningModule):
         """As validation, logged under ``test/``."""
         self.log_values(self.validation_metrics("test"))
 
-    def predict_step(self, batch: list[Any], batch_idx: int) -> list[dict[str, Any]]:
+    def predict_step(self, batch: list[Problem], batch_idx: int) -> list[dict[str, Any]]:
         """Greedy responses with their rewards."""
-        return [record["sample"] for record in self._answer(batch)]
+        return _shown(self._answer(batch))
+
+
+def _shown(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The responses in full, as plain rows for files and tables."""
+    return [asdict(record.shown) for record in records if record.shown]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightning.pytorch import Trainer
-
 from lit_entropy.types import Problem
 
 Batch = Sequence[Problem]
@@ -27,17 +25,22 @@ def rank_batches(problems: Batch, ranks: int, size: int, index: int) -> list[Bat
     return [problems[rank::ranks][index * size : (index + 1) * size] for rank in range(ranks)]
 
 
-def most_batches(problems: int, size: int, trainer: Trainer) -> int:
-    """Batches of the first rank, which has the most, within the trainer's limit of the stage."""
-    limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
-    limit = trainer.limit_predict_batches if trainer.predicting else limit
-    share = -(-problems // trainer.world_size)
+def most_batches(problems: int, ranks: int, size: int, limit: int | float) -> int:
+    """Batches of the first rank, which has the most.
+
+    Args:
+        problems: number of held-out problems, dealt to the ranks in turn.
+        ranks: their number.
+        size: problems of a batch.
+        limit: the trainer's: a number of batches, or as float a share of them.
+    """
+    share = -(-problems // ranks)
     batches = -(-share // size)
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 def in_step(own: Batch, peers: Sequence[Batch]) -> list[Problem]:
-    """``own`` problems and as many repeated ones as the rank with the most has more.
+    """``own`` problems, filled up by repeated ones to the number of the rank with the most.
 
     Args:
         own: this rank's.

@@ -1,28 +1,163 @@
-"""What an evaluation keeps of a problem: one record of plain numbers, whatever was sampled.
-
-A record has ``id``, ``source``, ``difficulty``, ``fingerprint`` (of prompt and answer) and
-``sample``, one response in full. A greedy response adds ``accuracy`` (1, 0, or None where it could
-not be checked), ``checked``, ``length``, ``truncated`` and, where the task names answers,
-``malformed``. n samples add ``samples`` (n), ``checked_count``, ``correct_count``,
-``entropy_total`` (nats), ``tokens``, ``truncated_count`` and, where the task names answers,
-``malformed_count``, ``answer_entropy`` (nats) and ``votes``, [samples, checked, correct] an answer.
-"""
-
-from __future__ import annotations
+"""What an evaluation keeps: one record per problem, of plain numbers, whatever was sampled."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 
 from lit_entropy.functional.answer_entropy import NO_ANSWER, answer_entropy
-from lit_entropy.functional.majority import votes
+from lit_entropy.functional.majority import Vote, votes
 from lit_entropy.types import Problem
 
-Record = dict[str, Any]
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Response:
+    """One decoded response.
+
+    Attributes:
+        prompt: token ids of its prompt.
+        text: without special tokens.
+        reward: None where the response could not be checked.
+        correct: False where it could not be checked.
+        length: in tokens, the end-of-sequence token included.
+        truncated: whether the limit of new tokens ended it.
+        entropy: summed over its tokens, in nats; None of a greedy response.
+        answer: code of its final answer; None for a task that does not name answers.
+    """
+
+    prompt: list[int]
+    text: str
+    reward: float | None
+    correct: bool
+    length: int
+    truncated: bool
+    entropy: float | None = None
+    answer: int | None = None
+
+    @property
+    def checked(self) -> bool:
+        """Whether the response could be checked."""
+        return self.reward is not None
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The greedy response to a problem, in numbers.
+
+    Attributes:
+        accuracy: 1 right, 0 wrong; None where it could not be checked.
+        checked: 1 or 0.
+        length: in tokens.
+        truncated: 1 or 0.
+        malformed: 1 without a readable answer, else 0; None where the task does not name answers.
+    """
+
+    accuracy: float | None
+    checked: float
+    length: int
+    truncated: float
+    malformed: float | None = None
+
+    @classmethod
+    def of(cls, response: Response) -> Self:
+        """The numbers of a response."""
+        return cls(
+            accuracy=float(response.correct) if response.checked else None,
+            checked=float(response.checked),
+            length=response.length,
+            truncated=float(response.truncated),
+            malformed=None if response.answer is None else float(response.answer == NO_ANSWER),
+        )
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The n sampled responses to a problem, in numbers; unchecked ones are neither right nor wrong.
+
+    Attributes:
+        samples: their number n.
+        checked_count: how many could be checked.
+        correct_count: how many of those are right.
+        entropy_total: summed over all their tokens, in nats.
+        tokens: summed lengths.
+        truncated_count: how many the limit of new tokens ended.
+        malformed_count: how many have no readable answer; this and the following are None where
+            the task does not name answers.
+        answer_entropy: entropy of the final answers, in nats.
+        votes: one per answer.
+    """
+
+    samples: int
+    checked_count: int
+    correct_count: int
+    entropy_total: float
+    tokens: int
+    truncated_count: int
+    malformed_count: int | None = None
+    answer_entropy: float | None = None
+    votes: list[Vote] | None = None
+
+    @classmethod
+    def of(cls, responses: Sequence[Response]) -> Self:
+        """The numbers of n responses."""
+        answers = [response.answer for response in responses if response.answer is not None]
+        answer_G = torch.tensor(answers, dtype=torch.int64)
+        correct_G = torch.tensor([response.correct for response in responses])
+        checked_G = torch.tensor([response.checked for response in responses])
+        named = len(answers) == len(responses)
+        return cls(
+            samples=len(responses),
+            checked_count=int(checked_G.sum()),
+            correct_count=int((correct_G & checked_G).sum()),
+            entropy_total=sum(response.entropy or 0.0 for response in responses),
+            tokens=sum(response.length for response in responses),
+            truncated_count=sum(response.truncated for response in responses),
+            malformed_count=int((answer_G == NO_ANSWER).sum()) if named else None,
+            answer_entropy=float(answer_entropy(answer_G[None])) if named else None,
+            votes=votes(answer_G, correct_G, checked_G) if named else None,
+        )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A response in full, for the tables of samples."""
+
+    response: str
+    reward: float | None
+    correct: bool
+    prompt: str
+    difficulty: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an evaluation keeps of a problem.
+
+    Attributes:
+        id: ``Problem.id``.
+        source: name of its set.
+        difficulty: ``Problem.difficulty``.
+        fingerprint: a hash of prompt and answer.
+        greedy: its greedy response; None where it was not decoded greedily.
+        sampled: its samples; None where it was not sampled.
+        shown: one response in full; None in a record read from a file.
+    """
+
+    id: int
+    source: str
+    difficulty: int
+    fingerprint: str
+    greedy: Greedy | None = None
+    sampled: Samples | None = None
+    shown: Shown | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of sampled responses."""
+        return self.sampled.samples if self.sampled else 0
 
 
 def fingerprint(problem: Problem) -> str:
@@ -33,47 +168,23 @@ def fingerprint(problem: Problem) -> str:
 
 def prompts_hash(records: Sequence[Record]) -> str:
     """A hash of the whole set of problems: sources, ids, prompts and answers, in any order."""
-    keys = sorted(f"{r['source']}\n{r['id']}\n{r['fingerprint']}" for r in records)
+    keys = sorted(f"{r.source}\n{r.id}\n{r.fingerprint}" for r in records)
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
 
 
-def start_record(problem: Problem) -> Record:
-    """The record of a problem that nothing was decoded for."""
-    return {
-        "id": problem.id,
-        "source": problem.source,
-        "difficulty": problem.difficulty,
-        "fingerprint": fingerprint(problem),
-    }
-
-
-def shown_sample(row: Row, difficulty: int, prompt: str) -> dict[str, Any]:
-    """A response in full, for the tables of samples."""
-    shown = {key: row[key] for key in ("response", "reward", "correct")}
-    return shown | {"prompt": prompt, "difficulty": difficulty}
-
-
-def add_greedy(record: Record, row: Row) -> None:
-    """Put a problem's greedy response into its record."""
-    record["accuracy"] = float(row["correct"]) if row["checked"] else None
-    record["checked"] = float(row["checked"])
-    record["length"] = row["length"]
-    record["truncated"] = float(row["truncated"])
-    if "answer" in row:
-        record["malformed"] = float(row["answer"] == NO_ANSWER)
-
-
-def add_samples(record: Record, rows: Sequence[Row]) -> None:
-    """Put a problem's samples into its record; unchecked ones count neither as right nor wrong."""
-    record["samples"] = len(rows)
-    record["checked_count"] = sum(row["checked"] for row in rows)
-    record["correct_count"] = sum(row["correct"] and row["checked"] for row in rows)
-    record["entropy_total"] = sum(row["entropy"] for row in rows)
-    record["tokens"] = sum(row["length"] for row in rows)
-    record["truncated_count"] = sum(row["truncated"] for row in rows)
-    if "answer" in rows[0]:
-        columns = {name: [row[name] for row in rows] for name in ("answer", "correct", "checked")}
-        answer_G, correct_G, checked_G = (torch.tensor(column) for column in columns.values())
-        record["malformed_count"] = int((answer_G == NO_ANSWER).sum())
-        record["answer_entropy"] = float(answer_entropy(answer_G[None]))
-        record["votes"] = [list(vote) for vote in votes(answer_G, correct_G, checked_G)]
+def make_record(
+    problem: Problem,
+    greedy: Response | None = None,
+    sampled: Sequence[Response] = (),
+    shown: Shown | None = None,
+) -> Record:
+    """The record of a problem and the responses to it."""
+    return Record(
+        id=problem.id,
+        source=problem.source,
+        difficulty=problem.difficulty,
+        fingerprint=fingerprint(problem),
+        greedy=Greedy.of(greedy) if greedy else None,
+        sampled=Samples.of(sampled) if sampled else None,
+        shown=shown,
+    )

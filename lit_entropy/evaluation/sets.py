@@ -1,12 +1,9 @@
 """Several evaluation sets at once: the sources of the held-out problems."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-Record = dict[str, Any]
+from lit_entropy.evaluation.records import Record
 
 
 def source_key(source: str) -> str:
@@ -17,8 +14,8 @@ def source_key(source: str) -> str:
 def group_by_source(records: Sequence[Record]) -> dict[str, list[Record]]:
     """The records of each source, sources by name."""
     groups: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda record: record["source"]):  # stable
-        groups.setdefault(record["source"], []).append(record)
+    for record in sorted(records, key=lambda record: record.source):  # stable
+        groups.setdefault(record.source, []).append(record)
     return groups
 
 

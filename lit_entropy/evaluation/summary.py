@@ -1,18 +1,15 @@
 """From the records of an evaluation to means over problems with clustered standard errors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from lit_entropy.evaluation.records import Record, Samples
 from lit_entropy.functional.cover import cover_name, required_count
-from lit_entropy.functional.majority import Vote, majority
+from lit_entropy.functional.majority import majority
 from lit_entropy.functional.pass_at_k import pass_at_k, standard_error
 
-Record = dict[str, Any]
 Column = list[float | None]
 
 
@@ -22,7 +19,7 @@ def score_columns(
     """The scores of each problem, in the order of the records.
 
     Args:
-        records: as :mod:`lit_entropy.evaluation.records` describes them.
+        records: one per problem.
         pass_k: values of k.
         cover_tau: thresholds of Cover@tau.
 
@@ -31,15 +28,18 @@ def score_columns(
         some problem has them. None stands where a problem has no such score: it was not sampled
         that often, or not enough of its responses could be checked.
     """
-    columns: dict[str, Column] = {"accuracy": [r.get("accuracy") for r in records]}
-    for n in sorted({record["samples"] for record in records if "samples" in record}):
-        own = [record if record.get("samples") == n else {} for record in records]
-        columns[f"avg@{n}"] = [_rate(record) for record in own]
-        columns[f"maj@{n}"] = [_majority(record) for record in own]
+    columns: dict[str, Column] = {
+        "accuracy": [record.greedy.accuracy if record.greedy else None for record in records]
+    }
+    sampled = [record.sampled for record in records]
+    for n in sorted({own.samples for own in sampled if own}):
+        of_n = [own if own and own.samples == n else None for own in sampled]
+        columns[f"avg@{n}"] = [_rate(own) for own in of_n]
+        columns[f"maj@{n}"] = [_majority(own) for own in of_n]
     for k in pass_k:
-        columns[f"pass@{k}"] = _pass_column(records, k)
+        columns[f"pass@{k}"] = _pass_column(sampled, k)
     for tau in cover_tau:
-        columns[cover_name(tau)] = [_covered(record, tau) for record in records]
+        columns[cover_name(tau)] = [_covered(own, tau) for own in sampled]
     return {
         name: column
         for name, column in columns.items()
@@ -47,26 +47,27 @@ def score_columns(
     }
 
 
-def _rate(record: Record) -> float | None:
-    checked = record.get("checked_count")
-    return record["correct_count"] / checked if checked else None
+def _rate(own: Samples | None) -> float | None:
+    return own.correct_count / own.checked_count if own and own.checked_count else None
 
 
-def _majority(record: Record) -> float | None:
-    return majority([Vote(*vote) for vote in record["votes"]]) if "votes" in record else None
+def _majority(own: Samples | None) -> float | None:
+    return None if own is None or own.votes is None else majority(own.votes)
 
 
-def _covered(record: Record, tau: float) -> float | None:
-    checked = record.get("checked_count")
-    return float(record["correct_count"] >= required_count(checked, tau)) if checked else None
+def _covered(own: Samples | None, tau: float) -> float | None:
+    if own is None or not own.checked_count:
+        return None
+    return float(own.correct_count >= required_count(own.checked_count, tau))
 
 
-def _pass_column(records: Sequence[Record], k: int) -> Column:
-    column: Column = [None] * len(records)
-    checked = [record.get("checked_count", 0) for record in records]
-    for n in {count for count in checked if count >= k}:
-        rows = [row for row, count in enumerate(checked) if count == n]
-        values = pass_at_k([records[row]["correct_count"] for row in rows], n, k).tolist()
+def _pass_column(sampled: Sequence[Samples | None], k: int) -> Column:
+    """pass@k of each problem; those with equally many checked samples are computed at once."""
+    column: Column = [None] * len(sampled)
+    enough = {row: own for row, own in enumerate(sampled) if own and own.checked_count >= k}
+    for n in {own.checked_count for own in enough.values()}:
+        rows = [row for row, own in enough.items() if own.checked_count == n]
+        values = pass_at_k([enough[row].correct_count for row in rows], n, k).tolist()
         for row, value in zip(rows, values, strict=True):
             column[row] = value
     return column
@@ -84,7 +85,7 @@ def summarise(
     over a problem's samples, divided by the root of the number of problems.
     """
     values: dict[str, float] = {}
-    difficulties = [record["difficulty"] for record in records]
+    difficulties = [record.difficulty for record in records]
     for name, column in score_columns(records, pass_k, cover_tau).items():
         pairs = [pair for pair in zip(column, difficulties, strict=True) if pair[0] is not None]
         score_N = torch.tensor([score for score, _ in pairs], dtype=torch.float64)
@@ -97,36 +98,35 @@ def summarise(
 
 def _greedy_rates(records: Sequence[Record]) -> dict[str, float]:
     """Length, truncation, format failures and unchecked share of the greedy responses."""
-    own = [record for record in records if "length" in record]
+    own = [record.greedy for record in records if record.greedy]
     if not own:
         return {}
-    values = mean_and_error(_tensor([record["length"] for record in own]), "length")
-    values["truncated"] = sum(record["truncated"] for record in own) / len(own)
-    values["unchecked"] = sum(1.0 - record["checked"] for record in own) / len(own)
-    named = [record["malformed"] for record in own if "malformed" in record]
-    if named:
-        values["format_failure"] = sum(named) / len(named)
+    values = mean_and_error(_tensor([greedy.length for greedy in own]), "length")
+    values["truncated"] = sum(greedy.truncated for greedy in own) / len(own)
+    values["unchecked"] = sum(1.0 - greedy.checked for greedy in own) / len(own)
+    malformed = [greedy.malformed for greedy in own if greedy.malformed is not None]
+    if malformed:
+        values["format_failure"] = sum(malformed) / len(malformed)
     return values
 
 
 def _sampled_rates(records: Sequence[Record]) -> dict[str, float]:
     """The same of the samples, and their entropies."""
-    own = [record for record in records if "samples" in record]
+    own = [record.sampled for record in records if record.sampled]
     if not own:
         return {}
-    tokens = sum(record["tokens"] for record in own)
-    responses = sum(record["samples"] for record in own)
-    lengths_N = _tensor([record["tokens"] / record["samples"] for record in own])
-    values = mean_and_error(lengths_N, "length_sampled")
-    values["entropy"] = sum(record["entropy_total"] for record in own) / tokens
-    values["truncated_sampled"] = sum(r["truncated_count"] for r in own) / responses
-    unchecked = responses - sum(record["checked_count"] for record in own)
-    values["unchecked_sampled"] = unchecked / responses
-    named = [record for record in own if "malformed_count" in record]
-    if named:
-        total = sum(record["samples"] for record in named)
-        values["format_failure_sampled"] = sum(r["malformed_count"] for r in named) / total
-        values["answer_entropy"] = sum(r["answer_entropy"] for r in named) / len(named)
+    responses = sum(sampled.samples for sampled in own)
+    values = mean_and_error(_tensor([s.tokens / s.samples for s in own]), "length_sampled")
+    values["entropy"] = sum(s.entropy_total for s in own) / sum(s.tokens for s in own)
+    values["truncated_sampled"] = sum(s.truncated_count for s in own) / responses
+    values["unchecked_sampled"] = (responses - sum(s.checked_count for s in own)) / responses
+    malformed = [(s.malformed_count, s.samples) for s in own if s.malformed_count is not None]
+    if malformed:
+        counts, samples = zip(*malformed, strict=True)
+        values["format_failure_sampled"] = sum(counts) / sum(samples)
+    entropies = [s.answer_entropy for s in own if s.answer_entropy is not None]
+    if entropies:
+        values["answer_entropy"] = sum(entropies) / len(entropies)
     return values
 
 

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from lit_entropy.data import PromptDataModule
-from lit_entropy.evaluation.plan import check_plan
+from lit_entropy.evaluation.sampling import check_ends
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
 from lit_entropy.policy.checks import check_adapters
@@ -100,10 +100,12 @@ def _check(built: Built) -> None:
     plan = data.plan_with(built.trainer.accumulate_grad_batches)
     module.advantage.check_group_size(plan.group_size)
     check_adapters(module.policy, [module.advantage, *module.regularizers])
-    check_plan(module.evaluation.sampling, built.trainer)
+    trainer = built.trainer
+    every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
+    check_ends(module.evaluation.sampling, every, steps)
     plan.check_ranks(built.devices)
-    prompt_limit(module, "training", data.max_prompt_tokens)
     context = module.policy.context
+    prompt_limit(module.response_limits("training"), context, data.max_prompt_tokens)
     arguments = (built.engine and built.engine.get("init_args")) or Namespace()
     longest = arguments.get("max_model_len")
     if longest is not None and not module.max_new_tokens < longest <= (context or longest):

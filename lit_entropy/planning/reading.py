@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from torch.optim import Optimizer
 
 from lit_entropy.advantages import PRIME
-from lit_entropy.module import EntropyModule
 from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
@@ -39,18 +39,22 @@ def workload(
     module, data, trainer = built.module, built.data, built.trainer
     plan = data.plan_with(trainer.accumulate_grad_batches)
     precision = str(trainer.precision)
-    longest_prompt = prompt_limit(module, "training", data.max_prompt_tokens).tokens
+    longest_prompt = prompt_limit(
+        module.response_limits("training"), module.policy.context, data.max_prompt_tokens
+    ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
     full_precision = precision in ("32-true", "64-true")
     engine = _engine(built.engine)
     reused = engine["engine"] == "policy" and full_precision
-    numbers, weight_bytes = _numbers(module, precision, built.strategy)
+    numbers, weight_bytes = _numbers(
+        next(module.policy.parameters()).dtype, precision, built.strategy
+    )
     return Workload(
         shape=shape_of(module.policy.model.config),
         trainable=sum(size for size, trained in sizes if trained),
         numbers=numbers,
         weight_bytes=weight_bytes,
-        optimizer_states=_optimizer_states(module),
+        optimizer_states=_optimizer_states(module.optimizer([torch.nn.Parameter(torch.zeros(1))])),
         strategy=built.strategy,
         checkpointing=_checkpointing(module.policy.model),
         prompts=plan.prompts_per_step,
@@ -77,8 +81,8 @@ def workload(
     )
 
 
-def _numbers(module: EntropyModule, precision: str, strategy: Strategy) -> tuple[Numbers, int]:
-    low = next(module.policy.parameters()).dtype == torch.bfloat16 or precision == "bf16-true"
+def _numbers(dtype: torch.dtype, precision: str, strategy: Strategy) -> tuple[Numbers, int]:
+    low = dtype == torch.bfloat16 or precision == "bf16-true"
     if low:
         return "low", 2
     if precision == "bf16-mixed":
@@ -90,9 +94,8 @@ def _numbers(module: EntropyModule, precision: str, strategy: Strategy) -> tuple
     )
 
 
-def _optimizer_states(module: EntropyModule) -> int:
-    """Numbers that the optimizer keeps a parameter: two moments, or a momentum, or none."""
-    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+def _optimizer_states(optimizer: Optimizer) -> int:
+    """Numbers that it keeps per parameter: two moments, or a momentum, or none."""
     group = optimizer.param_groups[0]
     if "betas" in group:
         return 2 + bool(group.get("amsgrad", False))

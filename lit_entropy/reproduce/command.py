@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import lit_entropy
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.reproduce.book import CLAIMS, ENTRIES
@@ -176,7 +176,7 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
     return (
         f"Suite {suite}, budget {budget}: {size.steps} RL steps, {size.claim_seeds} seeds for "
         f"claims and controls, {size.sweep_seeds} for each point of a sweep; intervals are 95 % t "
-        f"intervals over seeds unless said otherwise. lit_entropy {lit_entropy.__version__}. The "
+        f"intervals over seeds unless said otherwise. lit_entropy {version('lit_entropy')}. The "
         "commands are to be typed in a checkout."
     )
 

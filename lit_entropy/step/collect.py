@@ -23,7 +23,7 @@ from lit_entropy.step.rollout import Rollout
 from lit_entropy.step.scoring import prepare
 from lit_entropy.step.statistics import rollout_statistics
 from lit_entropy.tasks.prompt_source import PromptSource
-from lit_entropy.tasks.rewards import answer_codes, require_checked, score
+from lit_entropy.tasks.rewards import answer_codes, require_checked, reward_responses
 from lit_entropy.types import Completions, Problem, Samples
 
 
@@ -111,7 +111,7 @@ def sample_groups(
     ensure_finite("log-probs of the rollout", completions.logprobs_BT, rl_step)
     with context.stopwatch("reward"):
         texts = sampler.policy.decode(completions.tokens_BT, completions.mask_BT)
-        rewards, correct = score(source.task, rows, texts, rl_step)
+        rewards, correct = reward_responses(source.task, rows, texts, rl_step)
     prompt_batch = left_pad(prompts, sampler.policy.pad_token_id)
     samples = _samples(prompt_batch, completions, rewards, correct)
     samples.prompt_ids_B, samples.sample_ids_B = ids_B, sample_ids_B

@@ -13,7 +13,7 @@ class Task(ABC):
     """Base of every task. Subclass it in any file and name it by ``data.task.class_path``.
 
     Attributes:
-        checks: responses that :func:`lit_entropy.tasks.rewards.score` has had scored by it.
+        checks: responses that :func:`lit_entropy.tasks.rewards.reward_responses` has given it.
         check_seconds: wall-clock seconds that they took, starts of checking processes included.
     """
 

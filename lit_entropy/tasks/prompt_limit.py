@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompts import check_chat
 from lit_entropy.types import Problem
-
-if TYPE_CHECKING:
-    from lit_entropy.evaluation.module import EvaluatedModule
 
 Overlong = Literal["refuse", "drop"]
 #: Problems of a lazy sequence that are checked.
@@ -30,21 +27,20 @@ def setting(max_prompt_tokens: int) -> PromptLimit:
     return PromptLimit(max_prompt_tokens, f"data.max_prompt_tokens={max_prompt_tokens}")
 
 
-def prompt_limit(module: EvaluatedModule, split: str, max_prompt_tokens: int) -> PromptLimit:
+def prompt_limit(
+    response_limits: Mapping[str, int], context: int | None, max_prompt_tokens: int
+) -> PromptLimit:
     """The setting, or less where the longest response leaves less of the model's context.
 
     Args:
-        module: gives policy and response lengths.
-        split: ``training`` or ``validation``, whose responses may be longer.
+        response_limits: longest responses in tokens, by the name of the setting.
+        context: tokens that the policy's model can hold; None where it has no limit.
         max_prompt_tokens: the setting.
 
     Raises:
         ValueError: a response may fill the context of the policy's model.
     """
-    limits = {"model.max_new_tokens": module.max_new_tokens}
-    limits |= module.evaluation.limits() if split == "validation" else {}
-    name, longest = max(limits.items(), key=itemgetter(1))
-    context = module.policy.context
+    name, longest = max(response_limits.items(), key=itemgetter(1))
     if context is None or context - longest >= max_prompt_tokens:
         return setting(max_prompt_tokens)
     if longest >= context:

@@ -29,7 +29,7 @@ def require_checked(samples: Samples, task: Task, rl_step: int) -> None:
         )
 
 
-def score(
+def reward_responses(
     task: Task, problems: Sequence[Problem], responses: Sequence[str], rl_step: int
 ) -> tuple[list[float | None], list[bool]]:
     """Rewards and correctness of decoded responses; the task keeps count and time of them.

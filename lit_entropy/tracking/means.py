@@ -13,6 +13,11 @@ from torchmetrics import Metric
 from lit_entropy.types import Maximum, Mean
 
 
+def exact(values: Mapping[str, float]) -> dict[str, Tensor]:
+    """The numbers as float64 tensors: Lightning would round Python floats to float32."""
+    return {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
+
+
 class WeightedSums(Metric):
     """Base: ``total`` and ``weight`` in float64, added up over updates and ranks.
 

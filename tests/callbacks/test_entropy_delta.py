@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,11 +135,20 @@ def test_a_resumed_run_logs_what_the_uninterrupted_one_logs(
 def test_state_is_a_copy() -> None:
     callback = EntropyDelta()
     callback.load_state_dict(
-        {"step": 3, "entropy": 0.5, "predicted": {"theorem1": 1.0}, "history": [{"delta": 1.0}]}
+        {"rl_step": 3, "entropy": 0.5, "predicted": {"theorem1": 1.0}, "history": [{"delta": 1.0}]}
     )
     state = callback.state_dict()
     state["history"][0]["delta"] = 2.0
     assert callback.state_dict()["history"] == [{"delta": 1.0}]
+
+
+def test_a_state_that_counts_rl_steps_from_0_is_read() -> None:
+    callback = EntropyDelta()
+    old: dict[str, Any] = {"step": 39, "entropy": 0.5, "predicted": {}, "history": []}
+    callback.load_state_dict(old)
+    assert callback.state_dict()["rl_step"] == 40
+    callback.load_state_dict(old | {"step": None})  # before the first RL step
+    assert callback.state_dict()["rl_step"] is None
 
 
 def test_a_gap_in_the_steps_starts_the_history_again(

@@ -30,6 +30,10 @@ class Recorder(RolloutCallback):
         self.seen.append((rollout, ranks, torch.is_grad_enabled(), list(self.module.timed)))
         return {"recorder/step": float(rollout.rl_step)} if rollout.rl_step != 2 else {}
 
+    def on_updated(self) -> dict[str, float]:
+        assert not torch.is_grad_enabled()
+        return {"recorder/updated": 10.0 * len(self.seen)}
+
 
 def test_called_once_a_step_timed_and_without_gradients(
     run_rollouts: Callable[..., Any], make_experience: Callable[..., Experience]
@@ -44,9 +48,11 @@ def test_called_once_a_step_timed_and_without_gradients(
         assert all(seen[name] is tensor for name, tensor in given.tensors().items())
     assert all(ranks == Ranks() for _, ranks, *_ in recorder.seen)
     assert not any(gradients for *_, gradients, _ in recorder.seen)
-    assert recorder.seen[-1][-1] == ["diagnostics"] * 3
+    # at the third rollout: three rollouts, and the ends of two RL steps
+    assert recorder.seen[-1][-1] == ["diagnostics"] * 5
     # what comes back is logged, in the row of the RL step; nothing where nothing came back
-    assert [row.get("recorder/step") for row in rows] == [1, 3]
+    assert [row.get("recorder/step") for row in rows] == [1, None, 3]
+    assert [row["recorder/updated"] for row in rows] == [10, 20, 30]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -14,9 +15,10 @@ import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
 from runs import fit, metrics, weights
 
-from lit_entropy.callbacks.run_checkpoint import RunCheckpoint, check_whole_steps
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.errors import CheckpointError
+from lit_entropy.step.plan import StepPlan
 from lit_entropy.tracking.metrics_file import read_rows
 
 NAME = "quickstart-seed0"
@@ -201,9 +203,13 @@ def test_a_failed_resume_leaves_the_run_as_it_was(copy: Path) -> None:
     assert content(copy) == before
 
 
-def trainer(**arguments: Any) -> L.Trainer:
+def set_up(**arguments: Any) -> None:
+    """The checkpoint's setup in a trainer of these arguments, with RL steps of 4 updates."""
     quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
-    return L.Trainer(**(quiet | arguments), enable_progress_bar=False, enable_model_summary=False)
+    quiet |= {"enable_progress_bar": False, "enable_model_summary": False}
+    trainer: Any = L.Trainer(**(quiet | arguments))
+    trainer.datamodule = SimpleNamespace(plan=StepPlan(2, 8, minibatch_size=4))
+    RunCheckpoint().setup(trainer, L.LightningModule(), "fit")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,7 @@ def trainer(**arguments: Any) -> L.Trainer:
 )
 def test_settings_that_cut_an_rl_step(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_whole_steps(trainer(**arguments), 4)
+        set_up(**arguments)
 
 
 def test_settings_that_do_not_cut_an_rl_step() -> None:
@@ -237,7 +243,7 @@ def test_settings_that_do_not_cut_an_rl_step() -> None:
         {"accumulate_grad_batches": 4},
         {"callbacks": [Timer("00:01:30:00", interval="epoch")]},
     ):
-        check_whole_steps(trainer(max_epochs=2, **arguments), 4)
+        set_up(max_epochs=2, **arguments)
 
 
 def test_one_state_key_whatever_the_cadence() -> None:

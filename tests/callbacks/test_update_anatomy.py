@@ -45,9 +45,9 @@ class Replay(RolloutCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, EntropyModule)
         self.module, self.plan = pl_module, pl_module.data.plan
-        self.updates = Updates(
-            pl_module.regularizers, trainer.optimizers[0], gradient_clipping(trainer)
-        )
+        clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+        clipping = gradient_clipping(trainer.precision_plugin, clip, algorithm)
+        self.updates = Updates(pl_module.regularizers, trainer.optimizers[0], clipping)
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         loss = copy.deepcopy(self.module.loss)

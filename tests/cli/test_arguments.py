@@ -106,6 +106,9 @@ def test_a_checkpoint_of_before_the_move_resumes() -> None:
     old = {"model": {"rollout": {"class_path": OLD, "init_args": {"block": 4}}}}
     new = {"model": {"engine": {"class_path": NEW, "init_args": {"block": 4}}}}
     check_same_experiment(old, new)
+    names = ("lit_entropy.policy.Policy", "lit_entropy.Policy")
+    first, second = ({"model": {"policy": {"class_path": name}}} for name in names)
+    check_same_experiment(first, second)
     new["model"]["engine"]["init_args"]["block"] = 5  # type: ignore[index]
     with pytest.raises(ValueError, match=r"model\.engine\.init_args\.block: 4 -> 5"):
         check_same_experiment(old, new)

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_reports import PLAN, greedy, records, report, sampled
+from made_reports import EVALUATION, greedy, records, report, sampled
 from scipy import stats
 
 from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
 from lit_entropy.evaluation.report.compare import compare, join, with_differences
 from lit_entropy.evaluation.report.files import free_stem, read_report, write_report
+from lit_entropy.evaluation.report.records import Report, ScoreDifference
 from lit_entropy.evaluation.report.table import table
 
 BASE = records(("rrww", "wwww", "rwww"), "rwww")
 BETTER = records(("rrrw", "rwww", "rrrw"), "rrww")
 
 
-def rows_of(found: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(row["set"], row["score"]): row for row in found["differences"]}
+def rows_of(found: Report) -> dict[tuple[str, str], ScoreDifference]:
+    return {(row.set, row.score): row for row in found.differences}
 
 
 def test_differences_by_hand() -> None:
     rows = rows_of(with_differences(report(base=BASE, better=BETTER)))
     row = rows["aime", "avg@4"]
-    assert (row["policy"], row["against"], row["problems"]) == ("better", "base", 3)
+    assert (row.policy, row.against, row.problems) == ("better", "base", 3)
     # differences 1/4, 1/4, 2/4
-    assert row["difference"] == pytest.approx(1 / 3)
+    assert row.difference == pytest.approx(1 / 3)
     test = stats.ttest_rel([0.75, 0.25, 0.75], [0.5, 0.0, 0.25]).confidence_interval(0.95)
-    assert (row["low"], row["high"]) == pytest.approx((test.low, test.high))
-    assert rows["math", "accuracy"]["difference"] == pytest.approx(0.25)
-    assert rows["aime", "pass@4"]["difference"] == pytest.approx(1 / 3)  # 3 of 3 against 2 of 3
-    assert rows["aime", "cover@0.5"]["difference"] == pytest.approx(1 / 3)
+    assert (row.low, row.high) == pytest.approx((test.low, test.high))
+    assert rows["math", "accuracy"].difference == pytest.approx(0.25)
+    assert rows["aime", "pass@4"].difference == pytest.approx(1 / 3)  # 3 of 3 against 2 of 3
+    assert rows["aime", "cover@0.5"].difference == pytest.approx(1 / 3)
     assert ("math", "avg@4") not in rows and ("aime", "accuracy") not in rows
     mean = rows["mean_of_sets", "mean_of_sets"]
-    assert mean["difference"] == pytest.approx((1 / 3 + 1 / 4) / 2) and mean["problems"] == 7
+    assert mean.difference == pytest.approx((1 / 3 + 1 / 4) / 2) and mean.problems == 7
 
 
 def test_the_first_policy_is_the_one_compared_against() -> None:
@@ -44,20 +46,20 @@ def test_the_first_policy_is_the_one_compared_against() -> None:
     other = rows_of(with_differences(report(better=BETTER, base=BASE)))
     assert one.keys() == other.keys()
     for key, row in one.items():
-        assert other[key]["difference"] == pytest.approx(-row["difference"])
-        assert other[key]["low"] == pytest.approx(-row["high"])
-    three = with_differences(report(base=BASE, better=BETTER, again=BASE))["differences"]
-    assert {row["policy"] for row in three} == {"better", "again"}
-    assert all(row["difference"] == 0 for row in three if row["policy"] == "again")
+        assert other[key].difference == pytest.approx(-row.difference)
+        assert other[key].low == pytest.approx(-row.high)
+    three = with_differences(report(base=BASE, better=BETTER, again=BASE)).differences
+    assert {row.policy for row in three} == {"better", "again"}
+    assert all(row.difference == 0 for row in three if row.policy == "again")
 
 
 def test_problems_that_one_policy_could_not_be_scored_on_are_left_out() -> None:
     first = [sampled(0, "rrww"), sampled(1, "????"), sampled(2, "rwww")]
     second = [sampled(0, "rrrw"), sampled(1, "rrrr"), sampled(2, "rwww")]
     row = rows_of(with_differences(report(a=first, b=second)))["all", "avg@4"]
-    assert row["problems"] == 2 and row["difference"] == pytest.approx(1 / 8)
+    assert row.problems == 2 and row.difference == pytest.approx(1 / 8)
     single = rows_of(with_differences(report(a=first[:1], b=second[:1])))["all", "avg@4"]
-    assert single["difference"] == 0.25 and single["se"] is None and single["low"] is None
+    assert single.difference == 0.25 and single.se is None and single.low is None
 
 
 def write(folder: Path, name: str, **policies: Any) -> str:
@@ -68,14 +70,14 @@ def test_the_command_equals_one_call(tmp_path: Path, capsys: pytest.CaptureFixtu
     together = with_differences(report(base=BASE, better=BETTER))
     files = [write(tmp_path, "a", base=BASE), write(tmp_path, "b", better=BETTER)]
     found = compare(files, output=str(tmp_path / "out"))
-    assert found["differences"] == json.loads(json.dumps(together["differences"]))
+    assert found.differences == together.differences
     assert "| better | base | aime | avg@4 | +33.3 |" in capsys.readouterr().out
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert written["differences"] == found["differences"]
+    assert written["differences"] == [asdict(row) for row in found.differences]
     # a folder stands for its validation.json; equal names are told apart by the file
     again = compare([str(Path(files[0]).parent), files[0]])
-    assert [p["name"] for p in again["policies"]] == [f"{tmp_path}/a: base", f"{files[0]}: base"]
-    assert all(row["difference"] == 0 for row in again["differences"])
+    assert [p.name for p in again.policies] == [f"{tmp_path}/a: base", f"{files[0]}: base"]
+    assert all(row.difference == 0 for row in again.differences)
 
 
 def test_other_problems_are_refused(tmp_path: Path) -> None:
@@ -89,21 +91,21 @@ def test_other_problems_are_refused(tmp_path: Path) -> None:
 def test_another_sampling_is_noted() -> None:
     hot = Evaluation(0, pass_k=(2,), cover_tau=(0.5,), sets={"aime": SetSampling(4, 1.0)})
     joint = join([report(base=BASE), report(hot, better=BETTER)], ["a", "b"])
-    assert joint["notes"] == ["a and b differ in temperature 0.6 and 1.0 for aime."]
+    assert joint.notes == ["a and b differ in temperature 0.6 and 1.0 for aime."]
     assert "- a and b differ in temperature" in table(joint)
-    assert join([report(base=BASE), report(better=BETTER)], ["a", "b"])["notes"] == []
+    assert join([report(base=BASE), report(better=BETTER)], ["a", "b"]).notes == []
 
 
 def test_differences_are_at_the_very_thresholds_of_the_scores() -> None:
     """2 of 3 right reach 2/3, and not 0.666667."""
-    plan = Evaluation(0, pass_k=(), cover_tau=(2 / 3,), sets={"aime": SetSampling(3)})
+    evaluation = Evaluation(0, pass_k=(), cover_tau=(2 / 3,), sets={"aime": SetSampling(3)})
     first = [sampled(0, "rrw"), sampled(1, "www"), greedy(0, "r")]
     second = [sampled(0, "rrw"), sampled(1, "rrw"), greedy(0, "r")]
-    found = with_differences(report(plan, a=first, b=second))
-    (name,) = [key for key in found["policies"][0]["sets"]["aime"]["scores"] if "cover" in key]
-    means = [policy["sets"]["aime"]["scores"][name]["mean"] for policy in found["policies"]]
+    found = with_differences(report(evaluation, a=first, b=second))
+    (name,) = [key for key in found.policies[0].sets["aime"].scores if "cover" in key]
+    means = [policy.sets["aime"].scores[name].mean for policy in found.policies]
     assert means == [0.5, 1.0]
-    assert rows_of(found)["aime", name]["difference"] == 0.5
+    assert rows_of(found)["aime", name].difference == 0.5
 
 
 def test_other_numbers_of_samples_share_what_both_have() -> None:
@@ -112,7 +114,7 @@ def test_other_numbers_of_samples_share_what_both_have() -> None:
     rows = rows_of(join([report(base=BASE), report(more, better=second)], ["a", "b"]))
     assert ("aime", "avg@4") not in rows and ("aime", "avg@8") not in rows
     # 1 - C(4, 2) / C(8, 2) = 11/14 against 5/6, 0, 1/2
-    assert rows["aime", "pass@2"]["difference"] == pytest.approx(11 / 14 - (5 / 6 + 0 + 1 / 2) / 3)
+    assert rows["aime", "pass@2"].difference == pytest.approx(11 / 14 - (5 / 6 + 0 + 1 / 2) / 3)
 
 
 def test_files_are_never_overwritten(tmp_path: Path) -> None:
@@ -124,10 +126,12 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
         for suffix in (".md", ".png", ".pdf"):
             assert path.with_suffix(suffix).stat().st_size > 500
     assert free_stem(tmp_path, "validation") == "validation-3"
-    assert read_report(first) == read_report(tmp_path) == json.loads(json.dumps(found))
+    assert read_report(first) == read_report(tmp_path) == found
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"format": 99, "policies": []}', "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"format": 99, "policies": []}', '{"format": 1, "policies": []}', "{}"]
+)
 def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "validation.json"
     file.write_text(text)
@@ -147,5 +151,5 @@ def test_the_table_by_hand() -> None:
     assert any(line.startswith("| base | 25.0 ± 62.1 | 25.0 ± 79.6 | 25.0 |") for line in lines)
     same = table(with_differences(report(base=BASE, again=BASE)))
     assert "| again | base | aime | avg@4 | +0.0 | equal on each | 3 |" in same
-    odd = table(report(PLAN, **{"a|b": BASE}))
+    odd = table(report(EVALUATION, **{"a|b": BASE}))
     assert "| a\\|b |" in odd  # a name cannot break the table

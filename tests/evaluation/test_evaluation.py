@@ -5,36 +5,34 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from runs import fit, metrics, parts
 
 from lit_entropy.cli.main import EntropyCLI
+from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.evaluation.evaluation import Evaluation
-from lit_entropy.evaluation.plan import check_plan, samples_now
+from lit_entropy.evaluation.records import Greedy, Record, Samples
+from lit_entropy.evaluation.sampling import Sampling, check_ends, samples_now
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.types import Problem
 
-FIELDS = (
-    "id", "difficulty", "accuracy", "correct_count", "entropy_total", "tokens", "length",
-    "truncated", "truncated_count",
-)  # fmt: skip
-COMMON = {"source": "", "checked": 1.0, "samples": 4, "checked_count": 4}
-RECORDS: list[dict[str, Any]] = [
-    COMMON | dict(zip(FIELDS, row, strict=True))
-    for row in (
-        (11, 1, 1.0, 4, 2.0, 8, 2, 0.0, 0),
-        (12, 1, 0.0, 1, 4.0, 4, 4, 0.0, 1),
-        (13, 2, 1.0, 2, 1.0, 10, 6, 1.0, 0),
-        (14, 3, 0.0, 0, 3.0, 3, 8, 1.0, 3),
-    )
+RECORDS = [
+    Record(11, "", 1, "", Greedy(1.0, 1.0, 2, 0.0), Samples(4, 4, 4, 2.0, 8, 0)),
+    Record(12, "", 1, "", Greedy(0.0, 1.0, 4, 0.0), Samples(4, 4, 1, 4.0, 4, 1)),
+    Record(13, "", 2, "", Greedy(1.0, 1.0, 6, 1.0), Samples(4, 4, 2, 1.0, 10, 0)),
+    Record(14, "", 3, "", Greedy(0.0, 1.0, 8, 1.0), Samples(4, 4, 0, 3.0, 3, 3)),
 ]
+
+
+def with_samples(record: Record, **changes: Any) -> Record:
+    assert record.sampled is not None
+    return replace(record, sampled=replace(record.sampled, **changes))
 
 
 def test_summary_by_hand() -> None:
@@ -88,8 +86,11 @@ def test_summary_by_hand() -> None:
 def test_standard_errors_are_clustered_by_problem() -> None:
     """More samples of the same problems do not shrink the spread between problems."""
     few = Evaluation(samples=4, pass_k=()).summarise(RECORDS)
-    counts = {"samples": 64, "checked_count": 64}
-    many = [r | counts | {"correct_count": 16 * r["correct_count"]} for r in RECORDS]
+    many = [
+        with_samples(r, samples=64, checked_count=64, correct_count=16 * r.sampled.correct_count)
+        for r in RECORDS
+        if r.sampled
+    ]
     more = Evaluation(samples=64, pass_k=()).summarise(many)
     assert more["avg@64"] == few["avg@4"] and more["avg@64_se"] == few["avg@4_se"] > 0.2
 
@@ -97,9 +98,7 @@ def test_standard_errors_are_clustered_by_problem() -> None:
 def test_without_samples_greedy_numbers_alone() -> None:
     greedy = Evaluation(samples=0, pass_k=(2, 4))
     assert greedy.pass_k == ()
-    fields = ("id", "source", "difficulty", "accuracy", "checked", "length", "truncated")
-    records = [{key: record[key] for key in fields} for record in RECORDS]
-    values = greedy.summarise(records)
+    values = greedy.summarise([replace(record, sampled=None) for record in RECORDS])
     assert values["accuracy"] == 0.5 and values["length"] == 5.0
     assert {key.split("/")[0] for key in values} == {
         "accuracy", "accuracy_se", "length", "length_se", "truncated", "unchecked",
@@ -141,7 +140,7 @@ def test_a_noisy_pass_at_k_warns() -> None:
 def test_answer_entropy_is_a_mean_over_problems() -> None:
     entropies = (0.0, 0.5, 1.25, 0.25)
     named = [
-        r | {"answer_entropy": e, "malformed_count": 1}
+        with_samples(r, answer_entropy=e, malformed_count=1)
         for r, e in zip(RECORDS, entropies, strict=True)
     ]
     evaluation = Evaluation(samples=4, pass_k=(2,))
@@ -151,33 +150,26 @@ def test_answer_entropy_is_a_mean_over_problems() -> None:
     assert values == evaluation.summarise(RECORDS)
 
 
-def trainer_at(fn: TrainerFn, **settings: Any) -> Any:
-    values = {"max_epochs": 100, "check_val_every_n_epoch": 20} | settings
-    return SimpleNamespace(state=SimpleNamespace(fn=fn), **values)
-
-
 @pytest.mark.parametrize(
     ("steps", "every", "sampled"),
     [(100, 20, [0, 100]), (100, 30, [0, 90]), (7, 1, [0, 7]), (3, 5, [0])],
 )
 def test_the_ends_of_a_fit(steps: int, every: int, sampled: list[int]) -> None:
-    trainer = trainer_at(TrainerFn.FITTING, max_epochs=steps, check_val_every_n_epoch=every)
+    def sampled_at(sampling: Sampling, fitting: bool = True) -> list[int]:
+        return [s for s in validated if samples_now(sampling, s, fitting, every, steps)]
+
     validated = [0, *range(every, steps + 1, every)]
-    assert [step for step in validated if samples_now("ends", trainer, step)] == sampled
-    assert all(samples_now("always", trainer, step) for step in validated)
-    for fn in (TrainerFn.VALIDATING, TrainerFn.TESTING):
-        assert samples_now("ends", trainer_at(fn, max_epochs=-1), 20)
+    assert sampled_at("ends") == sampled
+    assert sampled_at("always") == sampled_at("ends", fitting=False) == validated
+    assert samples_now("ends", 20, fitting=False, every=20, steps=-1)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"max_epochs": -1}, {"max_epochs": None}, {"check_val_every_n_epoch": None}]
-)
-def test_ends_need_a_known_last_validation(settings: dict[str, Any]) -> None:
-    trainer = trainer_at(TrainerFn.FITTING, **settings)
+@pytest.mark.parametrize(("every", "steps"), [(20, -1), (20, None), (None, 100)])
+def test_ends_need_a_known_last_validation(every: int | None, steps: int | None) -> None:
     with pytest.raises(ValueError, match=r"sampling=ends with trainer.max_epochs=.*always"):
-        check_plan("ends", trainer)
-    check_plan("always", trainer)
-    check_plan("ends", trainer_at(TrainerFn.FITTING))
+        check_ends("ends", every, steps)
+    check_ends("always", every, steps)
+    check_ends("ends", 20, 100)
 
 
 def test_a_fit_without_a_known_end_is_refused_at_its_start(tmp_path: Path) -> None:
@@ -187,11 +179,11 @@ def test_a_fit_without_a_known_end_is_refused_at_its_start(tmp_path: Path) -> No
 
 def test_gather_orders_by_difficulty_and_id() -> None:
     keys = [(2, 5), (1, 9), (2, 3), (1, 10), (0, 99)]
-    records = [{"source": "", "difficulty": difficulty, "id": id} for difficulty, id in keys]
-    ordered = Evaluation().gather(records)
-    assert [(r["difficulty"], r["id"]) for r in ordered] == sorted(keys)
-    more = [record | {"source": "amc"} for record in records] + records
-    assert [r["source"] for r in Evaluation().gather(more)] == [""] * 5 + ["amc"] * 5
+    records = [Record(id, "", difficulty, "") for difficulty, id in keys]
+    ordered = Evaluation().gather(records, Ranks())
+    assert [(r.difficulty, r.id) for r in ordered] == sorted(keys)
+    more = [replace(record, source="amc") for record in records] + records
+    assert [r.source for r in Evaluation().gather(more, Ranks())] == [""] * 5 + ["amc"] * 5
 
 
 # ------------------------------------------------------------------ a real run
@@ -222,7 +214,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[EntropyCLI, dict[str,
 
 
 def decode_alone(cli: EntropyCLI, problem: Problem, sample: int | None) -> tuple[list[int], float]:
-    """Full forward of one sequence a token, no batch, no cache; tokens and summed entropy.
+    """Full forward of one sequence per token, no batch, no cache; tokens and summed entropy.
 
     ``sample`` None decodes greedily, else by inverse CDF at temperature 0.7.
     """

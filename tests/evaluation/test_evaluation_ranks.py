@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 from runs import CONFIGS, metrics
 from test_entropies import Blind
 from test_evaluation_sets import TwoSources
+from tiny_models import build_tiny_model
 from two_ranks import arguments, launch, run
 
+from lit_entropy.evaluation.decode import Responder
 from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
 from lit_entropy.evaluation.ranks import in_step, most_batches, rank_batches
+from lit_entropy.policy import Policy
+from lit_entropy.rollouts import RolloutEngine
 from lit_entropy.rollouts.weights import fingerprint
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.tasks.sums import ShortSums
 from lit_entropy.types import Completions, Problem
 
 pytestmark = pytest.mark.timeout(400)
@@ -40,39 +46,60 @@ def test_batches_by_hand() -> None:
     assert in_step(own, []) == own and in_step([], []) == []
 
 
-@pytest.mark.parametrize(
-    ("stage", "limit", "expected"),
-    [("val", 1.0, 2), ("val", 1, 1), ("val", 9, 2), ("test", 0.5, 1), ("predict", 1, 1)],
-)
-def test_limits_of_the_trainer(stage: str, limit: float, expected: int) -> None:
-    names = ("val", "test", "predict")
-    limits = {f"limit_{name}_batches": limit if name == stage else 1.0 for name in names}
-    flags = {"testing": stage == "test", "predicting": stage == "predict"}
-    trainer: Any = SimpleNamespace(world_size=2, **limits, **flags)
-    assert most_batches(7, 3, trainer) == expected  # 4 problems on the first rank
+@pytest.mark.parametrize(("limit", "expected"), [(1.0, 2), (1, 1), (9, 2), (0.5, 1)])
+def test_limits_of_the_trainer(limit: float, expected: int) -> None:
+    assert most_batches(7, 2, 3, limit) == expected  # 4 problems on the first rank
+
+
+class Counting(RolloutEngine):
+    """Ends every response at once; notes the temperature and the number of rows of each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, int]] = []
+
+    def generate(
+        self,
+        policy: Policy,
+        prompts: list[list[int]],
+        *ids: Any,
+        temperature: float,
+        **options: Any,
+    ) -> Completions:
+        self.calls.append((temperature, len(prompts)))
+        zeros_BT = torch.zeros(len(prompts), 1)
+        tokens_BT = torch.full((len(prompts), 1), policy.tokenizer.eos_token_id)
+        ended_B = torch.zeros(len(prompts), dtype=torch.bool)
+        return Completions(tokens_BT, torch.ones_like(tokens_BT) > 0, zeros_BT, zeros_BT, ended_B)
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return Policy(build_tiny_model(tmp_path_factory.mktemp("tiny")))
+
+
+def encode(asked: Sequence[Problem]) -> list[list[int]]:
+    return [[1]] * len(asked)
 
 
 @given(st.text("abc", min_size=3, max_size=12), st.integers(1, 3), st.integers(1, 4))
-def test_every_rank_makes_the_same_calls(sources: str, ranks: int, size: int) -> None:
-    """The plan and the number of rows of each call, whichever problems a rank holds."""
-    evaluation = Evaluation(samples=0, sets={"a": SetSampling(4), "b": SetSampling(2)}, pass_k=())
-    calls: list[list[Any]] = [[] for _ in range(ranks)]
-    rank = 0
-
-    def answer(module: Any, asked: Any, plan: SetSampling, sampling: bool) -> list[Any]:
-        calls[rank].append((plan, len(asked)))
-        return [{"id": problem.id} for problem in asked]
-
-    evaluation._answer = answer  # type: ignore[method-assign, assignment]
-    trainer = SimpleNamespace(state=SimpleNamespace(fn=None), world_size=ranks)
-    module: Any = SimpleNamespace(trainer=trainer, rl_step=0)
-    every, answered = problems(sources), []
+def test_every_rank_makes_the_same_calls(
+    policy: Policy, sources: str, ranks: int, size: int
+) -> None:
+    """The temperature and the number of rows of each call, whichever problems a rank holds."""
+    evaluation = Evaluation(
+        samples=0, sets={"a": SetSampling(4, 0.4), "b": SetSampling(2, 0.2)}, pass_k=()
+    )
+    every, answered, calls = problems(sources), [], []
     for rank in range(ranks):
+        engine = Counting()
+        responder = Responder(Sampler(policy, engine), ShortSums(), encode)
         for index in range(-(-len(sources) // size)):
             peers = rank_batches(every, ranks, size, index)
-            answered += [r["id"] for r in evaluation.run(module, peers[rank], peers)]
-            assert len(evaluation.greedy(module, peers[rank], peers)) == len(peers[rank])
-    assert all(own == calls[0] for own in calls)
+            found = evaluation.run(responder, peers[rank], True, peers)
+            answered += [record.id for record in found]
+            assert len(evaluation.greedy(responder, peers[rank], peers)) == len(peers[rank])
+        calls.append(engine.calls)
+    assert all(own == calls[0] for own in calls) and calls[0]
     assert sorted(answered) == list(range(len(sources)))
 
 
@@ -81,7 +108,7 @@ class Collective(Blind):
 
     def generate(self, policy: Any, *arguments: Any, **options: Any) -> Completions:
         if torch.distributed.is_initialized():
-            assert not policy._whole
+            assert not policy.held_whole
             fingerprint(policy)
         return super().generate(policy, *arguments, **options)
 

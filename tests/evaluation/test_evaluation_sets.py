@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.cli.main import main
 from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
-from lit_entropy.evaluation.records import add_greedy, add_samples, prompts_hash, start_record
+from lit_entropy.evaluation.records import Record, Response, make_record, prompts_hash
 from lit_entropy.evaluation.sets import check_sources, group_by_source, mean_of_sets, source_key
 from lit_entropy.evaluation.summary import score_columns, summarise
 from lit_entropy.functional.answer_entropy import NO_ANSWER
@@ -23,21 +25,19 @@ from lit_entropy.types import Problem
 AIME = SetSampling(samples=4, temperature=0.6)
 
 
-def row(correct: bool, checked: bool = True, **changes: Any) -> dict[str, Any]:
-    values = {"correct": correct, "checked": checked, "length": 3, "entropy": 1.0}
-    return values | {"truncated": False, "answer": int(correct)} | changes
+def row(correct: bool, checked: bool = True, **changes: Any) -> Response:
+    reward = float(correct) if checked else None
+    found = Response([], "", reward, correct, 3, truncated=False, entropy=1.0, answer=int(correct))
+    return replace(found, **changes)
 
 
-def record(source: str, number: int, greedy: Any = None, samples: Any = ()) -> dict[str, Any]:
-    found = start_record(Problem(number, f"{source} {number}", "1", 0, source))
-    if greedy is not None:
-        add_greedy(found, greedy)
-    if samples:
-        add_samples(found, samples)
-    return found
+def record(
+    source: str, number: int, greedy: Response | None = None, samples: Sequence[Response] = ()
+) -> Record:
+    return make_record(Problem(number, f"{source} {number}", "1", 0, source), greedy, samples)
 
 
-def sampled(source: str, number: int, right: int) -> dict[str, Any]:
+def sampled(source: str, number: int, right: int) -> Record:
     return record(source, number, None, [row(index < right) for index in range(4)])
 
 
@@ -108,8 +108,8 @@ def test_sources_are_checked() -> None:
 def test_grouping_keeps_the_order_within_a_source() -> None:
     groups = group_by_source([MIXED[3], MIXED[1], MIXED[2], MIXED[0]])
     assert list(groups) == ["aime", "math"]
-    assert [r["id"] for r in groups["aime"]] == [2, 1]
-    assert [r["id"] for r in groups["math"]] == [2, 1]
+    assert [r.id for r in groups["aime"]] == [2, 1]
+    assert [r.id for r in groups["math"]] == [2, 1]
 
 
 # ------------------------------------------------------------------ unchecked and malformed
@@ -119,7 +119,9 @@ def test_unchecked_responses_are_neither_right_nor_wrong() -> None:
     rows = [row(True), row(False), row(False, checked=False), row(False, checked=False)]
     one = record("", 1, row(False, checked=False), rows)
     two = record("", 2, row(True), [row(False)] * 4)
-    assert one["accuracy"] is None and (one["checked_count"], one["correct_count"]) == (2, 1)
+    assert one.greedy is not None and one.greedy.accuracy is None
+    assert one.sampled is not None
+    assert (one.sampled.checked_count, one.sampled.correct_count) == (2, 1)
     values = summarise([one, two], pass_k=(2, 4), cover_tau=(0.5,))
     assert values["accuracy"] == 1.0 and "accuracy_se" not in values  # over the checked one
     assert values["avg@4"] == (1 / 2 + 0) / 2
@@ -139,7 +141,7 @@ def test_a_problem_without_a_checked_response_is_left_out() -> None:
 
 
 def test_format_failures_and_truncation_by_hand() -> None:
-    silent = {"answer": NO_ANSWER, "truncated": True, "length": 9}
+    silent: dict[str, Any] = {"answer": NO_ANSWER, "truncated": True, "length": 9}
     one = record("", 1, row(False, **silent), [row(True), row(False, **silent)])
     two = record("", 2, row(True), [row(True), row(True)])
     values = summarise([one, two], (), ())
@@ -151,7 +153,7 @@ def test_format_failures_and_truncation_by_hand() -> None:
 
 
 def test_a_task_that_names_no_answers_has_no_votes() -> None:
-    bare = {key: value for key, value in row(True).items() if key != "answer"}
+    bare = row(True, answer=None)
     values = summarise([record("", 1, bare, [bare] * 4)], (), ())
     assert values["avg@4"] == 1.0
     assert not any(key.startswith(("maj@", "format_failure", "answer")) for key in values)
@@ -160,7 +162,7 @@ def test_a_task_that_names_no_answers_has_no_votes() -> None:
 def test_the_hash_is_of_the_problems_alone() -> None:
     assert prompts_hash(MIXED) == prompts_hash(MIXED[::-1])
     assert prompts_hash(MIXED) != prompts_hash(MIXED[1:])
-    other = start_record(Problem(1, "aime 1", "2", 0, "aime"))  # another gold answer
+    other = make_record(Problem(1, "aime 1", "2", 0, "aime"))  # another gold answer
     assert prompts_hash([other]) != prompts_hash(MIXED[:1])
     # a recorded value: the hash is the same on every machine
     assert prompts_hash(MIXED[:1]) == "e901cdecf38bf98e6a02da1586bbb1d0"
@@ -170,7 +172,7 @@ def test_the_hash_is_of_the_problems_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "message"),
+    ("sampling", "message"),
     [
         (SetSampling(samples=-1), r"evaluation\.sets\.amc\.samples=-1"),
         (SetSampling(temperature=0.0), r"evaluation\.sets\.amc\.temperature=0\.0"),
@@ -178,18 +180,18 @@ def test_the_hash_is_of_the_problems_alone() -> None:
         (SetSampling(samples=0), r"evaluation\.sets\.amc has samples=0 and greedy=false"),
     ],
 )
-def test_bad_sets(plan: SetSampling, message: str) -> None:
+def test_bad_sets(sampling: SetSampling, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Evaluation(sets={"amc": plan})
+        Evaluation(sets={"amc": sampling})
 
 
 def test_limits_and_ks_of_sets() -> None:
     own = SetSampling(max_new_tokens=7)
     sets = {"a": AIME, "b": own, "c": SetSampling(32)}
     evaluation = Evaluation(0, pass_k=(16,), max_new_tokens=99, sets=sets)
-    assert evaluation.plan_of("a").max_new_tokens == 99
-    assert evaluation.plan_of("b").max_new_tokens == 7
-    assert evaluation.plan_of("other").headline == "accuracy"
+    assert evaluation.sampling_of("a").max_new_tokens == 99
+    assert evaluation.sampling_of("b").max_new_tokens == 7
+    assert evaluation.sampling_of("other").headline == "accuracy"
     assert evaluation.pass_k == (16,) and evaluation.samples_at_all
     with pytest.raises(ValueError, match=r"pass_k=\[64\].*samples=32"):
         Evaluation(0, pass_k=(64,), sets={"c": SetSampling(32)})
@@ -217,9 +219,9 @@ SETS = (
 
 
 def test_a_run_with_two_sets(tmp_path: Path) -> None:
-    """One set is sampled alone, by the plan's numbers; the other is greedy alone."""
-    plan = "{odd: {samples: 3, temperature: 0.6, greedy: false}}"
-    arguments = ["--model.evaluation.samples=0", f"--model.evaluation.sets={plan}"]
+    """One set is sampled alone, by the numbers of its own; the other is greedy alone."""
+    sets = "{odd: {samples: 3, temperature: 0.6, greedy: false}}"
+    arguments = ["--model.evaluation.samples=0", f"--model.evaluation.sets={sets}"]
     cli = fit(tmp_path / "sets", *SETS, *arguments)
     values = metrics(tmp_path / "sets")
     both = ["--model.evaluation.samples=3", "--model.evaluation.temperature=0.6"]

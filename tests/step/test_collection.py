@@ -27,7 +27,7 @@ from lit_entropy.step.plan import GroupFilter, StepPlan
 from lit_entropy.step.scoring import estimate_advantages, forward_parts
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
-from lit_entropy.tasks.rewards import answer_codes, score
+from lit_entropy.tasks.rewards import answer_codes, reward_responses
 from lit_entropy.types import Experience, Problem
 
 Make = Callable[..., Experience]
@@ -86,10 +86,13 @@ def test_answer_codes() -> None:
 
 def test_score() -> None:
     problems = [problem(1), problem(1), problem(2)]
-    assert score(Scored(), problems, ["a", "abc", ""], 3) == ([1.0, 3.0, 0.0], [False, True, False])
+    assert reward_responses(Scored(), problems, ["a", "abc", ""], 3) == (
+        [1.0, 3.0, 0.0],
+        [False, True, False],
+    )
     for response, value in (("bad", "nan"), ("huge", "inf")):
         with pytest.raises(NonFiniteError, match=f"problem 2 is {value} at RL step 3: Scored"):
-            score(Scored(), problems, ["a", "a", response], 3)
+            reward_responses(Scored(), problems, ["a", "a", response], 3)
 
 
 SIGNAL = [False, True, True, False, True, False]

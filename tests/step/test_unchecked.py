@@ -30,7 +30,7 @@ from lit_entropy.step.scoring import estimate_advantages
 from lit_entropy.step.statistics import rollout_statistics
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
-from lit_entropy.tasks.rewards import score
+from lit_entropy.tasks.rewards import reward_responses
 from lit_entropy.types import Experience, Problem, Samples
 
 Make = Callable[..., Experience]
@@ -74,16 +74,16 @@ def problem(id: int, answer: str = "4") -> Problem:
 def test_score() -> None:
     problems = [problem(3), problem(3), problem(1)]
     unknown = next(f"#4{n}" for n in range(99) if Partly().reward(problem(3), f"#4{n}") is None)
-    assert score(Partly(), problems, [unknown, "#4", "#7"], 1) == (
+    assert reward_responses(Partly(), problems, [unknown, "#4", "#7"], 1) == (
         [None, 1.0, 0.0],
         [False, True, False],
     )
-    assert score(Batched(), problems, ["?", "", "##"], 1) == (
+    assert reward_responses(Batched(), problems, ["?", "", "##"], 1) == (
         [None, 0.0, 2.0],
         [False, False, True],
     )
     with pytest.raises(ValueError, match=r"Batched\.rewards gave 2 rewards for 3 responses"):
-        score(Batched(), problems, ["a", "!", "b"], 1)
+        reward_responses(Batched(), problems, ["a", "!", "b"], 1)
     assert Task.rewards(Never(), problems, ["a"] * 3) == [None] * 3
 
 
@@ -91,7 +91,7 @@ def test_the_task_keeps_count_and_time_of_what_it_scored() -> None:
     task, other = Slow(), Slow()
     start = time.perf_counter()
     for _ in range(2):
-        score(task, [problem(3)] * 2, ["#4", "#5"], 1)
+        reward_responses(task, [problem(3)] * 2, ["#4", "#5"], 1)
     elapsed = time.perf_counter() - start
     assert (task.checks, other.checks, other.check_seconds) == (4, 0, 0.0)
     assert 2 * 0.05 <= task.check_seconds <= elapsed

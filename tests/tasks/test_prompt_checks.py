@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from whole_numbers import WholeNumbers
 
 from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.evaluation import Evaluation
-from lit_entropy.evaluation.plan import SetSampling
+from lit_entropy.evaluation.sampling import SetSampling
 from lit_entropy.tasks import ChainArithmetic, DatasetTask
 from lit_entropy.tasks.prompt_limit import SAMPLE, prompt_limit, setting, usable_problems
 from lit_entropy.types import Problem
@@ -95,25 +94,21 @@ def test_one_prompt_of_each_sequence_of_roles_meets_the_chat_template() -> None:
 
 def test_responses_leave_prompts_the_rest_of_the_context() -> None:
     sets = {"aime": SetSampling(2, 1.0, True, 90), "other": SetSampling(2, 1.0)}
-    module: Any = SimpleNamespace(
-        policy=SimpleNamespace(context=100),
-        max_new_tokens=60,
-        evaluation=Evaluation(2, max_new_tokens=70, pass_k=(1,), sets=sets),
-    )
-    assert module.evaluation.limits() == {
+    evaluation = Evaluation(2, max_new_tokens=70, pass_k=(1,), sets=sets)
+    assert evaluation.limits() == {
         "evaluation.max_new_tokens": 70,
         "evaluation.sets.aime.max_new_tokens": 90,
         "evaluation.sets.other.max_new_tokens": 70,
     }
-    assert prompt_limit(module, "training", 40) == (40, "data.max_prompt_tokens=40")
-    tokens, reason = prompt_limit(module, "training", 41)
+    training = {"model.max_new_tokens": 60}
+    validation = training | evaluation.limits()
+    assert prompt_limit(training, 100, 40) == (40, "data.max_prompt_tokens=40")
+    tokens, reason = prompt_limit(training, 100, 41)
     assert tokens == 40 and "40, what model.max_new_tokens=60 leaves of the model's 100" in reason
-    assert prompt_limit(module, "validation", 41).tokens == 10
-    module.policy.context = 90
+    assert prompt_limit(validation, 100, 41).tokens == 10
     with pytest.raises(ValueError, match=r"sets.aime.max_new_tokens=90 leaves no room.* 90 tokens"):
-        prompt_limit(module, "validation", 1)
-    module.policy.context = None
-    assert prompt_limit(module, "validation", 2**20).tokens == 2**20
+        prompt_limit(validation, 90, 1)
+    assert prompt_limit(validation, None, 2**20).tokens == 2**20
 
 
 def test_skip_bad_rows_needs_rows() -> None:

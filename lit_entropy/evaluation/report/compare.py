@@ -1,17 +1,16 @@
 """``lit-entropy compare``: paired differences between validations that were made separately."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from lit_entropy.evaluation.report.differences import differences
 from lit_entropy.evaluation.report.files import read_report, write_report
+from lit_entropy.evaluation.report.records import Report
 from lit_entropy.evaluation.report.table import table
 
 
-def compare(reports: list[str], output: str = "") -> dict[str, Any]:
+def compare(reports: list[str], output: str = "") -> Report:
     """Compare validations of the same problems: paired differences against the first.
 
     Args:
@@ -34,11 +33,11 @@ def compare(reports: list[str], output: str = "") -> dict[str, Any]:
     return joint
 
 
-def join(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def join(reports: Sequence[Report], names: Sequence[str]) -> Report:
     """One report of the policies of several, with differences against the first policy.
 
     Args:
-        reports: as ``validation.json`` holds them.
+        reports: validations of the same problems.
         names: the file of each, for messages and to tell equal names apart.
 
     Raises:
@@ -46,44 +45,44 @@ def join(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
     """
     first = reports[0]
     for name, report in zip(names, reports, strict=True):
-        if report["prompts"] != first["prompts"]:
+        if report.prompts != first.prompts:
             raise ValueError(
-                f"{name} and {names[0]} are of different problems: {report['prompts']} and "
-                f"{first['prompts']}. Differences would not be paired; evaluate both on one set"
+                f"{name} and {names[0]} are of different problems: {asdict(report.prompts)} and "
+                f"{asdict(first.prompts)}. Differences would not be paired; evaluate both on one "
+                "set"
             )
-    labels = [policy["name"] for report in reports for policy in report["policies"]]
-    policies = []
-    for name, report in zip(names, reports, strict=True):
-        for policy in report["policies"]:
-            clash = labels.count(policy["name"]) > 1
-            policies.append(
-                {**policy, "name": f"{name}: {policy['name']}" if clash else policy["name"]}
-            )
+    labels = [policy.name for report in reports for policy in report.policies]
+    policies = [
+        replace(policy, name=f"{name}: {policy.name}") if labels.count(policy.name) > 1 else policy
+        for name, report in zip(names, reports, strict=True)
+        for policy in report.policies
+    ]
     if len(policies) < 2:
         raise ValueError(f"{list(names)} hold one policy: name two reports or more to compare")
     # seconds of separate calls, perhaps of separate machines, are not for comparison
-    joint = {**first, "policies": policies, "checking": [], "notes": _notes(reports, names)}
+    joint = replace(first, policies=policies, checking=[], notes=_notes(reports, names))
     return with_differences(joint)
 
 
-def with_differences(report: Mapping[str, Any]) -> dict[str, Any]:
+def with_differences(report: Report) -> Report:
     """The report with paired differences of every policy against the first one."""
-    first, *others = report["policies"]
-    scores = {key for policy in report["policies"] for s in policy["sets"].values()
-              for key in s["scores"]}  # fmt: skip
+    first, *others = report.policies
+    scores = {
+        score for policy in report.policies for own in policy.sets.values() for score in own.scores
+    }
     taus = sorted(float(key.removeprefix("cover@")) for key in scores if key.startswith("cover@"))
     rows = [row for policy in others for row in differences(first, policy, taus)]
-    return {**report, "differences": rows}
+    return replace(report, differences=rows)
 
 
-def _notes(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+def _notes(reports: Sequence[Report], names: Sequence[str]) -> list[str]:
     """What was set differently, which differences then measure too."""
     notes = []
     for name, report in zip(names[1:], reports[1:], strict=True):
-        for source, plan in report["sampling"].items():
-            against = reports[0]["sampling"][source]
+        for source, own in report.sampling.items():
+            here, there = asdict(own), asdict(reports[0].sampling[source])
             changed = [
-                f"{key} {against[key]} and {plan[key]}" for key in plan if plan[key] != against[key]
+                f"{key} {there[key]} and {here[key]}" for key in here if here[key] != there[key]
             ]
             if changed:
                 where = f" for {source}" if source else ""

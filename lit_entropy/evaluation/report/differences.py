@@ -1,18 +1,15 @@
 """Paired differences between the policies of validation reports, problem by problem."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
+from lit_entropy.evaluation.records import Record
+from lit_entropy.evaluation.report.records import PolicyReport, ScoreDifference
 from lit_entropy.evaluation.report.report import by_set, most_samples, powers_of_two
 from lit_entropy.evaluation.summary import score_columns
 from lit_entropy.functional.paired import Difference, mean_of_differences, paired_difference
-
-Record = dict[str, Any]
 
 #: Name of the plain mean over the sets of their headline scores.
 MEAN_OF_SETS = "mean_of_sets"
@@ -27,33 +24,23 @@ def paired(first: Sequence[float | None], second: Sequence[float | None]) -> Dif
     return paired_difference(first_N, second_N)
 
 
-def headline(records: Sequence[Record]) -> str:
-    """The score that stands for a set: avg@n where it is sampled, else greedy accuracy."""
-    n = most_samples(records)
-    return f"avg@{n}" if n else "accuracy"
-
-
 def differences(
-    first: Mapping[str, Any], second: Mapping[str, Any], cover_tau: Sequence[float]
-) -> list[dict[str, Any]]:
+    first: PolicyReport, second: PolicyReport, cover_tau: Sequence[float]
+) -> list[ScoreDifference]:
     """Second minus first, for every set and every score that both have.
 
     Args:
-        first: a policy of a report, the one that is compared against.
+        first: the policy that is compared against.
         second: another policy, evaluated on the same problems.
         cover_tau: thresholds of Cover@tau.
-
-    Returns:
-        Rows of ``policy``, ``against``, ``set``, ``score``, ``difference``, ``se``, ``low``,
-        ``high`` (95 % t interval, None where two problems are wanting) and ``problems``.
     """
-    own, other = by_set(second["problems"]), by_set(first["problems"])
+    own, other = by_set(second.problems), by_set(first.problems)
     rows, headlines = [], []
     for name in own:
         aligned = _aligned(other[name], own[name])
         for score, found in _set_differences(*aligned, cover_tau).items():
             rows.append(_row(first, second, name, score, found))
-            if score == headline(own[name]):
+            if score == second.sets[name].headline:
                 headlines.append(found)
     if len(own) > 1 and len(headlines) == len(own):
         found = mean_of_differences(headlines)
@@ -73,15 +60,23 @@ def _set_differences(
 def _aligned(
     first: Sequence[Record], second: Sequence[Record]
 ) -> tuple[list[Record], list[Record]]:
-    by_id = {record["id"]: record for record in second}
-    return list(first), [by_id[record["id"]] for record in first]
+    by_id = {record.id: record for record in second}
+    return list(first), [by_id[record.id] for record in first]
 
 
 def _row(
-    first: Mapping[str, Any], second: Mapping[str, Any], name: str, score: str, found: Difference
-) -> dict[str, Any]:
-    values = {"difference": found.mean, "se": found.standard_error}
-    values |= {"low": found.low, "high": found.high}
-    finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
-    row = {"policy": second["name"], "against": first["name"], "set": name, "score": score}
-    return row | finite | {"problems": found.problems}
+    first: PolicyReport, second: PolicyReport, name: str, score: str, found: Difference
+) -> ScoreDifference:
+    numbers = (found.mean, found.standard_error, found.low, found.high)
+    mean, error, low, high = (value if math.isfinite(value) else None for value in numbers)
+    return ScoreDifference(
+        policy=second.name,
+        against=first.name,
+        set=name,
+        score=score,
+        difference=mean,
+        se=error,
+        low=low,
+        high=high,
+        problems=found.problems,
+    )

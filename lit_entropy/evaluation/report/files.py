@@ -1,17 +1,14 @@
 """Validation reports on disk: written whole or not at all, and never over an earlier one."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.evaluation.report.report import FORMAT
+from lit_entropy.evaluation.report.figure import evaluation_figure
+from lit_entropy.evaluation.report.plain import FORMAT, report_from_plain, report_to_plain
+from lit_entropy.evaluation.report.records import Report
 from lit_entropy.evaluation.report.table import table
-from lit_entropy.figures.evaluation import evaluation_figure
 from lit_entropy.figures.style import save
 
 
@@ -24,7 +21,7 @@ def free_stem(folder: Path, stem: str) -> str:
     raise AssertionError("unreachable")
 
 
-def write_report(report: Mapping[str, Any], folder: Path, stem: str = "validation") -> Path:
+def write_report(report: Report, folder: Path, stem: str = "validation") -> Path:
     """Write ``<stem>.md``, ``.png``, ``.pdf`` and last ``<stem>.json``, which marks it complete.
 
     Returns:
@@ -36,11 +33,12 @@ def write_report(report: Mapping[str, Any], folder: Path, stem: str = "validatio
         file.write(table(report).encode())
     save(evaluation_figure(report), path.with_suffix(""))
     with atomic_write(path) as file:
-        file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+        plain = json.dumps(report_to_plain(report), indent=1, allow_nan=False)
+        file.write(f"{plain}\n".encode())
     return path
 
 
-def read_report(path: str | Path) -> dict[str, Any]:
+def read_report(path: str | Path) -> Report:
     """Read ``validation.json``.
 
     Raises:
@@ -51,11 +49,15 @@ def read_report(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"there is no {file}: name a validation.json, or its folder")
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        plain = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not JSON ({error}): name a validation.json") from error
-    if not isinstance(report, dict) or report.get("format") != FORMAT or "policies" not in report:
-        raise ValueError(
-            f"{file} is no validation report of format {FORMAT}: make one by lit-entropy validate"
-        )
-    return report
+    unknown = ValueError(
+        f"{file} is no validation report of format {FORMAT}: make one by lit-entropy validate"
+    )
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise unknown
+    try:
+        return report_from_plain(plain)
+    except (KeyError, TypeError) as error:  # a part is missing, or is something else
+        raise unknown from error

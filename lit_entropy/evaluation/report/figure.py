@@ -1,16 +1,15 @@
-"""What a validation found: pass@k, maj@k and Cover@tau by policy, one column a set."""
+"""What a validation found: pass@k, maj@k and Cover@tau by policy, one column per set."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
-from scipy import stats
 
+from lit_entropy.evaluation.report.records import CurvePoint, Report, Score
 from lit_entropy.figures.style import (
     BLACK,
     BLUE,
@@ -23,8 +22,6 @@ from lit_entropy.figures.style import (
     SKY,
     paper_style,
 )
-
-Report = Mapping[str, Any]
 
 #: Colours of the policies in their order; the first is the one compared against.
 COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
@@ -40,9 +37,9 @@ def evaluation_figure(report: Report) -> Figure:
     Cover@tau, whose faint line is the share of problems that are surely covered.
 
     Args:
-        report: as ``validation.json`` holds it.
+        report: of one or more policies.
     """
-    names = list(report["policies"][0]["sets"])
+    names = list(report.policies[0].sets)
     sampled = [name for name in names if _sampled(report, name)]
     greedy = [name for name in names if name not in sampled]
     single = len(sampled) == 1
@@ -80,36 +77,38 @@ def evaluation_figure(report: Report) -> Figure:
 
 
 def _sampled(report: Report, name: str) -> bool:
-    return any(policy["sets"][name]["pass_curve"] for policy in report["policies"])
+    return any(policy.sets[name].pass_curve for policy in report.policies)
 
 
 def _style(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
 
-def _line(points: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, ...]:
+def _line(points: Sequence[tuple[float, Score]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, mean and standard error (0 where there is none) of a curve, as percentages."""
-    known = [point for point in points if point["mean"] is not None]
-    x = np.array([point[key] for point in known], dtype=float)
-    mean = np.array([point["mean"] for point in known], dtype=float)
-    error = np.array([point["se"] or 0.0 for point in known], dtype=float)
+    rows = [(x, score.mean, score.se or 0.0) for x, score in points if score.mean is not None]
+    x, mean, error = np.array(rows, dtype=float).reshape(-1, 3).T
     return x, 100 * mean, 100 * error
+
+
+def _at_k(points: Sequence[CurvePoint]) -> list[tuple[float, Score]]:
+    return [(point.k, point.score) for point in points]
 
 
 def _plot_curves(axes: Axes, report: Report, name: str) -> None:
     ks: set[int] = set()
-    for index, policy in enumerate(report["policies"]):
-        found, style = policy["sets"][name], _style(index)
-        k, mean, error = _line(found["pass_curve"], "k")
+    for index, policy in enumerate(report.policies):
+        found, style = policy.sets[name], _style(index)
+        k, mean, error = _line(_at_k(found.pass_curve))
         ks |= set(k.astype(int).tolist())
-        axes.plot(k, mean, markersize=3, label=policy["name"], **style)
+        axes.plot(k, mean, markersize=3, label=policy.name, **style)
         axes.fill_between(
             k, mean - error, mean + error, color=style["color"], alpha=0.15, linewidth=0
         )
-        if found["majority_curve"]:
-            k, mean, _ = _line(found["majority_curve"], "k")
+        if found.majority_curve:
+            k, mean, _ = _line(_at_k(found.majority_curve))
             axes.plot(k, mean, color=style["color"], linewidth=0.9, linestyle="--")
-    if any(policy["sets"][name]["majority_curve"] for policy in report["policies"]):
+    if any(policy.sets[name].majority_curve for policy in report.policies):
         axes.plot([], [], color=GREY, linewidth=0.9, linestyle="--", label="maj@k")
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(ks))
@@ -119,15 +118,15 @@ def _plot_curves(axes: Axes, report: Report, name: str) -> None:
 
 
 def _plot_cover(axes: Axes, report: Report, name: str) -> None:
-    for index, policy in enumerate(report["policies"]):
-        points, colour = policy["sets"][name]["cover_curve"], _style(index)["color"]
-        points = [point | {"tau": 0.0} for point in points[:1]] + points  # the first step is flat
-        tau, mean, error = _line(points, "tau")
+    for index, policy in enumerate(report.policies):
+        points, colour = policy.sets[name].cover_curve, _style(index)["color"]
+        points = [*(replace(point, tau=0.0) for point in points[:1]), *points]  # first step is flat
+        tau, mean, error = _line([(point.tau, point.score) for point in points])
         axes.plot(tau, mean, color=colour, drawstyle="steps-pre")
         axes.fill_between(
             tau, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0, step="pre"
         )
-        surely = [100 * point["surely"] for point in points]
+        surely = [100 * point.surely for point in points]
         axes.plot(tau, surely, color=colour, linewidth=0.6, linestyle=":", drawstyle="steps-pre")
     axes.plot([], [], color=GREY, linewidth=0.6, linestyle=":", label="surely covered")
     axes.set(xlabel=r"success rate $\tau$", xlim=(0, 1.02), ylim=(-2, 102))
@@ -135,20 +134,23 @@ def _plot_cover(axes: Axes, report: Report, name: str) -> None:
 
 def _plot_greedy(axes: Axes, report: Report, names: Sequence[str]) -> None:
     """Greedy accuracy with its 95 % t interval, sets from left to right."""
-    count = len(report["policies"])
-    for index, policy in enumerate(report["policies"]):
-        found = [policy["sets"][name]["scores"].get("accuracy") for name in names]
-        drawn = [(at, s) for at, s in enumerate(found) if s and s["mean"] is not None]
-        widths = [
-            100 * s["se"] * float(stats.t.ppf(0.975, s["problems"] - 1)) if s["se"] else 0.0
-            for _, s in drawn
+    count = len(report.policies)
+    for index, policy in enumerate(report.policies):
+        found = [policy.sets[name].scores.get("accuracy") for name in names]
+        drawn = [
+            (at, s.mean, s.half_width) for at, s in enumerate(found) if s and s.mean is not None
         ]
         offset = 0.12 * (index - (count - 1) / 2)
         axes.errorbar(
-            [at + offset for at, _ in drawn], [100 * s["mean"] for _, s in drawn], yerr=widths,
-            linestyle="none", markersize=3.5, elinewidth=0.9, label=policy["name"],
+            [at + offset for at, *_ in drawn],
+            [100 * mean for _, mean, _ in drawn],
+            yerr=[100 * (width or 0.0) for *_, width in drawn],
+            linestyle="none",
+            markersize=3.5,
+            elinewidth=0.9,
+            label=policy.name,
             **_style(index),
-        )  # fmt: skip
+        )
     axes.set_xticks(range(len(names)), list(names))
     axes.set(ylabel="greedy accuracy (%)", xlim=(-0.5, len(names) - 0.5))
     axes.yaxis.set_major_formatter(PercentFormatter(decimals=0, symbol=""))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_reports import greedy, records, report, sampled
 
-from lit_entropy.figures.evaluation import evaluation_figure
+from lit_entropy.evaluation.report.figure import evaluation_figure
 from lit_entropy.figures.style import save
 
 BASE = records(("rrww", "wwww", "rwww"), "rwww")
@@ -25,11 +25,11 @@ def test_curves_and_points_are_the_reports_numbers() -> None:
     figure = evaluation_figure(found)
     passed, covered, accuracy = figure.axes
     assert passed.get_title() == "aime" and passed.get_xlabel() == "k (samples)"
-    for policy in found["policies"]:
-        points = policy["sets"]["aime"]["pass_curve"]
-        drawn = line(passed, policy["name"])
+    for policy in found.policies:
+        points = policy.sets["aime"].pass_curve
+        drawn = line(passed, policy.name)
         np.testing.assert_array_equal(drawn.get_xdata(), [1, 2, 4])
-        np.testing.assert_allclose(drawn.get_ydata(), [100 * p["mean"] for p in points])
+        np.testing.assert_allclose(drawn.get_ydata(), [100 * p.score.mean for p in points])
     # Cover starts at pass@n and steps down
     steps = covered.lines[0]
     np.testing.assert_allclose(steps.get_xdata(), [0, 0.25, 0.5, 0.75, 1.0])
@@ -45,9 +45,11 @@ def test_curves_and_points_are_the_reports_numbers() -> None:
 def test_the_bands_are_one_standard_error() -> None:
     found = report(base=BASE)
     (band,) = evaluation_figure(found).axes[0].collections
-    (point,) = [p for p in found["policies"][0]["sets"]["aime"]["pass_curve"] if p["k"] == 2]
+    (point,) = [p for p in found.policies[0].sets["aime"].pass_curve if p.k == 2]
     at_two = [y for x, y in band.get_paths()[0].vertices if x == 2]
-    expected = [100 * (point["mean"] - point["se"]), 100 * (point["mean"] + point["se"])]
+    score = point.score
+    assert score.mean is not None and score.se is not None
+    expected = [100 * (score.mean - score.se), 100 * (score.mean + score.se)]
     assert [min(at_two), max(at_two)] == pytest.approx(expected)
 
 

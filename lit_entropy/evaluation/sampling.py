@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.states import TrainerFn
-
 Sampling = Literal["always", "ends"]
 
 
@@ -16,7 +13,7 @@ class SetSampling:
     """How the problems of one evaluation set are answered; the paper's AIME and AMC by default.
 
     Args:
-        samples: responses a problem (n) for avg@n, maj@n and pass@k; 0 for greedy decoding only.
+        samples: responses per problem (n) for avg@n, maj@n and pass@k; 0 for greedy decoding only.
         temperature: sampling temperature of those responses.
         greedy: whether each problem is answered greedily too; without it the set has no
             ``accuracy``.
@@ -34,13 +31,13 @@ class SetSampling:
         return f"avg@{self.samples}" if self.samples else "accuracy"
 
     def with_limit(self, max_new_tokens: int | None) -> SetSampling:
-        """The plan with this limit of new tokens where it has none of its own."""
+        """The same with this limit of new tokens where it has none of its own."""
         if self.max_new_tokens is not None:
             return self
         return replace(self, max_new_tokens=max_new_tokens)
 
     def check(self, name: str) -> None:
-        """Raise ValueError for a number out of range; ``name`` is the dotted key of the plan."""
+        """Raise ValueError for a number out of range; ``name`` is the its dotted key."""
         if self.samples < 0:
             raise ValueError(f"{name}.samples={self.samples} must not be negative")
         if not 0 < self.temperature < float("inf"):
@@ -54,18 +51,22 @@ class SetSampling:
 
 
 def require_sampling(sampling: str) -> None:
-    """Raise ValueError unless the plan is one of ``Sampling``."""
+    """Raise ValueError unless it is one of ``Sampling``."""
     if sampling not in get_args(Sampling):
         raise ValueError(f"evaluation.sampling={sampling!r}: choose one of {get_args(Sampling)}")
 
 
-def check_plan(sampling: Sampling, trainer: Trainer) -> None:
-    """Refuse a fit whose last validation is not known beforehand, if the plan needs it.
+def check_ends(sampling: Sampling, every: int | None, steps: int | None) -> None:
+    """Refuse a fit whose last validation is not known beforehand, if ``sampling`` needs it.
+
+    Args:
+        sampling: ``always`` or ``ends``.
+        every: RL steps from one validation to the next (``trainer.check_val_every_n_epoch``).
+        steps: RL steps of the fit (``trainer.max_epochs``).
 
     Raises:
-        ValueError: names the plan, the trainer's settings and the remedy.
+        ValueError: names the settings and the remedy.
     """
-    steps, every = trainer.max_epochs, trainer.check_val_every_n_epoch
     if sampling == "ends" and (steps is None or steps < 0 or every is None):
         raise ValueError(
             f"evaluation.sampling=ends with trainer.max_epochs={steps} and "
@@ -74,16 +75,19 @@ def check_plan(sampling: Sampling, trainer: Trainer) -> None:
         )
 
 
-def samples_now(sampling: Sampling, trainer: Trainer, rl_step: int) -> bool:
+def samples_now(
+    sampling: Sampling, rl_step: int, fitting: bool, every: int | None, steps: int | None
+) -> bool:
     """Whether the evaluation of an RL step samples.
 
     Args:
         sampling: ``always``, or ``ends``: row 0 and the last validation of a fit.
-        trainer: outside a fit every evaluation samples.
         rl_step: finished RL steps; 0 for the base.
+        fitting: whether a fit is under way; outside of one every evaluation samples.
+        every: RL steps from one validation of the fit to the next.
+        steps: RL steps of the fit.
     """
-    if sampling == "always" or trainer.state.fn != TrainerFn.FITTING or rl_step == 0:
+    if sampling == "always" or not fitting or rl_step == 0:
         return True
-    every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
-    assert every is not None and steps is not None  # check_plan
+    assert every is not None and steps is not None  # check_ends
     return rl_step == steps // every * every
