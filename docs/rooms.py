@@ -20,7 +20,7 @@ COLUMN, ROW, MARGIN = 92, 62, 4  # distances of a layer's rooms and of layers, a
 @cache
 def imports() -> nx.DiGraph:
     """Every room, with an edge to each room that it imports."""
-    graph = grimp.build_graph("lit_entropy", cache_dir=None, exclude_type_checking_imports=True)
+    graph = grimp.build_graph("lit_entropy", cache_dir=None)
     rooms = sorted(graph.find_children("lit_entropy"))
     for room in rooms:
         graph.squash_module(room)

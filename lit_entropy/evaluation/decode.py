@@ -76,6 +76,6 @@ def decode_responses(
         entropies = entropies_BT.double().sum(1).tolist()
     answers_B = answer_codes(task, texts)
     answers = [None] * len(rows) if answers_B is None else answers_B.tolist()
-    lengths, truncated = completions.mask_BT.sum(1).tolist(), completions.truncated_B.tolist()
+    lengths, truncated = completions.sampled_BT.sum(1).tolist(), completions.truncated_B.tolist()
     columns = (prompts, texts, rewards, correct, lengths, truncated, entropies, answers)
     return [Response(*row) for row in zip(*columns, strict=True)]

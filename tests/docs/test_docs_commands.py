@@ -42,11 +42,8 @@ def test_the_two_commands() -> None:
         assert part in second and part in ci
 
 
-def test_every_command_that_is_marked_runs(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_that_is_marked_runs(checkout: Path) -> None:
     """In the order of the pages, at a small size."""
-    planned = ""
     lines = [words for block in blocks() if block.label == "run" for words in commands(block)]
     assert len(lines) >= 20
     fit(checkout / "runs")  # the quickstart run that commands refer to
@@ -56,16 +53,8 @@ def test_every_command_that_is_marked_runs(
             words[words.index("200")] = "3"
             small = FIT
         main([*words[1:], *small])
-        planned += capsys.readouterr().out if words[1] == "plan" else ""
     assert metrics(checkout / "runs")["step"].tolist() == [0, 1, 2, 3]
     assert metrics(checkout / "runs", "kl_cov-seed1")["step"].tolist() == [0, 1]
-    table = (ROOT / "docs" / "how-to" / "plan.md").read_text()
-    for shown, printed in (
-        ("55.23 GB of 80", "55.23 GB of 80"),
-        ("701 s", "701.11"),
-        ("467 GPU-hours", "467.4 GPU-hours"),
-    ):
-        assert shown in table and printed in planned
     for path in ("bases/my-base/model.safetensors", "my-figures/report.html", "more-logs"):
         assert (checkout / path).exists()
 
