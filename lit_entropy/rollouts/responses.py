@@ -77,7 +77,8 @@ def to_completions(
         device: where the tensors lie.
 
     Raises:
-        ValueError: a response is empty or has another number of log-probs than tokens.
+        ValueError: a response is empty or has another number of log-probs than tokens, or not all
+            of them say what an environment wrote.
     """
     for row, response in enumerate(responses):
         if not response.tokens or len(response.tokens) != len(response.logprobs):
@@ -85,6 +86,13 @@ def to_completions(
                 f"the engine gave {len(response.tokens)} tokens and {len(response.logprobs)} "
                 f"log-probs for row {row}: it must give at least one token and a log-prob for each"
             )
+    # all or none: rows of other ranks and draws are joined to these
+    knows = responses[0].environment is not None
+    if any((response.environment is not None) != knows for response in responses):
+        raise ValueError(
+            "some responses say which tokens an environment wrote and some do not: give all of them "
+            "environment, empty where there is none, or none"
+        )
     shape = (len(responses), max(len(response.tokens) for response in responses))
     tokens_BT = torch.full(shape, pad_token_id, dtype=torch.int64)
     logprobs_BT = torch.zeros(shape, dtype=torch.float32)
@@ -102,6 +110,5 @@ def to_completions(
         logprobs_BT=logprobs_BT.to(device),
         entropies_BT=None,
         truncated_B=torch.tensor([response.truncated for response in responses]).to(device),
-        # all or none: rows of other ranks and draws are joined to these
-        environment_BT=None if responses[0].environment is None else environment_BT.to(device),
+        environment_BT=environment_BT.to(device) if knows else None,
     )

@@ -1,5 +1,6 @@
 """Ragged responses as tensors and back, and responses in turns."""
 
+import pytest
 import torch
 
 from lit_entropy.rollouts.responses import (
@@ -39,3 +40,10 @@ def test_nobody_may_have_been_answered() -> None:
     """All rows or none have the mask, whatever was said: ranks and draws are joined."""
     completions = to_completions([Response([6], [-3.0], False, [False])], 0, CPU)
     assert completions.environment_BT is not None and not completions.environment_BT.any()
+
+
+def test_some_that_know_their_environment_and_some_that_do_not_are_refused() -> None:
+    plain, knowing = Response([5], [-1.0], False), Response([5], [-1.0], False, [])
+    with pytest.raises(ValueError, match="some responses say which tokens an environment wrote"):
+        to_completions([plain, knowing], 0, torch.device("cpu"))
+    assert to_completions([knowing, knowing], 0, torch.device("cpu")).environment_BT is not None
