@@ -90,8 +90,8 @@ def to_completions(
     knows = responses[0].environment is not None
     if any((response.environment is not None) != knows for response in responses):
         raise ValueError(
-            "some responses say which tokens an environment wrote and some do not: give all of them "
-            "environment, empty where there is none, or none"
+            "some responses say which tokens an environment wrote and some do not: give all "
+            "of them ``environment``, empty where nothing was written, or none"
         )
     shape = (len(responses), max(len(response.tokens) for response in responses))
     tokens_BT = torch.full(shape, pad_token_id, dtype=torch.int64)
