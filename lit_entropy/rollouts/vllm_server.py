@@ -128,7 +128,7 @@ class VLLMServerEngine(RolloutEngine):
             ConnectionError: the server did not answer.
         """
         self.prepare(policy)
-        stop_ids = list(policy.eos_token_ids)
+        seeds, stop_ids = row_seeds(keys, prompt_ids_B, sample_ids_B), list(policy.eos_token_ids)
         common = {
             "model": self.model,
             "max_tokens": max_new_tokens,
@@ -139,7 +139,6 @@ class VLLMServerEngine(RolloutEngine):
             # said, because the model's generation config may hold other defaults
             **{"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         }
-        seeds = row_seeds(keys, prompt_ids_B, sample_ids_B)
         bodies = [
             common | {"prompt": prompt} | ({"seed": seed} if temperature > 0 else {})
             for prompt, seed in zip(prompts, seeds, strict=True)
