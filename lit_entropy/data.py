@@ -1,16 +1,19 @@
 """Prompts of an RL step and the loader that makes one Lightning epoch one RL step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Protocol, cast, get_args
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
 
+from lit_entropy.policy.policy import Policy
 from lit_entropy.step.loader import ProblemBatches, RolloutLoader
 from lit_entropy.step.minibatch import Microbatch
 from lit_entropy.step.plan import GroupFilter, StepPlan, check_choice, check_positive
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_limit import (
     Overlong,
@@ -19,6 +22,21 @@ from lit_entropy.tasks.prompt_limit import (
 )
 from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.types import Problem
+
+
+class ServedModule(Protocol):
+    """What the data module reads of the module that it serves, whose type is above this one."""
+
+    policy: Policy
+
+    def collect(self) -> Rollout:
+        """The rollout of the RL step that begins."""
+
+    def microbatches(self, rollout: Rollout, rows: Tensor, update: int) -> Iterator[Microbatch]:
+        """This rank's microbatches of a minibatch."""
+
+    def response_limits(self, split: str) -> dict[str, int]:
+        """Longest responses in tokens, by the name of the setting."""
 
 
 class PromptDataModule(L.LightningDataModule):
@@ -109,8 +127,8 @@ class PromptDataModule(L.LightningDataModule):
         return self.trainer
 
     @property
-    def _module(self) -> Any:  # the module's type is above this one
-        return self._trainer.lightning_module
+    def _module(self) -> ServedModule:
+        return cast(ServedModule, self._trainer.lightning_module)
 
     def setup(self, stage: str) -> None:
         """Load the problems and check what can only be checked with a trainer."""
@@ -134,8 +152,8 @@ class PromptDataModule(L.LightningDataModule):
         return RolloutLoader(self.plan, self._module.collect, self._module.microbatches)
 
     def transfer_batch_to_device(
-        self, batch: Any, device: torch.device, dataloader_idx: int
-    ) -> Any:
+        self, batch: Microbatch | list[Problem], device: torch.device, dataloader_idx: int
+    ) -> Microbatch | list[Problem]:
         """Move a microbatch; problems of a validation stay as they are."""
         return batch.on(device) if isinstance(batch, Microbatch) else batch
 

@@ -3,11 +3,12 @@
 import copy
 import time
 from collections.abc import Iterator
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -30,7 +31,7 @@ from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.tracking.means import UpdateMeans
-from lit_entropy.types import LossBatch, LossOutput
+from lit_entropy.types import LossBatch, LossOutput, State
 
 
 class EntropyModule(EvaluatedModule):
@@ -193,7 +194,7 @@ class EntropyModule(EvaluatedModule):
         """Start the clock of the update, after the callbacks' diagnostics."""
         self._batch_start = time.perf_counter()
 
-    def on_train_batch_end(self, outputs: Any, batch: Microbatch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: STEP_OUTPUT, batch: Microbatch, batch_idx: int) -> None:
         """Stop the clock of the update."""
         self.stopwatch.add("update", time.perf_counter() - self._batch_start)
 
@@ -210,14 +211,17 @@ class EntropyModule(EvaluatedModule):
 
     # ------------------------------------------------------------------ optimisation
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = self.optimizer(parameters)
         if self.lr_scheduler is None:
             return optimizer
-        schedule = {"scheduler": self.lr_scheduler(optimizer), "interval": self.lr_interval}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        scheduler = self.lr_scheduler(optimizer)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_interval},
+        }
 
     def configure_model(self) -> None:
         """Shard the policy and its frozen reference where the strategy has a device mesh."""
@@ -242,12 +246,12 @@ class EntropyModule(EvaluatedModule):
         """Free what the rollout engine holds."""
         self.engine.close()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: State) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""
         checkpoint["rl_steps"] = self.trainer.global_step // self.data.plan.updates_per_step
         checkpoint["advantage"] = self.advantage.state_dict()
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: State) -> None:
         """The RL step that a validation belongs to, and what the estimator has learned."""
         self.rl_step = checkpoint["rl_steps"]
         if self.trainer.state.fn == TrainerFn.FITTING:  # an evaluation needs the policy alone

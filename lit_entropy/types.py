@@ -8,10 +8,15 @@ Logarithms are natural: entropies and KL divergences are in nats. Fractions are 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
+
+#: State of a run as torch and Lightning save it: by name tensors, plain values, lists and dicts.
+State = dict[str, Any]
+#: A configuration as it stands in a YAML file: by name plain values, lists and dicts.
+Config = Mapping[str, Any]
 
 
 class Problem(NamedTuple):

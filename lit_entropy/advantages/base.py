@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from lit_entropy.types import Experience
+from lit_entropy.types import Experience, State
 
 
 class TokenContext(NamedTuple):
@@ -116,11 +116,11 @@ class AdvantageEstimator(ABC):
                 "another model.advantage"
             )
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """State that a resumed run needs, of tensors, numbers, lists and dicts alone."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Take up what :meth:`state_dict` gave.
 
         Raises:

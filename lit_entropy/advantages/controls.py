@@ -6,7 +6,6 @@ Both wrap another estimator. The logged rewards and accuracies stay the true one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from lit_entropy.advantages.base import AdvantageEstimator
 from lit_entropy.functional.checks import require_fraction
 from lit_entropy.functional.rng import permutation, uniforms
+from lit_entropy.types import State
 
 
 class _Control(AdvantageEstimator):
@@ -44,11 +44,11 @@ class _Control(AdvantageEstimator):
         """The inner estimator's."""
         return self.inner.metrics()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """The inner estimator's; the draws need none."""
         return self.inner.state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """The inner estimator's."""
         self.inner.load_state_dict(state)
 

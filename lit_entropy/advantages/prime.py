@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -21,6 +20,7 @@ from lit_entropy.functional.implicit_reward import (
     scaled_to_largest_return,
 )
 from lit_entropy.functional.masked import masked_mean
+from lit_entropy.types import State
 
 
 class PRIME(RLOO):
@@ -107,11 +107,11 @@ class PRIME(RLOO):
         """Loss and predictions of each response before the update on it; see the README."""
         return self._metrics
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """Weights and optimizer state of the implicit process reward model."""
         return {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Take up what :meth:`state_dict` gave."""
         if set(state) != {"model", "optimizer"}:
             raise ValueError(

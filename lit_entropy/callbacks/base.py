@@ -1,17 +1,85 @@
 """The contract of a callback that measures the rollout of each RL step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.step.loader import ProblemBatches
+from lit_entropy.step.minibatch import Microbatch
+from lit_entropy.step.plan import StepPlan
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.step.sampler import Sampler
+from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import exact
-from lit_entropy.types import Experience
+from lit_entropy.tracking.stopwatch import Stopwatch
+from lit_entropy.types import Experience, Problem
+
+
+class TrainedModule(Protocol):
+    """What a callback reads of the module that is trained.
+
+    Attributes:
+        regularizers: losses that are added to the policy loss.
+        rollout: that of this RL step, the same on every rank.
+        stopwatch: adds up the time of each part.
+        validation_samples: the shown responses of the last validation, as plain rows.
+    """
+
+    regularizers: nn.ModuleList
+    rollout: Rollout
+    stopwatch: Stopwatch
+    validation_samples: list[dict[str, object]]
+
+    @property
+    def ranks(self) -> Ranks:
+        """This process among all."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """The policy with its engine."""
+
+    def validation_metrics(self) -> dict[str, float]:
+        """The summary of the last validation."""
+
+
+class RunData(Protocol):
+    """What a callback reads of the data module."""
+
+    validation_problems: Sequence[Problem]
+
+    @property
+    def plan(self) -> StepPlan:
+        """The sizes of an RL step."""
+
+    @property
+    def source(self) -> PromptSource:
+        """Encodes prompts."""
+
+    def val_dataloader(self) -> ProblemBatches:
+        """This rank's share of the held-out problems."""
+
+
+class TrainedRun(Protocol):
+    """What a callback reads of the trainer that Lightning sets, but does not declare."""
+
+    datamodule: RunData
+    callbacks: list[Callback]
+    fast_dev_run: bool | int
+
+
+def trained_module(pl_module: object) -> TrainedModule:
+    """The module of a hook with what callbacks read of it."""
+    return cast(TrainedModule, pl_module)
+
+
+def trained_run(trainer: object) -> TrainedRun:
+    """The trainer of a hook with what callbacks read of it."""
+    return cast(TrainedRun, trainer)
 
 
 class RolloutCallback(Callback, ABC):
@@ -42,16 +110,16 @@ class RolloutCallback(Callback, ABC):
         return {}
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Microbatch, batch_idx: int
     ) -> None:
         if batch_idx == 0:
-            module = cast(Any, pl_module)
+            module = trained_module(pl_module)
             with module.stopwatch("diagnostics"), torch.no_grad():
                 values = self.on_rollout(module.rollout, module.ranks)
                 pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        with cast(Any, pl_module).stopwatch("diagnostics"), torch.no_grad():
+        with trained_module(pl_module).stopwatch("diagnostics"), torch.no_grad():
             values = self.on_updated()
             pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 

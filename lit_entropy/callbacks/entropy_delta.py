@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
@@ -12,6 +10,7 @@ from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, rollout
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.types import State
 
 STATISTICS = {
     "slope": agreement.slope_through_origin,
@@ -107,7 +106,7 @@ class EntropyDelta(RolloutCallback):
     def _forget(self) -> None:
         self._step, self._entropy, self._predicted, self._history = None, 0.0, {}, []
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         return {
             "rl_step": self._step,
             "entropy": self._entropy,
@@ -115,7 +114,7 @@ class EntropyDelta(RolloutCallback):
             "history": [dict(row) for row in self._history],
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         self._step = state_dict.get("rl_step")
         if state_dict.get("step") is not None:  # a checkpoint that counts RL steps from 0
             self._step = state_dict["step"] + 1

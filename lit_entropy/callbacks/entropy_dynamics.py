@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.callbacks.bandit import bandit_covariances
-from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.on_policy import on_policy_change
 from lit_entropy.callbacks.probe import (
     ProbeSource,
@@ -31,8 +29,7 @@ from lit_entropy.callbacks.state_change import (
 )
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.rollout import Rollout
-from lit_entropy.step.sampler import Sampler
-from lit_entropy.types import Experience, Sequences
+from lit_entropy.types import Experience, Sequences, State
 
 
 class EntropyDynamics(RolloutCallback):
@@ -128,7 +125,7 @@ class EntropyDynamics(RolloutCallback):
         """Check the numbers of prompts against the data."""
         if stage != "fit":
             return
-        data = cast(Any, trainer).datamodule
+        data = trained_run(trainer).datamodule
         check_probe(len(data.validation_problems), "EntropyDynamics", self.probe_prompts)
         prompts = data.plan.prompts_per_step
         if self.rollout_prompts > prompts:
@@ -139,8 +136,8 @@ class EntropyDynamics(RolloutCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures."""
-        data = cast(Any, trainer).datamodule
-        sampler: Sampler = cast(Any, pl_module).sampler
+        data = trained_run(trainer).datamodule
+        sampler = trained_module(pl_module).sampler
         problems, encode = data.validation_problems, data.source.encode
         self._source = ProbeSource(sampler, problems, encode, data.plan.seed)
 
@@ -192,14 +189,14 @@ class EntropyDynamics(RolloutCallback):
     def _forget(self) -> None:
         self._probe, self._history, self._step = {}, [], 0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         return {
             "probe": {name: tensor.clone() for name, tensor in self._probe.items()},
             "history": [dict(row) for row in self._history],
             "step": self._step,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         self._probe = {name: tensor.clone() for name, tensor in state_dict["probe"].items()}
         self._history = [dict(row) for row in state_dict["history"]]
         self._step = state_dict["step"]

@@ -6,21 +6,21 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import MINIMUM, Pairs, fit, has_spread, pairs
 from lit_entropy.functional.law_report import FEW, caveats, report
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.types import State
 
 LAW_FILE = "law.json"
 ENTROPY = "entropy/token_mean"
@@ -82,11 +82,11 @@ class EntropyLaw(RolloutCallback):
         """Keep the base's validation, which goes to the loggers alone and not to the trainer."""
         if trainer.current_epoch == 0:
             self._rows = []
-            callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
+            callbacks = trained_run(trainer).callbacks
             first = any(isinstance(callback, InitialValidation) for callback in callbacks)
             if first and trainer.limit_val_batches:
                 self._rows.append({"step": 0.0})
-                self._add_accuracy(cast(Any, pl_module).validation_metrics())
+                self._add_accuracy(trained_module(pl_module).validation_metrics())
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         step = rollout.rl_step
@@ -106,7 +106,7 @@ class EntropyLaw(RolloutCallback):
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
         if fitting and self._rows:
             # of the records: trainer.callback_metrics may still hold an earlier validation's
-            self._add_accuracy(cast(Any, pl_module).validation_metrics())
+            self._add_accuracy(trained_module(pl_module).validation_metrics())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write ``law.json``, unless the run has no pairs to fit."""
@@ -163,10 +163,10 @@ class EntropyLaw(RolloutCallback):
             self._warned = True
             rank_zero_warn(f"EntropyLaw at RL step {found.step_N[-1]:.0f}: {' '.join(sentences)}")
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         return {"rows": [dict(row) for row in self._rows], "warned": self._warned}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         self._rows = [dict(row) for row in state_dict["rows"]]
         self._warned = state_dict["warned"]
 

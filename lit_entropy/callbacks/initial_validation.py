@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from lit_entropy.callbacks.base import trained_module, trained_run
 from lit_entropy.callbacks.samples import Samples
 
 
@@ -17,12 +17,13 @@ class InitialValidation(Callback):
     Lightning's own sanity check runs before training too, but throws its metrics away.
     """
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Evaluate and log, unless the run is resumed or validation is off."""
         limit = trainer.limit_val_batches
         if trainer.current_epoch > 0 or not limit:
             return
-        batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        run, module = trained_run(trainer), trained_module(pl_module)
+        batches = run.datamodule.val_dataloader()
         count = limit if isinstance(limit, int) else int(limit * len(batches))
         if count == 0:
             raise ValueError(
@@ -32,10 +33,10 @@ class InitialValidation(Callback):
         pl_module.on_validation_epoch_start()
         for index, batch in enumerate(islice(batches, count)):
             pl_module.validation_step(batch, index)
-        metrics = pl_module.validation_metrics()
+        metrics = module.validation_metrics()
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=0)
         folder = trainer.log_dir  # a broadcast: every rank must ask
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for callback in run.callbacks:
             if isinstance(callback, Samples) and trainer.is_global_zero:
-                callback.write(pl_module.validation_samples, folder, trainer.loggers, 0)
+                callback.write(module.validation_samples, folder, trainer.loggers, 0)

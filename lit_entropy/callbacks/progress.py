@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
@@ -16,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 
 #: Metric key, label and format of what is shown, in this order.
 SHOWN: tuple[tuple[str, str, str], ...] = (
@@ -28,7 +28,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def describe(metrics: Mapping[str, Any]) -> str:
+def describe(metrics: Mapping[str, Tensor | float]) -> str:
     """The shown metrics in one line; missing ones are skipped."""
     parts = (
         f"{label} {float(metrics[key]):{form}}" for key, label, form in SHOWN if key in metrics
@@ -69,7 +69,7 @@ class RLProgressBar(ProgressBar):
         """Show again."""
         self._enabled = True
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
+    def print(self, *args: object, **kwargs: object) -> None:
         """Print above the bar."""
         if self._enabled:
             self._console.print(*args, markup=False, highlight=False)
@@ -120,7 +120,7 @@ class RLProgressBar(ProgressBar):
         """Give the terminal back."""
         self._stop()
 
-    def _report(self, metrics: Mapping[str, Any], last: bool = False) -> None:
+    def _report(self, metrics: Mapping[str, Tensor | float], last: bool = False) -> None:
         step, self._finished = self._finished, None
         if step is None or not self._enabled:
             return

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, Timer
+from torch import Tensor
+
+from lit_entropy.callbacks.base import trained_run
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -48,7 +50,7 @@ class RunCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,  # last.ckpt is always the newest
         )
-        self._logged_before: dict[str, Any] = {}
+        self._logged_before: dict[str, Tensor] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -58,14 +60,14 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            updates = trainer.datamodule.plan.updates_per_step  # type: ignore[attr-defined]
+            run = trained_run(trainer)
             check_whole_steps(
-                updates,
-                fast_dev_run=bool(trainer.fast_dev_run),  # type: ignore[attr-defined]
+                run.datamodule.plan.updates_per_step,
+                fast_dev_run=bool(run.fast_dev_run),
                 val_check_interval=trainer.val_check_interval,
                 max_steps=trainer.max_steps,
                 limit_train_batches=trainer.limit_train_batches,
-                callbacks=trainer.callbacks,  # type: ignore[attr-defined]
+                callbacks=run.callbacks,
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

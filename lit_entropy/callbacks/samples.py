@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -66,7 +65,7 @@ class Samples(Callback):
 
     def write(
         self,
-        samples: Sequence[dict[str, Any]],
+        samples: Sequence[dict[str, object]],
         folder: str | None,
         loggers: Sequence[Logger],
         rl_steps: int | None,
@@ -91,7 +90,7 @@ class Samples(Callback):
                     "samples/validation", columns=list(COLUMNS), data=data, step=rl_steps
                 )
 
-    def _short(self, value: Any) -> Any:
+    def _short(self, value: object) -> object:
         if isinstance(value, list):  # chat messages
             value = json.dumps(value)
         if not isinstance(value, str) or len(value) <= self.max_characters:
@@ -99,6 +98,6 @@ class Samples(Callback):
         return value[: self.max_characters] + f" [{len(value) - self.max_characters} more]"
 
 
-def to_lines(samples: Sequence[dict[str, Any]]) -> str:
+def to_lines(samples: Sequence[dict[str, object]]) -> str:
     """JSON lines in ASCII, so that no character of a response can act on a terminal or fail."""
     return "".join(json.dumps(sample, allow_nan=False) + "\n" for sample in samples)

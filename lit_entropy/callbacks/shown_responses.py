@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.figures.token_page import ShownResponse, ShownToken
 from lit_entropy.types import Experience
@@ -17,7 +16,7 @@ PROMPT_CHARACTERS = 1000
 class TokenTexts:
     """Text of single tokens, decoded once each; the end-of-sequence token is ``⟨eos⟩``."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._special = set(tokenizer.all_special_ids)
         self._texts: dict[int, str] = {}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.atomic import write_once
 from lit_entropy.callbacks.base import RolloutCallback
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.figures.token_page import token_page
+from lit_entropy.step.minibatch import Microbatch
 from lit_entropy.step.rollout import Rollout
 
 
@@ -62,12 +63,13 @@ class TokenPage(RolloutCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that there is a tokenizer."""
-        self._tokenizer = getattr(getattr(pl_module, "policy", None), "tokenizer", None)
-        if self._tokenizer is None:
+        tokenizer = getattr(getattr(pl_module, "policy", None), "tokenizer", None)
+        if tokenizer is None:
             raise ValueError(
                 f"{type(pl_module).__name__} has no policy.tokenizer: TokenPage needs it to show "
                 "tokens as text; set it or remove the callback"
             )
+        self._tokenizer: PreTrainedTokenizerBase = tokenizer
         self._unwritten = None
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
@@ -75,7 +77,7 @@ class TokenPage(RolloutCallback):
         return {}
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: Microbatch, batch_idx: int
     ) -> None:
         """Write the page, when one is due."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.callbacks.shown_responses import TokenTexts, choose_responses, shown_response
 from lit_entropy.figures.position_profile import PositionProfile
@@ -51,7 +51,11 @@ class PageOptions:
 
 
 def token_page_record(
-    experience: Experience, tokenizer: Any, run: str, rl_step: int, options: PageOptions
+    experience: Experience,
+    tokenizer: PreTrainedTokenizerBase,
+    run: str,
+    rl_step: int,
+    options: PageOptions,
 ) -> TokenPageRecord:
     """The numbers and texts of the page of a rollout with at least one response token.
 

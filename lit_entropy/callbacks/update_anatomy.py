@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.counterfactual import Counterfactual, Updates, trainable
 from lit_entropy.callbacks.probe import (
     ProbeSource,
@@ -24,10 +24,9 @@ from lit_entropy.callbacks.probe import (
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import require_replicas
 from lit_entropy.policy import Policy
-from lit_entropy.step.plan import StepPlan
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.step.sampler import Sampler
-from lit_entropy.types import Sequences
+from lit_entropy.types import Sequences, State
 
 
 class Pending(NamedTuple):
@@ -92,18 +91,18 @@ class UpdateAnatomy(RolloutCallback):
         """Check strategy and number of prompts."""
         if stage == "fit":
             require_replicas(pl_module.device_mesh is not None, "UpdateAnatomy")
-            problems = cast(Any, trainer).datamodule.validation_problems
+            problems = trained_run(trainer).datamodule.validation_problems
             check_probe(len(problems), "UpdateAnatomy", self.probe_prompts)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples, measures and updates."""
-        data = cast(Any, trainer).datamodule
-        sampler: Sampler = cast(Any, pl_module).sampler
+        data = trained_run(trainer).datamodule
+        sampler = trained_module(pl_module).sampler
         problems, encode = data.validation_problems, data.source.encode
         self._source = ProbeSource(sampler, problems, encode, data.plan.seed)
-        self._plan: StepPlan = data.plan
+        self._plan = data.plan
         self._updates = Updates(
-            regularizers=cast(Any, pl_module).regularizers,
+            regularizers=trained_module(pl_module).regularizers,
             optimizer=trainer.optimizers[0],
             clip=gradient_clipping(
                 trainer.precision_plugin, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
@@ -165,10 +164,10 @@ class UpdateAnatomy(RolloutCallback):
         values["clipping"] = values["actual"] - values["unclipped"]
         return values
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         return {"probe": {name: tensor.clone() for name, tensor in self._probe.items()}}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         self._probe = {name: tensor.clone() for name, tensor in state_dict["probe"].items()}
 
 

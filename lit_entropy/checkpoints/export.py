@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from transformers import GenerationConfig
@@ -16,6 +15,7 @@ from lit_entropy.checkpoints.model_card import model_card
 from lit_entropy.errors import CheckpointError
 from lit_entropy.policy.lora import LoraOptions, fold_adapters
 from lit_entropy.policy.policy import Policy
+from lit_entropy.types import Config, State
 
 #: The only class that a checkpoint may name: its configuration is data, not code.
 POLICY = "lit_entropy.Policy"
@@ -72,7 +72,7 @@ def require_empty(folder: Path) -> None:
         )
 
 
-def configuration_of(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def configuration_of(state: State, path: Path) -> Config:
     """The configuration of the run that wrote a checkpoint.
 
     Raises:
@@ -86,7 +86,7 @@ def configuration_of(state: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return configuration
 
 
-def load_policy(state: Mapping[str, Any], configuration: Mapping[str, Any], path: Path) -> Policy:
+def load_policy(state: State, configuration: Config, path: Path) -> Policy:
     """The policy with the checkpoint's weights, built as the run built it.
 
     Raises:
@@ -118,7 +118,7 @@ def load_policy(state: Mapping[str, Any], configuration: Mapping[str, Any], path
     return policy.eval()
 
 
-def generation_config(policy: Policy, model: Mapping[str, Any]) -> GenerationConfig:
+def generation_config(policy: Policy, model: Config) -> GenerationConfig:
     """Sampling as in training: the full softmax at the run's temperature, no top-k, no top-p."""
     return GenerationConfig(
         do_sample=True,

@@ -7,9 +7,7 @@ import io
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -20,6 +18,7 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import ReadItem
 
 from lit_entropy.errors import CheckpointError
+from lit_entropy.types import State
 
 #: Plain records, all of which may be named; what their module imports may not.
 RECORDS = "torch.distributed.checkpoint.metadata"
@@ -37,7 +36,7 @@ DESCRIPTION = {
 class _Description(pickle.Unpickler):
     """Builds the records of a description and refuses everything else."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         known = name in DESCRIPTION.get(module, set()) or (module == RECORDS and _is_record(name))
@@ -58,7 +57,7 @@ def _is_record(name: str) -> bool:
 class SafeReader(FileSystemReader):
     """Reads a checkpoint folder whose description can name no code."""
 
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+    def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
         """The description of the folder's tensors.
 
         Raises:
@@ -110,7 +109,7 @@ def replace_folder(source: Path, target: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def load_rest(path: str | Path) -> dict[str, Any]:
+def load_rest(path: str | Path) -> State:
     """What is in a checkpoint folder beside weights and optimizer states.
 
     Raises:
@@ -118,7 +117,7 @@ def load_rest(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / REST
     try:
-        rest: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        rest: State = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # torch raises half a dozen types for a damaged file
@@ -129,7 +128,9 @@ def load_rest(path: str | Path) -> dict[str, Any]:
     return rest
 
 
-def _read(path: str | Path, state: dict[str, Any], planner: Any, no_dist: bool = False) -> None:
+def _read(
+    path: str | Path, state: State, planner: DefaultLoadPlanner, no_dist: bool = False
+) -> None:
     reader = SafeReader(path)
     reader.read_metadata()  # its errors as they are: torch wraps those that it meets itself
     try:
@@ -141,12 +142,12 @@ def _read(path: str | Path, state: dict[str, Any], planner: Any, no_dist: bool =
         ) from error
 
 
-def load_into(path: str | Path, state: dict[str, Any]) -> None:
+def load_into(path: str | Path, state: State) -> None:
     """Fill a (sharded) state from a folder; a collective where ranks exist."""
     _read(path, state, _SafeBytes())
 
 
-def load_whole(path: str | Path) -> dict[str, Any]:
+def load_whole(path: str | Path) -> State:
     """A checkpoint folder as the checkpoint that a single process would have written.
 
     It must fit into the memory of this process.
@@ -156,7 +157,7 @@ def load_whole(path: str | Path) -> dict[str, Any]:
     """
     planner = _WholeState()
     _read(path, {}, planner, no_dist=True)
-    state: dict[str, Any] = planner.original_state_dict  # made up by the planner, then filled
+    state: State = planner.original_state_dict  # made up by the planner, then filled
     optimizers = [state.pop(key) for key in sorted(state) if key.startswith("optimizer_")]
     rest = load_rest(path)
     if optimizers:
@@ -164,7 +165,7 @@ def load_whole(path: str | Path) -> dict[str, Any]:
     return rest | state
 
 
-def by_number(state: Mapping[str, Any]) -> dict[str, Any]:
+def by_number(state: State) -> State:
     """An optimizer's state with parameters numbered in the order of its groups, as torch does."""
     names = [name for group in state["param_groups"] for name in group["params"]]
     number = {name: index for index, name in enumerate(names)}

@@ -6,18 +6,20 @@ is a plain copy when that lies on another filesystem, and it swallows ``Permissi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
+from torch.serialization import MAP_LOCATION
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_whole, replace_folder
 from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
 from lit_entropy.errors import CheckpointError, ensure_finite
+from lit_entropy.types import State
 
 __all__ = [
     "MAY_CHANGE",
@@ -34,7 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+        self, checkpoint: State, path: str | Path, storage_options: object = None
     ) -> None:
         """Write ``path`` so that it holds either the old or the new checkpoint, whatever happens.
 
@@ -60,8 +62,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             replace_folder(new, target)
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
-    ) -> dict[str, Any]:
+        self,
+        path: str | Path,
+        map_location: MAP_LOCATION = "cpu",
+        weights_only: bool | None = None,
+    ) -> State:
         """Read a checkpoint with ``weights_only=True``.
 
         Args:
@@ -90,7 +95,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-def checked_tensors(checkpoint: Mapping[str, Any]) -> None:
+def checked_tensors(checkpoint: State) -> None:
     """Raise NonFiniteError for a NaN or infinity in the weights or the optimizers' states."""
     step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
     for part in ("state_dict", "optimizer_states"):
@@ -98,7 +103,7 @@ def checked_tensors(checkpoint: Mapping[str, Any]) -> None:
             ensure_finite(f"checkpoint not saved: {name}", value, step)
 
 
-def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+def _tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a nested state, with dotted names."""
     if isinstance(value, Tensor):
         yield name, value

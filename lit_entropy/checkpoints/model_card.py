@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lit_entropy.policy.policy import Policy
 from lit_entropy.tracking.metrics_file import read_metrics
+from lit_entropy.types import Config
 
 LIBRARIES = ("lit_entropy", "torch", "lightning", "transformers")
 #: Settings of a run that decide its numbers, beside the parts that are listed whole.
@@ -22,9 +22,7 @@ DATA_KEYS = ("task", "prompts_per_step", "group_size", "minibatch_size", "update
              "group_filter")  # fmt: skip
 
 
-def model_card(
-    configuration: Mapping[str, Any], rl_steps: int, policy: Policy, run_folder: Path
-) -> str:
+def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder: Path) -> str:
     """The text of ``README.md`` with the hub's metadata at its head.
 
     Args:
@@ -77,7 +75,7 @@ def is_hub_id(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(name).exists()
 
 
-def described(part: Any) -> str:
+def described(part: object) -> str:
     """A component as ``Class(name=value, ...)``, a plain value as JSON."""
     if isinstance(part, Mapping) and "class_path" in part:
         values = part.get("init_args") or {}

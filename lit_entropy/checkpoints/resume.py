@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from lit_entropy.moved import LONG_NAMES, current_key, current_name
+from lit_entropy.types import Config
 
 #: Dotted patterns of what may change on a resume: length, machine and display, not the numbers.
 MAY_CHANGE: tuple[str, ...] = (
@@ -39,8 +39,8 @@ MAY_CHANGE: tuple[str, ...] = (
 
 
 def check_same_experiment(
-    checkpoint_config: Mapping[str, Any],
-    current_config: Mapping[str, Any],
+    checkpoint_config: Config,
+    current_config: Config,
     may_change: Sequence[str] = MAY_CHANGE,
 ) -> None:
     """Refuse to resume a run under another configuration.
@@ -74,14 +74,14 @@ def check_same_experiment(
         )
 
 
-def _today(config: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def _today(config: Config, current: Config) -> dict[str, object]:
     """Leaves under the names of today; an old key counts where ``current`` still has it."""
 
     def has_key(key: str) -> bool:
         group, _, name = key.partition(".")
         return name in (current.get(group) or {})
 
-    def name(value: Any) -> Any:
+    def name(value: object) -> object:
         if not isinstance(value, str):
             return value
         today = current_name(value)
@@ -96,7 +96,7 @@ def _covered(key: str, patterns: Sequence[str]) -> bool:
     )
 
 
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Dotted key and value of everything that is not a container; empty containers are leaves."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_entropy.checkpoints.export import export
 from lit_entropy.evaluation.report.compare import compare
@@ -30,7 +30,9 @@ COMMANDS: dict[str, Command] = {
 
 
 def add_command_arguments(
-    parser: ArgumentParser, function: Command, add_experiment: Callable[[Any], None]
+    parser: LightningArgumentParser,
+    function: Command,
+    add_experiment: Callable[[LightningArgumentParser], None],
 ) -> None:
     """Give a subcommand's parser the parameters of its function.
 

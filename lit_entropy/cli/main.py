@@ -58,7 +58,7 @@ class EntropyCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
 
     def _prepare_subcommand_parser(
-        self, klass: type, subcommand: str, **kwargs: Any
+        self, klass: type, subcommand: str, **kwargs: object
     ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "validate":
@@ -71,7 +71,9 @@ class EntropyCLI(LightningCLI):
             )
         return parser
 
-    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+    def _add_subcommands(
+        self, parser: LightningArgumentParser, **kwargs: dict[str, object]
+    ) -> None:
         # the stock method shows Trainer's own summaries
         self._subcommand_parsers = {}
         subcommands = parser.add_subcommands()
@@ -128,7 +130,7 @@ class EntropyCLI(LightningCLI):
             release_run_folder(self._claimed)
             raise
 
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+    def instantiate_trainer(self, **kwargs: object) -> L.Trainer:
         """Build the trainer with the CSV logger first and checkpoints written atomically."""
         config = self.config_init[self.subcommand]
         trainer = config.trainer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import yaml
@@ -14,9 +13,10 @@ from lit_entropy.checkpoints.folders import is_distributed, load_rest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.checkpoints.resume import check_same_experiment
 from lit_entropy.tracking.redaction import redact
+from lit_entropy.types import Config, State
 
 
-def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, object]:
     """The resolved configuration as plain values, secrets redacted."""
     text = parser.dump(config, skip_unset=False, skip_validation=True, format="yaml")
     return redact(yaml.safe_load(text))
@@ -37,7 +37,7 @@ def run_folder_of(checkpoint: Path) -> Path:
     return folder
 
 
-def check_checkpoint(path: Path, config: dict[str, Any]) -> None:
+def check_checkpoint(path: Path, config: Config) -> None:
     """Refuse to resume a run under another configuration.
 
     Raises:
@@ -76,7 +76,7 @@ class ExperimentRecord(SaveConfigCallback):
             logger.log_hyperparams(self.values)
 
     def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
     ) -> None:
         """Put the configuration beside the weights."""
         checkpoint["configuration"] = self.values

@@ -1,12 +1,13 @@
 """This process among all that train together, and what they exchange."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+Item = TypeVar("Item")
 CPU = torch.device("cpu")
 
 
@@ -48,11 +49,11 @@ class Ranks:
         dist.all_gather(parts, tensor.contiguous())
         return torch.stack(parts)
 
-    def gather_objects(self, value: Any) -> list[Any]:
+    def gather_objects(self, value: Item) -> list[Item]:
         """The picklable values of all ranks, in rank order."""
         if self.world_size == 1:
             return [value]
-        parts: list[Any] = [None] * self.world_size
+        parts = [value] * self.world_size
         dist.all_gather_object(parts, value)
         return parts
 

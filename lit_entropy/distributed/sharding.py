@@ -148,7 +148,7 @@ def full(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def _reshard_after_scoring(policy: Any, inputs: Any, output: Any) -> None:
+def _reshard_after_scoring(policy: Any, inputs: object, output: object) -> None:
     """The root waits for its backward pass, which a pass without gradients does not have."""
     if not torch.is_grad_enabled() and not policy.held_whole:
         policy.reshard()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch.strategies import (
@@ -28,6 +27,7 @@ from lit_entropy.atomic import sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_into, load_rest, replace_folder
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, checked_tensors
 from lit_entropy.errors import NonFiniteError
+from lit_entropy.types import State
 
 
 class FullySharded(ModelParallelStrategy):
@@ -59,7 +59,7 @@ class FullySharded(ModelParallelStrategy):
         super().setup_environment()
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: Any | None = None
+        self, checkpoint: State, filepath: str | Path, storage_options: object = None
     ) -> None:
         """Write a file, or distributed a folder; either appears when it is complete.
 
@@ -84,7 +84,7 @@ class FullySharded(ModelParallelStrategy):
 
     def load_checkpoint(
         self, checkpoint_path: str | Path, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    ) -> State:
         """Take up the state of a file or a folder, whatever strategy wrote it."""
         path = Path(self.broadcast(checkpoint_path))
         assert self.model is not None
@@ -100,7 +100,7 @@ class FullySharded(ModelParallelStrategy):
             set_optimizer_state_dict(self.model, optimizer, named, options=options)
         return checkpoint
 
-    def _load_parts(self, path: Path) -> dict[str, Any]:
+    def _load_parts(self, path: Path) -> State:
         """Each rank reads its part of a folder, whatever number of ranks wrote it."""
         model = self.model
         assert model is not None
@@ -113,7 +113,7 @@ class FullySharded(ModelParallelStrategy):
             set_optimizer_state_dict(model, optimizer, moments[f"optimizer_{index}"])
         return load_rest(path)
 
-    def _require_finite(self, checkpoint: Mapping[str, Any]) -> None:
+    def _require_finite(self, checkpoint: State) -> None:
         """The same error on every rank: one that raised alone would leave the others waiting."""
         error = ""
         try:
@@ -127,8 +127,8 @@ class FullySharded(ModelParallelStrategy):
 
 
 def by_name(
-    state: Mapping[str, Any], optimizer: torch.optim.Optimizer, names: Mapping[Any, str]
-) -> dict[str, Any]:
+    state: State, optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]
+) -> State:
     """An optimizer's state with its parameters' numbers replaced by their names.
 
     The numbers are those of the groups' order, which is that of the optimizer's own parameters:

@@ -31,8 +31,7 @@ class Responder:
 
     def prompt_text(self, tokens: list[int]) -> str:
         """A prompt as the policy reads it, special tokens included."""
-        text: str = self.sampler.policy.tokenizer.decode(tokens)
-        return text
+        return str(self.sampler.policy.tokenizer.decode(tokens))
 
 
 def decode_responses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 import lightning as L
 import torch
@@ -63,7 +63,7 @@ class EvaluatedModule(L.LightningModule):
         self.logs_validation = True  # False where several policies share one run folder
         self.validation_records: list[Record] = []  # this rank's
         self.gathered_records: list[Record] = []  # all ranks', of the last validation
-        self.validation_samples: list[dict[str, Any]] = []
+        self.validation_samples: list[dict[str, object]] = []
 
     def forward_context(self) -> AbstractContextManager[None]:
         """The trainer's precision context, which Lightning does not open in loader code."""
@@ -235,11 +235,11 @@ class EvaluatedModule(L.LightningModule):
         """As validation, logged under ``test/``."""
         self.log_values(self.validation_metrics("test"))
 
-    def predict_step(self, batch: list[Problem], batch_idx: int) -> list[dict[str, Any]]:
+    def predict_step(self, batch: list[Problem], batch_idx: int) -> list[dict[str, object]]:
         """Greedy responses with their rewards."""
         return _shown(self._answer(batch))
 
 
-def _shown(records: Sequence[Record]) -> list[dict[str, Any]]:
+def _shown(records: Sequence[Record]) -> list[dict[str, object]]:
     """The responses in full, as plain rows for files and tables."""
     return [asdict(record.shown) for record in records if record.shown]

@@ -29,7 +29,7 @@ from lit_entropy.functional.logit_blocks import (
 _NEVER = -1e4
 
 
-def is_plain_linear(head: Any) -> TypeGuard[nn.Linear]:
+def is_plain_linear(head: object) -> TypeGuard[nn.Linear]:
     """Whether calling a head is nothing but the product with its weight.
 
     Not so for a subclass (adapters, quantisation, parametrisation, a module that FSDP shards on its
@@ -125,7 +125,9 @@ class LinearScores(torch.autograd.Function):
         return own_N - max_N - sum_N.log(), entropy_N
 
     @staticmethod
-    def backward(ctx: Any, onto_N: Tensor | None, onto_entropy_N: Tensor | None) -> Any:
+    def backward(
+        ctx: Any, onto_N: Tensor | None, onto_entropy_N: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         """Each block of logits again; it becomes its own gradient and is used up at once."""
         if torch.is_grad_enabled():  # a graph of in-place steps would be wrong without a word
             raise RuntimeError(

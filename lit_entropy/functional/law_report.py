@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -101,7 +100,7 @@ def rises(entropy_N: ArrayLike) -> tuple[float, float]:
 
 def report(
     pairs: Pairs, resamples: int = 999, seed: int = 0, share: float = 0.15
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything about the law in one run, as numbers, strings, lists and dicts for JSON.
 
     Args:
@@ -120,33 +119,42 @@ def report(
     """
     step_N, entropy_N, accuracy_N = pairs
     intervals = bootstrap(entropy_N, accuracy_N, resamples=resamples, seed=seed)
-    values: dict[str, Any] = {
+    sentences = caveats(step_N, entropy_N, accuracy_N, intervals)
+    if len(step_N) < FEW:
+        sentences.append(f"The fit rests on {len(step_N)} pairs: its intervals are rough.")
+    values: dict[str, object] = {
         "pairs": {name: value_N.tolist() for name, value_N in pairs._asdict().items()},
         "fit": fit(entropy_N, accuracy_N)._asdict(),
         "intervals": intervals._asdict(),
-        "forecast": None,
+        "forecast": _forecast(pairs, share),
         "windows": [
             {"share": window.share, **window.fit._asdict(), "rmse_rest": window.rmse_rest}
             for window in window_sensitivity(entropy_N, accuracy_N)
         ],
-        "caveats": caveats(step_N, entropy_N, accuracy_N, intervals),
+        "caveats": sentences,
     }
-    if len(step_N) < FEW:
-        rough = f"The fit rests on {len(step_N)} pairs: its intervals are rough."
-        values["caveats"].append(rough)
-    count = first_points(len(step_N), share)
-    if count < len(step_N) and has_spread(entropy_N[:count]):
-        ahead = forecast(step_N, entropy_N, accuracy_N, share)
-        methods = {
-            name: {"rmse": method.rmse, "final_error": method.final_error}
-            for name, method in ahead.methods.items()
-        }
-        values["forecast"] = {"share": share, "fitted": ahead.fitted, "methods": methods}
-        values["forecast"]["ceiling"] = ahead.law.ceiling
     return {key: _plain(value) for key, value in values.items()}
 
 
-def _plain(value: Any) -> Any:
+def _forecast(pairs: Pairs, share: float) -> dict[str, object] | None:
+    """The forecast by method; None where no point is left to predict or the first do not differ."""
+    count = first_points(len(pairs.step_N), share)
+    if count >= len(pairs.step_N) or not has_spread(pairs.entropy_N[:count]):
+        return None
+    ahead = forecast(*pairs, share)
+    methods = {
+        name: {"rmse": method.rmse, "final_error": method.final_error}
+        for name, method in ahead.methods.items()
+    }
+    return {
+        "share": share,
+        "fitted": ahead.fitted,
+        "methods": methods,
+        "ceiling": ahead.law.ceiling,
+    }
+
+
+def _plain(value: object) -> object:
     """The value with lists for tuples and None for numbers that are not finite."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lit_entropy.planning.experiment import Parsed, build
 from lit_entropy.planning.hardware import HARDWARE, Rates
@@ -84,7 +84,7 @@ def plan(
     return made
 
 
-def as_record(made: Plan) -> dict[str, Any]:
+def as_record(made: Plan) -> dict[str, object]:
     """A plan as plain numbers: bytes, operations, seconds and hours."""
     return {
         "workload": asdict(made.work),

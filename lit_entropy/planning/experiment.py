@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import lightning as L
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from lit_entropy.data import PromptDataModule
@@ -29,7 +29,7 @@ class Parsed(NamedTuple):
         config: what it parsed.
     """
 
-    parser: Any
+    parser: ArgumentParser
     config: Namespace
 
 
@@ -115,7 +115,7 @@ def _check(built: Built) -> None:
         )
 
 
-def _strategy(strategy: Any, devices: int) -> Strategy:
+def _strategy(strategy: object, devices: int) -> Strategy:
     name = strategy if isinstance(strategy, str) else ""
     if isinstance(strategy, ModelParallelStrategy) or name == "modelparallel":
         return "fsdp2"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Literal, TypedDict
 
 import torch
 from jsonargparse import Namespace
 from torch.optim import Optimizer
+from transformers import PreTrainedModel
 
 from lit_entropy.advantages import PRIME
 from lit_entropy.planning.experiment import Built
@@ -15,8 +16,20 @@ from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
 from lit_entropy.tasks.prompt_limit import prompt_limit
 
+
+class _Engine(TypedDict, total=False):
+    """What a workload says of the engine; see :class:`Workload`."""
+
+    engine: Literal["policy", "own", "elsewhere"]
+    engine_rows: int
+    engine_memory: float
+    engine_cache: float | None
+    engine_bytes: int | None
+    engine_sleeps: bool
+
+
 #: What a plan assumes of a rollout server: bfloat16, and a share of its devices' memory.
-SERVER = {"engine_bytes": 2, "engine_memory": 0.9}
+SERVER: _Engine = {"engine_bytes": 2, "engine_memory": 0.9}
 
 
 def workload(
@@ -102,7 +115,7 @@ def _optimizer_states(optimizer: Optimizer) -> int:
     return int(bool(group.get("momentum", 0)))
 
 
-def _engine(rollout: Namespace | None) -> dict[str, Any]:
+def _engine(rollout: Namespace | None) -> _Engine:
     """Where and how responses are sampled, from the engine's class and arguments."""
     if rollout is None:
         return {"engine": "policy"}
@@ -112,13 +125,13 @@ def _engine(rollout: Namespace | None) -> dict[str, Any]:
         return {"engine": "policy", "engine_rows": arguments.get("max_rows", 1024)}
     if "memory_fraction" not in arguments:  # a server: its settings are not ours to read
         rows = arguments.get("max_connections", 256)
-        return {"engine": "elsewhere", "engine_rows": rows} | SERVER
-    rows = {"engine_rows": arguments.get("max_sequences") or 256}
+        return {"engine": "elsewhere", "engine_rows": rows, **SERVER}
     dtype = arguments.get("dtype", "policy")
     sizes = {"policy": None, "float32": 4, "bfloat16": 2}
     cache = arguments.get("kv_cache_gb")
-    return rows | {
+    return {
         "engine": "own",
+        "engine_rows": arguments.get("max_sequences") or 256,
         "engine_memory": arguments.memory_fraction,
         "engine_cache": None if cache is None else cache * 2**30,
         "engine_sleeps": bool(arguments.get("sleep", True)),
@@ -126,7 +139,7 @@ def _engine(rollout: Namespace | None) -> dict[str, Any]:
     }
 
 
-def _checkpointing(model: Any) -> bool:
+def _checkpointing(model: PreTrainedModel) -> bool:
     # renamed within transformers 5; the old name warns
     if hasattr(model, "is_activation_checkpointing"):
         return bool(model.is_activation_checkpointing)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from transformers import PreTrainedConfig
 
 #: Model types whose layers are grouped-query attention and a gated MLP, as the formulas assume.
 KNOWN_TYPES = ("qwen2", "llama", "mistral")
@@ -74,7 +75,7 @@ class Shape:
         return self.layers * rank * (inputs + outputs + 2 * self.intermediate + self.hidden)
 
 
-def shape_of(config: Any) -> Shape:
+def shape_of(config: PreTrainedConfig) -> Shape:
     """The shape of a model from its transformers configuration.
 
     Raises:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from lit_entropy.policy.lora import LoraOptions
 
 #: Config entries of models that transform the logits after their head (Gemma, Cohere, Granite...).
 _LOGIT_TRANSFORMS = (
@@ -17,7 +20,9 @@ _LOGIT_TRANSFORMS = (
 )
 
 
-def check_tokenizer(model: Any, tokenizer: Any, used_ids: list[int]) -> None:
+def check_tokenizer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, used_ids: list[int]
+) -> None:
     """Refuse a tokenizer with ids that the model cannot embed.
 
     Args:
@@ -29,8 +34,8 @@ def check_tokenizer(model: Any, tokenizer: Any, used_ids: list[int]) -> None:
         ValueError: an id lies outside the input or output embedding.
     """
     rows = min(
-        int(model.get_input_embeddings().weight.shape[0]),
-        int(model.get_output_embeddings().weight.shape[0]),
+        model.get_input_embeddings().get_parameter("weight").shape[0],
+        model.get_output_embeddings().get_parameter("weight").shape[0],
     )
     largest = max([len(tokenizer) - 1, *used_ids])
     if largest >= rows:
@@ -40,7 +45,7 @@ def check_tokenizer(model: Any, tokenizer: Any, used_ids: list[int]) -> None:
         )
 
 
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids that end a response; a config class's default id that is an ordinary token is refused."""
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
@@ -59,8 +64,14 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     return ids
 
 
+class Adaptable(Protocol):
+    """A policy that may have adapters."""
+
+    lora: LoraOptions | None
+
+
 @torch.no_grad()
-def has_plain_head(model: Any) -> bool:
+def has_plain_head(model: PreTrainedModel) -> bool:
     """Whether logits are the output embedding of the base model's last hidden states.
 
     Otherwise (softcapping, logit scales) the model's own forward pass is used, unchunked. Both the
@@ -83,7 +94,7 @@ def has_plain_head(model: Any) -> bool:
 
 
 @torch.no_grad()
-def check_packing(model: Any) -> None:
+def check_packing(model: PreTrainedModel) -> None:
     """Refuse a model in which sequences of one row see each other.
 
     Two sequences in one row are told apart by positions that start again. The second one's hidden
@@ -120,7 +131,7 @@ def check_packing(model: Any) -> None:
         )
 
 
-def check_adapters(policy: Any, parts: Iterable[Any]) -> None:
+def check_adapters(policy: Adaptable, parts: Iterable[Any]) -> None:
     """Refuse adapters with a part that compares the policy to its frozen reference.
 
     Args:

@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from lit_entropy.policy.published import published_models
 
@@ -43,7 +48,7 @@ def is_published(name: str) -> bool:
     return name in published_models()
 
 
-def published_config(name: str) -> Any:
+def published_config(name: str) -> PreTrainedConfig:
     """The configuration of a published model.
 
     Raises:
@@ -57,10 +62,10 @@ def published_config(name: str) -> Any:
             "and name that"
         )
     arguments = dict(models[name].config)
-    return AutoConfig.for_model(arguments.pop("model_type"), **arguments)
+    return AutoConfig.for_model(str(arguments.pop("model_type")), **arguments)
 
 
-def meta_model(location: str, gguf_file: str | None, dtype: torch.dtype) -> Any:
+def meta_model(location: str, gguf_file: str | None, dtype: torch.dtype) -> PreTrainedModel:
     """A causal LM on the meta device, of a published shape or of a folder's configuration.
 
     Raises:

@@ -20,6 +20,9 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
@@ -90,7 +93,7 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
     return Source(name, gguf_file)
 
 
-def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> Any:
+def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreTrainedModel:
     """A causal LM with every dropout set to 0, in ``dtype``.
 
     Raises:
@@ -99,22 +102,23 @@ def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> Any:
     if is_dry_run():
         return meta_model(source.location, source.gguf_file, dtype)
     options = {"revision": revision, "gguf_file": source.gguf_file}
+    model: Any  # the types of transformers do not know how its `to` is called
     with quiet(), _explained("model", source):
         config = AutoConfig.from_pretrained(source.location, **options)
         _zero_dropout(config)
-        if source.gguf_file is not None:
-            model = _load_gguf(source, config, revision)
-        else:
+        if source.gguf_file is None:
             model = AutoModelForCausalLM.from_pretrained(
                 source.location, config=config, revision=revision, dtype=dtype
             )
+        else:
+            model = _load_gguf(source, config, revision)
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
     return model.to(dtype)
 
 
-def load_tokenizer(source: Source, revision: str | None) -> Any:
+def load_tokenizer(source: Source, revision: str | None) -> PreTrainedTokenizerBase:
     """A left-padding tokenizer.
 
     Raises:
@@ -145,7 +149,7 @@ def _locate_smollm(field: str) -> Source:
     return Source(str(files[0].parent), files[0].name)
 
 
-def _load_gguf(source: Source, config: Any, revision: str | None) -> Any:
+def _load_gguf(source: Source, config: PreTrainedConfig, revision: str | None) -> PreTrainedModel:
     """An ordinary float32 model from a GGUF file.
 
     The model that ``from_pretrained(gguf_file=...)`` returns counts as quantised: it refuses
@@ -167,7 +171,7 @@ def _load_gguf(source: Source, config: Any, revision: str | None) -> Any:
     return model
 
 
-def _zero_dropout(config: Any) -> None:
+def _zero_dropout(config: PreTrainedConfig) -> None:
     """Dropout would make the log-probs of the same weights differ from call to call."""
     for name, value in list(vars(config).items()):
         if ("drop" in name or "pdrop" in name) and isinstance(value, float):

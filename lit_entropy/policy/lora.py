@@ -6,12 +6,16 @@ The model keeps its class: only its adapted layers are peft's. Its base weights 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from lit_entropy.functional.rng import uniforms
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 _ADAPTER = "default"
 
@@ -49,7 +53,7 @@ class LoraOptions:
             raise ValueError("lora.target_modules is empty: name layers, or all-linear")
 
 
-def add_adapters(model: Any, options: LoraOptions) -> None:
+def add_adapters(model: PreTrainedModel, options: LoraOptions) -> None:
     """Freeze a model and set adapters into it, in place; what it computes stays the same.
 
     A is uniform in +-1/sqrt(inputs), as a linear layer's own weight, and B is 0. Both are float32
@@ -89,14 +93,17 @@ def add_adapters(model: Any, options: LoraOptions) -> None:
             _start(name, layer, options)
 
 
-def _start(name: str, layer: Any, options: LoraOptions) -> None:
+def _start(name: str, layer: LoraLayer, options: LoraOptions) -> None:
     """Float32 adapters with an A that is a function of seed and name alone."""
-    if _ADAPTER not in layer.lora_A or not isinstance(layer.lora_A[_ADAPTER], nn.Linear):
+    adapters = layer.lora_A
+    if _ADAPTER not in adapters or not isinstance(down := adapters[_ADAPTER], nn.Linear):
         raise ValueError(
             f"lora.target_modules={options.target_modules!r}: {name} is no linear layer; name "
             "linear layers, or all-linear"
         )
-    down, up = layer.lora_A[_ADAPTER].float(), layer.lora_B[_ADAPTER].float()
+    up = layer.lora_B[_ADAPTER]
+    assert isinstance(up, nn.Linear)  # as its other half
+    down.float(), up.float()  # in place
     rows, columns = (torch.arange(size) for size in down.weight.shape)
     draws = uniforms(options.seed, "lora", name, rows[:, None], columns)
     with torch.no_grad():

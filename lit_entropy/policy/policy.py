@@ -158,10 +158,12 @@ class Policy(nn.Module):
             mask_BT: bool, True on tokens to decode.
         """
         return [
-            self.tokenizer.decode(
-                tokens_T[mask_T].tolist(),
-                skip_special_tokens=True,
-                clean_up_tokenization_spaces=False,
+            str(
+                self.tokenizer.decode(
+                    tokens_T[mask_T].tolist(),
+                    skip_special_tokens=True,
+                    clean_up_tokenization_spaces=False,
+                )
             )
             for tokens_T, mask_T in zip(tokens_BT, mask_BT, strict=True)
         ]

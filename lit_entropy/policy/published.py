@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "assets" / "architectures"
 
@@ -23,7 +22,7 @@ class PublishedModel:
 
     names: tuple[str, ...]
     parameters: int
-    config: dict[str, Any]
+    config: dict[str, object]
 
 
 @lru_cache(maxsize=1)

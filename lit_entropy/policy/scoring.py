@@ -1,10 +1,11 @@
 """How a policy's forward pass over ``Sequences`` is laid out, and what is read from it."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
@@ -24,7 +25,7 @@ class ScoredModel(NamedTuple):
         chunk_tokens: response tokens whose logits are held at once.
     """
 
-    model: Any
+    model: PreTrainedModel
     inputs: Callable[[Tensor, Tensor], dict[str, Tensor]]
     pad_token_id: int
     vocab_size: int
@@ -41,7 +42,7 @@ class Layout(NamedTuple):
         sources_BT: int64 place in the flattened output, that of the token before each one.
     """
 
-    inputs: dict[str, Any]
+    inputs: dict[str, Tensor | bool]
     sources_BT: Tensor
 
 
@@ -103,5 +104,5 @@ def _whole_sequences(batch: Sequences, pad_token_id: int) -> tuple[Tensor, Tenso
     return tokens_BL.masked_fill(~mask_BL, pad_token_id), mask_BL
 
 
-def _flash(model: Any) -> bool:
+def _flash(model: PreTrainedModel) -> bool:
     return "flash" in str(getattr(model.config, "_attn_implementation", ""))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import transformers
@@ -22,6 +22,7 @@ from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.tokenizer import chain_tokenizer
+from lit_entropy.types import Config
 
 WEIGHTS = "model.safetensors"
 #: Parameters that belong to one task alone, left out of the other's recipe.
@@ -110,7 +111,7 @@ def _mixture(attempts: AttemptMixture | Mapping[str, float] | None) -> AttemptMi
     return AttemptMixture(**(attempts or {}))
 
 
-def _texts(recipe: Mapping[str, Any]) -> Callable[[Tensor], list[tuple[str, str]]]:
+def _texts(recipe: Config) -> Callable[[Tensor], list[tuple[str, str]]]:
     """Prompts and responses by their numbers, as the recipe says."""
     seed = recipe["seed"]
     if "attempts" in recipe:
@@ -141,7 +142,7 @@ def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> fl
     return float(trainer.callback_metrics["pretrain/loss"])
 
 
-def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> Path:
+def write_recipe(folder: Path, recipe: Config) -> Path:
     """Write ``recipe.json``: the parameters, the versions and the weights' sha256."""
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     record = {"parameters": dict(recipe), "versions": versions, "sha256": weights_hash(folder)}
@@ -154,7 +155,7 @@ def weights_hash(folder: str | Path) -> str:
     return hashlib.sha256((Path(folder) / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _check(folder: Path, recipe: Mapping[str, Any]) -> None:
+def _check(folder: Path, recipe: Config) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"output is {folder}: it is not empty; choose a new folder")
     for name in ("steps", "batch_size", "max_length"):

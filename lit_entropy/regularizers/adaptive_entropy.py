@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +69,7 @@ class AdaptiveEntropy(Regularizer):
         # A zero-dimensional float64 factor leaves the product in the entropy's own dtype.
         return LossOutput(-applied * entropy_BT, {"entropy_coef": applied})
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> AdaptiveEntropy:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AdaptiveEntropy:
         # Half-precision plugins cast every buffer; bfloat16 would lose most of the small step.
         coef = self.coef.clone()
         super()._apply(fn, recurse)

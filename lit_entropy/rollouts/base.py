@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from torch import Tensor
 
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Completions
 
 
@@ -21,7 +21,7 @@ class RolloutEngine(ABC):
     #: up to rounding; otherwise every rollout is scored again by the policy.
     runs_policy: bool = False
 
-    def setup(self, policy: Any) -> None:
+    def setup(self, policy: Policy) -> None:
         """Check before the run what needs no response: packages, connections, sizes.
 
         Args:
@@ -32,7 +32,7 @@ class RolloutEngine(ABC):
         """
         return None
 
-    def prepare(self, policy: Any) -> None:
+    def prepare(self, policy: Policy) -> None:
         """Take the policy's weights before a validation; every rank comes here.
 
         The batches of a validation differ in number by rank, so that :meth:`generate` must not
@@ -51,7 +51,7 @@ class RolloutEngine(ABC):
     @abstractmethod
     def generate(
         self,
-        policy: Any,
+        policy: Policy,
         prompts: list[list[int]],
         prompt_ids_B: Tensor,
         sample_ids_B: Tensor,

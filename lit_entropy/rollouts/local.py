@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,16 @@ from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.types import Completions
+
+
+class Cache(Protocol):
+    """The keys and values of a batch, as far as decoding asks for them."""
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep the rows ``beam_idx`` (int64), in this order."""
 
 
 class LocalEngine(RolloutEngine):
@@ -43,7 +51,7 @@ class LocalEngine(RolloutEngine):
     @torch.no_grad()
     def generate(
         self,
-        policy: Any,
+        policy: Policy,
         prompts: list[list[int]],
         prompt_ids_B: Tensor,
         sample_ids_B: Tensor,
@@ -91,7 +99,7 @@ def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
     )
 
 
-def _prefill(policy: Any, prompts: list[list[int]], limit: int) -> tuple[Tensor, Tensor, Any]:
+def _prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tensor, Tensor, Cache]:
     """Run each distinct prompt once; last logits [B, V], mask [B, S + limit] and cache by row."""
     distinct = {tuple(prompt): None for prompt in prompts}
     order = {prompt: index for index, prompt in enumerate(distinct)}
@@ -109,7 +117,7 @@ def _prefill(policy: Any, prompts: list[list[int]], limit: int) -> tuple[Tensor,
 
 
 def _decode(
-    policy: Any,
+    policy: Policy,
     prompts: list[list[int]],
     uniforms_BT: Tensor,
     temperature: float,

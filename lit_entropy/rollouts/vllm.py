@@ -8,11 +8,12 @@ where vLLM is batch invariant (on GPUs: VLLM_BATCH_INVARIANT=1), and never equal
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.responses import row_seeds, to_completions
 from lit_entropy.rollouts.vllm_build import (
@@ -26,6 +27,9 @@ from lit_entropy.rollouts.vllm_build import (
 from lit_entropy.rollouts.vllm_requests import plain_numbers, sample
 from lit_entropy.rollouts.weights import fingerprint, full_weights, require_same_weights
 from lit_entropy.types import Completions
+
+if TYPE_CHECKING:
+    from vllm import LLM
 
 
 class VLLMEngine(RolloutEngine):
@@ -85,11 +89,11 @@ class VLLMEngine(RolloutEngine):
         )
         self.gap_tolerance = gap_tolerance
         self.version = 0
-        self._llm: Any = None
+        self._llm: LLM | None = None
         self._held: int | None = None  # fingerprint of the weights in the engine
         self._proved = False
 
-    def setup(self, policy: Any) -> None:
+    def setup(self, policy: Policy) -> None:
         """Check that vLLM can run the model; see :class:`RolloutEngine`."""
         quiet_vllm()
         check_model(policy)
@@ -105,7 +109,7 @@ class VLLMEngine(RolloutEngine):
         self._llm, self._held, self._proved = None, None, False
 
     @torch.no_grad()
-    def prepare(self, policy: Any) -> None:
+    def prepare(self, policy: Policy) -> None:
         """Take the policy's weights; every rank builds its engine here or at a rollout."""
         with plain_numbers(next(policy.parameters()).device.type):
             self._hand_over(policy)
@@ -113,7 +117,7 @@ class VLLMEngine(RolloutEngine):
     @torch.no_grad()
     def generate(
         self,
-        policy: Any,
+        policy: Policy,
         prompts: list[list[int]],
         prompt_ids_B: Tensor,
         sample_ids_B: Tensor,
@@ -145,7 +149,7 @@ class VLLMEngine(RolloutEngine):
         self._rest()
         return completions
 
-    def _hand_over(self, policy: Any) -> None:
+    def _hand_over(self, policy: Policy) -> None:
         """Build or wake the engine, and load the policy's weights unless it holds them."""
         sleeping = self._llm is not None and self._sleeps and self._held is None
         if self._llm is None:
@@ -166,17 +170,22 @@ class VLLMEngine(RolloutEngine):
             self._llm.wake_up(tags=["kv_cache"])
 
     @property
+    def _built(self) -> LLM:
+        assert self._llm is not None  # _hand_over has built it
+        return self._llm
+
+    @property
     def _sleeps(self) -> bool:
-        return bool(self._llm.model_config.enable_sleep_mode)
+        return bool(self._built.model_config.enable_sleep_mode)
 
     def _rest(self) -> None:
         """Between rollouts the device belongs to the updates; the weights are dropped."""
         if self._sleeps:
-            self._llm.sleep(level=2)
+            self._built.sleep(level=2)
             self._held = None
 
     def _check_lengths(self, prompts: list[list[int]], max_new_tokens: int) -> None:
-        longest, limit = max(map(len, prompts)), self._llm.model_config.max_model_len
+        longest, limit = max(map(len, prompts)), self._built.model_config.max_model_len
         if longest + max_new_tokens > limit:
             raise ValueError(
                 f"a prompt of {longest} tokens and model.max_new_tokens={max_new_tokens} exceed "

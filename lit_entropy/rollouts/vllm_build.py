@@ -15,11 +15,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy
 import torch
 import torch.distributed
+
+from lit_entropy.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from vllm import LLM
 
 #: Minor versions of vLLM that this engine was run with.
 TESTED_VERSIONS = ("0.32",)
@@ -85,7 +90,7 @@ def check_device(device_type: str) -> None:
         )
 
 
-def check_model(policy: Any) -> None:
+def check_model(policy: Policy) -> None:
     """Refuse a model that the installed vLLM cannot run.
 
     Args:
@@ -110,7 +115,7 @@ def check_model(policy: Any) -> None:
         )
 
 
-def build(policy: Any, options: EngineOptions) -> Any:
+def build(policy: Policy, options: EngineOptions) -> LLM:
     """A ``vllm.LLM`` with the policy's architecture and random weights.
 
     Args:
@@ -124,7 +129,7 @@ def build(policy: Any, options: EngineOptions) -> Any:
     config.architectures = [type(policy.model).__name__]
     own = str(next(policy.parameters()).dtype).removeprefix("torch.")
     eager = current_platform.is_cpu() if options.eager is None else options.eager
-    arguments: dict[str, Any] = {
+    arguments: dict[str, str | bool | float] = {
         "load_format": "dummy",  # the weights come from the policy
         "dtype": own if options.dtype == "policy" else options.dtype,
         "skip_tokenizer_init": True,

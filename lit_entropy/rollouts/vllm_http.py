@@ -7,6 +7,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 #: How the server has to be started; part of the errors.
@@ -33,7 +34,7 @@ class Server:
         self.url = url.rstrip("/")
         self.timeout = timeout
 
-    def request(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def request(self, path: str, body: Mapping[str, object] | None = None) -> Any:
         """The answer to a GET, or to a POST if there is a body.
 
         Args:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from lit_entropy.rollouts.responses import Response
 
+if TYPE_CHECKING:
+    from vllm import LLM, CompletionOutput
+
 
 def sample(
-    llm: Any,
+    llm: LLM,
     prompts: list[list[int]],
     seeds: Sequence[int],
     stop_ids: Sequence[int],
@@ -49,7 +52,7 @@ def sample(
     return [_response(row.outputs[0]) for row in rows]
 
 
-def _response(output: Any) -> Response:
+def _response(output: CompletionOutput) -> Response:
     tokens = list(output.token_ids)
     places = zip(output.logprobs, tokens, strict=True)
     logprobs = [place[token].logprob for place, token in places]

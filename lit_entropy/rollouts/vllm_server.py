@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed
 from torch import Tensor
 
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.responses import Response, row_seeds, to_completions
 from lit_entropy.rollouts.vllm_http import Server, ServerError
@@ -76,7 +77,7 @@ class VLLMServerEngine(RolloutEngine):
         self._held: int | None = None
         self._proved = False
 
-    def setup(self, policy: Any) -> None:
+    def setup(self, policy: Policy) -> None:
         """Check that the server answers, serves the model and can be given weights.
 
         Raises:
@@ -92,7 +93,7 @@ class VLLMServerEngine(RolloutEngine):
             self.server.weights_label()
 
     @torch.no_grad()
-    def prepare(self, policy: Any) -> None:
+    def prepare(self, policy: Policy) -> None:
         """Give the server the policy's weights, if they have changed."""
         current = fingerprint(policy)
         if current == self._held:
@@ -110,7 +111,7 @@ class VLLMServerEngine(RolloutEngine):
     @torch.no_grad()
     def generate(
         self,
-        policy: Any,
+        policy: Policy,
         prompts: list[list[int]],
         prompt_ids_B: Tensor,
         sample_ids_B: Tensor,
@@ -127,23 +128,23 @@ class VLLMServerEngine(RolloutEngine):
             ConnectionError: the server did not answer.
         """
         self.prepare(policy)
+        seeds, stop_ids = row_seeds(keys, prompt_ids_B, sample_ids_B), list(policy.eos_token_ids)
         common = {
             "model": self.model,
             "max_tokens": max_new_tokens,
             "temperature": temperature,
-            "stop_token_ids": list(policy.eos_token_ids),
+            "stop_token_ids": stop_ids,
             "logprobs": 0,  # of the sampled token alone
             "return_token_ids": True,
             # said, because the model's generation config may hold other defaults
             **{"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0},
         }
-        seeds = row_seeds(keys, prompt_ids_B, sample_ids_B)
         bodies = [
             common | {"prompt": prompt} | ({"seed": seed} if temperature > 0 else {})
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         with ThreadPoolExecutor(self.max_connections) as pool:
-            responses = list(pool.map(self._complete, bodies))
+            responses = list(pool.map(lambda body: self._complete(body, stop_ids), bodies))
         device = next(policy.parameters()).device
         completions = to_completions(responses, policy.pad_token_id, device)
         if not self._proved:
@@ -153,7 +154,7 @@ class VLLMServerEngine(RolloutEngine):
             self._proved = True
         return completions
 
-    def _complete(self, body: dict[str, Any]) -> Response:
+    def _complete(self, body: Mapping[str, object], stop_ids: Sequence[int]) -> Response:
         try:
             choice = self.server.request("/v1/completions", body)["choices"][0]
             tokens, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
@@ -161,14 +162,14 @@ class VLLMServerEngine(RolloutEngine):
         except (KeyError, IndexError, TypeError) as error:
             wanted = "return_token_ids and log-probs"
             raise ServerError(f"{self.server.url} does not know {wanted}: {error!r}") from error
-        if not truncated and tokens[-1:] and tokens[-1] not in body["stop_token_ids"]:
+        if not truncated and tokens[-1:] and tokens[-1] not in stop_ids:
             raise ServerError(
                 f"{self.server.url} ended a response at token {tokens[-1]}, which does not end the "
-                f"policy's ({body['stop_token_ids']}): start it with --generation-config vllm"
+                f"policy's ({stop_ids}): start it with --generation-config vllm"
             )
         return Response(tokens, logprobs, truncated)
 
-    def _hand_over(self, policy: Any, current: int) -> None:
+    def _hand_over(self, policy: Policy, current: int) -> None:
         """Every rank takes part in gathering the weights; the first one writes and sends them."""
         assert self.weights_folder is not None
         ranks = torch.distributed.is_initialized()

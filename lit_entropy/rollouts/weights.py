@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed
@@ -16,6 +15,7 @@ from torch.distributed.tensor import DTensor
 from lit_entropy.distributed.sharding import full
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.functional.rng import hash_keys
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Completions, Sequences
 
 #: Entries that are widened to int64 at once.
@@ -79,7 +79,7 @@ def weighted_bits(part: Tensor, index: int, first: int = 0) -> Tensor:
     return total
 
 
-def full_weights(policy: Any) -> Iterator[tuple[str, Tensor]]:
+def full_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
     """Names and whole tensors of a policy's model, adapters added in, one tensor at a time.
 
     For a sharded policy each step is a collective: every rank must take all of them. A weight that
@@ -96,7 +96,7 @@ def full_weights(policy: Any) -> Iterator[tuple[str, Tensor]]:
         yield name, full(tensor).detach()
 
 
-def write_weights(policy: Any, folder: Path | None, shard_bytes: int = 2**32) -> None:
+def write_weights(policy: Policy, folder: Path | None, shard_bytes: int = 2**32) -> None:
     """Write whole weights as safetensors, a shard in memory at a time.
 
     For a sharded policy this is a collective.
@@ -124,7 +124,7 @@ def write_weights(policy: Any, folder: Path | None, shard_bytes: int = 2**32) ->
 
 @torch.no_grad()
 def sampler_gap(
-    policy: Any, prompts: list[list[int]], completions: Completions, temperature: float
+    policy: Policy, prompts: list[list[int]], completions: Completions, temperature: float
 ) -> float:
     """Mean absolute difference, in nats per token, of an engine's log-probs and the policy's own.
 
@@ -144,7 +144,7 @@ def sampler_gap(
 
 
 def require_same_weights(
-    policy: Any,
+    policy: Policy,
     prompts: list[list[int]],
     completions: Completions,
     temperature: float,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.types import Problem
 
@@ -62,11 +63,12 @@ class Task(ABC):
         """Whether the task overrides :meth:`answer_of`."""
         return type(self).answer_of is not Task.answer_of
 
-    def encode(self, problem: Problem, tokenizer: Any) -> list[int]:
+    def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """Token ids of the prompt: chat template for messages, plain text otherwise."""
         if isinstance(problem.prompt, str):
             return list(tokenizer.encode(problem.prompt, add_special_tokens=False))
         encoding = tokenizer.apply_chat_template(problem.prompt, add_generation_prompt=True)
+        assert not isinstance(encoding, str | list)  # neither text nor bare ids were asked for
         return list(encoding["input_ids"])
 
     def close(self) -> None:  # noqa: B027 - most tasks hold nothing

@@ -7,9 +7,10 @@ What the formats are and which fields are found by themselves stands in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
@@ -128,7 +129,7 @@ class DatasetTask(Task):
         """The final answer of a response, None where there is none."""
         return self.checker.answer_of(response)
 
-    def encode(self, problem: Problem, tokenizer: Any) -> list[int]:
+    def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
         if isinstance(problem.prompt, str):
             return encode_text(problem.prompt, tokenizer)

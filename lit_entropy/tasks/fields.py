@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lit_entropy.verify.answers import MARKER, boxed_text
 
@@ -33,7 +34,7 @@ class Fields(NamedTuple):
     answer: str
 
 
-def find_fields(record: dict[str, Any], prompt: str, answer: str) -> Fields:
+def find_fields(record: Mapping[str, object], prompt: str, answer: str) -> Fields:
     """The fields given, those that are ``auto`` found by the columns of a row.
 
     Raises:
@@ -54,7 +55,7 @@ def find_fields(record: dict[str, Any], prompt: str, answer: str) -> Fields:
     return Fields(*chosen)
 
 
-def columns(record: dict[str, Any]) -> list[str]:
+def columns(record: Mapping[str, object]) -> list[str]:
     """The fields of a row, those of records inside it with dots."""
     names = []
     for name, value in record.items():
@@ -63,11 +64,11 @@ def columns(record: dict[str, Any]) -> list[str]:
     return sorted(names)
 
 
-def nested(record: dict[str, Any], name: str, absent: Any = None) -> Any:
+def nested(record: Mapping[str, object], name: str, absent: object = None) -> object:
     """The value of a field, ``absent`` where it is; dots descend, ``reward_model.ground_truth``."""
     if name in record:
         return record[name]
-    value: Any = record
+    value: object = record
     for part in name.split("."):
         if not isinstance(value, dict) or part not in value:
             return absent
@@ -75,7 +76,7 @@ def nested(record: dict[str, Any], name: str, absent: Any = None) -> Any:
     return value
 
 
-def read_prompt(record: dict[str, Any], name: str) -> Prompt:
+def read_prompt(record: Mapping[str, object], name: str) -> Prompt:
     """A non-empty text, or chat messages with non-empty texts that end with the user's.
 
     Raises:
@@ -105,7 +106,7 @@ def read_prompt(record: dict[str, Any], name: str) -> Prompt:
     return messages
 
 
-def read_answer(record: dict[str, Any], name: str) -> str:
+def read_answer(record: Mapping[str, object], name: str) -> str:
     r"""The reference answer: what follows ``####``, the last ``\boxed{}``, or the whole text.
 
     Raises:
@@ -130,20 +131,20 @@ def read_answer(record: dict[str, Any], name: str) -> str:
     return text.strip()
 
 
-def source_of(record: dict[str, Any]) -> str:
+def source_of(record: Mapping[str, object]) -> str:
     """The row's ``data_source`` in letters that a metric key may have; empty where it has none."""
     value = record.get("data_source")
     return re.sub(r"[^\w.-]+", "_", value).strip("_") if isinstance(value, str) else ""
 
 
-def _value(record: dict[str, Any], name: str) -> Any:
+def _value(record: Mapping[str, object], name: str) -> object:
     value = nested(record, name)
     if value is None:
         raise ValueError(f"field {name!r} is missing or null (columns: {columns(record)})")
     return value
 
 
-def _message(message: Any, place: str) -> tuple[str, str]:
+def _message(message: object, place: str) -> tuple[str, str]:
     if not isinstance(message, dict):
         raise ValueError(f"{place} is a {type(message).__name__}, not {{role, content}}")
     for key in ("role", "content"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lit_entropy.tasks.fields import AUTO, Fields, find_fields, read_answer, read_prompt, source_of
 from lit_entropy.tasks.loaded_set import ROW_BITS, LoadedSet, set_number
@@ -73,7 +73,7 @@ class SetReader:
             raise ValueError(f"{loaded.place} has no rows; give one with data")
         return loaded
 
-    def _fields(self, file: DataFile, record: dict[str, Any], place: str) -> Fields:
+    def _fields(self, file: DataFile, record: Mapping[str, object], place: str) -> Fields:
         prompt = file.prompt_field or self.prompt_field
         try:
             return find_fields(record, prompt, file.answer_field or self.answer_field)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompts import check_chat
@@ -56,7 +58,7 @@ def usable_problems(
     task: Task,
     problems: Sequence[Problem],
     split: str,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     limit: PromptLimit,
     overlong: Overlong,
 ) -> tuple[Sequence[Problem], int]:
@@ -108,7 +110,7 @@ def too_long(
     )
 
 
-def _check_chats(problems: Sequence[Problem], tokenizer: Any) -> None:
+def _check_chats(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase) -> None:
     """Check one prompt of each sequence of roles against the chat template."""
     examples: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for problem in problems:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_limit import setting, too_long
@@ -24,7 +24,7 @@ class PromptSource:
 
     task: Task
     problems: Sequence[Problem]
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     max_prompt_tokens: int
 
     def pick(self, indices_P: Tensor) -> list[Problem]:

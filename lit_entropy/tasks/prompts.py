@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.fields import Prompt
 
@@ -79,7 +79,7 @@ def question_key(prompt: Prompt) -> str:
     return " ".join(" ".join(texts).split())
 
 
-def encode_text(text: str, tokenizer: Any) -> list[int]:
+def encode_text(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Token ids of plain text, after the beginning-of-sequence token if the tokenizer adds one.
 
     Llama and Mistral base models were trained with it on every text; an end of sequence, which
@@ -91,7 +91,7 @@ def encode_text(text: str, tokenizer: Any) -> list[int]:
     return [begin, *ids] if begin is not None and added[:1] == [begin] else ids
 
 
-def check_chat(prompt: Prompt, tokenizer: Any) -> None:
+def check_chat(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse chat messages that a tokenizer's chat template cannot show.
 
     Args:
@@ -118,10 +118,11 @@ def check_chat(prompt: Prompt, tokenizer: Any) -> None:
             f"{name}: its chat template refuses messages of roles {roles} ({error}); leave out "
             "data.task.system_prompt, or take another model"
         ) from error
+    shown = " ".join(str(text).split())
     # models strip past reasoning from an assistant's turns; what system and user say must stand
     for message in prompt:
         content = " ".join(message["content"].split())
-        if message["role"] != "assistant" and content not in " ".join(text.split()):
+        if message["role"] != "assistant" and content not in shown:
             raise ValueError(
                 f"{name}: its chat template drops the {message['role']} message {content!r:.80}; "
                 "put its text into data.task.template and leave out data.task.system_prompt"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Row(NamedTuple):
     """
 
     number: int
-    record: dict[str, Any]
+    record: Mapping[str, object]
     reason: str = ""
 
 
@@ -74,10 +74,15 @@ def read_rows(file: DataFile, label: str) -> Iterator[Row]:
     return _read_jsonl(path, place) if path.suffix == ".jsonl" else _read_parquet(path, place)
 
 
-def plain(value: Any) -> Any:
+def plain_record(record: Mapping[object, object]) -> dict[str, object]:
+    """A row with :func:`plain` values."""
+    return {str(key): plain(item) for key, item in record.items()}
+
+
+def plain(value: object) -> object:
     """Arrays and numbers of numpy, tuples and mappings as lists, Python numbers and dicts."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return plain_record(value)
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
@@ -115,7 +120,7 @@ def _read_parquet(path: Path, place: str) -> Iterator[Row]:
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 for record in batch.to_pylist():
                     number += 1
-                    yield Row(number, plain(record))
+                    yield Row(number, plain_record(record))
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{place}: no readable parquet file ({error})") from error
 
@@ -140,4 +145,4 @@ def _read_hub(file: DataFile, place: str) -> Iterator[Row]:
         if len(loaded) > 1:
             raise ValueError(f"{place}: name its split, one of {list(loaded)}")
         loaded = next(iter(loaded.values()))
-    return (Row(number, plain(record)) for number, record in enumerate(loaded, start=1))
+    return (Row(number, plain_record(record)) for number, record in enumerate(loaded, start=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from typing import overload
 
 import torch
 
@@ -42,7 +43,13 @@ class SumProblems(Sequence[Problem]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Problem]: ...
+
+    def __getitem__(self, index: int | slice) -> Problem | list[Problem]:
         """Problem ``index`` (or a list of problems for a slice)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]

@@ -7,11 +7,11 @@ import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from lit_entropy.tracking.metrics_file import METRICS_FILE, MetricsFile, read_metrics
 from lit_entropy.tracking.redaction import redact
@@ -55,7 +55,7 @@ class RunLogger(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
+    def experiment(self) -> MetricsFile:
         """The open ``MetricsFile``; a dummy on other ranks."""
         if self._metrics_file is None:
             Path(self.log_dir).mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ class RunLogger(CSVLogger):
         return self._metrics_file
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int | None = None) -> None:
         """Write metrics to the row of an RL step; they are on disk when this returns.
 
         Args:
@@ -83,7 +83,7 @@ class RunLogger(CSVLogger):
                 )
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
+    def log_hyperparams(self, params: dict[str, object] | Namespace | None = None) -> None:
         """Nothing to do: the run's ``config.yaml`` holds the whole configuration."""
 
     @rank_zero_only

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class WeightedSums(Metric):
         for name in ("total", "weight"):
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def _apply(self, fn: Any, exclude_state: Sequence[str] = "") -> Any:
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Metric:
         this = cast(Metric, super()._apply(fn, exclude_state=tuple(self._defaults)))
         this._computed = None
         for name, default in this._defaults.items():

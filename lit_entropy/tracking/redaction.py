@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+
+from lit_entropy.types import Config
 
 REDACTED = "<redacted>"
 
@@ -16,7 +17,7 @@ _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHORTEST_SECRET = 8
 
 
-def redact(config: Any, environment: Mapping[str, str] | None = None) -> Any:
+def redact(config: Config, environment: Mapping[str, str] | None = None) -> dict[str, object]:
     """A copy of a nested configuration without secrets.
 
     Hidden are: values under names with the word key, token, secret, password or credential (numbers
@@ -33,15 +34,19 @@ def redact(config: Any, environment: Mapping[str, str] | None = None) -> Any:
         for name, value in environment.items()
         if _is_secret_name(name) and len(value) >= _SHORTEST_SECRET
     }
-    return _redact(config, secrets)
+    return _redacted(config, secrets)
 
 
-def _redact(value: Any, secrets: set[str]) -> Any:
+def _redacted(config: Config, secrets: set[str]) -> dict[str, object]:
+    return {
+        key: REDACTED if _hidden(str(key), item) else _redact(item, secrets)
+        for key, item in config.items()
+    }
+
+
+def _redact(value: object, secrets: set[str]) -> object:
     if isinstance(value, Mapping):
-        return {
-            key: REDACTED if _hidden(str(key), item) else _redact(item, secrets)
-            for key, item in value.items()
-        }
+        return _redacted(value, secrets)
     if isinstance(value, list | tuple):
         return [_redact(item, secrets) for item in value]
     if isinstance(value, str) and any(secret in value for secret in secrets):
@@ -49,7 +54,7 @@ def _redact(value: Any, secrets: set[str]) -> Any:
     return value
 
 
-def _hidden(key: str, value: Any) -> bool:
+def _hidden(key: str, value: object) -> bool:
     if value is None or value == "" or not _is_secret_name(key):
         return False
     return "pass" in key.lower() or not isinstance(value, bool | int | float)

@@ -13,6 +13,7 @@ from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experime
 from lightning.fabric.utilities.logger import _convert_json_serializable, _convert_params
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from wandb import Run
 
 from lit_entropy.tracking.redaction import redact
 from lit_entropy.tracking.wandb_session import STEP_METRIC, check_reachable, start_run
@@ -72,28 +73,38 @@ class SafeWandbLogger(WandbLogger):
         return self._experiment
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, object], step: int | None = None) -> None:
         """Send metrics with the RL step as their x axis."""
         axis = {} if step is None else {STEP_METRIC: step}
         self._safely(lambda: self.experiment.log({**metrics, **axis}))
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace | None = None) -> None:
+    def log_hyperparams(self, params: dict[str, object] | Namespace | None = None) -> None:
         """Send the configuration without secrets."""
         config = redact(_convert_json_serializable(_convert_params(params)))
         self._safely(lambda: self.experiment.config.update(config, allow_val_change=True))
 
     @rank_zero_only
-    def log_table(self, *args: Any, **kwargs: Any) -> None:
+    def log_table(
+        self,
+        key: str,
+        columns: list[str] | None = None,
+        data: list[list[object]] | None = None,
+        dataframe: object = None,
+        step: int | None = None,
+    ) -> None:
         """Send a table, as in ``WandbLogger``."""
-        self._safely(lambda: super(SafeWandbLogger, self).log_table(*args, **kwargs))
+        table = (key, columns, data, dataframe, step)
+        self._safely(lambda: super(SafeWandbLogger, self).log_table(*table))
 
     @rank_zero_only
-    def log_image(self, *args: Any, **kwargs: Any) -> None:
+    def log_image(
+        self, key: str, images: list[object], step: int | None = None, **kwargs: object
+    ) -> None:
         """Send images, as in ``WandbLogger``."""
-        self._safely(lambda: super(SafeWandbLogger, self).log_image(*args, **kwargs))
+        self._safely(lambda: super(SafeWandbLogger, self).log_image(key, images, step, **kwargs))
 
-    def _safely(self, call: Callable[[], Any]) -> None:
+    def _safely(self, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as error:  # whatever it is, training is worth more
@@ -118,7 +129,7 @@ class SafeWandbLogger(WandbLogger):
             warnings.warn(f"W&B cannot start and is off for this run: {error}", stacklevel=4)
             return _DummyExperiment()
 
-    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Any:
+    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Run:
         return start_run(
             self._folder,
             mode,

@@ -9,7 +9,7 @@ import socket
 import urllib.request
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import wandb
@@ -64,8 +64,12 @@ def start_run(
     new_id: bool,
     init_timeout: float,
     finish_timeout: float,
-    **labels: Any,
-) -> Any:
+    name: str | None,
+    project: str | None,
+    entity: str | None,
+    group: str | None,
+    tags: list[str],
+) -> wandb.Run:
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
 
     Args:
@@ -74,14 +78,22 @@ def start_run(
         new_id: start another W&B run; the library blocks the id of a start that failed.
         init_timeout: seconds to wait for the server.
         finish_timeout: seconds to wait for the last uploads at the end.
-        labels: name, project, entity, group and tags.
+        name: the run's name on the server.
+        project: W&B project.
+        entity: W&B user or team; None for the login's default.
+        group: W&B group; None for none.
+        tags: W&B tags.
     """
     id_file = folder / RUN_ID_FILE
     if new_id or not id_file.exists():
         with open(id_file, "a", encoding="utf-8") as file:
             file.write(secrets.token_hex(4) + "\n")
     run = wandb.init(
-        **labels,
+        name=name,
+        project=project,
+        entity=entity,
+        group=group,
+        tags=tags,
         dir=str(folder),
         id=id_file.read_text(encoding="utf-8").split()[-1],
         resume="allow",

@@ -19,7 +19,9 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-Check = Callable[[dict[str, Any]], dict[str, Any]]
+#: A request or a reply: one JSON object.
+Message = dict[str, Any]
+Check = Callable[[Message], Message]
 
 #: How often an idle process looks whether its parent is still there, seconds.
 PATROL = 1.0
@@ -36,7 +38,7 @@ def load_math_verify() -> Check:
     logging.disable(logging.CRITICAL)
     config = [LatexExtractionConfig(boxed_match_priority=0)]
 
-    def read(text: str, whole: bool = False) -> list[Any]:
+    def read(text: str, whole: bool = False) -> list[object]:
         """Expressions of an answer, or those that math-verify itself finds in a whole text."""
         if whole:
             return list(parse(text, parsing_timeout=None, raise_on_error=True))
@@ -44,10 +46,10 @@ def load_math_verify() -> Check:
         return list(parse(text, config, parsing_timeout=None, raise_on_error=True))
 
     @functools.lru_cache(4096)
-    def read_gold(text: str) -> list[Any]:
+    def read_gold(text: str) -> list[object]:
         return read(text)
 
-    def equal(golds: Sequence[Any], answers: Sequence[Any]) -> bool:
+    def equal(golds: Sequence[object], answers: Sequence[object]) -> bool:
         failure: Exception | None = None
         for gold in golds:
             for answer in answers:
@@ -62,10 +64,10 @@ def load_math_verify() -> Check:
             raise failure
         return False
 
-    def holds_expression(found: Sequence[Any]) -> bool:
+    def holds_expression(found: Sequence[object]) -> bool:
         return any(not isinstance(item, str) for item in found)
 
-    def check(request: dict[str, Any]) -> dict[str, Any]:
+    def check(request: Message) -> Message:
         golds = read_gold(request["gold"])
         if not holds_expression(golds):
             return {"gold": False}
@@ -95,7 +97,7 @@ def load_reasoning_gym() -> Check:
         name, parameters = json.loads(recipe)
         return reasoning_gym.create_dataset(name, **parameters)
 
-    def check(request: dict[str, Any]) -> dict[str, Any]:
+    def check(request: Message) -> Message:
         items = dataset(request["dataset"])
         item = items[request["index"]]
         if item["question"] != request["question"]:  # made with another hash seed, say
@@ -117,7 +119,7 @@ def set_limits(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
-def work(connection: Connection, check: Check, setup: dict[str, Any], busy: mmap.mmap) -> None:
+def work(connection: Connection, check: Check, setup: Message, busy: mmap.mmap) -> None:
     """Answer requests until the other side is gone; ends by ``os._exit``."""
     parent = os.getppid()
     set_limits(setup["memory_bytes"])
@@ -142,7 +144,7 @@ def work(connection: Connection, check: Check, setup: dict[str, Any], busy: mmap
     os._exit(RECYCLED)
 
 
-def run_worker(connection: Connection, check: Check, setup: dict[str, Any], busy: mmap.mmap) -> int:
+def run_worker(connection: Connection, check: Check, setup: Message, busy: mmap.mmap) -> int:
     """Fork a worker and wait for its end; returns its exit code, negative for a signal."""
     parent = os.getppid()
     reader, writer = os.pipe()

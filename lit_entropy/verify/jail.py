@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import IO, Any
 
+#: A request or a reply: one JSON object.
+Message = dict[str, Any]
 #: Environment variables that the process is given; the rest may hold secrets.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 #: Seconds by the clock for each second of processor time that a request is granted.
@@ -70,7 +72,7 @@ class Jail:
         """Process id, and that of its session; None before the first request."""
         return None if self._process is None else self._process.pid
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, request: Message) -> Message:
         """The process's reply; ``{"failure": kind}`` where there is none.
 
         Kinds: ``timeout``, ``memory``, ``crashed`` (the process died), ``error`` (an exception).
@@ -104,14 +106,14 @@ class Jail:
             self._finalizer()
         self._process = self._connection = self._finalizer = None
 
-    def _receive(self, deadline: float) -> dict[str, Any]:
+    def _receive(self, deadline: float) -> Message:
         assert self._connection is not None
         try:
             while self._connection.poll(max(0.0, deadline - time.monotonic())):
                 reply = json.loads(self._connection.recv_bytes(MAX_REPLY))
                 if reply["id"] == self._request:
                     return dict(reply)
-            failure: dict[str, Any] = {"failure": "timeout", "clock": True}
+            failure: Message = {"failure": "timeout", "clock": True}
         except (ValueError, TypeError, KeyError):  # no reply of the program's
             failure = {"failure": "crashed"}
         self.close()

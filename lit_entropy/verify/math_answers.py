@@ -12,10 +12,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, last_number, parse_number
 from lit_entropy.verify.base import AnswerChecker
+from lit_entropy.verify.jail import Message
 from lit_entropy.verify.pool import JailPool
 
 #: ``last_box``: the last ``\boxed{}`` alone; ``anywhere``: whatever math-verify finds in the text.
@@ -176,7 +177,7 @@ def _plain_verdict(gold: str, text: str | None, whole: bool) -> bool | None:
     return None
 
 
-def _kind(reply: dict[str, Any]) -> str:
+def _kind(reply: Message) -> str:
     if "failure" in reply:
         return str(reply["failure"])
     if reply["verdict"]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from lit_entropy.verify.jail import Jail
-
-Request = dict[str, Any]
+from lit_entropy.verify.jail import Jail, Message
 
 
 class JailPool:
@@ -42,7 +39,7 @@ class JailPool:
         """A copy starts processes of its own."""
         return JailPool, self._settings
 
-    def ask(self, request: Request) -> Request:
+    def ask(self, request: Message) -> Message:
         """The reply to one request, see :meth:`Jail.ask`."""
         jail = self._free.get()
         try:
@@ -50,7 +47,7 @@ class JailPool:
         finally:
             self._free.put(jail)
 
-    def ask_all(self, requests: Sequence[Request]) -> list[Request]:
+    def ask_all(self, requests: Sequence[Message]) -> list[Message]:
         """The replies in order, all processes at work."""
         if len(self.jails) == 1 or len(requests) < 2:
             return [self.ask(request) for request in requests]
