@@ -1,7 +1,5 @@
 """Files that hold either their old or their new content, whatever kills the process or the disk."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import warnings

@@ -1,7 +1,5 @@
 """Errors with a remedy, shared by training and checkpointing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Names that have moved: class paths, modules and configuration keys, old and new."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 

@@ -1,7 +1,5 @@
 """The shipped configurations: where they lie and how they are named."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

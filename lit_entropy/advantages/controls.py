@@ -3,8 +3,6 @@
 Both wrap another estimator. The logged rewards and accuracies stay the true ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

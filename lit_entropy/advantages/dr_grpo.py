@@ -1,7 +1,5 @@
 """Dr. GRPO's advantage: centred, not scaled."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator

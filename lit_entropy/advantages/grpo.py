@@ -1,7 +1,5 @@
 """GRPO's group-standardised advantage."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator

@@ -1,7 +1,5 @@
 """PRIME: token advantages from an implicit process reward model that is trained online."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 

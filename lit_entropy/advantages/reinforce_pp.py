@@ -1,7 +1,5 @@
 """REINFORCE++: advantages whitened over the whole batch."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator

@@ -1,7 +1,5 @@
 """RLOO: REINFORCE with a leave-one-out baseline."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator

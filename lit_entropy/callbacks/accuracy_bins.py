@@ -1,7 +1,5 @@
 """Prompts sorted by the share of right responses in their group (paper, Fig. 8 right)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

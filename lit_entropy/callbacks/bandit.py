@@ -1,7 +1,5 @@
 """The paper's bandit view of a rollout: the prompt is the state, the response the action."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Covariance between log-probability and advantage over the rollout."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

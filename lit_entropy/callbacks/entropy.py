@@ -1,7 +1,5 @@
 """Entropy of the policy on its own rollout."""
 
-from __future__ import annotations
-
 import torch
 
 from lit_entropy.callbacks.accuracy_bins import AccuracyBins

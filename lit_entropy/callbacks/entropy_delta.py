@@ -1,7 +1,5 @@
 """The change of entropy from one rollout to the next, beside what the theorems predicted for it."""
 
-from __future__ import annotations
-
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 

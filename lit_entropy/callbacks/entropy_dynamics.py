@@ -1,7 +1,5 @@
 """The change of entropy by an RL step's updates, measured exactly, beside every prediction."""
 
-from __future__ import annotations
-
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn

@@ -1,7 +1,5 @@
 """The law R = -a exp(H) + b, fitted while the run goes on."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

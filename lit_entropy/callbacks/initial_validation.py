@@ -1,7 +1,5 @@
 """Validation before the first RL step, logged as RL step 0."""
 
-from __future__ import annotations
-
 from itertools import islice
 
 import lightning as L

@@ -1,7 +1,5 @@
 """What one rollout says of the entropy of the next: Theorems 1 and 2 (arXiv 2505.22617)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

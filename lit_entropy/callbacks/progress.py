@@ -1,7 +1,5 @@
 """One progress bar over RL steps, with the numbers of the paper beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import lightning as L

@@ -1,7 +1,5 @@
 """Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A table of prompts, responses and rewards at each validation."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

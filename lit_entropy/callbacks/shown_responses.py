@@ -1,7 +1,5 @@
 """The responses that a token page shows, and the text of their tokens."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase

@@ -1,7 +1,5 @@
 """Realised and predicted change of the entropy of given states, and how well they agree."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

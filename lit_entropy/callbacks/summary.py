@@ -1,7 +1,5 @@
 """What a run came to: a figure in its folder and a short table on the screen."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A page that shows which tokens drive the entropy, written during the run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

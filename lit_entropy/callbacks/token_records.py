@@ -1,7 +1,5 @@
 """From a rollout to the records of the token page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """What clipping, the optimizer and several updates a rollout add to the change of entropy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """``lit-entropy export``: a checkpoint as an ordinary Hugging Face folder."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

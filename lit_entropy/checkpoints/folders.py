@@ -1,8 +1,6 @@
 """Checkpoint folders to which every rank adds its part (torch's distributed checkpoints), read
 without running code: torch itself unpickles their metadata and their plain values freely."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle

@@ -4,8 +4,6 @@ The file is written beside its final name and renamed: Lightning's own save goes
 is a plain copy when that lies on another filesystem, and it swallows ``PermissionError``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import overload

@@ -1,7 +1,5 @@
 """The model card of an exported policy: what it was trained from, how, and what was measured."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

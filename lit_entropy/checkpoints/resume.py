@@ -1,7 +1,5 @@
 """A resume continues the same experiment: what may change in its configuration and what may not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 

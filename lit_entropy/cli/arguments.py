@@ -1,7 +1,5 @@
 """What was typed, made ready for the parser: shipped configurations found, old names refused."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path

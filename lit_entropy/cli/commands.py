@@ -1,7 +1,5 @@
 """Subcommands that are plain functions: their signature is their command line."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Where a run is kept and where it is logged: the ``run`` group of the command line."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

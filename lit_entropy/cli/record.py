@@ -1,7 +1,5 @@
 """The record of what was run: the configuration in the run folder and in every checkpoint."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

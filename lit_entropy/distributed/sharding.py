@@ -8,8 +8,6 @@ Every forward pass of a sharded policy is a collective: all ranks must make the 
 them. Passes that differ by rank, as in generation, go under :func:`whole_parameters`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Lightning's FSDP2 strategy with every rank in one data-parallel group, and safe checkpoints."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path

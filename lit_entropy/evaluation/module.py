@@ -1,7 +1,5 @@
 """The evaluation half of the module: validation, test and prediction on held-out problems."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict

@@ -4,8 +4,6 @@ A sharded policy that no rank holds whole answers in step: taking its weights an
 entropies are collectives, so that ranks make as many calls, each of as many rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from lit_entropy.types import Problem

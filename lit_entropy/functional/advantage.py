@@ -1,7 +1,5 @@
 """Advantages of G samples per prompt, as pure functions of the rewards."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Each function takes float tensors [N] and returns None where the number is not defined.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

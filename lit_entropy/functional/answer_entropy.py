@@ -1,7 +1,5 @@
 """Entropy over the distinct final answers of a prompt's samples."""
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -3,8 +3,6 @@
 Everything here splits sums over the N response tokens of a rollout: the parts add up to the whole.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

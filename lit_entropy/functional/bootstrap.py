@@ -4,8 +4,6 @@ The accuracies of successive policies share most of their weights, so residuals 
 autocorrelated, and the textbook interval, which counts each pair as independent, is too short.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of constructor arguments: each names the field, the value and the remedy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

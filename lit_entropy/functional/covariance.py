@@ -1,7 +1,5 @@
 """Token covariance (eq. 10 of 2505.22617) and the token selections of Clip-Cov and KL-Cov."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, get_args
 

@@ -1,7 +1,5 @@
 """Cover@tau: the share of problems that are solved reliably (Dragoi et al., 2025, 2510.08325)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy import stats

@@ -4,8 +4,6 @@ Every prediction is of H_{k+1} - H_k, hence *minus* a covariance, with expectati
 actions. Estimates from the sampled actions alone stand in ``sampled_dynamics``.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

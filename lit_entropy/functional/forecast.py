@@ -1,7 +1,5 @@
 """Forecasts from the first part of a run: the law and three rivals (arXiv 2505.22617, Fig. 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -11,8 +11,6 @@ With z the logits over the temperature, p = softmax(z) and H the entropy,
     d log p_a / dz_j = 1[j = a] - p_j        dH / dz_j = -p_j (log p_j + H).
 """
 
-from __future__ import annotations
-
 from typing import Any, TypeGuard
 
 import torch

@@ -1,7 +1,5 @@
 """The implicit process reward model (2412.01981) and PRIME's returns (2502.01456)."""
 
-from __future__ import annotations
-
 import torch
 from scipy.stats import rankdata
 from torch import Tensor

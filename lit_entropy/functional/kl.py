@@ -1,7 +1,5 @@
 """Per-token Monte-Carlo estimators of a KL divergence (Schulman, 2020, "Approximating KL")."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 import torch

@@ -4,8 +4,6 @@ R is an accuracy (fraction), H an entropy in nats; a and b are fractions too, an
 is the accuracy that the fit gives a policy whose entropy is spent (H = 0).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What a run says of the law, and what speaks against reading it so."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

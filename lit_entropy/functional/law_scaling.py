@@ -1,7 +1,5 @@
 """How the law's coefficients grow with the size of the model (arXiv 2505.22617, Fig. 7)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

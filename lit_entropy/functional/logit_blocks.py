@@ -1,7 +1,5 @@
 """Blocks of a head's logits, n tokens by v vocabulary entries, and gradients from such blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

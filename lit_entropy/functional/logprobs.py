@@ -3,8 +3,6 @@
 N stands for any number of tokens; float32 is used whatever the dtype of the logits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Majority vote over the final answers of a problem's samples (self-consistency, 2203.11171)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

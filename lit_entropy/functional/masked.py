@@ -1,7 +1,5 @@
 """Sums and means over masked elements; what lies outside the mask never enters, not even NaN."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

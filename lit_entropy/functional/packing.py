@@ -3,8 +3,6 @@
 Legend: B sequences of at most L tokens are packed into R rows of W places.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Left and right padding of token tensors, and how to need less of it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Paired differences between two policies on the same problems (Miller, 2024, 2411.00640)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Unbiased pass@k from n samples per problem (Chen et al., 2021, 2107.03374), and its error."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """How many tokens a fraction of a batch means."""
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 from lit_entropy.functional.checks import require_choice, require_fraction

@@ -4,8 +4,6 @@ No generator state exists, so nothing has to be saved for an exact resume, and a
 depend on batch composition, order, microbatch size, device or rank.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -4,8 +4,6 @@ Every function returns a prediction of H_{k+1} - H_k at step size eta = 1, i.e. 
 covariance. Covariances have the divisor N: they are expectations.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Inverse-CDF sampling from the full softmax, with the exact log-prob and entropy of each draw."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

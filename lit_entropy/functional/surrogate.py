@@ -1,7 +1,5 @@
 """Importance ratios and PPO's clipped surrogate, a token at a time."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The contract of a policy loss: per-token losses in, one aggregation in the module."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn

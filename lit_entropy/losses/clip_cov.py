@@ -1,7 +1,5 @@
 """Clip-Cov: random tokens of high covariance lose their gradient (eq. 11, 12 of 2505.22617)."""
 
-from __future__ import annotations
-
 import math
 from typing import get_args
 

@@ -1,7 +1,5 @@
 """Metrics that every ratio-based loss reports."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """An alarm for a method that cannot act, so that a null result is not mistaken for a finding."""
 
-from __future__ import annotations
-
 import warnings
 
 

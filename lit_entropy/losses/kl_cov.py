@@ -1,7 +1,5 @@
 """KL-Cov: a KL penalty on the tokens of highest covariance (eq. 13, 14 of 2505.22617)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The vanilla policy gradient (REINFORCE) with any advantage."""
 
-from __future__ import annotations
-
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss

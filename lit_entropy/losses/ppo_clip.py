@@ -1,7 +1,5 @@
 """PPO's clipped surrogate with separate bounds: GRPO's loss, and clip-higher."""
 
-from __future__ import annotations
-
 from lit_entropy.functional.checks import require_fraction, require_non_negative
 from lit_entropy.functional.surrogate import clipped_surrogate, masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss

@@ -1,7 +1,5 @@
 """What Clip-Cov and KL-Cov share: token covariances, identities and the scope of the selection."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Literal, get_args
 

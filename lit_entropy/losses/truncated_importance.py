@@ -4,8 +4,6 @@ Yao et al., "On the Rollout-Training Mismatch in Modern RL Systems" (NeurIPS 202
 efficient reasoning, OpenReview 8MHqvb4lK9; first at fengyao.notion.site/off-policy-rl).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

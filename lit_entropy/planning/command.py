@@ -1,7 +1,5 @@
 """``lit-entropy plan``: what a run needs, before it is started."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Operations of an RL step, and its tokens."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lit_entropy.planning.shape import Shape

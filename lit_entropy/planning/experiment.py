@@ -1,7 +1,5 @@
 """An experiment built without weights, data or devices, and checked for the devices it is for."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

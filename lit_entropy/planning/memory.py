@@ -1,7 +1,5 @@
 """Bytes on a device, part by part, in the phases of an RL step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lit_entropy.functional.logprobs import PLAIN_LOGITS

@@ -1,7 +1,5 @@
 """A plan: what fits, how long it takes, what mends it, and how it grows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The numbers of a run, read from an experiment that was built without weights."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Literal, TypedDict
 

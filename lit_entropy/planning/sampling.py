@@ -1,7 +1,5 @@
 """Bytes that sampling takes on a device: key-value cache, logits and the engine's own weights."""
 
-from __future__ import annotations
-
 import math
 
 from lit_entropy.planning.workload import Workload

@@ -1,7 +1,5 @@
 """Seconds of an RL step, at stated rates."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from lit_entropy.planning.compute import forward_flops, layers_flops, step_flops

@@ -1,7 +1,5 @@
 """The numbers of a decoder-only transformer that decide its memory and its operations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from transformers import PreTrainedConfig

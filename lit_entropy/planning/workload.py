@@ -1,7 +1,5 @@
 """What a run does, in numbers: everything that memory and time depend on but the hardware."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

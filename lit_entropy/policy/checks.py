@@ -1,7 +1,5 @@
 """Questions that a policy asks of a model and its tokenizer once, at construction."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable
 from typing import Any, Protocol

@@ -5,8 +5,6 @@ tensors have shapes and no data. A hub id takes its shape from ``assets/architec
 stand-in tokenizer: nothing is downloaded and no weight file is read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -4,8 +4,6 @@ A name is, in this order: a shipped base (a folder in ``lit_entropy/assets``), `
 path to a ``.gguf`` file, a local folder, or a hub id.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import io

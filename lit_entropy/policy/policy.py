@@ -1,7 +1,5 @@
 """The policy: a Hugging Face causal LM that scores response tokens exactly."""
 
-from __future__ import annotations
-
 import inspect
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """Shapes of published models, shipped without weights: ``assets/architectures``."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from functools import lru_cache

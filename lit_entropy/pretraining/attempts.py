@@ -1,7 +1,5 @@
 """The styles of response a countdown base is pretrained on: direct, and attempts with a check."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import torch

@@ -1,7 +1,5 @@
 """``lit-entropy pretrain``: rebuild a shipped base model, or make another, from scratch."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Batches of pretraining: bucketed by length, determined by the seed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

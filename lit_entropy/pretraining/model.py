@@ -1,7 +1,5 @@
 """The four sizes of base model and the LightningModule that pretrains one."""
 
-from __future__ import annotations
-
 import math
 
 import torch

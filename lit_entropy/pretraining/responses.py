@@ -1,7 +1,5 @@
 """The styles of response a base model is pretrained on: careful, sloppy, guess."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

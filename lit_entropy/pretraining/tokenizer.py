@@ -1,7 +1,5 @@
 """The character tokenizer of chain arithmetic: 21 symbols, one token a character."""
 
-from __future__ import annotations
-
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

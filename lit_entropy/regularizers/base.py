@@ -1,7 +1,5 @@
 """The contract of a regularizer: a per-token loss that is added to any policy loss."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from torch import nn

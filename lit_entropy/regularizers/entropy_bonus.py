@@ -1,7 +1,5 @@
 """The classical entropy bonus with a fixed coefficient."""
 
-from __future__ import annotations
-
 import torch
 
 from lit_entropy.functional.checks import require_non_negative

@@ -1,7 +1,5 @@
 """The penalty on the KL divergence to a frozen reference policy."""
 
-from __future__ import annotations
-
 from lit_entropy.functional.checks import require_choice, require_non_negative
 from lit_entropy.functional.kl import KL_ESTIMATORS, KLEstimator, kl_estimate
 from lit_entropy.functional.masked import masked_mean

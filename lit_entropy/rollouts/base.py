@@ -1,7 +1,5 @@
 """The contract of a rollout engine."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Rollouts from the policy's own forward pass: batched, with a KV cache, on any device."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol

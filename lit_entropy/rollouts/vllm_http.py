@@ -1,7 +1,5 @@
 """The HTTP endpoints of a vLLM server that rollouts need."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import os

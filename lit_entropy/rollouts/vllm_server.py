@@ -1,7 +1,5 @@
 """Rollouts from a separate vLLM server, which is given the policy's weights through a folder."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

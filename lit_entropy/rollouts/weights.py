@@ -1,7 +1,5 @@
 """The weights of a policy on their way to another engine: whole tensors, and proof of arrival."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The contract of a task: where problems come from, how they are shown, how answers are scored."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ A careful response writes every step (``7+5=2;2*3=6;6-2=4;#4``), a sloppy one sk
 (``7+5*3=6;6-2=4;#4``), a guess writes ``#4`` at once. Only the digit after ``#`` is scored.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import overload

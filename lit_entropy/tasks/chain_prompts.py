@@ -1,7 +1,5 @@
 """Prompts of chain arithmetic: their values, their split and their counter-based draw."""
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -6,8 +6,6 @@ values first (``5-2=3*3=9;5*2=10-3=7;#5*2-3``); only the expression after ``#`` 
 many expressions are right, one always in the order of the prompt, and none need be found at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import overload
 

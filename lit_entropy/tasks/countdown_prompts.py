@@ -1,7 +1,5 @@
 """Countdown: expressions, their values and canonical form, the split and the draw of prompts."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import re

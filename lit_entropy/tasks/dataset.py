@@ -4,8 +4,6 @@ What the formats are and which fields are found by themselves stands in
 :mod:`lit_entropy.tasks.fields`; how answers are compared is the injected checker's business.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, get_args
 

@@ -8,8 +8,6 @@ r"""From a row to its prompt and reference answer, in the formats that data sets
 A reason, the message of a ``ValueError`` here, is completed with set and row by the caller.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """From the rows of data sets to problems."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Prompts checked with the policy's tokenizer before a run starts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Literal, NamedTuple

@@ -4,8 +4,6 @@ Its generators are used as they are. Its scorers are not run in this process: so
 text of the answer. Where a problem has one right answer an own checker compares it.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Rows of a data set, one by one: JSONL, parquet, or a data set of the Hugging Face hub."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

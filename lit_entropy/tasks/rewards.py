@@ -1,7 +1,5 @@
 """What a task says of decoded responses: rewards, correctness, names of answers."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The local record of a run, which every run has, with or without Weights & Biases."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from argparse import Namespace

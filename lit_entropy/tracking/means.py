@@ -1,7 +1,5 @@
 """Means and maxima that stay exact over microbatches, ranks and reduced-precision modules."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast

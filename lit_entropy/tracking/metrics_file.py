@@ -1,7 +1,5 @@
 """The table ``metrics.csv`` of a run: one row an RL step, one column a metric."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

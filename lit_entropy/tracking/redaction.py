@@ -1,7 +1,5 @@
 """Secrets stay out of files and servers."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The folder of a run, ``<save_dir>/<name>``: claimed once, never overwritten."""
 
-from __future__ import annotations
-
 from itertools import count
 from pathlib import Path, PurePath
 

@@ -1,7 +1,5 @@
 """Seconds spent in each named part of an RL step."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

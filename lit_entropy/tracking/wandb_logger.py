@@ -1,7 +1,5 @@
 """Weights & Biases that never stops or changes a run."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from argparse import Namespace

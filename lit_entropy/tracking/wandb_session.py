@@ -1,7 +1,5 @@
 """Starting a Weights & Biases run without surprises: bounded waiting, nothing private sent."""
 
-from __future__ import annotations
-
 import netrc
 import os
 import secrets

@@ -4,8 +4,6 @@ Numbers are integers or decimals (``1,234``, ``$12.50``, ``+3``, ``.5``, ``12.0`
 trailing ``.`` or ``%`` is ignored). Fractions, exponents and units glued to a number are refused.
 """
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from typing import Literal

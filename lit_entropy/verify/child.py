@@ -6,8 +6,6 @@ work; where a worker dies it reports how and forks the next, warm and within mil
 Messages are JSON, so that neither side ever unpickles what the other wrote.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import mmap

@@ -1,7 +1,5 @@
 """Multiple choice: the letter that a response settles on."""
 
-from __future__ import annotations
-
 import re
 
 from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text

@@ -5,8 +5,6 @@ math-verify reads LaTeX and compares with sympy: ``\frac{1}{2}`` equals ``0.5``,
 trainer's process. It compares numbers rounded to six decimals.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """Integers and decimals, compared exactly; nothing is ever evaluated."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import get_args
 
