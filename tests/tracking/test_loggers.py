@@ -319,6 +319,7 @@ def clean_wandb(monkeypatch, tmp_path):
     yield monkeypatch
     if wandb.run is not None:
         wandb.finish()
+    wandb.teardown()  # the service of a process remembers the server of this test
 
 
 def stored_by_wandb(folder: Path) -> bytes:
