@@ -1,4 +1,4 @@
-"""A figure with its claim, judge and run is one file; listed, it is planned, drawn and judged."""
+"""The documented figure in one file: listed, it is planned, drawn and judged."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docs.documents import ROOT, labelled
 from reproduce.made_runs import finish
 
 from lit_entropy.figures import style
@@ -14,42 +15,7 @@ from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.jobs import cells_of, plan
 
-FILE = '''
-from dataclasses import dataclass
-
-from lit_entropy.figures.cells import GRPO, Cell
-from lit_entropy.figures.entries import Claim, Entry, Judgement
-from lit_entropy.figures.estimates import Estimate, over_seeds, plateau
-from lit_entropy.figures.style import BLUE, COLUMN_WIDTH, paper_figure, seed_lines
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Response length of the last fifth, tokens."""
-
-    last: Estimate
-
-
-def measure(runs):
-    return Lengths(over_seeds(runs, lambda run: plateau(run, "rollout/length")))
-
-
-def draw(runs):
-    with paper_figure(COLUMN_WIDTH, 2) as figure:
-        seed_lines(figure.subplots(), runs, "rollout/length", BLUE, "GRPO")
-    return figure
-
-
-def short(m):
-    return Judgement(m.last.mean < 20, f"{m.last.mean:.1f} tokens")
-
-
-LENGTHS = Entry(
-    "length", "Length", "How long responses are", "Tokens.", measure, draw,
-    (Claim("Responses stay short.", "not in the paper", "fewer than 20 tokens", short),),
-    (GRPO, Cell("longer", "GRPO", "grpo", {"data.max_response_length": "32"})),
-)
-'''
+(FILE,) = labelled("file lengths.py", ROOT / "docs" / "how-to" / "figures.md")
 
 
 def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +32,7 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [run.name for run in planned] == [
         f"{name}-seed{seed}" for seed in range(3) for name in ("grpo", "longer")
     ]
-    assert "--data.max_response_length 32" in planned[1].command(tmp_path)
+    assert "--model.max_new_tokens 120" in planned[1].command(tmp_path)
     for run in planned:
         finish(run, tmp_path / "runs")
     page = report_of(planned, tmp_path, ["length"], "tiny", "quick", entries)
