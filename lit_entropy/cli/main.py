@@ -42,6 +42,16 @@ def fixed_seed(seed: bool | int) -> int:
 class EntropyCLI(LightningCLI):
     """LightningCLI with run folders, one seed, component files and function subcommands."""
 
+    def __init__(self, args: list[str], **options: Any) -> None:
+        """Parse and run.
+
+        Args:
+            args: the words of the command line.
+            options: as of LightningCLI.
+        """
+        self._called = args[0] if args else ""
+        super().__init__(args=args, **options)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run options, the checkpoint callback and the links."""
         parser.add_argument("--run", type=RunOptions, default=RunOptions())
@@ -72,19 +82,22 @@ class EntropyCLI(LightningCLI):
     def _add_subcommands(
         self, parser: LightningArgumentParser, **kwargs: dict[str, object]
     ) -> None:
-        # the stock method shows Trainer's own summaries
+        # the stock method shows Trainer's own summaries, and fills the parsers of all subcommands,
+        # 0.1 s each: here that of the one that is called, or all where options come first
         self._subcommand_parsers = {}
         subcommands = parser.add_subcommands()
-        for name, description in SUMMARIES.items():
-            options = {"description": description} | kwargs.get(name, {})
-            trainer_parser = self._prepare_subcommand_parser(L.Trainer, name, **options)
-            self._subcommand_parsers[name] = trainer_parser
-            subcommands.add_subcommand(name, trainer_parser, help=description)
-        for name, function in COMMANDS.items():
-            command_parser = self.init_parser(description=summary(function))
-            add_command_arguments(command_parser, function, self._add_arguments)
-            self._subcommand_parsers[name] = command_parser
-            subcommands.add_subcommand(name, command_parser, help=summary(function))
+        helps = SUMMARIES | {name: summary(function) for name, function in COMMANDS.items()}
+        for name, description in helps.items():
+            filled = name == self._called or self._called not in helps
+            if filled and name in SUMMARIES:
+                options = {"description": description} | kwargs.get(name, {})
+                own = self._prepare_subcommand_parser(L.Trainer, name, **options)
+            else:
+                own = self.init_parser(description=description)
+            if filled and name in COMMANDS:
+                add_command_arguments(own, COMMANDS[name], self._add_arguments)
+            self._subcommand_parsers[name] = own
+            subcommands.add_subcommand(name, own, help=description)
 
     def _parse_ckpt_path(self) -> None:
         # the stock method lets the checkpoint's arguments win over the command line, silently;
@@ -194,8 +207,9 @@ def main(args: list[str] | None = None) -> EntropyCLI:
         sys.exit(2)
     try:
         return EntropyCLI(
-            EntropyModule,
-            PromptDataModule,
+            arguments,
+            model_class=EntropyModule,
+            datamodule_class=PromptDataModule,
             save_config_callback=ExperimentRecord,
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -205,7 +219,6 @@ def main(args: list[str] | None = None) -> EntropyCLI:
                 "description": "Study, reproduce and control policy entropy in reinforcement "
                 "learning of reasoning language models.",
             },
-            args=arguments,
         )
     except SIGTERMException:  # Lightning would end with exit code 0
         sys.exit(143)

@@ -114,3 +114,21 @@ def test_a_checkpoint_of_before_the_move_resumes() -> None:
     new["model"]["engine"]["init_args"]["block"] = 5  # type: ignore[index]
     with pytest.raises(ValueError, match=r"model\.engine\.init_args\.block: 4 -> 5"):
         check_same_experiment(old, new)
+
+
+def test_options_before_the_subcommand_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Parsers of subcommands are filled when they are called, or all where options come first."""
+    file = tmp_path / "all.yaml"
+    file.write_text("fit:\n  trainer:\n    max_epochs: 7\n")
+    quickstart = ["--config", str(CONFIGS / "quickstart.yaml"), "--print_config"]
+    with pytest.raises(SystemExit) as exit_:
+        main(
+            ["--config", str(file), "fit", *quickstart[:2], "--trainer.max_epochs=7", quickstart[2]]
+        )
+    assert exit_.value.code == 0
+    given = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["fit", *quickstart[:2], "--trainer.max_epochs=7", quickstart[2]])
+    assert capsys.readouterr().out == given and "max_epochs: 7" in given
