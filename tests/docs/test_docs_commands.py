@@ -70,7 +70,7 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> ArgumentParser:
 
     monkeypatch.setattr(EntropyCLI, "parse_arguments", stop)
     with pytest.raises(InterruptedError):
-        main(["fit"])
+        main([])  # without a subcommand the parsers of all of them are filled
     return built[0]
 
 
