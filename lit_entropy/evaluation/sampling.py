@@ -37,7 +37,7 @@ class SetSampling:
         return replace(self, max_new_tokens=max_new_tokens)
 
     def check(self, name: str) -> None:
-        """Raise ValueError for a number out of range; ``name`` is the its dotted key."""
+        """Raise ValueError for a number out of range; ``name`` is its dotted key."""
         if self.samples < 0:
             raise ValueError(f"{name}.samples={self.samples} must not be negative")
         if not 0 < self.temperature < float("inf"):
