@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from lit_entropy.cli.main import EntropyCLI, main
@@ -30,6 +35,28 @@ SMALL = [
     "--run.wandb=off",
     "--checkpoint.every_n_epochs=1",
 ]
+
+
+#: The algorithm alone: no diagnostics, no samples, no validation.
+ALONE = ["--trainer.callbacks=null", "--trainer.limit_val_batches=0"]
+
+
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder of this suite that all of its workers share."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Holds a shared folder against the other workers."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def fit(folder: Path, *arguments: str, config: str = "quickstart.yaml") -> EntropyCLI:

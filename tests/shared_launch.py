@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from runs import CONFIGS, SMALL
+from runs import CONFIGS, SMALL, one_at_a_time, shared_folder
 from two_ranks import REFUSED, arguments, launch
 
 DDP = ["--config", str(CONFIGS / "strategy" / "ddp.yaml"), "--trainer.devices=2"]
@@ -71,6 +69,13 @@ DYNAMICS = [
     "--trainer.callbacks.probe_prompts=5",
     "--trainer.callbacks.rollout_prompts=3",
 ]
+#: A validation with samples.
+SAMPLED = [
+    "--model.policy.model=chain-xs",
+    "--model.evaluation=lit_entropy.evaluation.Evaluation",
+    "--model.evaluation.samples=4",
+    "--model.evaluation.pass_k=[2]",
+]
 PRIME = ["--config", str(CONFIGS / "experiment" / "prime.yaml")]
 ONE_STEP = ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0"]
 
@@ -103,7 +108,7 @@ def steps(count: int) -> list[str]:
 
 
 def planned(folder: Path) -> dict[str, list[str]]:
-    """Arguments of every run: under DDP, refused sizes, under FSDP2 with a resume."""
+    """Arguments of every run: under DDP, refused sizes, under FSDP2 with a resume, a validation."""
     runs = {
         loss: arguments(folder / loss, *DDP_PARTS, loss_option(loss), *DDP, HALVES)
         for loss in LOSSES
@@ -125,6 +130,10 @@ def planned(folder: Path) -> dict[str, list[str]]:
     )
     runs["three"] = arguments(folder / "three", *TINY, *FSDP2, *steps(3))
     runs["resumed"] = arguments(folder / "resumed", *TINY, *FSDP2, *steps(2))
+    runs["validated"] = arguments(
+        folder / "validated", *SAMPLED, "--trainer.strategy=ddp", "--trainer.devices=2",
+        "--checkpoints", f"[base, {last(folder / 'three')}]", command="validate",
+    )  # fmt: skip
     again = f"--ckpt_path={last(folder / 'resumed')}"
     runs["again"] = arguments(folder, *TINY, *FSDP2, *steps(3), again)
     return runs
@@ -132,14 +141,9 @@ def planned(folder: Path) -> dict[str, list[str]]:
 
 def launched(factory: pytest.TempPathFactory) -> Launched:
     """The runs, launched by the first worker that asks and read by the others."""
-    folder = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # shared by the workers
-    folder = folder / "two_ranks"
-    folder.mkdir(exist_ok=True)
+    folder = shared_folder(factory, "two_ranks")
     runs = planned(folder)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder):
         files = [folder / f"rank{rank}.pt" for rank in (0, 1)]
         if all(file.exists() for file in files):
             results = [torch.load(file, weights_only=True) for file in files]

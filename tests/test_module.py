@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from recording_losses import Recording
-from runs import experience_of, fit, metrics, rollout_of
+from runs import ALONE, experience_of, fit, metrics, rollout_of
 
 from lit_entropy.advantages import AdvantageEstimator
 from lit_entropy.cli.main import EntropyCLI
@@ -52,7 +52,7 @@ def record(folder: Path, *arguments: str, steps: int = 1) -> tuple[Recorder, Ent
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EntropyCLI, "instantiate_trainer", with_recorder)
-        cli = fit(folder, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0", *arguments)
+        cli = fit(folder, *ALONE, "--trainer.max_epochs=1", *arguments)
     return recorder, cli
 
 
@@ -74,6 +74,7 @@ def test_the_first_ratios_are_exactly_one(
     Probe.seen.clear()
     fit(
         tmp_path,
+        *ALONE,
         f"--trainer.precision={precision}",
         f"--trainer.accumulate_grad_batches={accumulation}",
         "--trainer.max_epochs=1",

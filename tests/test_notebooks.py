@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = ("00_tour", "01_collapse", "02_law", "03_dynamics", "04_control", "05_methods")
@@ -33,9 +36,13 @@ def read(name: str) -> Any:
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
-def execute(name: str, folder: Path) -> list[Any]:
-    """Outputs of a notebook that is run on the smoke budget, runs below ``folder``."""
-    notebook = read(name)
+@contextmanager
+def kernel(folder: Path) -> Iterator[Callable[[str], list[Any]]]:
+    """A kernel on the smoke budget, runs below ``folder``: called with a name, runs a notebook.
+
+    It starts once for many notebooks, since that takes as long as a notebook; what one of them has
+    defined is gone before the next.
+    """
     hidden = ("WANDB_API_KEY", "MPLBACKEND")
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     environment |= {
@@ -45,13 +52,28 @@ def execute(name: str, folder: Path) -> list[Any]:
         "IPYTHONDIR": str(folder / "ipython"),
     }
     client = NotebookClient(
-        notebook,
+        new_notebook(),
         timeout=None,  # pytest has its own
         kernel_manager_class=ThisInterpreter,
         resources={"metadata": {"path": str(FOLDER)}},
     )
-    client.execute(env=environment)
-    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    with client.setup_kernel(env=environment):
+
+        def execute(name: str) -> list[Any]:
+            client.nb = read(name)
+            client.nb.cells.insert(0, new_code_cell("%reset_selective -f ^[^_]"))
+            for index, cell in enumerate(client.nb.cells):
+                client.execute_cell(cell, index)
+            return [output for cell in client.nb.cells for output in cell.get("outputs", [])]
+
+        yield execute
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[Any]]]:
+    """Runs a notebook; all of them share their runs."""
+    with kernel(tmp_path_factory.mktemp("notebooks")) as run:
+        yield run
 
 
 def texts(outputs: list[Any]) -> str:
@@ -91,8 +113,8 @@ def test_in_step_with_its_script(name: str) -> None:
     assert pairs[0] == pairs[1], "run: jupytext --sync notebooks/*.ipynb"
 
 
-def test_the_tour_runs(tmp_path: Path) -> None:
-    outputs = execute("00_tour", tmp_path)
+def test_the_tour_runs(execute: Callable[[str], list[Any]]) -> None:
+    outputs = execute("00_tour")
     text = texts(outputs)
     rows = re.findall(r"^\| (0\.0+3) \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$", text, re.MULTILINE)
     realised, lemma1, first, second = zip(*(map(float, row[1:]) for row in rows), strict=True)
@@ -103,33 +125,35 @@ def test_the_tour_runs(tmp_path: Path) -> None:
         assert second[index - 1] / second[index] > 30
     assert lemma1[2] == pytest.approx(realised[2], rel=0.01) and realised[2] < 0
     assert pictures(outputs) == 2
-    assert (tmp_path / "runs" / "tour" / "metrics.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "figures", "runs"),
-    [("01_collapse", ("Fig. 1", "Fig. 2", "Table 1"), 2), ("03_dynamics", ("Fig. 8",), 4)],
-)
-def test_a_figure_notebook_runs(
-    name: str, figures: tuple[str, ...], runs: int, tmp_path: Path
-) -> None:
-    outputs = execute(name, tmp_path)
-    assert len(list((tmp_path / "runs" / "runs").glob("*/done.json"))) == runs
-    check_report(outputs, figures)
+def test_two_figure_notebooks_share_their_runs(execute: Callable[[str], list[Any]]) -> None:
+    outputs = execute("01_collapse")
+    assert trained(outputs) == ["grpo-seed0", "grpo-seed1"]
+    check_report(outputs, ("Fig. 1", "Fig. 2", "Table 1"))
+    outputs = execute("03_dynamics")
+    assert trained(outputs) == ["policy_gradient-seed0", "policy_gradient-seed1"]
+    check_report(outputs, ("Fig. 8",))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_all_share_their_runs(tmp_path: Path) -> None:
     """Every run is trained once, whichever notebook asks for it first."""
-    trained = []
-    for name in NAMES[1:]:
-        outputs = execute(name, tmp_path)
-        trained += re.findall(r"^\[\d+/\d+\] (\S+): finished", texts(outputs), re.MULTILINE)
-        check_report(outputs, ())
+    found = []
+    with kernel(tmp_path) as execute:
+        for name in NAMES[1:]:
+            outputs = execute(name)
+            found += trained(outputs)
+            check_report(outputs, ())
     folders = (tmp_path / "runs" / "runs").glob("*/done.json")
-    assert sorted(trained) == sorted(path.parent.name for path in folders)
-    assert len(trained) > 50
+    assert sorted(found) == sorted(path.parent.name for path in folders)
+    assert len(found) > 50
+
+
+def trained(outputs: list[Any]) -> list[str]:
+    """The runs that a notebook says it trained."""
+    return sorted(re.findall(r"^\[\d+/\d+\] (\S+): finished", texts(outputs), re.MULTILINE))
 
 
 def check_report(outputs: list[Any], figures: tuple[str, ...]) -> None:

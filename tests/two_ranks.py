@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import start
 from recording_losses import Recording
 from runs import CONFIGS, SMALL
 
@@ -60,43 +58,35 @@ def refusal(arguments: list[str]) -> dict[str, Any]:
 def launch(folder: Path, runs: list[list[str]], timeout: float = 280) -> list[list[dict[str, Any]]]:
     """The results of the runs, rank by rank."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "runs.json").write_text(json.dumps(runs))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0"}
     shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
-    shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    processes, logs, first = [], [], []
-    for rank in ("0", "1"):
-        logs.append((folder / f"rank{rank}.log").open("w+"))
-        environment = os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank}
-        command = [sys.executable, __file__, str(folder)]
-        processes.append(
-            subprocess.Popen(command, env=environment, stdout=logs[-1], stderr=subprocess.STDOUT)
-        )
+    logs = [folder / f"rank{rank}.log" for rank in (0, 1)]
+    processes = [
+        start(log, of_rank, folder, runs, environment=shared | {"RANK": rank, "LOCAL_RANK": rank})
+        for rank, log in zip("01", logs, strict=True)
+    ]
+    first: list[int] = []
     end = time.monotonic() + timeout
-    while any(process.poll() is None for process in processes):
-        first = first or [rank for rank in (0, 1) if processes[rank].poll() not in (None, 0)]
+    while any(process.is_alive() for process in processes):
+        first = first or [rank for rank in (0, 1) if processes[rank].exitcode not in (None, 0)]
         if first or time.monotonic() > end:
             time.sleep(1)  # the other one prints its error
             for process in processes:
                 process.kill()
-                process.wait()
+                process.join()
         time.sleep(0.1)
-    texts = []
-    for log in logs:
-        log.seek(0)
-        texts.append(log.read())
-        log.close()
-    codes = [process.returncode for process in processes]
+    codes = [process.exitcode for process in processes]
     # the rank that failed first knows the reason, the other one lost its peer
-    assert codes == [0, 0], f"exit codes {codes}\n{texts[first[0] if first else 0][-5000:]}"
+    assert codes == [0, 0], (
+        f"exit codes {codes}\n{logs[first[0] if first else 0].read_text()[-5000:]}"
+    )
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    plan = json.loads((where / "runs.json").read_text())
-    results = [refusal(item[1:]) if item[0] == REFUSED else run(item) for item in plan]
-    torch.save(results, where / f"rank{os.environ['RANK']}.pt")
+def of_rank(folder: Path, runs: list[list[str]]) -> None:
+    """Every run in this process, which is one of the ranks; the results go into ``folder``."""
+    results = [refusal(item[1:]) if item[0] == REFUSED else run(item) for item in runs]
+    torch.save(results, folder / f"rank{os.environ['RANK']}.pt")

@@ -80,7 +80,7 @@ def usable_problems(
     if len(problems) == 0:
         raise ValueError(f"data.task has no {split} problems: check its files and limits")
     whole = isinstance(problems, list)
-    checked = problems if whole else [problems[i] for i in range(min(len(problems), SAMPLE))]
+    checked = problems if whole else list(problems[:SAMPLE])
     _check_chats(checked, tokenizer)
     sizes = [len(task.encode(problem, tokenizer)) for problem in checked]
     for problem, size in zip(checked, sizes, strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
-from runs import fit, metrics, weights
+from runs import ALONE, fit, metrics, weights
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
@@ -22,13 +22,11 @@ from lit_entropy.step.plan import StepPlan
 from lit_entropy.tracking.metrics_file import read_rows
 
 NAME = "quickstart-seed0"
-# the algorithm alone: no figures, no samples, no validation
-PLAIN = ["--trainer.callbacks=null", "--trainer.limit_val_batches=0"]
 EVERY_TWO = "--checkpoint.every_n_epochs=2"
 
 
 def train(folder: Path, steps: int, *arguments: str) -> Any:
-    return fit(folder, *PLAIN, f"--trainer.max_epochs={steps}", *arguments)
+    return fit(folder, *ALONE, f"--trainer.max_epochs={steps}", *arguments)
 
 
 def load(folder: Path, name: str = NAME, file: str = "last.ckpt") -> dict[str, Any]:

@@ -74,16 +74,24 @@ def test_a_replay_with_the_runs_own_loss_is_the_run(tmp_path: Path, clip: str) -
     assert Replay.compared == 2
 
 
-def test_training_is_not_disturbed_and_the_parts_add_up(tmp_path: Path) -> None:
-    fit(tmp_path / "with", *QUICK, *ANATOMY, "--trainer.max_epochs=3")
-    fit(tmp_path / "without", *QUICK, "--trainer.max_epochs=3")
-    ours, plain = checkpoint(tmp_path / "with"), checkpoint(tmp_path / "without")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three RL steps, of which the first and the third are taken apart."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("whole")
+    fit(folder, *QUICK, *ANATOMY, "--trainer.max_epochs=3")
+    return folder
+
+
+def test_training_is_not_disturbed_and_the_parts_add_up(tmp_path: Path, whole: Path) -> None:
+    fit(tmp_path, *QUICK, "--trainer.max_epochs=3")
+    ours, plain = checkpoint(whole), checkpoint(tmp_path)
     for name, tensor in plain["state_dict"].items():
         assert torch.equal(ours["state_dict"][name], tensor), name
     for index, state in plain["optimizer_states"][0]["state"].items():
         for name, tensor in state.items():
             assert torch.equal(ours["optimizer_states"][0]["state"][index][name], tensor)
-    columns, expected = metrics(tmp_path / "with"), metrics(tmp_path / "without")
+    columns, expected = metrics(whole), metrics(tmp_path)
     for key in expected:
         if not key.startswith("time/"):
             np.testing.assert_array_equal(columns[key], expected[key], err_msg=key)
@@ -116,15 +124,13 @@ def test_one_sgd_update_without_clip_is_every_variant(tmp_path: Path) -> None:
         assert columns[f"dynamics/anatomy/{name}"][-1] == pytest.approx(actual, rel=1e-3), name
 
 
-def test_resume_keeps_the_states(tmp_path: Path) -> None:
-    fit(tmp_path / "whole", *QUICK, *ANATOMY, "--trainer.max_epochs=3")
-    fit(tmp_path / "parts", *QUICK, *ANATOMY, "--trainer.max_epochs=2")
-    path = tmp_path / "parts" / NAME / "checkpoints" / "last.ckpt"
-    fit(tmp_path / "parts", *QUICK, *ANATOMY, "--trainer.max_epochs=3", f"--ckpt_path={path}")
-    whole, resumed = metrics(tmp_path / "whole"), metrics(tmp_path / "parts")
+def test_resume_keeps_the_states(tmp_path: Path, whole: Path) -> None:
+    fit(tmp_path, *QUICK, *ANATOMY, "--trainer.max_epochs=2")
+    fit(tmp_path, *QUICK, *ANATOMY, "--trainer.max_epochs=3", "--ckpt_path=last")
+    expected, resumed = metrics(whole), metrics(tmp_path)
     for name in VARIANTS:
         key = f"dynamics/anatomy/{name}"
-        np.testing.assert_array_equal(resumed[key], whole[key], err_msg=key)
+        np.testing.assert_array_equal(resumed[key], expected[key], err_msg=key)
 
 
 def test_bad_arguments_are_refused(tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import start_command
 from runs import CONFIGS, SMALL, fit, metrics
 
 NAME = "quickstart-seed0"
@@ -74,33 +72,31 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4])
-def test_resume_at_a_boundary(tmp_path: Path, uninterrupted: Path, stop: int) -> None:
-    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={stop}")
-    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
+def test_resume_at_boundaries(tmp_path: Path, uninterrupted: Path) -> None:
+    """Stopped after 1, 3 and 4 RL steps: each part goes on where the one before ended."""
+    for stop in (1, 3, 4, STEPS):
+        last = ["--ckpt_path=last"] if stop > 1 else []
+        fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={stop}", *last)
     assert_same_run(tmp_path, uninterrupted)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-@pytest.mark.parametrize("rows", [3, 5])
-def test_resume_after_a_kill(tmp_path: Path, uninterrupted: Path, rows: int) -> None:
+def test_resume_after_kills(tmp_path: Path, uninterrupted: Path) -> None:
     """SIGKILL as soon as some rows (and the header) are logged; a checkpoint follows its row."""
-    command = [sys.executable, "-m", "lit_entropy", "fit"]
-    command += ["--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *STATEFUL]
-    command += [f"--run.folder={tmp_path}", f"--trainer.max_epochs={STEPS}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    file = tmp_path / NAME / "metrics.csv"
-    deadline = time.monotonic() + 120
-    while not (file.exists() and len(file.read_text().splitlines()) > rows):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    fit(tmp_path, *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
-    assert_same_run(tmp_path, uninterrupted)
+    command = ["fit", "--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *STATEFUL]
+    command += [f"--run.folder={tmp_path / 'runs'}", f"--trainer.max_epochs={STEPS}"]
+    file = tmp_path / "runs" / NAME / "metrics.csv"
+    for rows, last in ((3, []), (5, ["--ckpt_path=last"])):
+        process = start_command(tmp_path / "log", [*command, *last])
+        deadline = time.monotonic() + 120
+        while not (file.exists() and len(file.read_text().splitlines()) > rows):
+            assert process.is_alive() and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    fit(tmp_path / "runs", *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
+    assert_same_run(tmp_path / "runs", uninterrupted)
 
 
 def test_resume_by_path_continues_in_its_folder(tmp_path: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runs import CONFIGS, SMALL, metrics
+from shared_launch import SAMPLED, Launched, last
 
 from lit_entropy.cli.main import main
 from lit_entropy.cli.validate import Target, targets
@@ -18,10 +16,7 @@ from lit_entropy.cli.validate import Target, targets
 NAME = "quickstart-seed0"
 OPTIONS = [
     "--config", str(CONFIGS / "quickstart.yaml"),
-    *(option for option in SMALL if not option.startswith("--checkpoint")),
-    "--model.policy.model=chain-xs", "--trainer.max_epochs=2",
-    "--model.evaluation=lit_entropy.evaluation.Evaluation",
-    "--model.evaluation.samples=4", "--model.evaluation.pass_k=[2]",
+    *(option for option in SMALL if not option.startswith("--checkpoint")), *SAMPLED,
 ]  # fmt: skip
 
 
@@ -35,13 +30,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / NAME
 
 
-def validate(run: Path, *arguments: str, name: str = "validate") -> dict[str, Any]:
-    """The report of a call; it is the newest of its name."""
+def validate(run: Path, *arguments: str, name: str = "validate") -> Path:
+    """The folder of a call."""
     cli = main(["validate", *OPTIONS, f"--run.folder={run.parent}", *arguments])
     folder = Path(cli.trainer.log_dir)
     assert folder.name.startswith(f"{NAME}-{name}")
     for suffix in ("json", "md", "png", "pdf"):
         assert (folder / f"validation.{suffix}").stat().st_size > 0
+    return folder
+
+
+def report(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "validation.json").read_text())
 
 
@@ -49,32 +48,42 @@ def checkpoint(run: Path, step: int) -> str:
     return str(run / "checkpoints" / f"rl_step_{step:05d}.ckpt")
 
 
+@pytest.fixture(scope="module")
+def singles(run: Path) -> list[Path]:
+    """Validations of RL step 2, of the base, and of RL step 1."""
+    chosen = [["--ckpt_path", checkpoint(run, 2)], [], ["--ckpt_path", checkpoint(run, 1)]]
+    return [validate(run, *arguments) for arguments in chosen]
+
+
 def test_several_checkpoints_equal_single_calls(
-    run: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, singles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two = checkpoint(run, 1), checkpoint(run, 2)
-    found = validate(run, "--checkpoints", f"[{two}, base, {one}]")
+    found = report(validate(run, "--checkpoints", f"[{two}, base, {one}]"))
     printed = capsys.readouterr().out
     assert "## Paired differences" in printed and "validation.md" in printed
     assert [(p["name"], p["rl_step"]) for p in found["policies"]] == [
         (f"{NAME}/rl_step_00002", 2), ("base", 0), (f"{NAME}/rl_step_00001", 1),
     ]  # fmt: skip
-    singles = [validate(run, "--ckpt_path", two), validate(run), validate(run, "--ckpt_path", one)]
-    for several, single in zip(found["policies"], singles, strict=True):
+    alone = [report(folder) for folder in singles]
+    for several, single in zip(found["policies"], alone, strict=True):
         assert several == single["policies"][0]
         assert single["prompts"] == found["prompts"] and single["differences"] == []
     assert found["policies"][0]["problems"] != found["policies"][1]["problems"]  # it has learned
     assert [row["policy"] for row in found["checking"]] == [p["name"] for p in found["policies"]]
-    for row in [*found["checking"], *(single["checking"][0] for single in singles)]:
+    for row in [*found["checking"], *(single["checking"][0] for single in alone)]:
         assert row["responses"] == 10 * (1 + 4) and row["seconds"] > 0
     assert "## Checking of answers" in printed and "| base | 50 | " in printed
     assert {row["against"] for row in found["differences"]} == {f"{NAME}/rl_step_00002"}
+    # and a comparison of the separate reports says what one call says
+    main(["compare", *map(str, singles), "--output", str(tmp_path / "out")])
+    compared = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert compared["differences"] == found["differences"] != []
 
 
-def test_a_single_validation_is_logged_as_it_is_reported(run: Path) -> None:
-    found = validate(run, "--ckpt_path", checkpoint(run, 2))
-    folders = sorted(run.parent.glob(f"{NAME}-validate*"), key=lambda path: path.stat().st_mtime)
-    values = metrics(run.parent, folders[-1].name)
+def test_a_single_validation_is_logged_as_it_is_reported(run: Path, singles: list[Path]) -> None:
+    found = report(singles[0])
+    values = metrics(run.parent, singles[0].name)
     reported = found["policies"][0]["metrics"]
     logged = {key.removeprefix("val/"): column[-1] for key, column in values.items()}
     assert {key: logged[key] for key in reported} == pytest.approx(reported, abs=1e-12)
@@ -85,24 +94,11 @@ def test_a_single_validation_is_logged_as_it_is_reported(run: Path) -> None:
     assert n == found["prompts"]["count"] == 10
 
 
-def test_compare_of_separate_calls_equals_one_call(run: Path, tmp_path: Path) -> None:
-    two = checkpoint(run, 2)
-    together = validate(run, "--checkpoints", f"[base, {two}]")
-    files = []
-    for index, arguments in enumerate(([], ["--ckpt_path", two])):
-        files.append(tmp_path / f"{index}.json")
-        files[-1].write_text(json.dumps(validate(run, *arguments)))
-    main(["compare", *map(str, files), "--output", str(tmp_path / "out")])
-    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert found["differences"] == together["differences"] != []
-
-
-def test_an_earlier_validation_is_kept(run: Path) -> None:
-    validate(run)
+def test_an_earlier_validation_is_kept(run: Path, singles: list[Path]) -> None:
     before = {path: path.read_bytes() for path in run.parent.glob(f"{NAME}-validate*/validation.*")}
     validate(run)
     after = list(run.parent.glob(f"{NAME}-validate*/validation.*"))
-    assert len(after) == len(before) + 4
+    assert len(after) == len(before) + 4 >= 4 * len(singles)
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
@@ -141,15 +137,11 @@ def test_targets_and_their_names(tmp_path: Path) -> None:
     assert targets(None, files[0], tmp_path) == [Target("one/last", files[0])]
 
 
-def test_two_ranks_report_as_one(run: Path, tmp_path: Path) -> None:
-    arguments = ["--checkpoints", f"[base, {checkpoint(run, 2)}]"]
-    one = validate(run, *arguments)
-    command = [sys.executable, "-m", "lit_entropy", "validate", *OPTIONS, *arguments]
-    command += [f"--run.folder={tmp_path}", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=280)
-    (folder,) = tmp_path.iterdir()
-    two = json.loads((folder / "validation.json").read_text())
+def test_two_ranks_report_as_one(tmp_path: Path, on_two_ranks: Launched) -> None:
+    trained = last(on_two_ranks.folder("three"))
+    one = report(validate(tmp_path / "no-run", "--checkpoints", f"[base, {trained}]"))
+    (folder,) = on_two_ranks.folder("validated").iterdir()
+    two = report(folder)
     assert two["prompts"] == one["prompts"]
     assert [row["responses"] for row in two["checking"]] == [50, 50]  # of both ranks
     for first, second in zip(one["policies"], two["policies"], strict=True):

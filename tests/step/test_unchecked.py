@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from prepared import prepared
-from runs import experience_of, fit, metrics
+from runs import NO_FIGURE, experience_of, fit, metrics
 from shared_launch import DDP
 from test_module import record
 from two_ranks import arguments, launch, run
@@ -245,7 +245,7 @@ def test_no_part_of_a_run_reads_the_placeholder(
             correct_B=samples.correct_B | ~samples.checked_B,
         )
 
-    arguments = [TASK, *PARTS[part], "--trainer.max_epochs=2"]
+    arguments = [NO_FIGURE, TASK, *PARTS[part], "--trainer.max_epochs=2"]
     plain, one = record(tmp_path / "one", *arguments, steps=4)
     monkeypatch.setattr(collect, "_samples", with_placeholder)
     other, two = record(tmp_path / "two", *arguments, steps=4)
@@ -264,7 +264,7 @@ def test_no_part_of_a_run_reads_the_placeholder(
 
 def test_unchecked_groups_leave_the_objective(tmp_path: Path) -> None:
     """The gradient is that of the checked groups alone, written out by hand."""
-    recorder, cli = record(tmp_path, TASK, "--data.group_filter=none")
+    recorder, cli = record(tmp_path, NO_FIGURE, TASK, "--data.group_filter=none")
     experience = experience_of(cli)
     checked_B = experience.checked_rows(4)
     assert 0 < int(checked_B.sum()) < 32

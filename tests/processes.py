@@ -1,0 +1,55 @@
+"""Processes of their own, forked from one that has imported everything: a start takes seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from lit_entropy.cli.main import main
+
+NOTHING: Mapping[str, str] = {}
+
+
+def start(
+    log: Path,
+    function: Callable[..., object],
+    *arguments: Any,
+    environment: Mapping[str, str] = NOTHING,
+) -> BaseProcess:
+    """Call a function of a module in a new process; what it prints goes to ``log``."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([main.__module__])
+    process = context.Process(target=_call, args=(log, dict(environment), function, arguments))
+    process.start()
+    return process
+
+
+def start_command(log: Path, arguments: list[str]) -> BaseProcess:
+    """The command line in a new process."""
+    return start(log, main, arguments)
+
+
+def _call(
+    log: Path, environment: dict[str, str], function: Callable[..., object], arguments: Any
+) -> None:
+    import torch
+
+    with open(log, "ab", buffering=0) as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    try:
+        function(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        raise
