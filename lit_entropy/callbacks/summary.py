@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lit_entropy.figures.style import paper_style
+from lit_entropy.figures.style import save
 from lit_entropy.figures.summary import series, summary_figure
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 
@@ -59,11 +59,7 @@ class RunSummary(L.Callback):
 
 def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> None:
     """Write the summary figure of a history as ``summary.png`` and ``summary.pdf``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure = summary_figure(history)
-    with paper_style():
-        for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"summary.{suffix}")
+    save(summary_figure(history), folder / "summary")
 
 
 def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str) -> Table:

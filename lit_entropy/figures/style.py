@@ -191,5 +191,8 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     png, pdf = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf"))
     with paper_style():
         figure.savefig(png)
+        layout = figure.get_layout_engine()
+        figure.set_layout_engine("none")  # the PDF has the places that the PNG's layout found
         figure.savefig(pdf, metadata={"CreationDate": None})
+        figure.set_layout_engine(layout)
     return png, pdf

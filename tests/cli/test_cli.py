@@ -244,7 +244,8 @@ def test_help_reads_like_documentation(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_an_existing_run_is_never_overwritten(tmp_path: Path) -> None:
     summary = "--trainer.callbacks+=lit_entropy.callbacks.RunSummary"
-    first, second = fit(tmp_path, summary), fit(tmp_path, summary)
+    one_step = [summary, "--trainer.max_epochs=1"]
+    first, second = fit(tmp_path, *one_step), fit(tmp_path, *one_step)
     assert Path(first.trainer.log_dir) == tmp_path / "quickstart-seed0"
     assert Path(second.trainer.log_dir) == tmp_path / "quickstart-seed0-2"
     for cli in (first, second):

@@ -20,7 +20,7 @@ from lit_entropy.reproduce.runner import is_done, sole_user, train
 from lit_entropy.tracking.metrics_file import read_rows
 
 #: RL steps of the runs that are killed.
-STEPS = 8
+STEPS = 6
 SMALL = {
     "model.policy.init_args.model": "chain-xs",
     "checkpoint.every_n_epochs": "1",
