@@ -23,7 +23,7 @@ LINES: tuple[tuple[str, str], ...] = (
 
 
 class RunSummary(L.Callback):
-    """Writes ``figures/summary.png`` and ``.pdf`` and prints first and last numbers of a fit.
+    """Writes ``figures/summary.png`` and ``.pdf`` and prints how a fit began and ended.
 
     Reads ``metrics.csv`` of the run's folder, so that a resumed run is summed up whole. Also after
     an early stop. Needs the ``RunLogger`` as the trainer's first logger.
@@ -54,7 +54,9 @@ class RunSummary(L.Callback):
         write_summary(history, Path(folder) / "figures")
         if self.print_table:
             seconds = time.perf_counter() - self._start
-            Console().print(summary_table(history, seconds, title=Path(folder).name))
+            console = Console()
+            console.print(summary_table(history, seconds, title=Path(folder).name))
+            console.print(f"run: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -63,7 +65,11 @@ def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> None:
 
 
 def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str) -> Table:
-    """First and last value of the main metrics, each with its RL step.
+    """The main metrics at the beginning and at the end.
+
+    What is logged at most RL steps is shown as means over the first and the last tenth of them,
+    since single rollouts are noisy; what is validated now and then, as the first and the last
+    value, each with its RL step.
 
     Args:
         history: as returned by ``read_metrics``.
@@ -81,6 +87,15 @@ def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str)
         data = series(history, key)
         if data is not None:
             steps, values = data
-            cells = (f"{values[i]:.4g} (step {int(steps[i])})" for i in (0, -1))
+            size = 1 if key.startswith("val/") else max(1, len(values) // 10)
+            windows = (slice(0, size), slice(len(values) - size, None))
+            cells = (_cell(steps[window], values[window]) for window in windows)
             table.add_row(label, *cells)
     return table
+
+
+def _cell(steps: np.ndarray, values: np.ndarray) -> str:
+    """The mean of a window and its RL steps."""
+    first, last = int(steps[0]), int(steps[-1])
+    where = f"step {first}" if first == last else f"steps {first} to {last}"
+    return f"{values.mean():.4g} ({where})"

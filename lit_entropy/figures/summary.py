@@ -1,6 +1,7 @@
 """One picture of a run: its entropy, its accuracy, and how well theory foretold the entropy."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,16 +11,44 @@ from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_figu
 
 History = Mapping[str, np.ndarray]
 
-#: Predictions of the entropy change: key and label; the first that a run has is drawn.
-PREDICTIONS: tuple[tuple[str, str], ...] = (
-    ("dynamics/predicted_theorem2", "Theorem 2"),
-    ("dynamics/predicted_lemma1", "Lemma 1"),
-    ("dynamics/predicted_theorem1", "Theorem 1"),
+
+class Change(NamedTuple):
+    """A realised change of entropy beside its prediction, one point an RL step.
+
+    Attributes:
+        realised: key of the realised change.
+        predicted: key of the prediction.
+        states: where both are taken.
+        law: name of the prediction.
+        unit_step: whether the prediction is for a step size of one, so that its scale is free.
+    """
+
+    realised: str
+    predicted: str
+    states: str
+    law: str
+    unit_step: bool
+
+
+#: What EntropyDynamics measures, before and after the update at the same states.
+AT_STATES = (
+    Change("dynamics/fixed/delta", "dynamics/fixed/lemma1", "fixed states", "Lemma 1", False),
+    Change(
+        "dynamics/own/delta", "dynamics/own/theorem2_batch", "states of the rollout", "Theorem 2",
+        True,
+    ),
+)  # fmt: skip
+#: What EntropyDelta measures, whose states are each rollout's own.
+BETWEEN_ROLLOUTS = Change(
+    "dynamics/delta", "dynamics/predicted_theorem2", "from rollout to rollout", "Theorem 2", True
 )
 
 
 def summary_figure(history: History) -> Figure:
     """Entropy, accuracy, and realised against predicted entropy change.
+
+    Two panels show the change where the run has ``EntropyDynamics``: Lemma 1 at fixed states, and
+    Theorem 2 at the rollout's. Otherwise one shows Theorem 2 from rollout to rollout.
 
     Args:
         history: one array a metric key, all of one length, with ``step`` the RL step; NaN where a
@@ -35,12 +64,15 @@ def summary_figure(history: History) -> Figure:
         raise ValueError(
             f"history has no 'step' (it has {sorted(history)}): pass read_metrics(...)"
         )
-    with paper_figure(FULL_WIDTH, 2.2) as figure:
-        axes = figure.subplots(1, 3)
+    changes = [each for each in AT_STATES if _points(history, each) is not None]
+    changes = changes or [BETWEEN_ROLLOUTS]
+    with paper_figure(FULL_WIDTH, 2.2 if len(changes) == 1 else 4.0) as figure:
+        axes = figure.subplots(1, 3) if len(changes) == 1 else figure.subplots(2, 2).flatten()
         plot_entropy(axes[0], history)
         plot_accuracy(axes[1], history)
-        plot_entropy_change(axes[2], history)
-        for letter, panel in zip("abc", axes, strict=True):
+        for panel, change in zip(axes[2:], changes, strict=True):
+            plot_entropy_change(panel, history, change)
+        for letter, panel in zip("abcd", axes, strict=False):
             panel.set_title(f"({letter})  {panel.get_title()}", loc="left")
             panel.set_title("")
     return figure
@@ -88,42 +120,49 @@ def plot_accuracy(axes: Axes, history: History) -> None:
     axes.legend(loc="upper left")
 
 
-def plot_entropy_change(axes: Axes, history: History) -> None:
-    """Realised against predicted entropy change, one point an RL step, with the line y = x.
+def plot_entropy_change(axes: Axes, history: History, change: Change) -> None:
+    """Realised against predicted entropy change, one point an RL step.
 
-    The covariance of Theorem 2 is scaled by ``dynamics/slope`` (last value), the run's effective
-    step size; without a slope the prediction is for a step size of one.
+    A prediction without a free scale has the line y = x; one for a step size of one is drawn as it
+    is, with its least squares line through the origin.
     """
-    found = [(key, name) for key, name in PREDICTIONS if series(history, key) is not None]
-    if series(history, "dynamics/delta") is None or not found:
-        return _lacks(axes, "dynamics/delta", PREDICTIONS[0][0])
-    key, name = found[0]
-    slope_data = series(history, "dynamics/slope") if key == PREDICTIONS[0][0] else None
-    slope = 1.0 if slope_data is None else float(slope_data[1][-1])
-    realised, predicted = history["dynamics/delta"], slope * history[key]
-    both = np.isfinite(realised) & np.isfinite(predicted)
-    if not both.any():
-        return _lacks(axes, "RL steps that have both", "dynamics/delta", key)
-    x, y = 1e3 * predicted[both], 1e3 * realised[both]
-    points = axes.scatter(x, y, c=history["step"][both], cmap="cividis", s=5, linewidths=0)
-    low, high = float(np.min([x, y])), float(np.max([x, y]))
-    margin = 0.06 * max(high - low, 1e-9)
-    limits = (low - margin, high + margin)  # the same on both axes, so that y = x is the diagonal
-    axes.set(xlim=limits, ylim=limits)
-    axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=0.8, linestyle="--")
-    axes.set(
-        xlabel=rf"predicted $\Delta H$, {name} ($10^{{-3}}$ nats)",
-        ylabel=r"realised $\Delta H$ ($10^{-3}$ nats)",
-    )
+    points = _points(history, change)
+    if points is None:
+        return _lacks(axes, "RL steps that have both", change.realised, change.predicted)
+    step_N, predicted_N, realised_N = points
+    x, y = predicted_N if change.unit_step else 1e3 * predicted_N, 1e3 * realised_N
+    dots = axes.scatter(x, y, c=step_N, cmap="cividis", s=5, linewidths=0)
+    if change.unit_step:
+        slope = float(predicted_N @ realised_N / max(predicted_N @ predicted_N, 1e-300))
+        axes.axline(
+            (0.0, 0.0), slope=1e3 * slope, color=GREY, linewidth=0.8, linestyle="--",
+            label=f"slope {slope:.2g}, fitted here",
+        )  # fmt: skip
+        axes.set_xlabel(rf"$-$Cov, {change.law} (nats, unit step)")
+    else:
+        low, high = float(np.min([x, y])), float(np.max([x, y]))
+        margin = 0.06 * max(high - low, 1e-9)
+        limits = (low - margin, high + margin)  # the same on both axes, so that y = x is diagonal
+        axes.set(xlim=limits, ylim=limits)
+        axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=0.8, linestyle="--", label="y = x")
+        axes.set_xlabel(rf"predicted $\Delta H$, {change.law} ($10^{{-3}}$ nats)")
+    axes.set_ylabel(r"realised $\Delta H$ ($10^{-3}$ nats)")
+    axes.set_title(change.states)
+    axes.legend(loc="best")
     axes.locator_params(nbins=5)
     figure = axes.get_figure()
     assert figure is not None
-    bar = figure.colorbar(points, ax=axes, label="RL step", aspect=25, pad=0.03)
+    bar = figure.colorbar(dots, ax=axes, label="RL step", aspect=25, pad=0.03)
     bar.outline.set_visible(False)
-    if slope_data is not None:
-        fit = series(history, "dynamics/r2")
-        quality = "" if fit is None else rf", $R^2$ = {fit[1][-1]:.2f}"
-        axes.set_title(rf"slope {slope:.2g}{quality}")
+
+
+def _points(history: History, change: Change) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """RL steps, predicted and realised changes in nats, where both were logged; None without."""
+    if change.realised not in history or change.predicted not in history:
+        return None
+    realised, predicted = history[change.realised], history[change.predicted]
+    both = np.isfinite(realised) & np.isfinite(predicted)
+    return (history["step"][both], predicted[both], realised[both]) if both.any() else None
 
 
 def _lacks(axes: Axes, *keys: str) -> None:

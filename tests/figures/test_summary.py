@@ -50,22 +50,34 @@ def test_panels_show_the_logged_numbers():
     assert band[:, 1].max() == pytest.approx(0.6)  # 0.5 + 0.1
     reward = line_of(accuracy, "reward, rollout")
     np.testing.assert_array_equal(reward.get_ydata(), [0.3, 0.4, 0.6])
-    # last slope 0.4: predicted 0.4 * -0.4 = -0.16 and 0.4 * -0.3 = -0.12, in 10^-3 nats
+    # Theorem 2 as it is logged, in nats for a unit step; realised in 10^-3 nats
     np.testing.assert_allclose(
-        change.collections[0].get_offsets(), [[-160, -200], [-120, -100]], rtol=1e-12
+        change.collections[0].get_offsets(), [[-0.4, -200], [-0.3, -100]], rtol=1e-12
     )
-    assert "0.4" in change.get_title(loc="left")
-    assert change.get_xlim() == change.get_ylim()
+    # through the origin: (0.4 * 0.2 + 0.3 * 0.1) / (0.4^2 + 0.3^2) = 0.11 / 0.25
+    assert line_of(change, "slope 0.44, fitted here").get_slope() == pytest.approx(440)
+    assert "rollout to rollout" in change.get_title(loc="left")
 
 
-def test_another_prediction_is_used_unscaled_when_theorem_2_is_missing():
-    numbers = history()
-    numbers["dynamics/predicted_lemma1"] = numbers.pop("dynamics/predicted_theorem2") / 2
-    change = summary_figure(numbers).axes[2]
+def test_what_is_measured_at_the_same_states_has_two_panels():
+    numbers = history() | {
+        "dynamics/fixed/delta": np.array([NAN, -0.02, NAN, -0.01]),
+        "dynamics/fixed/lemma1": np.array([NAN, -0.021, NAN, -0.0105]),
+        "dynamics/own/delta": np.array([NAN, -0.03, NAN, -0.01]),
+        "dynamics/own/theorem2_batch": np.array([NAN, -3.0, NAN, -1.0]),
+    }
+    _, _, lemma, theorem, *_ = summary_figure(numbers).axes
     np.testing.assert_allclose(
-        change.collections[0].get_offsets(), [[-200, -200], [-150, -100]], rtol=1e-12
+        lemma.collections[0].get_offsets(), [[-21, -20], [-10.5, -10]], rtol=1e-12
     )
-    assert "Lemma 1" in change.get_xlabel()
+    assert lemma.get_xlim() == lemma.get_ylim() and "Lemma 1" in lemma.get_xlabel()
+    assert line_of(lemma, "y = x").get_slope() == 1  # Lemma 1 has no free scale
+    np.testing.assert_allclose(
+        theorem.collections[0].get_offsets(), [[-3, -30], [-1, -10]], rtol=1e-12
+    )
+    assert line_of(theorem, "slope 0.01, fitted here").get_slope() == pytest.approx(10)
+    titles = [panel.get_title(loc="left") for panel in (lemma, theorem)]
+    assert titles == ["(c)  fixed states", "(d)  states of the rollout"]
 
 
 def test_missing_numbers_are_named():
@@ -123,6 +135,20 @@ def test_table_holds_first_and_last_numbers():
     assert "wall time of this fit: 12.3 s" in stream.getvalue()
 
 
+def test_the_table_shows_windows_of_what_is_logged_at_every_step():
+    steps = np.arange(41.0)
+    numbers = {
+        "step": steps,
+        "entropy/token_mean": np.where(steps == 0, NAN, steps),
+        "val/accuracy": np.where(steps % 20 == 0, steps / 100, NAN),
+    }
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(summary_table(numbers, 1.0, "run"))
+    printed = stream.getvalue()
+    assert "2.5 (steps 1 to 4)" in printed and "38.5 (steps 37 to 40)" in printed
+    assert "0 (step 0)" in printed and "0.4 (step 40)" in printed
+
+
 class Tiny(L.LightningModule):
     """Logs an entropy that halves every epoch."""
 
@@ -158,3 +184,4 @@ def test_callback_writes_and_prints_after_an_early_stop(tmp_path, capsys):
     assert png.read_bytes().startswith(b"\x89PNG") and pdf.read_bytes().startswith(b"%PDF")
     printed = capsys.readouterr().out
     assert "1 (step 1)" in printed and "0.5 (step 2)" in printed
+    assert f"run: {tmp_path / 'run'}" in printed
