@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from documents import PAGES, README, ROOT, blocks, commands, labelled
 from jsonargparse import ArgumentParser
-from runs import CONFIGS, SMALL, fit, metrics
+from runs import CONFIGS, NO_FIGURE, SMALL, fit, metrics
 
 from lit_entropy.cli.main import EntropyCLI, main
 
 #: What a command is given beside its own words, so that it takes a second.
-FIT = [option for option in SMALL if not option.startswith("--trainer.max_epochs")]
+FIT = [o for o in SMALL if o != NO_FIGURE and not o.startswith("--trainer.max_epochs")]
+FIT.append("--data.task.validation_size=16")  # what the callbacks of the pages ask for
 EVALUATE = [option for option in SMALL if not option.startswith("--checkpoint")]
 SHRUNK = {
     "fit": [*FIT, "--trainer.max_epochs=1"],
@@ -46,9 +47,12 @@ def test_every_command_that_is_marked_runs(checkout: Path) -> None:
     """In the order of the pages, at a small size."""
     lines = [words for block in blocks() if block.label == "run" for words in commands(block)]
     assert len(lines) >= 20
-    fit(checkout / "runs")  # the quickstart run that commands refer to
+    fit(checkout / "runs", FIT[-1])  # the quickstart run that commands refer to
     for words in lines:
         small = SHRUNK.get(words[1], [])
+        if words[1] == "fit":  # after the files of the line and before what it adds to them
+            place = max(index for index, word in enumerate(words) if word == "--config") + 2
+            words.insert(place, NO_FIGURE)
         if words[1] == "fit" and "--ckpt_path" in words:  # an option of the line counts: 200
             words[words.index("200")] = "3"
             small = FIT
