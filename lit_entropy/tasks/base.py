@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from lit_entropy.functional.advantage import REWARD_NOISE
 from lit_entropy.types import Problem
 
 
@@ -40,8 +41,11 @@ class Task(ABC):
         return [self.reward(*pair) for pair in zip(problems, responses, strict=True)]
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
-        """Whether a response counts as right in accuracies; by default a reward above one half."""
-        return reward > 0.5
+        """Whether a response counts as right in accuracies; by default a reward above one half.
+
+        One half plus rounding (1.1 - 0.6 is 0.5000000000000001) is not above it.
+        """
+        return reward > 0.5 + REWARD_NOISE
 
     def answer_of(self, response: str) -> str | None:
         """The final answer that a response gives, as text that is equal for equal answers.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from lit_entropy.functional.advantage import REWARD_NOISE
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompts import PLACE, PromptFormat
@@ -154,7 +155,7 @@ class ReasoningGym(Task):
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
         """Whether the score is full; reasoning-gym gives parts of it for form."""
-        return reward >= 1.0
+        return reward > 1.0 - REWARD_NOISE
 
     def answer_of(self, response: str) -> str | None:
         r"""The number, or the content of the last ``\boxed{}``."""
