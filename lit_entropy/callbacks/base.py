@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from lit_entropy.contracts import named_numbers
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.loader import ProblemBatches
 from lit_entropy.step.minibatch import Microbatch
@@ -115,12 +116,13 @@ class RolloutCallback(Callback, ABC):
         if batch_idx == 0:
             module = trained_module(pl_module)
             with module.stopwatch("diagnostics"), torch.no_grad():
-                values = self.on_rollout(module.rollout, module.ranks)
+                given = self.on_rollout(module.rollout, module.ranks)
+                values = named_numbers(self, "on_rollout", given)
                 pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         with trained_module(pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self.on_updated()
+            values = named_numbers(self, "on_updated", self.on_updated())
             pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.contracts import named_numbers
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import ensure_finite
 from lit_entropy.functional.advantage import nearly_equal, without_noise
@@ -59,7 +60,8 @@ def collect(
     mask_BT = experience.response_mask_BT
     totals_B = masked_sum(experience.entropies_BT, mask_BT, -1, dtype=torch.float64)
     statistics = rollout_statistics(experience, plan.group_size, signal_P)
-    own = {key if "/" in key else f"rollout/{key}": v for key, v in advantage.metrics().items()}
+    own = named_numbers(advantage, "metrics", advantage.metrics())
+    own = {key if "/" in key else f"rollout/{key}": value for key, value in own.items()}
     return Rollout(
         rl_step=rl_step,
         experience=experience,

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lit_entropy.errors import NonFiniteError, UncheckedError
+from lit_entropy.contracts import is_number, is_truth, name_of, refuse
+from lit_entropy.errors import ContractError, NonFiniteError, UncheckedError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem, Samples
@@ -38,17 +41,13 @@ def reward_responses(
 
     Raises:
         NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
-        ValueError: the task gave another number of rewards than responses.
+        ContractError: the task did not give one number or None for each response, or
+            ``is_correct`` no truth value.
     """
     start = time.perf_counter()
-    given = task.rewards(problems, responses)
+    given = require_rewards(task, task.rewards(problems, responses), len(responses))
     task.check_seconds += time.perf_counter() - start
     task.checks += len(responses)
-    if len(given) != len(responses):
-        raise ValueError(
-            f"{type(task).__name__}.rewards gave {len(given)} rewards for {len(responses)} "
-            "responses: it must give one for each, None where it could not be checked"
-        )
     rewards: list[float | None] = []
     correct = []
     for problem, text, value in zip(problems, responses, given, strict=True):
@@ -64,12 +63,40 @@ def reward_responses(
                 f"The response starts {text[:80]!r}"
             )
         rewards.append(reward)
-        correct.append(task.is_correct(problem, text, reward))
+        right = task.is_correct(problem, text, reward)
+        if not is_truth(right):
+            refuse(task, "is_correct", "True or False", right)
+        correct.append(bool(right))
     return rewards, correct
+
+
+def require_rewards(task: Task, given: object, count: int) -> list[Any]:
+    """The rewards, if they are ``count`` numbers or None.
+
+    Raises:
+        ContractError: they are something else.
+    """
+    remedy = "give one for each response, None where it could not be checked"
+    flat = isinstance(given, Tensor | np.ndarray) and given.ndim == 1
+    if not flat and not isinstance(given, list | tuple):
+        refuse(task, "rewards", f"a list of {count} rewards", given, remedy)
+    values: list[Any] = list(given)  # type: ignore[call-overload]  # either is iterable
+    if len(values) != count:
+        raise ContractError(
+            f"{name_of(task)}.rewards gave {len(values)} rewards for {count} responses: {remedy}"
+        )
+    for place, value in enumerate(values):
+        if value is not None and not is_number(value):
+            refuse(task, f"rewards, response {place}", "a number or None", value, remedy)
+    return values
 
 
 def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
     """int64 codes [B] of the final answers; None for a task that does not name answers."""
     if not task.names_answers:
         return None
-    return torch.tensor([answer_code(task.answer_of(text)) for text in responses])
+    answers = [task.answer_of(text) for text in responses]
+    for answer in answers:
+        if answer is not None and not isinstance(answer, str):
+            refuse(task, "answer_of", "a text or None", answer, "return str(answer)")
+    return torch.tensor([answer_code(answer) for answer in answers])
