@@ -242,13 +242,15 @@ class EntropyModule(EvaluatedModule):
         check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
         check_strategy(strategy)
         self.engine.setup(self.policy)
+        self.step_axis.attach(self.trainer.loggers)
         if stage == "fit":
             self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])
 
     def teardown(self, stage: str) -> None:
-        """Free what the rollout engine holds."""
+        """Free what the rollout engine holds, and log what other callbacks logged last."""
         self.engine.close()
+        self.step_axis.flush(self.trainer.loggers)
 
     def on_save_checkpoint(self, checkpoint: State) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""

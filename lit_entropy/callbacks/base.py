@@ -17,6 +17,7 @@ from lit_entropy.step.rollout import Rollout
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import exact
+from lit_entropy.tracking.step_axis import StepAxis
 from lit_entropy.tracking.stopwatch import Stopwatch
 from lit_entropy.types import Experience, Problem
 
@@ -28,12 +29,14 @@ class TrainedModule(Protocol):
         regularizers: losses that are added to the policy loss.
         rollout: that of this RL step, the same on every rank.
         stopwatch: adds up the time of each part.
+        step_axis: tells the run's own rows from what other callbacks log.
         validation_samples: the shown responses of the last validation, as plain rows.
     """
 
     regularizers: nn.ModuleList
     rollout: Rollout
     stopwatch: Stopwatch
+    step_axis: StepAxis
     validation_samples: list[dict[str, object]]
 
     @property
