@@ -27,6 +27,7 @@ from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
+from lit_entropy.step.alarm import LearningAlarm
 from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
@@ -92,6 +93,7 @@ class EntropyModule(EvaluatedModule):
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.update_means = UpdateMeans()
+        self.alarm = LearningAlarm()
         self.rollout: Rollout | None = None  # of the RL step under way
         names = [type(regularizer).__name__ for regularizer in self.regularizers]
         self._term_names = [
@@ -123,6 +125,7 @@ class EntropyModule(EvaluatedModule):
             self.context, self.data.source, self.advantage, self.reference, self.rl_step
         )
         self.rollout = checked_rollout(self.collector, rollout, self.data.plan)
+        self.alarm.observe(rollout, self.data.source.task, self.policy.decode)
         for regularizer in self.regularizers:
             cast(Regularizer, regularizer).on_rollout(self.rollout.entropy)
         return rollout
