@@ -7,6 +7,7 @@ that none waits for a GPU.
 
 import numbers
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import NoReturn
 
 import numpy as np
@@ -20,8 +21,9 @@ _KINDS = {"float": "a floating-point", "bool": "a bool", "int": "an int64"}
 
 
 def name_of(owner: object) -> str:
-    """The class of a plug-in as its user names it, ``my_loss.MyLoss``."""
-    return f"{type(owner).__module__}.{type(owner).__qualname__}"
+    """The class or function of a plug-in as its user names it, ``my_loss.MyLoss``."""
+    named = owner if isinstance(owner, FunctionType) else type(owner)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def describe(value: object) -> str:
@@ -183,6 +185,33 @@ def checked_completions(owner: object, given: object, rows: int) -> Completions:
         if value is not None or name not in ("entropies_BT", "environment_BT"):
             require_tensor(owner, f"generate, {name}", value, shapes[axes], axes, kind)
     return given
+
+
+def checked_rewards(owner: object, method: str, given: object, count: int) -> list[float | None]:
+    """Rewards of ``count`` responses: a number or None for each.
+
+    Args:
+        owner: the task, or the reward function.
+        method: which of its methods gave them.
+        given: what it gave; numbers of numpy and torch are numbers too.
+        count: responses that it was given.
+
+    Raises:
+        ContractError: they are something else.
+    """
+    remedy = "give one for each response, None where it could not be checked"
+    flat = isinstance(given, Tensor | np.ndarray) and given.ndim == 1
+    if not flat and not isinstance(given, list | tuple):
+        refuse(owner, method, f"a list of {count} rewards", given, remedy)
+    values: list[object] = list(given)  # type: ignore[call-overload]  # either is iterable
+    if len(values) != count:
+        raise ContractError(
+            f"{name_of(owner)}.{method} gave {len(values)} rewards for {count} responses: {remedy}"
+        )
+    for place, value in enumerate(values):
+        if value is not None and not is_number(value):
+            refuse(owner, f"{method}, response {place}", "a number or None", value, remedy)
+    return [None if value is None else float(value) for value in values]  # type: ignore[arg-type]
 
 
 def is_number(value: object) -> bool:

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lit_entropy.contracts import is_number, is_truth, name_of, refuse
-from lit_entropy.errors import ContractError, NonFiniteError, UncheckedError
+from lit_entropy.contracts import checked_rewards, is_truth, refuse
+from lit_entropy.errors import NonFiniteError, UncheckedError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.tasks.base import Task
 from lit_entropy.types import Problem, Samples
@@ -45,7 +43,7 @@ def reward_responses(
             ``is_correct`` no truth value.
     """
     start = time.perf_counter()
-    given = require_rewards(task, task.rewards(problems, responses), len(responses))
+    given = checked_rewards(task, "rewards", task.rewards(problems, responses), len(responses))
     task.check_seconds += time.perf_counter() - start
     task.checks += len(responses)
     rewards: list[float | None] = []
@@ -68,27 +66,6 @@ def reward_responses(
             refuse(task, "is_correct", "True or False", right)
         correct.append(bool(right))
     return rewards, correct
-
-
-def require_rewards(task: Task, given: object, count: int) -> list[Any]:
-    """The rewards, if they are ``count`` numbers or None.
-
-    Raises:
-        ContractError: they are something else.
-    """
-    remedy = "give one for each response, None where it could not be checked"
-    flat = isinstance(given, Tensor | np.ndarray) and given.ndim == 1
-    if not flat and not isinstance(given, list | tuple):
-        refuse(task, "rewards", f"a list of {count} rewards", given, remedy)
-    values: list[Any] = list(given)  # type: ignore[call-overload]  # either is iterable
-    if len(values) != count:
-        raise ContractError(
-            f"{name_of(task)}.rewards gave {len(values)} rewards for {count} responses: {remedy}"
-        )
-    for place, value in enumerate(values):
-        if value is not None and not is_number(value):
-            refuse(task, f"rewards, response {place}", "a number or None", value, remedy)
-    return values
 
 
 def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
