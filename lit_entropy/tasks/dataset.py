@@ -17,7 +17,7 @@ from lit_entropy.tasks.loaded_set import LoadedSet, set_number
 from lit_entropy.tasks.loading import SetReader, named_sets
 from lit_entropy.tasks.prompts import PLACE, PromptFormat, encode_text
 from lit_entropy.tasks.records import DataFile
-from lit_entropy.tasks.reward_functions import Reward, RewardFunction
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 from lit_entropy.verify.base import AnswerChecker
 
@@ -93,7 +93,7 @@ class DatasetTask(Task):
         if train is None and not validation:
             raise ValueError("train=None and validation=None: give at least one data set")
         self.checker = checker
-        self._function = None if reward is None else RewardFunction(reward)
+        self.reward_function = reward_function(reward)
         self._rows: dict[int, Mapping[str, object]] = {}  # by id, for the function's columns
         self.train = DataFile(train) if isinstance(train, str) else train
         self.validation = named_sets(validation)
@@ -102,7 +102,8 @@ class DatasetTask(Task):
         self.train_limit, self.validation_limit = train_limit, validation_limit
         form = PromptFormat(template, system_prompt, chat)
         drop = duplicates == "drop"
-        rows = self._rows if self._function is not None and self._function.batched else None
+        function = self.reward_function
+        rows = self._rows if function is not None and function.batched else None
         self._reader = SetReader(checker, form, prompt_field, answer_field, drop, rows)
         self._validation_sets: list[LoadedSet] | None = None
         self._problems: dict[str, list[Problem]] = {}
@@ -128,23 +129,22 @@ class DatasetTask(Task):
 
     def reward(self, problem: Problem, response: str) -> float | None:
         """1.0 for the right answer, 0.0 for a wrong or missing one, None if it is unchecked."""
-        if self._function is not None:
-            return self._function([problem], [response], self._rows)[0]
+        if self.reward_function is not None:
+            return self.reward_function([problem], [response], self._rows)[0]
         return _reward(self._checks, self._checks.check(problem.answer, response))
 
     def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
         """:meth:`reward` of each response, in order, checked together; or the function's."""
-        if self._function is not None:
-            return self._function(problems, responses, self._rows)
+        if self.reward_function is not None:
+            return self.reward_function(problems, responses, self._rows)
         answers = [problem.answer for problem in problems]
         verdicts = self._checks.check_all(answers, responses)
         return [_reward(self._checks, verdict) for verdict in verdicts]
 
-    def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
-        """The checker's verdict beside a reward function; else whether the reward is above 1/2."""
-        if self._function is None or self.checker is None:
-            return super().is_correct(problem, response, reward)
-        return self.checker.check(problem.answer, response) is True
+    def _own_reward(self, problem: Problem, response: str, reward: float) -> float | None:
+        if self.reward_function is None or self.checker is None:
+            return reward
+        return _reward(self.checker, self.checker.check(problem.answer, response))
 
     def answer_of(self, response: str) -> str | None:
         """The final answer of a response, None where there is none."""

@@ -105,6 +105,11 @@ class RewardFunction:
         return {name: values for name, values in batch.items() if name in self._names}
 
 
+def reward_function(reward: str | Reward | None) -> RewardFunction | None:
+    """What a task's argument ``reward`` stands for; None where the task rewards by itself."""
+    return None if reward is None else RewardFunction(reward)
+
+
 def load_function(path: str) -> Any:
     """What stands at ``package.module.name`` or ``file.py:name``.
 

@@ -13,7 +13,7 @@ from data_runs import chat_model, run
 from runs import experience_of, metrics
 
 from lit_entropy.errors import ContractError
-from lit_entropy.tasks import DatasetTask
+from lit_entropy.tasks import ChainArithmetic, Countdown, DatasetTask, ShortSums
 from lit_entropy.tasks.reward_functions import RewardFunction
 from lit_entropy.tasks.rewards import answer_codes, reward_responses
 from lit_entropy.types import Problem
@@ -150,6 +150,27 @@ def test_a_checker_beside_it_says_what_is_right(tmp_path: Path) -> None:
     codes = answer_codes(task, responses)
     assert codes is not None and codes.tolist().count(-1) == 1
     assert task.reward(problem, "no") == 0.3
+
+
+@pytest.mark.parametrize("task", [ChainArithmetic, Countdown, ShortSums])
+def test_a_procedural_task_says_what_is_right(file: Path, task: type[ChainArithmetic]) -> None:
+    rewarded = task(reward=f"{file}:exact")
+    problem = rewarded.train_problems()[0]
+    assert rewarded.reward_function is not None and task().reward_function is None
+    rewards, right = reward_responses(rewarded, [problem] * 2, [problem.answer, "-"], 1)
+    assert rewards == [1.0, 0.25]  # by the function, which wants no ending #d
+    assert right == [task is ShortSums, False]  # by the task
+
+
+def test_without_a_checker_a_function_is_asked_once(tmp_path: Path) -> None:
+    train = write_jsonl(tmp_path / "train.jsonl", gsm8k(9))
+    asked: list[int] = []
+    task = DatasetTask(
+        train=train, reward=lambda completions, **_: asked.append(len(completions)) or [0.6, 0.5]
+    )
+    problems = task.train_problems()[:2]
+    assert reward_responses(task, problems, ["", ""], 1) == ([0.6, 0.5], [True, False])
+    assert asked == [2]
 
 
 def test_rows_need_no_answer_without_a_checker(tmp_path: Path) -> None:
