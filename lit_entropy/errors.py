@@ -12,6 +12,10 @@ class UncheckedError(RuntimeError):
     """Not one response could be checked, so there is nothing to learn from or to report."""
 
 
+class ContractError(TypeError):
+    """A plug-in returned something of another type or shape than its contract says."""
+
+
 class CheckpointError(RuntimeError):
     """A file is not a readable checkpoint of this project."""
 

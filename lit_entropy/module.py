@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.contracts import checked_loss
 from lit_entropy.data import PromptDataModule
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
 from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, check_strategy
@@ -26,7 +27,8 @@ from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.local import LocalEngine
-from lit_entropy.step.collector import Collector
+from lit_entropy.step.alarm import LearningAlarm
+from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
@@ -91,6 +93,7 @@ class EntropyModule(EvaluatedModule):
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.update_means = UpdateMeans()
+        self.alarm = LearningAlarm()
         self.rollout: Rollout | None = None  # of the RL step under way
         names = [type(regularizer).__name__ for regularizer in self.regularizers]
         self._term_names = [
@@ -118,12 +121,14 @@ class EntropyModule(EvaluatedModule):
 
     def collect(self) -> Rollout:
         """Sample, reward and prepare the rollout of this RL step, and keep it as ``rollout``."""
-        self.rollout = self.collector.collect(
+        rollout = self.collector.collect(
             self.context, self.data.source, self.advantage, self.reference, self.rl_step
         )
+        self.rollout = checked_rollout(self.collector, rollout, self.data.plan)
+        self.alarm.observe(rollout, self.data.source.task, self.policy.decode)
         for regularizer in self.regularizers:
             cast(Regularizer, regularizer).on_rollout(self.rollout.entropy)
-        return self.rollout
+        return rollout
 
     def microbatches(self, rollout: Rollout, rows: Tensor, update: int) -> Iterator[Microbatch]:
         """This rank's microbatches of a minibatch; see :func:`step.minibatch.microbatches`."""
@@ -148,16 +153,18 @@ class EntropyModule(EvaluatedModule):
             raise ValueError("minibatch_tokens is None: the objective's denominator is missing")
         output = self.policy(microbatch.sequences, self.temperature)
         ensure_finite("log-probs of the policy", output.logprobs_BT, self.rl_step)
-        terms = {"policy": self.loss(output, batch)}
-        for index, regularizer in enumerate(self.regularizers):
-            terms[self._term_names[index]] = regularizer(output, batch)
-        token_loss_BT = sum(term.token_loss_BT for term in terms.values())
-        total = masked_sum(token_loss_BT, batch.mask_BT)
+        parts: list[nn.Module] = [self.loss, *self.regularizers]
+        terms = {
+            name: checked_loss(part, part(output, batch), batch.mask_BT)
+            for name, part in zip(("policy", *self._term_names), parts, strict=True)
+        }
+        losses = [term.token_loss_BT for term in terms.values()]
+        total = masked_sum(sum(losses[1:], losses[0]), batch.mask_BT)
         ensure_finite("loss", total, self.rl_step)
         self._record(terms, batch)
         # Lightning divides by the microbatches and DDP by the ranks: undo both
-        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
-        return {"loss": total * (parts / max(batch.minibatch_tokens, 1))}
+        shares = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        return {"loss": total * (shares / max(batch.minibatch_tokens, 1))}
 
     def _record(self, terms: dict[str, LossOutput], batch: LossBatch) -> None:
         tokens = batch.mask_BT.sum()
@@ -238,13 +245,15 @@ class EntropyModule(EvaluatedModule):
         check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
         check_strategy(strategy)
         self.engine.setup(self.policy)
+        self.step_axis.attach(self.trainer.loggers)
         if stage == "fit":
             self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])
 
     def teardown(self, stage: str) -> None:
-        """Free what the rollout engine holds."""
+        """Free what the rollout engine holds, and log what other callbacks logged last."""
         self.engine.close()
+        self.step_axis.flush(self.trainer.loggers)
 
     def on_save_checkpoint(self, checkpoint: State) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""

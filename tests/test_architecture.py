@@ -15,6 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: The rooms from the lowest layer to the highest: a room imports lower layers alone.
 LAYERS = (
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved"},
+    {"contracts"},
     {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},
     {"checkpoints", "figures", "pretraining"},
     {"distributed", "reproduce"},

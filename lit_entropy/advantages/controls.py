@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.contracts import checked_advantages
 from lit_entropy.functional.checks import require_fraction
 from lit_entropy.functional.rng import permutation, uniforms
 from lit_entropy.types import State
@@ -86,7 +87,8 @@ class RandomRewards(_Control):
         seed, rl_step, call = self._next_keys()
         places_PG = _places(rewards_PG)
         draws_PG = uniforms(seed, "random-rewards", rl_step, call, places_PG)
-        return self.inner((draws_PG < self.probability).to(rewards_PG))
+        drawn_PG = (draws_PG < self.probability).to(rewards_PG)
+        return checked_advantages(self.inner, self.inner(drawn_PG), drawn_PG)
 
 
 class ShuffledAdvantages(_Control):
@@ -111,7 +113,7 @@ class ShuffledAdvantages(_Control):
         """The inner advantages, permuted; see :class:`AdvantageEstimator`."""
         seed, rl_step, call = self._next_keys()
         order = permutation(rewards_PG.numel(), seed, "shuffled-advantages", rl_step, call)
-        advantages_PG = self.inner(rewards_PG)
+        advantages_PG = checked_advantages(self.inner, self.inner(rewards_PG), rewards_PG)
         return advantages_PG.flatten()[order.to(advantages_PG.device)].view_as(advantages_PG)
 
 

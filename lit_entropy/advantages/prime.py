@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lit_entropy.advantages.base import TokenContext
 from lit_entropy.advantages.rloo import RLOO
+from lit_entropy.functional.advantage import REWARD_NOISE
 from lit_entropy.functional.checks import require_fraction, require_non_negative
 from lit_entropy.functional.implicit_reward import (
     outcome_cross_entropy,
@@ -180,7 +181,7 @@ class PRIME(RLOO):
 
 
 def _check_outcomes(outcomes_B: Tensor) -> None:
-    outside = outcomes_B[(outcomes_B < 0) | (outcomes_B > 1)]
+    outside = outcomes_B[(outcomes_B < -REWARD_NOISE) | (outcomes_B > 1 + REWARD_NOISE)]
     if len(outside):
         raise ValueError(
             f"PRIME's reward model is trained on outcomes in [0, 1], but data.task gave the reward "

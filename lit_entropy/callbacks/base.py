@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from lit_entropy.contracts import named_numbers
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.loader import ProblemBatches
 from lit_entropy.step.minibatch import Microbatch
@@ -16,6 +17,7 @@ from lit_entropy.step.rollout import Rollout
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import exact
+from lit_entropy.tracking.step_axis import StepAxis
 from lit_entropy.tracking.stopwatch import Stopwatch
 from lit_entropy.types import Experience, Problem
 
@@ -27,12 +29,14 @@ class TrainedModule(Protocol):
         regularizers: losses that are added to the policy loss.
         rollout: that of this RL step, the same on every rank.
         stopwatch: adds up the time of each part.
+        step_axis: tells the run's own rows from what other callbacks log.
         validation_samples: the shown responses of the last validation, as plain rows.
     """
 
     regularizers: nn.ModuleList
     rollout: Rollout
     stopwatch: Stopwatch
+    step_axis: StepAxis
     validation_samples: list[dict[str, object]]
 
     @property
@@ -115,12 +119,13 @@ class RolloutCallback(Callback, ABC):
         if batch_idx == 0:
             module = trained_module(pl_module)
             with module.stopwatch("diagnostics"), torch.no_grad():
-                values = self.on_rollout(module.rollout, module.ranks)
+                given = self.on_rollout(module.rollout, module.ranks)
+                values = named_numbers(self, "on_rollout", given)
                 pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         with trained_module(pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = self.on_updated()
+            values = named_numbers(self, "on_updated", self.on_updated())
             pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
 

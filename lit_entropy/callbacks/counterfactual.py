@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lit_entropy.contracts import checked_loss
 from lit_entropy.functional.masked import masked_sum, zero_outside
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.step.sampler import Sampler
@@ -80,7 +81,10 @@ class Counterfactual:
             batch = whole.rows(part).columns(sequences.mask_BT.shape[1])
             with torch.enable_grad(), self._sampler.context():
                 output = self.policy(sequences, self._sampler.temperature)
-                losses = [term(output, batch).token_loss_BT for term in self._losses]
+                losses = [
+                    checked_loss(term, term(output, batch), batch.mask_BT).token_loss_BT
+                    for term in self._losses
+                ]
                 loss_BT = sum(losses[1:], losses[0])
                 loss = masked_sum(loss_BT, batch.mask_BT) * (1 / max(tokens, 1))
             loss.backward()

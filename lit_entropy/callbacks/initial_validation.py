@@ -32,6 +32,7 @@ class InitialValidation(Callback):
         for index, batch in enumerate(islice(batches, count)):
             pl_module.validation_step(batch, index)
         metrics = module.validation_metrics()
+        module.step_axis.announce(metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=0)
         folder = trainer.log_dir  # a broadcast: every rank must ask

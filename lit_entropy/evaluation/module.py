@@ -23,6 +23,7 @@ from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import exact
+from lit_entropy.tracking.step_axis import StepAxis
 from lit_entropy.tracking.stopwatch import Stopwatch
 from lit_entropy.types import Problem
 
@@ -54,6 +55,7 @@ class EvaluatedModule(L.LightningModule):
         super().__init__()
         self.evaluation = evaluation
         self.stopwatch = Stopwatch()
+        self.step_axis = StepAxis()
         self.rl_step = 0  # the RL step under way, or the last one finished; 0 for the base
         self._whole = ExitStack()
         self._batches = 0  # of this validation, answered so far
@@ -101,6 +103,7 @@ class EvaluatedModule(L.LightningModule):
 
     def log_values(self, values: dict[str, float]) -> None:
         """Log values that are already the same on every rank, against the RL step."""
+        self.step_axis.announce(values)
         values = values | {"step": float(self.rl_step)}
         self.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 

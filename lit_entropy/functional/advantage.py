@@ -3,6 +3,39 @@
 import torch
 from torch import Tensor
 
+#: Rewards that differ by less than this, times their largest magnitude where that is above 1, are
+#: equal: sums of a few parts in float32 or float64 differ by less, and by nothing that was meant.
+REWARD_NOISE = 1e-6
+
+
+def nearly_equal(values: Tensor) -> Tensor:
+    """Whether the numbers of a row differ by no more than rounding, see ``REWARD_NOISE``.
+
+    Args:
+        values: [..., N], N >= 1.
+
+    Returns:
+        Bool [...]; False where a number is NaN or infinite.
+    """
+    values = values.double()
+    spread = values.amax(-1) - values.amin(-1)
+    return spread < REWARD_NOISE * values.abs().amax(-1).clamp(min=1.0)
+
+
+def without_noise(rewards_PG: Tensor) -> Tensor:
+    """The rewards, exactly equal in every group where they were nearly so.
+
+    Args:
+        rewards_PG: rewards [P, G].
+
+    Returns:
+        [P, G]: the median throughout a nearly equal group, the rewards themselves in others.
+    """
+    size = rewards_PG.shape[1]
+    # by sorting: torch.median has no deterministic form on a GPU
+    middle_P1 = rewards_PG.sort(1).values[:, (size - 1) // 2, None]
+    return torch.where(nearly_equal(rewards_PG)[:, None], middle_P1, rewards_PG)
+
 
 def require_group(rewards_PG: Tensor, estimator: str) -> None:
     """Raise ValueError if the rewards are not [P, G] with at least two samples per prompt."""
@@ -18,7 +51,7 @@ def require_group(rewards_PG: Tensor, estimator: str) -> None:
 
 
 def group_mean_center(rewards_PG: Tensor) -> Tensor:
-    """Reward minus the mean of its group; exactly 0 in a group of equal rewards.
+    """Reward minus the mean of its group; exactly 0 in a group of nearly equal rewards.
 
     Args:
         rewards_PG: float rewards [P, G], G >= 2.
@@ -31,8 +64,8 @@ def group_mean_center(rewards_PG: Tensor) -> Tensor:
     """
     require_group(rewards_PG, "group centring")
     rewards_PG = rewards_PG.double()
-    equal_P1 = rewards_PG.amax(1, keepdim=True) == rewards_PG.amin(1, keepdim=True)
-    # A mean of equal numbers may be off by one ulp, which a division by a tiny std would blow up.
+    # A division by a tiny std would blow up the noise, also that of the mean of equal numbers.
+    equal_P1 = nearly_equal(rewards_PG)[:, None]
     return (rewards_PG - rewards_PG.mean(1, keepdim=True)).masked_fill(equal_P1, 0.0)
 
 
@@ -46,13 +79,14 @@ def group_standardize(rewards_PG: Tensor, epsilon: float = 1e-6) -> Tensor:
         epsilon: added to the standard deviation.
 
     Returns:
-        float64 [P, G]; exactly 0 in a group of equal rewards.
+        float64 [P, G]; exactly 0 in a group of nearly equal rewards, for any epsilon.
 
     Raises:
         ValueError: on fewer than two samples per prompt.
     """
     centred_PG = group_mean_center(rewards_PG)
-    return centred_PG / (rewards_PG.double().std(1, keepdim=True) + epsilon)
+    deviation_P1 = rewards_PG.double().std(1, keepdim=True) + epsilon
+    return centred_PG / deviation_P1.masked_fill(nearly_equal(rewards_PG)[:, None], 1.0)
 
 
 def leave_one_out(rewards_PG: Tensor) -> Tensor:
@@ -83,7 +117,7 @@ def batch_whiten(values_PG: Tensor, epsilon: float = 1e-8) -> Tensor:
         epsilon: added to the variance.
 
     Returns:
-        float64 [P, G]; exactly 0 if all values are equal.
+        float64 [P, G]; exactly 0 if all values are nearly equal.
 
     Raises:
         ValueError: on fewer than two values.
@@ -94,6 +128,6 @@ def batch_whiten(values_PG: Tensor, epsilon: float = 1e-8) -> Tensor:
             f"prompts_per_step or group_size"
         )
     values_PG = values_PG.double()
-    if bool(values_PG.max() == values_PG.min()):
+    if bool(nearly_equal(values_PG.flatten())):
         return torch.zeros_like(values_PG)
     return (values_PG - values_PG.mean()) * torch.rsqrt(values_PG.var() + epsilon)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from lit_entropy.functional.advantage import nearly_equal
 from lit_entropy.functional.checks import require_choice, require_fraction
 from lit_entropy.functional.covariance import Center, token_covariance
 from lit_entropy.functional.quota import Quota
@@ -102,7 +103,7 @@ class CovarianceLoss(PolicyLoss):
         advantages_N = batch.advantages_BT[batch.mask_BT]
         if self.fraction == 0 or advantages_N.numel() == 0:
             return
-        equal = bool(advantages_N.max() == advantages_N.min())
+        equal = bool(nearly_equal(advantages_N))
         self._constant_advantages.observe(equal, batch.update)
         self._nothing_selected.observe(not equal and not bool(selected_BT.any()), batch.update)
 

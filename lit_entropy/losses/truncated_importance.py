@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from lit_entropy.contracts import checked_loss, checked_selection
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
@@ -55,7 +56,7 @@ class TruncatedImportance(PolicyLoss):
 
     def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
         """The inner loss's selection, by raw advantages."""
-        return self.inner.select(output, batch)
+        return checked_selection(self.inner, self.inner.select(output, batch), batch.mask_BT)
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`.
@@ -67,11 +68,11 @@ class TruncatedImportance(PolicyLoss):
         weight_BT = log_weight_BT.clamp(max=math.log(self.cap)).exp()
         selected_BT = batch.selected_BT
         if selected_BT is None and self.selects_tokens:
-            selected_BT = self.inner.select(output, batch)
+            selected_BT = self.select(output, batch)
         weighted = replace(
             batch, advantages_BT=batch.advantages_BT * weight_BT, selected_BT=selected_BT
         )
-        inner: LossOutput = self.inner(output, weighted)
+        inner = checked_loss(self.inner, self.inner(output, weighted), batch.mask_BT)
         return LossOutput(
             inner.token_loss_BT, {**inner.metrics, **self._metrics(log_weight_BT, batch.mask_BT)}
         )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.contracts import named_numbers
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import ensure_finite
+from lit_entropy.functional.advantage import nearly_equal, without_noise
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.functional.padding import left_pad, pad_left, pad_right
 from lit_entropy.policy import Policy
@@ -58,7 +60,8 @@ def collect(
     mask_BT = experience.response_mask_BT
     totals_B = masked_sum(experience.entropies_BT, mask_BT, -1, dtype=torch.float64)
     statistics = rollout_statistics(experience, plan.group_size, signal_P)
-    own = {key if "/" in key else f"rollout/{key}": v for key, v in advantage.metrics().items()}
+    own = named_numbers(advantage, "metrics", advantage.metrics())
+    own = {key if "/" in key else f"rollout/{key}": value for key, value in own.items()}
     return Rollout(
         rl_step=rl_step,
         experience=experience,
@@ -81,12 +84,12 @@ def occurrence_offsets(problems: Sequence[Problem], group_size: int) -> list[int
 
 
 def has_signal(rewards_PG: Tensor) -> Tensor:
-    """Bool [P]: groups whose rewards are not all the same."""
-    return rewards_PG.amax(dim=1) > rewards_PG.amin(dim=1)
+    """Bool [P]: groups whose rewards differ by more than rounding; see :func:`nearly_equal`."""
+    return ~nearly_equal(rewards_PG)
 
 
 def group_signal(samples: Samples, group_size: int) -> Tensor:
-    """Bool [P]: groups that were checked and whose rewards are not all the same."""
+    """Bool [P]: groups that were checked and whose rewards differ."""
     rewards_PG = samples.rewards_B.view(-1, group_size)
     return has_signal(rewards_PG) & samples.checked_groups(group_size)
 
@@ -118,6 +121,9 @@ def sample_groups(
     samples.difficulty_B = torch.tensor([problem.difficulty for problem in rows])
     samples.answers_B = answer_codes(source.task, texts)
     samples = gather(samples.to(ranks.device), ranks)
+    # here, so that every estimator, also one of the user's, is given groups that are equal exactly
+    rewards_PG = without_noise(samples.rewards_B.view(-1, plan.group_size))
+    samples.rewards_B = rewards_PG.flatten()
     require_checked(samples, source.task, rl_step)
     return samples
 

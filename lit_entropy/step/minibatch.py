@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lit_entropy.contracts import checked_selection
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import ensure_finite
 from lit_entropy.losses.base import PolicyLoss
@@ -148,5 +149,6 @@ def select(
         output = PolicyOutput(batch.old_logprobs_BT, batch.entropies_BT)
     minibatch = PolicyOutput(output.logprobs_BT[rows], output.entropy_BT[rows])
     selected_BT = torch.zeros_like(batch.mask_BT)
-    selected_BT[rows] = loss.select(minibatch, batch.rows(rows))
+    selected = batch.rows(rows)
+    selected_BT[rows] = checked_selection(loss, loss.select(minibatch, selected), selected.mask_BT)
     return selected_BT

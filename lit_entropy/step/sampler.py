@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lit_entropy.contracts import checked_completions
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.functional.padding import left_pad
 from lit_entropy.policy import Policy
@@ -61,9 +62,12 @@ class Sampler:
             keys: seed, purpose and step that key the draws.
             temperature: by default that of the run; 0 decodes greedily.
             max_new_tokens: by default that of the run.
+
+        Raises:
+            ContractError: the engine returned something of another type or shape.
         """
         with self.context():
-            return self.engine.generate(
+            given = self.engine.generate(
                 self.policy,
                 [list(prompt) for prompt in prompts],
                 prompt_ids_B.cpu(),
@@ -72,6 +76,7 @@ class Sampler:
                 temperature=self.temperature if temperature is None else temperature,
                 keys=keys,
             )
+        return checked_completions(self.engine, given, len(prompts))
 
     def sequences(self, prompts: Sequence[Sequence[int]], completions: Completions) -> Sequences:
         """Prompts and completions side by side, on the completions' device."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.advantages.base import AdvantageEstimator, TokenContext
+from lit_entropy.contracts import checked_advantages, checked_token_advantages
 from lit_entropy.errors import ensure_finite
 from lit_entropy.policy import Policy
 from lit_entropy.step.context import StepContext
@@ -55,7 +56,9 @@ def prepare(
             experience.reference_logprobs_BT = output.logprobs_BT
     with context.stopwatch("advantage"):
         given = token_context(context, experience, rows, trained_P, passes, parts)
-        advantages_BT = advantage.token_advantages(advantages_PG, given)
+        advantages_BT = checked_token_advantages(
+            advantage, advantage.token_advantages(advantages_PG, given), mask_BT
+        )
         checked_B = samples.checked_rows(group_size)
         experience.advantages_BT = advantages_BT.masked_fill(~checked_B[:, None], 0.0)
         ensure_finite("advantages", experience.advantages_BT, rl_step)
@@ -76,12 +79,17 @@ def estimate_advantages(
         trained_P: bool, the groups that are trained on; the others' advantages are for diagnostics.
         checked_P: bool, the groups whose rewards are all known; None when all are. The others'
             advantages are 0, and the estimator is not given their rewards.
+
+    Raises:
+        ContractError: the estimator returned something of another type or shape.
     """
     advantages_PG = torch.zeros_like(rewards_PG)
     rest_P = ~trained_P if checked_P is None else ~trained_P & checked_P
     for part_P in (trained_P, rest_P):
         if bool(part_P.any()):
-            advantages_PG[part_P] = estimator(rewards_PG[part_P]).to(rewards_PG)
+            part_PG = rewards_PG[part_P]
+            given_PG = checked_advantages(estimator, estimator(part_PG), part_PG)
+            advantages_PG[part_P] = given_PG.to(rewards_PG)
     return advantages_PG
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from lit_entropy.functional.advantage import REWARD_NOISE
+from lit_entropy.tasks.reward_functions import RewardFunction
 from lit_entropy.types import Problem
 
 
@@ -14,10 +16,13 @@ class Task(ABC):
     Attributes:
         checks: responses that :func:`lit_entropy.tasks.rewards.reward_responses` has given it.
         check_seconds: wall-clock seconds that they took, starts of checking processes included.
+        reward_function: gives the rewards in place of :meth:`reward`, which then says what counts
+            as right alone.
     """
 
     checks: int = 0
     check_seconds: float = 0.0
+    reward_function: RewardFunction | None = None
 
     @abstractmethod
     def train_problems(self) -> Sequence[Problem]:
@@ -37,11 +42,21 @@ class Task(ABC):
 
     def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
         """:meth:`reward` of each pair, in order; override it to check several at a time."""
+        if self.reward_function is not None:
+            return self.reward_function(problems, responses, {})
         return [self.reward(*pair) for pair in zip(problems, responses, strict=True)]
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
-        """Whether a response counts as right in accuracies; by default a reward above one half."""
-        return reward > 0.5
+        """Whether a response counts as right in accuracies; by default a reward above one half.
+
+        One half plus rounding (1.1 - 0.6 is 0.5000000000000001) is not above it. Of a reward
+        function it is the task's own reward that counts.
+        """
+        own = self._own_reward(problem, response, reward)
+        return own is not None and own > 0.5 + REWARD_NOISE
+
+    def _own_reward(self, problem: Problem, response: str, reward: float) -> float | None:
+        return reward if self.reward_function is None else self.reward(problem, response)
 
     def answer_of(self, response: str) -> str | None:
         """The final answer that a response gives, as text that is equal for equal answers.

@@ -17,6 +17,7 @@ from lit_entropy.tasks.chain_prompts import (
     running_values,
     training_prompts,
 )
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 
 #: Validation ids are ``length * VALIDATION_ID + k``; training ids are the index, below it.
@@ -78,6 +79,8 @@ class ChainArithmetic(Task):
         train_size: Number of training problems; they are made lazily.
         validation_size: Number of validation problems, balanced over lengths.
         seed: Seed of the problem set; the train/validation split does not depend on it.
+        reward: A function that gives the rewards, see
+            :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class ChainArithmetic(Task):
         train_size: int = 100_000,
         validation_size: int = 200,
         seed: int = 0,
+        reward: str | Reward | None = None,
     ) -> None:
+        self.reward_function = reward_function(reward)
         _check_sizes(min_length, max_length, validation_max_length, train_size, validation_size)
         self.min_length, self.max_length = min_length, max_length
         self.validation_max_length = validation_max_length

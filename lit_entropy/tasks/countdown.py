@@ -21,6 +21,7 @@ from lit_entropy.tasks.countdown_prompts import (
     parse_prompt,
     training_puzzles,
 )
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 
 #: Validation ids are ``count * VALIDATION_ID + k``; training ids are the index, below it.
@@ -80,6 +81,8 @@ class Countdown(Task):
         train_size: Number of training problems; they are made lazily.
         validation_size: Number of validation problems, balanced over counts of numbers.
         seed: Seed of the problem set; the train/validation split does not depend on it.
+        reward: A function that gives the rewards, see
+            :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
 
     Raises:
         ValueError: a number out of range, or more validation problems than there are.
@@ -93,7 +96,9 @@ class Countdown(Task):
         train_size: int = 100_000,
         validation_size: int = 200,
         seed: int = 0,
+        reward: str | Reward | None = None,
     ) -> None:
+        self.reward_function = reward_function(reward)
         _check_counts(min_numbers, max_numbers, validation_max_numbers)
         if not 1 <= train_size < VALIDATION_ID:
             raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")

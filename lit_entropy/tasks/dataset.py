@@ -4,18 +4,20 @@ What the formats are and which fields are found by themselves stands in
 :mod:`lit_entropy.tasks.fields`; how answers are compared is the injected checker's business.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from transformers import PreTrainedTokenizerBase
 
+from lit_entropy.contracts import is_truth, refuse
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
 from lit_entropy.tasks.loaded_set import LoadedSet, set_number
 from lit_entropy.tasks.loading import SetReader, named_sets
 from lit_entropy.tasks.prompts import PLACE, PromptFormat, encode_text
 from lit_entropy.tasks.records import DataFile
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 from lit_entropy.verify.base import AnswerChecker
 
@@ -26,17 +28,19 @@ class DatasetTask(Task):
     """Prompts and reference answers from data sets; reward 1 for a right answer, else 0.
 
     Files are read when problems are first asked for, so a configuration can be built without them.
-    A reward is None where the checker could not come to a verdict.
+    A reward is None where the checker could not come to a verdict. A ``reward`` function replaces
+    it; a checker beside one still says what counts as right, else a reward above one half does.
 
     Args:
-        checker: compares a response's answer with the reference answer.
+        checker: compares a response's answer with the reference answer; with a ``reward`` it may
+            be left out, and so may reference answers.
         train: ``.jsonl`` or ``.parquet`` file or ``hub:owner/name``; null for evaluation alone.
         validation: one such set, or several by name; null holds out a part of ``train``. The name
             becomes ``Problem.source``; without one it is the row's ``data_source``.
         validation_fraction: share of distinct prompts held out when there is no ``validation``.
         prompt_field: field of the prompt, text or chat messages; dots descend into records;
             ``auto`` finds it.
-        answer_field: field of the reference answer; ``auto`` finds it.
+        answer_field: field of the reference answer; ``auto`` finds it, null reads none.
         template: text of the (last) user message; ``{prompt}`` stands for the row's prompt.
         system_prompt: system message put before prompts that have none; null adds nothing.
         chat: whether prompts are chat messages for the tokenizer's chat template (instruction-tuned
@@ -48,6 +52,9 @@ class DatasetTask(Task):
         train_limit: at most so many training problems, the first ones; null takes all.
         validation_limit: at most so many problems of each validation set; null takes all.
         seed: seed of the held-out draw.
+        reward: a function that rewards responses, by name (``my_rewards.exact``), file
+            (``my_rewards.py:exact``) or itself; its forms stand in
+            :mod:`lit_entropy.tasks.reward_functions`.
 
     Attributes:
         statistics: rows, bad rows and duplicates of each set that was read.
@@ -59,12 +66,12 @@ class DatasetTask(Task):
 
     def __init__(
         self,
-        checker: AnswerChecker,
+        checker: AnswerChecker | None = None,
         train: str | DataFile | None = None,
         validation: str | dict[str, str | DataFile] | None = None,
         validation_fraction: float = 0.1,
         prompt_field: str = AUTO,
-        answer_field: str = AUTO,
+        answer_field: str | None = AUTO,
         template: str = PLACE,
         system_prompt: str | None = None,
         chat: bool = True,
@@ -73,7 +80,9 @@ class DatasetTask(Task):
         train_limit: int | None = None,
         validation_limit: int | None = None,
         seed: int = 0,
+        reward: str | Reward | None = None,
     ) -> None:
+        _check_parts(checker, reward, answer_field)
         if duplicates not in get_args(Duplicates):
             raise ValueError(f"duplicates={duplicates!r}: use one of {get_args(Duplicates)}")
         _check_limits(train_limit, validation_limit)
@@ -84,6 +93,8 @@ class DatasetTask(Task):
         if train is None and not validation:
             raise ValueError("train=None and validation=None: give at least one data set")
         self.checker = checker
+        self.reward_function = reward_function(reward)
+        self._rows: dict[int, Mapping[str, object]] = {}  # by id, for the function's columns
         self.train = DataFile(train) if isinstance(train, str) else train
         self.validation = named_sets(validation)
         self.validation_fraction, self.seed = validation_fraction, seed
@@ -91,7 +102,9 @@ class DatasetTask(Task):
         self.train_limit, self.validation_limit = train_limit, validation_limit
         form = PromptFormat(template, system_prompt, chat)
         drop = duplicates == "drop"
-        self._reader = SetReader(checker, form, prompt_field, answer_field, drop)
+        function = self.reward_function
+        rows = self._rows if function is not None and function.batched else None
+        self._reader = SetReader(checker, form, prompt_field, answer_field, drop, rows)
         self._validation_sets: list[LoadedSet] | None = None
         self._problems: dict[str, list[Problem]] = {}
 
@@ -116,16 +129,31 @@ class DatasetTask(Task):
 
     def reward(self, problem: Problem, response: str) -> float | None:
         """1.0 for the right answer, 0.0 for a wrong or missing one, None if it is unchecked."""
-        return _reward(self.checker.check(problem.answer, response))
+        if self.reward_function is not None:
+            return self.reward_function([problem], [response], self._rows)[0]
+        return _reward(self._checks, self._checks.check(problem.answer, response))
 
     def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
-        """:meth:`reward` of each response, in order, checked together."""
+        """:meth:`reward` of each response, in order, checked together; or the function's."""
+        if self.reward_function is not None:
+            return self.reward_function(problems, responses, self._rows)
         answers = [problem.answer for problem in problems]
-        return [_reward(verdict) for verdict in self.checker.check_all(answers, responses)]
+        verdicts = self._checks.check_all(answers, responses)
+        return [_reward(self._checks, verdict) for verdict in verdicts]
+
+    def _own_reward(self, problem: Problem, response: str, reward: float) -> float | None:
+        if self.reward_function is None or self.checker is None:
+            return reward
+        return _reward(self.checker, self.checker.check(problem.answer, response))
 
     def answer_of(self, response: str) -> str | None:
         """The final answer of a response, None where there is none."""
-        return self.checker.answer_of(response)
+        return None if self.checker is None else self.checker.answer_of(response)
+
+    @property
+    def names_answers(self) -> bool:
+        """Whether there is a checker, which reads answers."""
+        return self.checker is not None
 
     def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
@@ -133,9 +161,15 @@ class DatasetTask(Task):
             return encode_text(problem.prompt, tokenizer)
         return super().encode(problem, tokenizer)
 
+    @property
+    def _checks(self) -> AnswerChecker:
+        assert self.checker is not None  # there is one where no function gives the rewards
+        return self.checker
+
     def close(self) -> None:
         """Give back what the checker holds."""
-        self.checker.close()
+        if self.checker is not None:
+            self.checker.close()
 
     def _read_train(self) -> None:
         if self.train is None:
@@ -181,8 +215,25 @@ class DatasetTask(Task):
             rank_zero_warn(f"{report}\nThese rows are left out (data.skip_bad_rows=true)")
 
 
-def _reward(verdict: bool | None) -> float | None:
+def _reward(checker: AnswerChecker, verdict: bool | None) -> float | None:
+    if verdict is not None and not is_truth(verdict):
+        refuse(checker, "check", "True, False or None", verdict)
     return None if verdict is None else float(verdict)
+
+
+def _check_parts(
+    checker: AnswerChecker | None, reward: str | Reward | None, answer_field: str | None
+) -> None:
+    if checker is None and reward is None:
+        raise ValueError(
+            "data.task.checker=None: give a checker of answers (NumberChecker, MathChecker, "
+            "ChoiceChecker), or data.task.reward, a function that rewards responses"
+        )
+    if checker is not None and answer_field is None:
+        raise ValueError(
+            f"data.task.answer_field=None, but {type(checker).__name__} compares with reference "
+            "answers: name their field, or leave out data.task.checker"
+        )
 
 
 def _check_limits(train_limit: int | None, validation_limit: int | None) -> None:

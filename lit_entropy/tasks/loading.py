@@ -4,13 +4,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lit_entropy.tasks.fields import AUTO, Fields, find_fields, read_answer, read_prompt, source_of
+from lit_entropy.tasks.fields import (
+    ANSWER_FIELDS,
+    AUTO,
+    Fields,
+    columns,
+    find_fields,
+    read_answer,
+    read_prompt,
+    source_of,
+)
 from lit_entropy.tasks.loaded_set import ROW_BITS, LoadedSet, set_number
 from lit_entropy.tasks.prompts import PromptFormat, question_key
 from lit_entropy.tasks.records import DataFile, Row, read_rows
 from lit_entropy.types import Problem
 from lit_entropy.verify.base import AnswerChecker
 
+#: The answer's field in a set whose rows need none.
+NO_ANSWER = ""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
@@ -19,18 +30,21 @@ class SetReader:
     """How the rows of a set become problems.
 
     Attributes:
-        checker: refuses reference answers that it could not compare.
+        checker: refuses reference answers that it could not compare; without one a set may lack
+            them.
         format: how prompts are shown.
         prompt_field: field of the prompt, or ``auto``.
         answer_field: field of the reference answer, or ``auto``.
         drop_duplicates: whether rows that ask the same as an earlier one are left out.
+        records: where the row of each problem is kept by its id; None keeps none.
     """
 
-    checker: AnswerChecker
+    checker: AnswerChecker | None
     format: PromptFormat
     prompt_field: str = AUTO
-    answer_field: str = AUTO
+    answer_field: str | None = AUTO
     drop_duplicates: bool = False
+    records: dict[int, Mapping[str, object]] | None = None
 
     def read(self, file: DataFile, label: str, number: int, source: str | None) -> LoadedSet:
         """Read a set.
@@ -67,24 +81,33 @@ class SetReader:
             else:
                 loaded.problems.append(problem)
                 loaded.questions.append(question)
+                if self.records is not None:
+                    self.records[problem.id] = row.record
         if loaded.rows == 0:
             raise ValueError(f"{loaded.place} has no rows; give one with data")
         return loaded
 
     def _fields(self, file: DataFile, record: Mapping[str, object], place: str) -> Fields:
-        prompt = file.prompt_field or self.prompt_field
+        prompt, answer = file.prompt_field or self.prompt_field, self._answer_field(file, record)
         try:
-            return find_fields(record, prompt, file.answer_field or self.answer_field)
+            return find_fields(record, prompt, NO_ANSWER if answer is None else answer)
         except ValueError as error:
             raise SettingError(f"{place}: {error}") from error
+
+    def _answer_field(self, file: DataFile, record: Mapping[str, object]) -> str | None:
+        """The setting; None where no answer is needed and none is there or wanted."""
+        answer = file.answer_field or self.answer_field
+        none_there = answer == AUTO and not set(ANSWER_FIELDS) & set(columns(record))
+        return None if self.checker is None and none_there else answer
 
     def _problem(
         self, row: Row, fields: Fields, form: PromptFormat, identity: int, source: str | None
     ) -> tuple[str, Problem]:
         prompt = read_prompt(row.record, fields.prompt)
         shown = form.show(prompt)
-        answer = read_answer(row.record, fields.answer)
-        if (reason := self.checker.check_gold(answer)) is not None:
+        answer = read_answer(row.record, fields.answer) if fields.answer != NO_ANSWER else ""
+        reason = None if self.checker is None else self.checker.check_gold(answer)
+        if reason is not None:
             raise ValueError(f"field {fields.answer!r}: {reason}")
         name = source_of(row.record) if source is None else source
         return question_key(prompt), Problem(identity, shown, answer, source=name)

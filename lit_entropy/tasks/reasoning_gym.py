@@ -10,9 +10,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from lit_entropy.functional.advantage import REWARD_NOISE
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompts import PLACE, PromptFormat
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 from lit_entropy.verify.answers import boxed_text
 from lit_entropy.verify.base import AnswerChecker
@@ -61,6 +63,8 @@ class ReasoningGym(Task):
         timeout: seconds of processor time of one score in the jailed process.
         memory_mb: address space of that process, MiB.
         seed: seed of the problem set.
+        reward: a function that gives the rewards, see
+            :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
 
     Raises:
         ValueError: reasoning-gym is not installed, does not know the data set or its parameters, or
@@ -81,7 +85,9 @@ class ReasoningGym(Task):
         timeout: float = 2.0,
         memory_mb: int = 1024,
         seed: int = 0,
+        reward: str | Reward | None = None,
     ) -> None:
+        self.reward_function = reward_function(reward)
         if importlib.util.find_spec("reasoning_gym") is None:
             raise ValueError(
                 "ReasoningGym needs reasoning-gym, which is not installed: "
@@ -154,7 +160,8 @@ class ReasoningGym(Task):
 
     def is_correct(self, problem: Problem, response: str, reward: float) -> bool:
         """Whether the score is full; reasoning-gym gives parts of it for form."""
-        return reward >= 1.0
+        own = self._own_reward(problem, response, reward)
+        return own is not None and own > 1.0 - REWARD_NOISE
 
     def answer_of(self, response: str) -> str | None:
         r"""The number, or the content of the last ``\boxed{}``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lit_entropy.contracts import checked_rewards, is_truth, refuse
 from lit_entropy.errors import NonFiniteError, UncheckedError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.tasks.base import Task
@@ -38,17 +39,13 @@ def reward_responses(
 
     Raises:
         NonFiniteError: a reward is NaN or infinite; names the problem and the RL step.
-        ValueError: the task gave another number of rewards than responses.
+        ContractError: the task did not give one number or None for each response, or
+            ``is_correct`` no truth value.
     """
     start = time.perf_counter()
-    given = task.rewards(problems, responses)
+    given = checked_rewards(task, "rewards", task.rewards(problems, responses), len(responses))
     task.check_seconds += time.perf_counter() - start
     task.checks += len(responses)
-    if len(given) != len(responses):
-        raise ValueError(
-            f"{type(task).__name__}.rewards gave {len(given)} rewards for {len(responses)} "
-            "responses: it must give one for each, None where it could not be checked"
-        )
     rewards: list[float | None] = []
     correct = []
     for problem, text, value in zip(problems, responses, given, strict=True):
@@ -64,7 +61,10 @@ def reward_responses(
                 f"The response starts {text[:80]!r}"
             )
         rewards.append(reward)
-        correct.append(task.is_correct(problem, text, reward))
+        right = task.is_correct(problem, text, reward)
+        if not is_truth(right):
+            refuse(task, "is_correct", "True or False", right)
+        correct.append(bool(right))
     return rewards, correct
 
 
@@ -72,4 +72,8 @@ def answer_codes(task: Task, responses: Sequence[str]) -> Tensor | None:
     """int64 codes [B] of the final answers; None for a task that does not name answers."""
     if not task.names_answers:
         return None
-    return torch.tensor([answer_code(task.answer_of(text)) for text in responses])
+    answers = [task.answer_of(text) for text in responses]
+    for answer in answers:
+        if answer is not None and not isinstance(answer, str):
+            refuse(task, "answer_of", "a text or None", answer, "return str(answer)")
+    return torch.tensor([answer_code(answer) for answer in answers])

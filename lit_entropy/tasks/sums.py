@@ -15,6 +15,7 @@ import torch
 
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 from lit_entropy.verify.answers import last_number
 
@@ -75,6 +76,8 @@ class ShortSums(Task):
         train_size: Number of training problems; they are made lazily.
         validation_size: Number of validation problems, all distinct.
         seed: Seed of the problem set; the train/validation split does not depend on it.
+        reward: A function that gives the rewards, see
+            :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
 
     Raises:
         ValueError: a number out of range, or more validation problems than held-out sums.
@@ -90,7 +93,9 @@ class ShortSums(Task):
         train_size: int = 10_000,
         validation_size: int = 64,
         seed: int = 0,
+        reward: str | Reward | None = None,
     ) -> None:
+        self.reward_function = reward_function(reward)
         if not 2 <= min_terms <= max_terms <= 6:
             raise ValueError(
                 f"min_terms={min_terms}, max_terms={max_terms}: use 2 <= min <= max <= 6"

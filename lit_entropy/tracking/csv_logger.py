@@ -81,6 +81,16 @@ class RunLogger(CSVLogger):
                 )
 
     @rank_zero_only
+    def log_others(self, metrics: Mapping[str, Tensor | float], step: int) -> None:
+        """Write what is not the run's own, device statistics say: a resume may repeat it otherwise.
+
+        Args:
+            metrics: numbers or scalar tensors; the first value of a key in a row is kept.
+            step: RL step.
+        """
+        self.experiment.write(step, {key: float(v) for key, v in metrics.items()})
+
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, object] | Namespace | None = None) -> None:
         """Nothing to do: the run's ``config.yaml`` holds the whole configuration."""
 

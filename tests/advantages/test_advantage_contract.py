@@ -48,3 +48,10 @@ def test_permutations_of_prompts_and_samples(cls: type[AdvantageEstimator]) -> N
 @every_estimator
 def test_rewards_without_any_difference(cls: type[AdvantageEstimator]) -> None:
     assert torch.equal(cls()(torch.full((3, 7), 0.1)), torch.zeros(3, 7))
+
+
+@every_estimator
+def test_rewards_that_differ_by_rounding(cls: type[AdvantageEstimator]) -> None:
+    rewards = torch.tensor([[1.0, 1.0, 1.0, 1.0 - 2**-24]] * 3)
+    assert rewards[0, 3] < 1
+    assert torch.equal(cls()(rewards), torch.zeros(3, 4))

@@ -305,3 +305,5 @@ def test_bad_arguments(make_experience: Callable[..., Experience]) -> None:
     rollout = rollout_of(replace(make_experience(), rewards_B=torch.full((16,), -1.0)))
     with pytest.raises(ValueError, match=r"outcomes in \[0, 1\], but data.task gave the reward -1"):
         advantages(estimator, rollout, attach=False)
+    rounded = replace(make_experience(), rewards_B=torch.full((16,), 1.0 + 2**-23))
+    advantages(estimator, rollout_of(rounded), attach=False)  # a sum of parts, still an outcome

@@ -12,6 +12,8 @@ from lit_entropy.functional.advantage import (
     group_mean_center,
     group_standardize,
     leave_one_out,
+    nearly_equal,
+    without_noise,
 )
 
 REWARDS = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
@@ -53,6 +55,28 @@ def test_equal_rewards_give_exactly_zero(reward: float) -> None:
     rewards = torch.full((3, 7), reward, dtype=torch.float64)
     for function in (group_mean_center, group_standardize, leave_one_out, batch_whiten):
         assert torch.equal(function(rewards), torch.zeros(3, 7, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("size", [1.0, -3.0, 1e-9, 1e6])
+@pytest.mark.parametrize("epsilon", [0.0, 1e-6])
+def test_rounding_gives_exactly_zero(size: float, epsilon: float) -> None:
+    one = torch.tensor(size)
+    next_one = torch.nextafter(one, torch.tensor(torch.inf))
+    rewards = torch.stack([one, one, next_one, one]).repeat(2, 1)
+    zeros = torch.zeros(2, 4, dtype=torch.float64)
+    for function in (group_mean_center, leave_one_out):
+        assert torch.equal(function(rewards), zeros)
+    for function in (group_standardize, batch_whiten):
+        assert torch.equal(function(rewards, epsilon), zeros)
+    assert nearly_equal(rewards).tolist() == [True, True]
+    assert torch.equal(without_noise(rewards), one.expand(2, 4))
+
+
+def test_what_was_meant_stays() -> None:
+    rewards = torch.tensor([[0.5, 0.500002], [1e6, 1e6 + 2], [torch.inf, 1.0], [torch.nan, 1.0]])
+    assert not nearly_equal(rewards).any()
+    assert torch.equal(without_noise(rewards).nan_to_num(7.0), rewards.nan_to_num(7.0))
+    assert group_standardize(rewards[:1], 0.0)[0].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
 
 
 def test_too_few_samples() -> None:

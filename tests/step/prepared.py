@@ -10,26 +10,41 @@ from torch import Tensor, nn
 
 from lit_entropy.advantages import GRPO
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.rollouts.local import LocalEngine
+from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.plan import StepPlan
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.step.scoring import prepare
-from lit_entropy.types import Experience, PolicyOutput, Samples, Sequences
+from lit_entropy.types import Completions, Experience, PolicyOutput, Samples, Sequences
 
 
 class Sure(nn.Module):
-    """A policy that is sure of every token."""
+    """A policy that is sure of every token, and whose tokens have no text."""
+
+    pad_token_id = 0
 
     def forward(self, sequences: Sequences, temperature: float) -> PolicyOutput:
         zeros_BT = torch.zeros(sequences.mask_BT.shape)
         return PolicyOutput(zeros_BT, zeros_BT)
 
+    def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
+        return [""] * len(tokens_BT)
 
-def context(plan: StepPlan, ranks: Ranks | None = None) -> StepContext:
-    """Sizes and ranks of an RL step, with that policy."""
-    sure: Any = Sure()
-    return StepContext(plan, Sampler(sure, LocalEngine()), ranks or Ranks())
+
+class ThreeTokens(RolloutEngine):
+    """Responds with three tokens to everything."""
+
+    runs_policy = True
+
+    def generate(self, policy: Any, prompts: list[list[int]], *_: Any, **__: Any) -> Completions:
+        shape = (len(prompts), 3)
+        mask_BT, zeros_BT = torch.ones(shape, dtype=torch.bool), torch.zeros(shape)
+        return Completions(mask_BT.long(), mask_BT, zeros_BT, zeros_BT, ~mask_BT[:, 0])
+
+
+def context(plan: StepPlan, ranks: Ranks | None = None, policy: Any = None) -> StepContext:
+    """Sizes and ranks of an RL step, with that policy and engine."""
+    return StepContext(plan, Sampler(policy or Sure(), ThreeTokens()), ranks or Ranks())
 
 
 def samples_of(samples: Samples) -> Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from prepared import context, prepared
 from torch import Tensor
 
-from lit_entropy.advantages import GRPO, ReinforcePlusPlus
+from lit_entropy.advantages import GRPO, AdvantageEstimator, ReinforcePlusPlus
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.step.collect import (
+    collect,
     concatenate,
     filter_groups,
     has_signal,
@@ -27,6 +28,7 @@ from lit_entropy.step.plan import GroupFilter, StepPlan
 from lit_entropy.step.scoring import estimate_advantages, forward_parts
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
+from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tasks.rewards import answer_codes, reward_responses
 from lit_entropy.types import Experience, Problem
 
@@ -56,7 +58,8 @@ def test_offsets_by_hand() -> None:
 def test_has_signal() -> None:
     rewards_PG = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [-0.5, 0.5, 0.0]])
     assert has_signal(rewards_PG).tolist() == [False, False, True, True]
-    assert has_signal(torch.tensor([[0.1, 0.1], [0.1, 0.1 + 1e-7]])).tolist() == [False, True]
+    noise_PG = torch.tensor([[0.1, 0.1], [0.1, 0.1 + 1e-7], [0.1, 0.1 + 1e-5]])
+    assert has_signal(noise_PG).tolist() == [False, False, True]
     assert has_signal(torch.tensor([[1.0]])).tolist() == [False]  # a single sample compares nothing
 
 
@@ -93,6 +96,46 @@ def test_score() -> None:
     for response, value in (("bad", "nan"), ("huge", "inf")):
         with pytest.raises(NonFiniteError, match=f"problem 2 is {value} at RL step 3: Scored"):
             reward_responses(Scored(), problems, ["a", "a", response], 3)
+
+
+class Noisy(ChainArithmetic):
+    """One problem's rewards differ by a rounding error, the other's by a tenth."""
+
+    def rewards(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float | None]:
+        return [0.7, 0.7 + 1e-7, 0.7 - 1e-7, 0.7, 0.7, 0.8, 0.7, 0.7]
+
+
+class Ranked(AdvantageEstimator):
+    """An estimator that has no tolerance: the place of a reward among those of its group."""
+
+    def __call__(self, rewards_PG: Tensor) -> Tensor:
+        below_PGG = rewards_PG[:, :, None] > rewards_PG[:, None, :]
+        return below_PGG.float().sum(2) - (below_PGG.transpose(1, 2)).float().sum(2)
+
+
+@pytest.mark.parametrize("estimator", [Ranked(), GRPO(), ReinforcePlusPlus(group_baseline=True)])
+def test_rounding_is_no_signal_for_any_estimator(
+    monkeypatch: pytest.MonkeyPatch, estimator: AdvantageEstimator
+) -> None:
+    task, plan = Noisy(), StepPlan(2, 4, 8, group_filter="mask")
+    given = torch.tensor(task.rewards([], []))
+    assert len(given[:4].unique()) > 1  # in float32 too
+    source = PromptSource(task, [problem(1), problem(2)], None, 1)
+    monkeypatch.setattr(PromptSource, "encode", lambda *_: [[1, 2], [1, 2]])
+    rollout = collect(context(plan), source, estimator, None, 1)
+    experience = rollout.experience
+    assert experience.rewards_B.tolist() == pytest.approx([0.7] * 5 + [0.8, 0.7, 0.7])
+    assert len(experience.rewards_B.unique()) == 2
+    assert not experience.advantages_BT[:4].any() and experience.advantages_BT[5, 0] > 0
+    assert experience.mask_BT.any(1).tolist() == [False] * 4 + [True] * 4
+    assert rollout.metrics["rollout/no_signal"] == 0.5
+    assert rollout.metrics["rollout/solved_all"] == 1.0
+
+
+def test_one_half_plus_rounding_is_not_above_one_half() -> None:
+    assert 1.1 - 0.6 > 0.5
+    assert not Task.is_correct(ChainArithmetic(), problem(1), "", 1.1 - 0.6)
+    assert Task.is_correct(ChainArithmetic(), problem(1), "", 0.50001)
 
 
 SIGNAL = [False, True, True, False, True, False]

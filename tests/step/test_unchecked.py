@@ -20,7 +20,7 @@ from two_ranks import arguments, launch, run
 
 from lit_entropy.advantages import GRPO, PRIME, ReinforcePlusPlus
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.errors import UncheckedError
+from lit_entropy.errors import ContractError, UncheckedError
 from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.step import collect
@@ -82,7 +82,7 @@ def test_score() -> None:
         [None, 0.0, 2.0],
         [False, False, True],
     )
-    with pytest.raises(ValueError, match=r"Batched\.rewards gave 2 rewards for 3 responses"):
+    with pytest.raises(ContractError, match=r"Batched\.rewards gave 2 rewards for 3 responses"):
         reward_responses(Batched(), problems, ["a", "!", "b"], 1)
     assert Task.rewards(Never(), problems, ["a"] * 3) == [None] * 3
 

@@ -151,6 +151,9 @@ def test_the_jailed_scorer(jailed: ReasoningGym) -> None:
         wrong = jailed.reward(problem, r"\boxed{1+1}")
         assert wrong is not None and not jailed.is_correct(problem, "", wrong)
         assert jailed.reward(problem, "no box") == 0.0
+    parts = sum([0.1] * 10)  # of a score that is full
+    assert parts < 1.0 and jailed.is_correct(problem, "", parts)
+    assert not jailed.is_correct(problem, "", 0.9999)
 
 
 @needs_gym

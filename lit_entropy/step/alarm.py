@@ -1,0 +1,137 @@
+"""A warning for a run that cannot learn, with its likely cause and two responses to look at."""
+
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+
+from lit_entropy.functional.advantage import nearly_equal
+from lit_entropy.step.collect import group_signal
+from lit_entropy.step.rollout import Rollout
+from lit_entropy.tasks.base import Task
+from lit_entropy.types import Experience
+
+#: Characters of a prompt (its end) and of a response (its end) that the warning shows.
+SHOWN_PROMPT, SHOWN_RESPONSE = 80, 240
+#: Share of a rollout's responses from which a cause is taken for the likely one.
+MOST = 0.5
+
+
+class LearningAlarm:
+    """Warns once where ``patience`` RL steps in a row taught nothing.
+
+    An RL step teaches nothing if no group has signal, or if no response has an answer that the task
+    can read.
+    """
+
+    def __init__(self, patience: int = 3) -> None:
+        """Prepare the alarm.
+
+        Args:
+            patience: RL steps in a row after which it warns.
+        """
+        self.patience = patience
+        self.raised = False
+        self._streak = 0
+
+    def observe(self, rollout: Rollout, task: Task, decode: Callable[..., list[str]]) -> None:
+        """Look at the rollout of an RL step.
+
+        Args:
+            rollout: that of this RL step.
+            task: rewards the responses.
+            decode: texts of (tokens, mask), asked only for what the warning shows.
+        """
+        if self.raised:
+            return
+        experience = rollout.experience
+        silent, unread = not has_any_signal(rollout), names_no_answer(experience)
+        self._streak = self._streak + 1 if silent or unread else 0
+        if self._streak < self.patience:
+            return
+        self.raised = True
+        what = (
+            "no group of responses has signal, so that the policy learns nothing"
+            if silent
+            else "no response names an answer"
+        )
+        first = rollout.rl_step - self._streak + 1
+        rank_zero_warn(
+            f"RL steps {first} to {rollout.rl_step}: {what}. "
+            f"{likely_cause(experience, task)} Two responses:\n{shown(experience, decode)}"
+        )
+
+
+def has_any_signal(rollout: Rollout) -> bool:
+    """Whether the rewards of any group differ; those of all responses where a group has one."""
+    experience, size = rollout.experience, rollout.group_size
+    if size == 1:
+        rewards_B = experience.rewards_B[experience.checked_B]
+        return len(rewards_B) > 0 and not bool(nearly_equal(rewards_B))
+    return bool(group_signal(experience, size).any())
+
+
+def names_no_answer(experience: Experience) -> bool:
+    """Whether the task names answers and no response has one."""
+    return experience.answers_B is not None and bool((experience.answers_B < 0).all())
+
+
+def likely_cause(experience: Experience, task: Task) -> str:
+    """Why, and what to do; the first cause that fits."""
+    truncated = float(experience.truncated_B.double().mean())
+    unchecked = float((~experience.checked_B).double().mean())
+    correct_N = experience.correct_B[experience.checked_B]
+    name = type(task).__name__
+    if unchecked > MOST:
+        return (
+            f"{unchecked:.0%} of the responses could not be checked: raise the limits of the "
+            "checker (data.task.checker.timeout, memory_mb)."
+        )
+    if truncated > MOST:
+        return (
+            f"{truncated:.0%} of the responses were cut short: raise model.max_new_tokens, or ask "
+            "for shorter answers."
+        )
+    if names_no_answer(experience):
+        return (
+            f"{name}{_checker(task)} found no answer in any response: the model answers in another "
+            "form. Ask for the form in the prompt (data.task.template), or take a checker that "
+            "reads the model's (data.task.checker)."
+        )
+    if bool(correct_N.all()):
+        return "Every response is right: the problems are too easy for the model; take harder ones."
+    if not bool(correct_N.any()):
+        return (
+            f"No response is right: the problems are too hard for the model, or {name}"
+            f"{_checker(task)} does not count right answers as right; read the responses."
+        )
+    return (
+        "The responses to a prompt all get the same reward: raise data.group_size, or take "
+        "problems that the model solves sometimes."
+    )
+
+
+def shown(experience: Experience, decode: Callable[..., list[str]]) -> str:
+    """Prompt, response and reward of the first and the last row; escaped, so no text can act."""
+    rows = torch.tensor([0, len(experience) - 1])
+    two = experience.rows(rows)
+    sequences = two.sequences
+    prompts = decode(sequences.prompt_tokens_BS, sequences.prompt_mask_BS)
+    responses = decode(sequences.tokens_BT, sequences.mask_BT)
+    texts = zip(prompts, responses, two.rewards_B.tolist(), strict=True)
+    return "\n".join(
+        f"  to {_end(prompt, SHOWN_PROMPT)}\n  -> {_end(response, SHOWN_RESPONSE)} (reward {r:g})"
+        for prompt, response, r in texts
+    )
+
+
+def _end(text: str, limit: int) -> str:
+    return ("... " if len(text) > limit else "") + ascii(text[-limit:])
+
+
+def _checker(task: Task) -> str:
+    checker = getattr(task, "checker", None)
+    if checker is None:
+        return ""
+    style = getattr(checker, "style", None)
+    return f" with {type(checker).__name__}" + (f" (style {style})" if style else "")
