@@ -1,16 +1,19 @@
 """The policy: a Hugging Face causal LM that scores response tokens exactly."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from lit_entropy.functional.padding import length_groups
+from lit_entropy.policy.buffers import kept_buffers
 from lit_entropy.policy.checks import check_packing, check_tokenizer, end_ids, has_plain_head
-from lit_entropy.policy.loading import load_model, load_tokenizer, locate, quiet
+from lit_entropy.policy.loading import load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
+from lit_entropy.policy.quiet import quiet
 from lit_entropy.policy.scoring import ScoredModel, score, whole_logits
 from lit_entropy.types import PolicyOutput, Sequences
 
@@ -34,6 +37,8 @@ class Policy(nn.Module):
         tokenizer: as ``model``; None takes the model's own.
         revision: branch, tag or commit on the hub; pin one for a reproducible run.
         dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
+            Buffers, rotary frequencies say, have the dtype that ``from_pretrained`` gives them,
+            after any later cast too.
         gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
         gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
         chunk_tokens: response tokens whose logits are held at once when B * T * V is large; more
@@ -181,6 +186,11 @@ class Policy(nn.Module):
         with quiet():
             self.model.save_pretrained(folder, state_dict=self.merged_state_dict())
             self.tokenizer.save_pretrained(folder)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # every cast and move comes through here: trainer.precision's, and that of a copy
+        with kept_buffers(self.model):
+            return super()._apply(fn, recurse)
 
     def model_inputs(self, tokens_BN: Tensor, mask_BL: Tensor) -> dict[str, Tensor]:
         """Arguments of the model's forward for the last N of L tokens (N < L with a KV cache).
