@@ -10,9 +10,16 @@ from torch import Tensor, nn
 
 from lit_entropy.functional.padding import length_groups
 from lit_entropy.policy.buffers import kept_buffers
-from lit_entropy.policy.checks import check_packing, check_tokenizer, end_ids, has_plain_head
+from lit_entropy.policy.checks import (
+    check_packing,
+    check_tokenizer,
+    context_length,
+    end_ids,
+    has_plain_head,
+)
 from lit_entropy.policy.loading import load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
+from lit_entropy.policy.probe import check_model
 from lit_entropy.policy.quiet import quiet
 from lit_entropy.policy.scoring import ScoredModel, score, whole_logits
 from lit_entropy.types import PolicyOutput, Sequences
@@ -52,9 +59,11 @@ class Policy(nn.Module):
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
-            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, ``packing`` with
-            a model that does not keep packed sequences apart, or ``lora`` without its package or
-            with layers that the model does not have.
+            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, a model that is
+            not causal, draws random numbers in training mode or scores a row by the rest of its
+            batch (see :func:`lit_entropy.policy.probe.check_model`), ``packing`` with a model that
+            does not keep packed sequences apart, or ``lora`` without its package or with layers
+            that the model does not have.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class Policy(nn.Module):
             add_adapters(self.model, lora)
         self.plain_head = has_plain_head(self.model)
         self._accepted = set(inspect.signature(self.model.forward).parameters)
+        check_model(model, self.model, self.model_inputs)
         if packing:
             check_packing(self.model)
         if gradient_checkpointing:
@@ -106,9 +116,8 @@ class Policy(nn.Module):
 
     @property
     def context(self) -> int | None:
-        """Tokens of the longest sequence that the model is made for; None where it does not say."""
-        context: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        return context
+        """Tokens of the longest sequence that the model computes in one way; None: no limit."""
+        return context_length(self.model.config)
 
     def forward(self, batch: Sequences, temperature: float) -> PolicyOutput:
         """Log-probs and exact entropies of the response tokens.
