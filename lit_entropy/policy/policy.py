@@ -160,6 +160,7 @@ class Policy(nn.Module):
             plain_head=self.plain_head,
             packing=self.packing,
             chunk_tokens=self.chunk_tokens,
+            context=self.context,
         )
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:

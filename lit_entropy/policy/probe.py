@@ -23,7 +23,7 @@ def check_model(name: str, model: PreTrainedModel, inputs: Inputs) -> None:
         inputs: arguments of its forward.
 
     Raises:
-        ValueError: it draws random numbers in training mode, a token's log-probs change with the
+        ValueError: it gives NaN, draws random numbers in training mode, a token's log-probs change with the
             tokens after it, or a row's with padding and the other rows of its batch.
     """
     title = f"model={name!r}: {type(model).__name__}"
@@ -34,6 +34,11 @@ def check_model(name: str, model: PreTrainedModel, inputs: Inputs) -> None:
         row_T = torch.arange(3, 6, device=model.device) % _rows(model)
         first, again = (_batched(model, inputs, row_T) for _ in range(2))
         alone, changed = _pair(model, inputs, row_T)
+    if bool(first.isnan().any()):
+        raise ValueError(
+            f"{title} gives NaN for an ordinary sequence: its weights are damaged or unfinished; "
+            "fetch them again, or name another model"
+        )
     if not torch.equal(first, again):
         raise ValueError(
             f"{title} draws random numbers in training mode: two passes over the same tokens "
@@ -56,13 +61,13 @@ def check_model(name: str, model: PreTrainedModel, inputs: Inputs) -> None:
 def tolerance(model: PreTrainedModel, logprobs: Tensor) -> float:
     """What rounding explains, in nats: a hundred last bits of the largest, at most a twentieth."""
     rounding = torch.finfo(next(model.parameters()).dtype).eps
-    return min(100 * rounding, 0.05) * float(logprobs.abs().max())
+    return min(100 * rounding, 0.05) * float(logprobs[logprobs.isfinite()].abs().max())
 
 
 def difference(one: Tensor, other: Tensor) -> float:
-    """The largest absolute difference; infinite where either is not finite."""
-    gap = (one - other).abs()
-    return float(gap.max()) if bool(gap.isfinite().all()) else float("inf")
+    """The largest absolute difference, infinite with a NaN; equal infinities do not differ."""
+    gap = (one - other).abs().masked_fill(one == other, 0.0)
+    return float(gap.nan_to_num(nan=float("inf")).max())
 
 
 @contextmanager

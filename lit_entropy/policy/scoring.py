@@ -23,6 +23,7 @@ class ScoredModel(NamedTuple):
         plain_head: whether logits are the head of the base model's last hidden states.
         packing: whether sequences are put side by side instead of padded.
         chunk_tokens: response tokens whose logits are held at once.
+        context: tokens of the longest sequence; None without a limit.
     """
 
     model: PreTrainedModel
@@ -32,6 +33,7 @@ class ScoredModel(NamedTuple):
     plain_head: bool
     packing: bool
     chunk_tokens: int
+    context: int | None
 
 
 class Layout(NamedTuple):
@@ -50,13 +52,19 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
     """The batch as it was padded, or packed where the policy packs.
 
     Raises:
-        ValueError: a prompt is empty or not left-padded.
+        ValueError: a prompt is empty or not left-padded, or a sequence exceeds the context.
     """
     tokens_BL, mask_BL = _whole_sequences(batch, policy.pad_token_id)
+    longest = int(mask_BL.sum(1).max())
+    if policy.context is not None and longest > policy.context:
+        raise ValueError(
+            f"a sequence of {longest} tokens exceeds the model's context of {policy.context}: "
+            "lower model.max_new_tokens, or the turns of a dialogue"
+        )
     T = batch.mask_BT.shape[1]
     if policy.packing:
         # a dense mask grows with the square of a row; flash attention reads positions of one row
-        capacity = None if _flash(policy.model) else int(mask_BL.sum(1).max())
+        capacity = None if _flash(policy.model) else longest
         packed = pack(tokens_BL, mask_BL, capacity, policy.pad_token_id)
         # without attention_mask and cache, transformers tells sequences apart by their positions
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}

@@ -25,18 +25,32 @@ class LocalEngine(RolloutEngine):
 
     runs_policy = True
 
-    def __init__(self, max_rows: int = 1024, compact_below: float = 0.8) -> None:
-        """Set the batching of the sampler; neither argument changes what is sampled.
+    def __init__(
+        self,
+        max_rows: int = 1024,
+        compact_below: float = 0.8,
+        gap_tolerance: float | None = None,
+    ) -> None:
+        """Set the batching of the sampler; no argument changes what is sampled.
 
         Args:
             max_rows: most sequences decoded at once; more are decoded in turns.
             compact_below: drop finished rows once this share of the batch or less is unfinished.
+            gap_tolerance: largest mean difference, in nats per token, of its log-probs and those of
+                the updates' forward pass; a larger one at any RL step stops the run. None for
+                1e-3, and 0.1 where weights or passes are in less than float32.
+
+        Raises:
+            ValueError: a number is out of range.
         """
         if max_rows < 1:
             raise ValueError(f"max_rows={max_rows} must be at least 1")
         if not 0 <= compact_below <= 1:
             raise ValueError(f"compact_below={compact_below} must lie in [0, 1]")
+        if gap_tolerance is not None and not gap_tolerance > 0:
+            raise ValueError(f"gap_tolerance={gap_tolerance} must be positive, or null")
         self.max_rows = max_rows
+        self.gap_tolerance = gap_tolerance
         self.compact_below = compact_below
 
     def setup(self, policy: Policy) -> None:

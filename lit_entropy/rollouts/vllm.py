@@ -87,7 +87,7 @@ class VLLMEngine(RolloutEngine):
         self.options = EngineOptions(
             dtype, memory_fraction, kv_cache_gb, max_model_len, max_sequences, eager, sleep
         )
-        self.gap_tolerance = gap_tolerance
+        self.gap_tolerance: float = gap_tolerance
         self.version = 0
         self._llm: LLM | None = None
         self._held: int | None = None  # fingerprint of the weights in the engine

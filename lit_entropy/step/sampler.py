@@ -16,6 +16,12 @@ from lit_entropy.types import Completions, Sequences
 #: Rows in a forward pass without gradients; a number that all ranks share, as a sharded policy's
 #: passes are collectives, and few, as rows of a large model may have 10,000 tokens.
 ROWS = 8
+#: Nats per token that rounding explains: in float32 (measured: some 1e-7), and in bfloat16 (1e-2).
+FULL_GAP, LOW_GAP = 1e-3, 0.1
+
+
+class SamplerGapError(RuntimeError):
+    """An engine that runs the policy has other log-probs than the updates' forward pass."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,35 @@ class Sampler:
     @property
     def same_logprobs(self) -> bool:
         """Whether the engine's log-probs are the training path's, up to rounding."""
-        return self.engine.runs_policy and self.full_precision
+        return self.engine.runs_policy and self.full_precision and self._full_weights
+
+    @property
+    def _full_weights(self) -> bool:
+        # forward passes in bfloat16 differ by 1e-2 nats with the shape of their batch
+        return not any(weight.dtype == torch.bfloat16 for weight in self.policy.parameters())
+
+    def check_gap(self, gap: float, rl_step: int) -> None:
+        """Stop where an engine that runs the policy samples from something else.
+
+        Args:
+            gap: ``policy/sampler_gap``, nats per token; NaN where nothing was compared.
+            rl_step: number of the RL step, from 1.
+
+        Raises:
+            SamplerGapError: names the gap, the tolerance and the remedy.
+        """
+        tolerance = self.engine.gap_tolerance
+        if tolerance is None:
+            tolerance = FULL_GAP if self.same_logprobs else LOW_GAP
+        if self.engine.runs_policy and gap > tolerance:
+            raise SamplerGapError(
+                f"model.engine={type(self.engine).__name__}: at RL step {rl_step} its log-probs "
+                f"differ by {gap:.3g} nats per token from those of the updates' forward pass, and "
+                f"gap_tolerance is {tolerance:g}: ratios would compare two policies. The model "
+                "computes a sequence in another way with a cache, or beside longer ones: sample by "
+                "VLLMEngine, or name another model; where rounding alone (TF32, say) explains it, "
+                "raise model.engine.gap_tolerance"
+            )
 
     def sample(
         self,

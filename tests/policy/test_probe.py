@@ -82,9 +82,21 @@ def test_a_row_that_sees_its_batch(tmp_path: Path) -> None:
         check_model("mixing", policy.model, policy.model_inputs)
 
 
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    policy = Policy(save_model(tmp_path / "whole", "llama"))
+    with torch.no_grad():
+        policy.model.base_model.norm.weight[0] = float("nan")
+    policy.save(tmp_path / "damaged")
+    with pytest.raises(ValueError, match=r"Llama.* gives NaN .* weights are damaged or unfinished"):
+        Policy(str(tmp_path / "damaged"))
+
+
 def test_a_difference_that_is_not_finite_is_no_agreement() -> None:
     assert difference(torch.tensor([1.0]), torch.tensor([float("nan")])) == float("inf")
     assert difference(torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.0])) == 0.5
+    barred = torch.tensor([-1.0, float("-inf")])  # a token that the head never gives
+    assert difference(barred, barred) == 0.0
+    assert difference(barred, torch.tensor([-1.0, -9.0])) == float("inf")
 
 
 def test_cost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -29,7 +30,7 @@ class Sure(nn.Module):
 def context(plan: StepPlan, ranks: Ranks | None = None) -> StepContext:
     """Sizes and ranks of an RL step, with that policy."""
     sure: Any = Sure()
-    return StepContext(plan, Sampler(sure, LocalEngine()), ranks or Ranks())
+    return StepContext(plan, Sampler(sure, LocalEngine(gap_tolerance=math.inf)), ranks or Ranks())
 
 
 def samples_of(samples: Samples) -> Samples:
