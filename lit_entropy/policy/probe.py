@@ -3,6 +3,7 @@
 Three forward passes of at most twelve tokens, in training mode, as updates make them.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,8 +24,8 @@ def check_model(name: str, model: PreTrainedModel, inputs: Inputs) -> None:
         inputs: arguments of its forward.
 
     Raises:
-        ValueError: it gives NaN, draws random numbers in training mode, a token's log-probs change with the
-            tokens after it, or a row's with padding and the other rows of its batch.
+        ValueError: it gives NaN, draws random numbers in training mode, a token's log-probs change
+            with the tokens after it, or a row's with padding and the other rows of its batch.
     """
     title = f"model={name!r}: {type(model).__name__}"
     _check_jitter(title, model.config)
@@ -67,7 +68,7 @@ def tolerance(model: PreTrainedModel, logprobs: Tensor) -> float:
 def difference(one: Tensor, other: Tensor) -> float:
     """The largest absolute difference, infinite with a NaN; equal infinities do not differ."""
     gap = (one - other).abs().masked_fill(one == other, 0.0)
-    return float(gap.nan_to_num(nan=float("inf")).max())
+    return float(gap.nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
 @contextmanager
