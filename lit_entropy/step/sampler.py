@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.functional.masked import zero_outside
-from lit_entropy.functional.padding import left_pad
+from lit_entropy.functional.padding import holes, left_pad
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.types import Completions, Sequences
@@ -18,6 +18,30 @@ from lit_entropy.types import Completions, Sequences
 ROWS = 8
 #: Nats per token that rounding explains: in float32 (measured: some 1e-7), and in bfloat16 (1e-2).
 FULL_GAP, LOW_GAP = 1e-3, 0.1
+
+
+def check_masks(completions: Completions, engine: str) -> None:
+    """Refuse masks by which a token would not be read that a later one has read.
+
+    Args:
+        completions: what an engine returned.
+        engine: what it is called in the error.
+
+    Raises:
+        ValueError: names the row, and ``environment_BT``, which leaves tokens out of the loss.
+    """
+    mask_BT, environment_BT = completions.mask_BT, completions.environment_BT
+    bad_B = holes(mask_BT)
+    if environment_BT is not None:
+        bad_B = bad_B | (environment_BT & ~mask_BT).any(1)
+    if bool(bad_B.any()):
+        row = int(bad_B.nonzero()[0])
+        raise ValueError(
+            f"model.engine={engine}: mask_BT of row {row} leaves out a token before the response's "
+            "end, which the policy would then not read: set it True on every token of the "
+            "response, and mark those that an environment wrote in environment_BT, which keeps "
+            "them out of the loss"
+        )
 
 
 class SamplerGapError(RuntimeError):
@@ -95,9 +119,12 @@ class Sampler:
             keys: seed, purpose and step that key the draws.
             temperature: by default that of the run; 0 decodes greedily.
             max_new_tokens: by default that of the run.
+
+        Raises:
+            ValueError: a mask of the engine has a hole; see :func:`check_masks`.
         """
         with self.context():
-            return self.engine.generate(
+            completions = self.engine.generate(
                 self.policy,
                 [list(prompt) for prompt in prompts],
                 prompt_ids_B.cpu(),
@@ -106,6 +133,8 @@ class Sampler:
                 temperature=self.temperature if temperature is None else temperature,
                 keys=keys,
             )
+        check_masks(completions, type(self.engine).__name__)
+        return completions
 
     def sequences(self, prompts: Sequence[Sequence[int]], completions: Completions) -> Sequences:
         """Prompts and completions side by side, on the completions' device."""
