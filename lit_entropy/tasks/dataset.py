@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
-from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
 from lit_entropy.tasks.loaded_set import LoadedSet, set_number
 from lit_entropy.tasks.loading import SetReader, named_sets
-from lit_entropy.tasks.prompts import PLACE, PromptFormat, encode_text
+from lit_entropy.tasks.prompts import PLACE, PromptFormat
 from lit_entropy.tasks.records import DataFile
 from lit_entropy.types import Problem
 from lit_entropy.verify.base import AnswerChecker
@@ -126,12 +125,6 @@ class DatasetTask(Task):
     def answer_of(self, response: str) -> str | None:
         """The final answer of a response, None where there is none."""
         return self.checker.answer_of(response)
-
-    def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
-        if isinstance(problem.prompt, str):
-            return encode_text(problem.prompt, tokenizer)
-        return super().encode(problem, tokenizer)
 
     def close(self) -> None:
         """Give back what the checker holds."""

@@ -16,6 +16,9 @@ from lit_entropy.policy.checks import context_length
 from lit_entropy.policy.probe import check_model, difference
 
 
+DYNAMIC = dict(rope_type="dynamic", rope_theta=1e4, factor=4.0)
+
+
 @pytest.mark.parametrize(
     ("model_type", "config", "message"),
     [
@@ -120,6 +123,7 @@ def test_cost() -> None:
         ("bloom", {}, None),
         ("gemma3", GEMMA3, 128),  # the text model's, not the vision model's
         ("phi3", SIZES | LONGROPE, 16),
+        ("llama", {"max_position_embeddings": 32, "rope_parameters": DYNAMIC}, 32),
         ("gemma3_text", {"max_position_embeddings": 64}, 64),  # ropes by kind of layer
     ],
 )
