@@ -15,7 +15,6 @@ from lit_entropy.policy import Policy
 from lit_entropy.policy.checks import context_length
 from lit_entropy.policy.probe import check_model, difference
 
-
 DYNAMIC = dict(rope_type="dynamic", rope_theta=1e4, factor=4.0)
 
 
