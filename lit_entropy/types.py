@@ -95,7 +95,8 @@ class Sequences(TensorRecord):
 
     Attributes:
         tokens_BT: int64 response tokens, right-padded.
-        mask_BT: bool, True on response tokens.
+        mask_BT: bool, True on response tokens, an environment's included: the attention mask,
+            which has no hole.
         prompt_tokens_BS: int64 prompt tokens, left-padded.
         prompt_mask_BS: bool, True on prompt tokens.
     """

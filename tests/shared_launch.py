@@ -27,6 +27,16 @@ OFF = [
     "--trainer.max_epochs=1",
     "--trainer.callbacks=null",
 ]
+#: The multi-turn rollout of the docs, one RL step of it.
+DIALOGUES = [
+    "--model.policy.model=chain-xs",
+    "--model.engine=documented.AskAgain",
+    "--data.task=documented.LastAnswer",
+    "--data.task.validation_size=10",
+    "--trainer.max_epochs=1",
+    "--trainer.limit_val_batches=0",
+    "--trainer.callbacks=null",
+]
 #: Sizes that two ranks cannot share, and what the error says; every second one under FSDP2.
 SIZES = {
     ("--data.prompts_per_step=5", "--data.minibatch_size=20"): (
@@ -114,6 +124,7 @@ def planned(folder: Path) -> dict[str, list[str]]:
         for loss in LOSSES
     }
     runs["off"] = arguments(folder / "off", *OFF, *DDP, HALVES)
+    runs["dialogues"] = arguments(folder / "dialogues", *DIALOGUES, *DDP)
     runs["dynamics"] = arguments(
         folder / "dynamics", *DYNAMICS, "--trainer.max_epochs=1", "--trainer.strategy=ddp",
         "--trainer.devices=2",

@@ -78,6 +78,7 @@ def test_numbers_of_a_run(
     )
     weight = torch.bfloat16 if precision == "bf16-true" else torch.float32
     assert {value.dtype for value in cli.model.policy.parameters()} == {weight}
+    assert {value.dtype for value in cli.model.policy.buffers()} == {torch.float32}  # rotary
     assert Watched.dtypes == {torch.float32} and sums == {torch.float64}
     experience = experience_of(cli)
     assert experience.entropies_BT.dtype == experience.old_logprobs_BT.dtype == torch.float32

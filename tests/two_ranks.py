@@ -19,6 +19,8 @@ from lit_entropy.cli.main import main
 #: Stands before the arguments of a run that must be refused.
 REFUSED = "refused"
 FIELDS = ("tokens_BT", "response_mask_BT", "old_logprobs_BT", "advantages_BT", "rewards_B")
+#: Of a rollout with an environment.
+WRITTEN = "environment_BT"
 
 
 def arguments(folder: Path, *more: str, command: str = "fit") -> list[str]:
@@ -37,7 +39,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     rollout = {} if record is None else record.experience.tensors()
     return {
         "selections": [sorted(map(list, tokens)) for tokens in Recording.selections],
-        "rollout": {name: rollout[name] for name in FIELDS if name in rollout},
+        "rollout": {name: rollout[name] for name in (*FIELDS, WRITTEN) if name in rollout},
         "metrics": {k: float(v) for k, v in cli.trainer.callback_metrics.items()},
         "seconds": time.monotonic() - start,
         "sharded": sum(type(p).__name__ == "DTensor" for p in cli.model.parameters()),

@@ -37,6 +37,11 @@ def pad_left(tensor_BS: Tensor, width: int, value: float | int | bool = 0) -> Te
     return nn.functional.pad(tensor_BS, (width - tensor_BS.shape[1], 0), value=value)
 
 
+def holes(mask_BT: Tensor) -> Tensor:
+    """Bool [B]: rows of a right-padded mask in which a token follows one that is masked."""
+    return (mask_BT[:, 1:] & ~mask_BT[:, :-1]).any(1)
+
+
 def length_groups(lengths_B: Tensor, groups: int) -> list[Tensor]:
     """Rows by length: the shortest half, the next quarter, ..., the longest rest.
 

@@ -54,12 +54,11 @@ def workload(
         module.response_limits("training"), module.policy.context, data.max_prompt_tokens
     ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
-    full_precision = precision in ("32-true", "64-true")
     engine = _engine(built.engine)
-    reused = engine["engine"] == "policy" and full_precision
     numbers, weight_bytes = _numbers(
         next(module.policy.parameters()).dtype, precision, built.strategy
     )
+    reused = engine["engine"] == "policy" and numbers == "single"
     return Workload(
         shape=shape_of(module.policy.model.config),
         trainable=sum(size for size, trained in sizes if trained),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from lit_entropy.policy.lora import LoraOptions
 
@@ -62,6 +62,25 @@ def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[
     return ids
 
 
+def context_length(config: PreTrainedConfig) -> int | None:
+    """Tokens of the longest sequence that a model computes in one way; None without a limit.
+
+    With longrope the frequencies of all positions change once the longest sequence of a batch
+    exceeds the original context: beyond it, a token's log-prob depends on what comes later.
+    Dynamic frequencies change beyond ``max_position_embeddings``.
+
+    Args:
+        config: the model's; that of the text model in a multimodal one counts.
+    """
+    text = config.get_text_config()
+    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "max_seq_len")]
+    ropes = getattr(text, "rope_parameters", None) or {}
+    for rope in (ropes, *(value for value in ropes.values() if isinstance(value, dict))):
+        if rope.get("rope_type") == "longrope":
+            limits.append(rope["original_max_position_embeddings"])
+    return min((int(limit) for limit in limits if limit is not None), default=None)
+
+
 class Adaptable(Protocol):
     """A policy that may have adapters."""
 
@@ -75,7 +94,8 @@ def has_plain_head(model: PreTrainedModel) -> bool:
     Otherwise (softcapping, logit scales) the model's own forward pass is used, unchunked. Both the
     config and a probe are asked: a softcap is invisible at the small logits of a fresh model.
     """
-    if any(getattr(model.config, name, None) is not None for name in _LOGIT_TRANSFORMS):
+    config = model.config.get_text_config()
+    if any(getattr(config, name, None) is not None for name in _LOGIT_TRANSFORMS):
         return False
     if model.base_model is model:
         return False

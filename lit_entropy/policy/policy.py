@@ -1,16 +1,26 @@
 """The policy: a Hugging Face causal LM that scores response tokens exactly."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from lit_entropy.functional.padding import length_groups
-from lit_entropy.policy.checks import check_packing, check_tokenizer, end_ids, has_plain_head
-from lit_entropy.policy.loading import load_model, load_tokenizer, locate, quiet
+from lit_entropy.policy.buffers import kept_buffers
+from lit_entropy.policy.checks import (
+    check_packing,
+    check_tokenizer,
+    context_length,
+    end_ids,
+    has_plain_head,
+)
+from lit_entropy.policy.loading import load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
+from lit_entropy.policy.probe import check_model
+from lit_entropy.policy.quiet import quiet
 from lit_entropy.policy.scoring import ScoredModel, score, whole_logits
 from lit_entropy.types import PolicyOutput, Sequences
 
@@ -34,6 +44,8 @@ class Policy(nn.Module):
         tokenizer: as ``model``; None takes the model's own.
         revision: branch, tag or commit on the hub; pin one for a reproducible run.
         dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
+            Buffers, rotary frequencies say, have the dtype that ``from_pretrained`` gives them,
+            after any later cast too.
         gguf_file: name of a GGUF file inside the folder or hub repository ``model``.
         gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
         chunk_tokens: response tokens whose logits are held at once when B * T * V is large; more
@@ -47,9 +59,11 @@ class Policy(nn.Module):
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
-            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, ``packing`` with
-            a model that does not keep packed sequences apart, or ``lora`` without its package or
-            with layers that the model does not have.
+            end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, a model that is
+            not causal, draws random numbers in training mode or scores a row by the rest of its
+            batch (see :func:`lit_entropy.policy.probe.check_model`), ``packing`` with a model that
+            does not keep packed sequences apart, or ``lora`` without its package or with layers
+            that the model does not have.
     """
 
     def __init__(
@@ -90,6 +104,7 @@ class Policy(nn.Module):
             add_adapters(self.model, lora)
         self.plain_head = has_plain_head(self.model)
         self._accepted = set(inspect.signature(self.model.forward).parameters)
+        check_model(model, self.model, self.model_inputs)
         if packing:
             check_packing(self.model)
         if gradient_checkpointing:
@@ -101,9 +116,8 @@ class Policy(nn.Module):
 
     @property
     def context(self) -> int | None:
-        """Tokens of the longest sequence that the model is made for; None where it does not say."""
-        context: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        return context
+        """Tokens of the longest sequence that the model computes in one way; None: no limit."""
+        return context_length(self.model.config)
 
     def forward(self, batch: Sequences, temperature: float) -> PolicyOutput:
         """Log-probs and exact entropies of the response tokens.
@@ -146,6 +160,7 @@ class Policy(nn.Module):
             plain_head=self.plain_head,
             packing=self.packing,
             chunk_tokens=self.chunk_tokens,
+            context=self.context,
         )
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
@@ -181,6 +196,11 @@ class Policy(nn.Module):
         with quiet():
             self.model.save_pretrained(folder, state_dict=self.merged_state_dict())
             self.tokenizer.save_pretrained(folder)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # every cast and move comes through here: trainer.precision's, and that of a copy
+        with kept_buffers(self.model):
+            return super()._apply(fn, recurse)
 
     def model_inputs(self, tokens_BN: Tensor, mask_BL: Tensor) -> dict[str, Tensor]:
         """Arguments of the model's forward for the last N of L tokens (N < L with a KV cache).

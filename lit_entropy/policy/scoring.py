@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
+from lit_entropy.functional.padding import holes
 from lit_entropy.types import Sequences
 
 
@@ -23,6 +24,7 @@ class ScoredModel(NamedTuple):
         plain_head: whether logits are the head of the base model's last hidden states.
         packing: whether sequences are put side by side instead of padded.
         chunk_tokens: response tokens whose logits are held at once.
+        context: tokens of the longest sequence; None without a limit.
     """
 
     model: PreTrainedModel
@@ -32,6 +34,7 @@ class ScoredModel(NamedTuple):
     plain_head: bool
     packing: bool
     chunk_tokens: int
+    context: int | None
 
 
 class Layout(NamedTuple):
@@ -50,13 +53,20 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
     """The batch as it was padded, or packed where the policy packs.
 
     Raises:
-        ValueError: a prompt is empty or not left-padded.
+        ValueError: a prompt is empty or not left-padded, a response not right-padded, or a sequence
+            exceeds the context.
     """
     tokens_BL, mask_BL = _whole_sequences(batch, policy.pad_token_id)
+    longest = int(mask_BL.sum(1).max())
+    if policy.context is not None and longest > policy.context:
+        raise ValueError(
+            f"a sequence of {longest} tokens exceeds the model's context of {policy.context}: "
+            "lower model.max_new_tokens, or the turns of a dialogue"
+        )
     T = batch.mask_BT.shape[1]
     if policy.packing:
         # a dense mask grows with the square of a row; flash attention reads positions of one row
-        capacity = None if _flash(policy.model) else int(mask_BL.sum(1).max())
+        capacity = None if _flash(policy.model) else longest
         packed = pack(tokens_BL, mask_BL, capacity, policy.pad_token_id)
         # without attention_mask and cache, transformers tells sequences apart by their positions
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}
@@ -97,8 +107,16 @@ def whole_logits(policy: ScoredModel, batch: Sequences) -> Tensor:
 
 def _whole_sequences(batch: Sequences, pad_token_id: int) -> tuple[Tensor, Tensor]:
     """Prompts and responses side by side: int64 tokens and bool mask [B, L]."""
-    if not bool(batch.prompt_mask_BS[:, -1].all()):
-        raise ValueError("prompt_mask_BS ends in False: prompts must be non-empty, left-padded")
+    if not bool((batch.prompt_mask_BS[:, -1] & ~holes(batch.prompt_mask_BS.flip(1))).all()):
+        raise ValueError(
+            "prompt_mask_BS ends in False or has a hole: prompts must be non-empty, left-padded"
+        )
+    if bool(holes(batch.mask_BT).any()):
+        raise ValueError(
+            "mask_BT has a hole: it is the attention mask, and would hide from a token what it "
+            "followed; keep tokens that are not scored True, and leave them out of the loss's mask "
+            "(Samples.sequences does so with what an environment wrote)"
+        )
     mask_BL = torch.cat([batch.prompt_mask_BS, batch.mask_BT], dim=1)
     tokens_BL = torch.cat([batch.prompt_tokens_BS, batch.tokens_BT], dim=1)
     return tokens_BL.masked_fill(~mask_BL, pad_token_id), mask_BL

@@ -18,6 +18,9 @@ class RolloutEngine(ABC):
     #: True when the engine runs the policy module itself, so that its log-probs are the policy's
     #: up to rounding; otherwise every rollout is scored again by the policy.
     runs_policy: bool = False
+    #: Largest accepted ``policy/sampler_gap`` of an engine that runs the policy, in nats per token.
+    #: None for 1e-3 where its log-probs stand for the training path's, and 0.1 in low precision.
+    gap_tolerance: float | None = None
 
     def setup(self, policy: Policy) -> None:
         """Check before the run what needs no response: packages, connections, sizes.

@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from lit_entropy.distributed.sharding import whole_parameters
-from lit_entropy.functional.padding import left_pad, pad_right
+from lit_entropy.functional.padding import pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
+from lit_entropy.rollouts.cached import check_cache, next_logits, prefill
 from lit_entropy.types import Completions
-
-
-class Cache(Protocol):
-    """The keys and values of a batch, as far as decoding asks for them."""
-
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Keep the rows ``beam_idx`` (int64), in this order."""
 
 
 class LocalEngine(RolloutEngine):
@@ -32,19 +25,38 @@ class LocalEngine(RolloutEngine):
 
     runs_policy = True
 
-    def __init__(self, max_rows: int = 1024, compact_below: float = 0.8) -> None:
-        """Set the batching of the sampler; neither argument changes what is sampled.
+    def __init__(
+        self,
+        max_rows: int = 1024,
+        compact_below: float = 0.8,
+        gap_tolerance: float | None = None,
+    ) -> None:
+        """Set the batching of the sampler; no argument changes what is sampled.
 
         Args:
             max_rows: most sequences decoded at once; more are decoded in turns.
             compact_below: drop finished rows once this share of the batch or less is unfinished.
+            gap_tolerance: largest mean difference, in nats per token, of its log-probs and those of
+                the updates' forward pass; a larger one at any RL step stops the run. None for
+                1e-3, and 0.1 where weights or passes are in less than float32.
+
+        Raises:
+            ValueError: a number is out of range.
         """
         if max_rows < 1:
             raise ValueError(f"max_rows={max_rows} must be at least 1")
         if not 0 <= compact_below <= 1:
             raise ValueError(f"compact_below={compact_below} must lie in [0, 1]")
+        if gap_tolerance is not None and not gap_tolerance > 0:
+            raise ValueError(f"gap_tolerance={gap_tolerance} must be positive, or null")
         self.max_rows = max_rows
+        self.gap_tolerance = gap_tolerance
         self.compact_below = compact_below
+
+    def setup(self, policy: Policy) -> None:
+        """Check that the model's cached decoding is its forward pass; see :func:`check_cache`."""
+        with evaluation_mode(policy), whole_parameters(policy):
+            check_cache(policy)
 
     @torch.no_grad()
     def generate(
@@ -97,23 +109,6 @@ def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
     )
 
 
-def _prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tensor, Tensor, Cache]:
-    """Run each distinct prompt once; last logits [B, V], mask [B, S + limit] and cache by row."""
-    distinct = {tuple(prompt): None for prompt in prompts}
-    order = {prompt: index for index, prompt in enumerate(distinct)}
-    device = next(policy.parameters()).device
-    tokens_NS, mask_NS = left_pad(
-        [list(prompt) for prompt in distinct], policy.pad_token_id, device
-    )
-    output = policy.model(
-        use_cache=True, **policy.model_inputs(tokens_NS, mask_NS), **policy.last_logits
-    )
-    index_B = torch.tensor([order[tuple(prompt)] for prompt in prompts], device=device)
-    output.past_key_values.reorder_cache(index_B)
-    mask_BL = pad_right(mask_NS[index_B], mask_NS.shape[1] + limit, True)
-    return output.logits[index_B, -1], mask_BL, output.past_key_values
-
-
 def _decode(
     policy: Policy,
     prompts: list[list[int]],
@@ -125,7 +120,7 @@ def _decode(
     limit = uniforms_BT.shape[1]
     result = _empty(uniforms_BT, policy.pad_token_id)
     stop_ids = torch.tensor(policy.eos_token_ids, device=uniforms_BT.device)
-    logits, mask_BL, cache = _prefill(policy, prompts, limit)
+    logits, mask_BL, cache = prefill(policy, prompts, limit)
     prompt_width = mask_BL.shape[1] - limit
     rows = torch.arange(len(prompts), device=uniforms_BT.device)  # the rows still in the cache
     running = torch.ones_like(rows, dtype=torch.bool)
@@ -141,8 +136,8 @@ def _decode(
             keep = running.nonzero().squeeze(1)
             cache.reorder_cache(keep)
             rows, tokens, mask_BL, running = rows[keep], tokens[keep], mask_BL[keep], running[keep]
-        inputs = policy.model_inputs(tokens[:, None], mask_BL[:, : prompt_width + position + 1])
-        logits = policy.model(past_key_values=cache, use_cache=True, **inputs).logits[:, -1]
+        seen_BL = mask_BL[:, : prompt_width + position + 1]
+        logits = next_logits(policy, tokens, seen_BL, cache)
     result.truncated_B[rows[running]] = True
     return _first_columns(result, position + 1)
 

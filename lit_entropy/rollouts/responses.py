@@ -49,15 +49,22 @@ def _written(response: Response) -> Sequence[bool]:
 
 def to_responses(completions: Completions) -> list[Response]:
     """The rows of an engine's completions one by one, without padding."""
+    environment_BT = completions.environment_BT
+    columns = (
+        completions.tokens_BT,
+        completions.logprobs_BT,
+        [None] * len(completions.mask_BT) if environment_BT is None else environment_BT,
+        completions.mask_BT,
+        completions.truncated_B.tolist(),
+    )
     return [
-        Response(tokens_T[mask_T].tolist(), logprobs_T[mask_T].tolist(), truncated)
-        for tokens_T, logprobs_T, mask_T, truncated in zip(
-            completions.tokens_BT,
-            completions.logprobs_BT,
-            completions.mask_BT,
-            completions.truncated_B.tolist(),
-            strict=True,
+        Response(
+            tokens_T[mask_T].tolist(),
+            logprobs_T[mask_T].tolist(),
+            truncated,
+            None if written_T is None else written_T[mask_T].tolist(),
         )
+        for tokens_T, logprobs_T, written_T, mask_T, truncated in zip(*columns, strict=True)
     ]
 
 

@@ -61,7 +61,7 @@ class VLLMEngine(RolloutEngine):
             dtype: dtype of the engine's weights; ``policy`` for that of the policy's.
             memory_fraction: share of the device's memory for the engine's weights and cache.
             kv_cache_gb: GiB of the KV cache instead of what ``memory_fraction`` leaves.
-            max_model_len: longest prompt and response together; None for the model's positions.
+            max_model_len: longest prompt and response together; None for the model's context.
             max_sequences: most sequences decoded at once.
             eager: run without compiled graphs; None for eager on a CPU only.
             sleep: give the device's memory to the updates between rollouts, where the platform
@@ -87,7 +87,7 @@ class VLLMEngine(RolloutEngine):
         self.options = EngineOptions(
             dtype, memory_fraction, kv_cache_gb, max_model_len, max_sequences, eager, sleep
         )
-        self.gap_tolerance = gap_tolerance
+        self.gap_tolerance: float = gap_tolerance
         self.version = 0
         self._llm: LLM | None = None
         self._held: int | None = None  # fingerprint of the weights in the engine

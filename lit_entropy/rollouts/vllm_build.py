@@ -105,7 +105,7 @@ def check_model(policy: Policy) -> None:
         return
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
-    config = policy.model.config
+    config = policy.model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     supported = CPUAttentionBackend.get_supported_head_sizes()
     if size not in supported:
@@ -113,6 +113,14 @@ def check_model(policy: Policy) -> None:
             f"model.policy: attention heads of size {size}; vllm on a CPU knows {supported}: take "
             "another model, or lit_entropy.rollouts.LocalEngine (the shipped bases need it)"
         )
+
+
+def longest_sequence(policy: Policy, options: EngineOptions) -> int | None:
+    """Tokens of the engine's longest sequence: the setting, else the policy's context.
+
+    vLLM chooses the frequencies of longrope by it: within the context they are the policy's.
+    """
+    return policy.context if options.max_model_len is None else options.max_model_len
 
 
 def build(policy: Policy, options: EngineOptions) -> LLM:
@@ -140,8 +148,8 @@ def build(policy: Policy, options: EngineOptions) -> LLM:
         "enforce_eager": eager,
         "enable_sleep_mode": options.sleep and current_platform.is_sleep_mode_available(),
     }
-    if options.max_model_len is not None:
-        arguments["max_model_len"] = options.max_model_len
+    if (longest := longest_sequence(policy, options)) is not None:
+        arguments["max_model_len"] = longest
     if options.kv_cache_gb is not None:
         arguments["kv_cache_memory_bytes"] = int(options.kv_cache_gb * 2**30)
     variables = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}

@@ -70,7 +70,7 @@ class VLLMServerEngine(RolloutEngine):
         self.model = model
         self.weights_folder = weights_folder
         self.max_connections = max_connections
-        self.gap_tolerance = gap_tolerance
+        self.gap_tolerance: float = gap_tolerance
         self.version = 0
         self._held: int | None = None
         self._proved = False

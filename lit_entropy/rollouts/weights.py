@@ -138,7 +138,7 @@ def sampler_gap(
     batch = Sequences(completions.tokens_BT, completions.mask_BT, prompt_tokens_BS, prompt_mask_BS)
     own_BT = policy(batch, temperature or 1.0).logprobs_BT
     difference_BT = (own_BT - completions.logprobs_BT).abs()
-    return float(difference_BT[completions.mask_BT].double().mean())
+    return float(difference_BT[completions.sampled_BT].double().mean())
 
 
 def require_same_weights(
@@ -165,12 +165,14 @@ def require_same_weights(
         StaleWeightsError: names the gap, the tolerance and the remedy.
     """
     width = max(1, int(completions.mask_BT[:rows].sum(1).max()))
+    environment_BT = completions.environment_BT
     probe = Completions(
         completions.tokens_BT[:rows, :width],
         completions.mask_BT[:rows, :width],
         completions.logprobs_BT[:rows, :width],
         None,
         completions.truncated_B[:rows],
+        None if environment_BT is None else environment_BT[:rows, :width],
     )
     gap = sampler_gap(policy, prompts[:rows], probe, temperature)
     if not gap <= tolerance:

@@ -11,6 +11,7 @@ from lit_entropy.errors import ensure_finite
 from lit_entropy.policy import Policy
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import RankPasses, own_microbatches
+from lit_entropy.step.statistics import sampler_gap
 from lit_entropy.types import Experience, Samples
 
 #: Microbatches per forward pass without gradients, which needs far less memory than training.
@@ -39,6 +40,7 @@ def prepare(
 
     Raises:
         NonFiniteError: an advantage or a log-prob is NaN or infinite.
+        SamplerGapError: the engine runs the policy and has other log-probs than the training path.
     """
     group_size = context.plan.group_size
     advantage.on_rollout(context.plan.seed, rl_step)
@@ -51,6 +53,7 @@ def prepare(
     mask_BT = samples.response_mask_BT & trained_P.repeat_interleave(group_size)[:, None]
     with context.stopwatch("old_logprobs"):
         experience = with_old_logprobs(context, samples, mask_BT, passes, parts)
+        context.sampler.check_gap(float(sampler_gap(experience)), rl_step)
         if reference is not None:
             output = passes.logprobs(reference, samples.sequences, parts.all)
             experience.reference_logprobs_BT = output.logprobs_BT

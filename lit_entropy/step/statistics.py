@@ -7,6 +7,16 @@ from lit_entropy.functional.answer_entropy import answer_entropy
 from lit_entropy.types import Experience
 
 
+def sampler_gap(experience: Experience) -> Tensor:
+    """Mean absolute difference of the engine's and the training path's log-probs, nats per token.
+
+    Over the sampled tokens of the rows that were scored again; float64, NaN where there are none.
+    """
+    gap_BT = (experience.old_logprobs_BT - experience.sampler_logprobs_BT).abs()
+    again_BT = experience.response_mask_BT & experience.rescored_B[:, None]
+    return gap_BT[again_BT].double().mean()
+
+
 def rollout_statistics(
     experience: Experience, group_size: int, signal_P: Tensor
 ) -> dict[str, float]:
@@ -27,7 +37,6 @@ def rollout_statistics(
     mask_BT, checked_B = experience.response_mask_BT, experience.checked_B
     checked_P = experience.checked_groups(group_size)
     correct_PG = experience.correct_B.view(-1, group_size)[checked_P]
-    gap_BT = (experience.old_logprobs_BT - experience.sampler_logprobs_BT).abs()
     values = {
         "rollout/reward": experience.rewards_B[checked_B].double().mean(),
         "rollout/accuracy": experience.correct_B[checked_B].double().mean(),
@@ -35,7 +44,7 @@ def rollout_statistics(
         "rollout/length": mask_BT.sum(1).double().mean(),
         "rollout/truncated": experience.truncated_B.double().mean(),
         "rollout/groups": torch.tensor(len(signal_P)),
-        "policy/sampler_gap": gap_BT[mask_BT & experience.rescored_B[:, None]].double().mean(),
+        "policy/sampler_gap": sampler_gap(experience),
     }
     if len(correct_PG):
         values["rollout/solved_all"] = correct_PG.all(1).double().mean()

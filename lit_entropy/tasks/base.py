@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.functional.advantage import REWARD_NOISE
+from lit_entropy.tasks.prompts import encode_chat, encode_text
 from lit_entropy.tasks.reward_functions import RewardFunction
 from lit_entropy.types import Problem
 
@@ -77,12 +78,14 @@ class Task(ABC):
         return type(self).answer_of is not Task.answer_of
 
     def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """Token ids of the prompt: chat template for messages, plain text otherwise."""
+        """Token ids of the prompt: chat template for messages, plain text otherwise.
+
+        Plain text starts as the tokenizer starts texts. A template's date is that of
+        :data:`lit_entropy.tasks.prompts.TODAY`.
+        """
         if isinstance(problem.prompt, str):
-            return list(tokenizer.encode(problem.prompt, add_special_tokens=False))
-        encoding = tokenizer.apply_chat_template(problem.prompt, add_generation_prompt=True)
-        assert not isinstance(encoding, str | list)  # neither text nor bare ids were asked for
-        return list(encoding["input_ids"])
+            return encode_text(problem.prompt, tokenizer)
+        return encode_chat(problem.prompt, tokenizer)
 
     def close(self) -> None:  # noqa: B027 - most tasks hold nothing
         """Give back what scoring holds (processes, say); it may be used again afterwards."""

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
-from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.contracts import is_truth, refuse
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
 from lit_entropy.tasks.loaded_set import LoadedSet, set_number
 from lit_entropy.tasks.loading import SetReader, named_sets
-from lit_entropy.tasks.prompts import PLACE, PromptFormat, encode_text
+from lit_entropy.tasks.prompts import PLACE, PromptFormat
 from lit_entropy.tasks.records import DataFile
 from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
@@ -154,12 +153,6 @@ class DatasetTask(Task):
     def names_answers(self) -> bool:
         """Whether there is a checker, which reads answers."""
         return self.checker is not None
-
-    def encode(self, problem: Problem, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """Token ids of the prompt; plain text starts as the tokenizer starts texts."""
-        if isinstance(problem.prompt, str):
-            return encode_text(problem.prompt, tokenizer)
-        return super().encode(problem, tokenizer)
 
     @property
     def _checks(self) -> AnswerChecker:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.base import Task
-from lit_entropy.tasks.prompts import check_chat
+from lit_entropy.tasks.prompts import check_chat, check_date
 from lit_entropy.types import Problem
 
 Overlong = Literal["refuse", "drop"]
@@ -117,3 +117,4 @@ def _check_chats(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase
             examples.setdefault(roles, problem.prompt)
     for prompt in examples.values():
         check_chat(prompt, tokenizer)
+        check_date(prompt, tokenizer)

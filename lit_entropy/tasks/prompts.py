@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from jinja2 import TemplateError
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.tasks.fields import Prompt
 
 PLACE = "{prompt}"
+#: A template's call for the date, and the day that it is told, to which Llama 3's falls back.
+#: Prompts that change at midnight would make paired evaluations differ.
+CLOCK = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
+TODAY = datetime(2024, 7, 26)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,55 @@ def encode_text(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     ids = list(tokenizer.encode(text, add_special_tokens=False))
     begin = tokenizer.bos_token_id
     added = tokenizer.encode("", add_special_tokens=True)
-    return [begin, *ids] if begin is not None and added[:1] == [begin] else ids
+    adds = begin is not None and added[:1] == [begin] and ids[:1] != [begin]  # once is enough
+    return [begin, *ids] if adds else ids
+
+
+def encode_chat(messages: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Token ids of chat messages by the tokenizer's template, up to where the response starts.
+
+    A template that asks for today's date is told :data:`TODAY`.
+    """
+    encoding = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, chat_template=_dated(tokenizer, TODAY)
+    )
+    assert not isinstance(encoding, str | list)  # neither text nor bare ids were asked for
+    return list(encoding["input_ids"])
+
+
+def _dated(tokenizer: PreTrainedTokenizerBase, day: datetime) -> str | None:
+    """The chat template with the dates that it asks for written out; None without a clock."""
+    if "strftime_now" not in str(tokenizer.chat_template):
+        return None
+    return CLOCK.sub(lambda call: repr(day.strftime(call[2])), tokenizer.get_chat_template())
+
+
+def check_date(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warn of a chat template that writes today's date into messages, and name what it is told.
+
+    Raises:
+        ValueError: the template's date cannot be fixed, as its format is no plain text.
+    """
+    if isinstance(prompt, str) or (template := _dated(tokenizer, TODAY)) is None:
+        return
+    title = f"tokenizer {tokenizer.name_or_path!r}: its chat template writes today's date"
+    if "strftime_now(" in template:
+        raise ValueError(
+            f"{title} in a format that is no plain text, so that prompts would change at midnight: "
+            "write a date into chat_template in its tokenizer_config.json"
+        )
+    days = (_dated(tokenizer, day) for day in (TODAY, TODAY + timedelta(days=400)))
+    one, other = (
+        tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=False, chat_template=day
+        )
+        for day in days
+    )
+    if one != other:
+        rank_zero_warn(
+            f"{title} into the prompts. It is told {TODAY:%d %b %Y} on every day, so that runs and "
+            "evaluations of different days have the same prompts"
+        )
 
 
 def check_chat(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> None:

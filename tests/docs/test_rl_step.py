@@ -102,8 +102,14 @@ def test_the_loss_leaves_the_environment_out_and_the_policy_reads_it(
     sampled_T = experience.response_mask_BT[row][mask_T]
     old_T = experience.old_logprobs_BT[row][mask_T]
     engine_T = experience.sampler_logprobs_BT[row][mask_T]
-    torch.testing.assert_close(old_T[sampled_T], own_T[sampled_T], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(engine_T[sampled_T], own_T[sampled_T], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(old_T[sampled_T], own_T[sampled_T], rtol=0, atol=1e-5)
+    torch.testing.assert_close(engine_T[sampled_T], own_T[sampled_T], rtol=0, atol=1e-5)
+    # what a mask with holes would have hidden
+    alone_L = torch.cat([prompt, experience.tokens_BT[row][experience.response_mask_BT[row]]])
+    with torch.no_grad():
+        hidden_LV = policy.model(alone_L[None]).logits[0].log_softmax(-1)
+    hidden_T = hidden_LV[len(prompt) - 1 : -1].gather(1, alone_L[len(prompt) :, None])[:, 0]
+    assert (hidden_T - own_T[sampled_T]).abs().max() > 0.1
 
 
 def test_draws_of_dialogues_are_joined(run: Path) -> None:

@@ -390,6 +390,13 @@ def test_bad_arguments(folder, policy):
         policy(batch, 1.0)
     with pytest.raises(ValueError, match="temperature"):
         policy(make_batch(), 0.0)
+    for name in ("mask_BT", "prompt_mask_BS"):
+        batch = make_batch()
+        getattr(batch, name)[0, 2] = False
+        with pytest.raises(ValueError, match=f"{name} .*has a hole"):
+            policy(batch, 1.0)
+        with pytest.raises(ValueError, match=f"{name} .*has a hole"):
+            policy.logits(batch)
 
 
 def test_smollm_without_its_package(monkeypatch):

@@ -34,6 +34,8 @@ def test_turns_follow_each_other_without_padding() -> None:
     assert completions.sampled_BT.sum(1).tolist() == [4, 1]
     assert completions.logprobs_BT[0].tolist() == [-0.5, -0.25, 0, 0, 0, -1, -2]
     assert completions.truncated_B.tolist() == [True, False]  # the last turn's
+    assert to_responses(completions)[0].environment == [False] * 2 + [True] * 3 + [False] * 2
+    assert to_responses(completions)[1] == Response([6], [-3.0], False, [False])
 
 
 def test_nobody_may_have_been_answered() -> None:

@@ -7,15 +7,23 @@ import importlib.util
 import inspect
 import os
 import random
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
 import yaml
+from other_models import LONGROPE, save_model
 from runs import CONFIGS
 
+from lit_entropy.policy import Policy
 from lit_entropy.rollouts import VLLMEngine, VLLMServerEngine
-from lit_entropy.rollouts.vllm_build import require_vllm, unchanged_process
+from lit_entropy.rollouts.vllm_build import (
+    EngineOptions,
+    longest_sequence,
+    require_vllm,
+    unchanged_process,
+)
 
 installed = importlib.util.find_spec("vllm") is not None
 
@@ -41,6 +49,15 @@ def test_untested_versions_are_refused(
     else:
         with pytest.raises(ValueError, match=rf"vllm {version} is installed, and 0\.32 is"):
             require_vllm()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 16), (12, 12)])
+def test_an_engine_ends_where_longrope_changes(
+    tmp_path: Path, given: int | None, expected: int
+) -> None:
+    policy = Policy(save_model(tmp_path, "phi3", **LONGROPE))  # positions up to 64
+    options = EngineOptions("policy", 0.4, None, given, 8, None, True)
+    assert longest_sequence(policy, options) == expected
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,17 @@ def test_gap_by_a_second_route(policy: Policy, temperature: float) -> None:
     assert gap == pytest.approx(expected, abs=1e-5)
 
 
+def test_an_environments_tokens_have_no_gap(policy: Policy) -> None:
+    """Their log-prob is 0 by agreement."""
+    completions = rollout(policy)
+    completions.environment_BT = torch.zeros_like(completions.mask_BT)
+    completions.environment_BT[:, :2] = completions.mask_BT[:, :2]
+    completions.logprobs_BT = completions.logprobs_BT.clone()
+    completions.logprobs_BT[:, :2] = 0.0
+    assert sampler_gap(policy, PROMPTS, completions, 1.0) < 1e-5
+    require_same_weights(policy, PROMPTS, completions, 1.0, 1e-4, "the engine")
+
+
 def test_other_weights_are_refused(policy: Policy) -> None:
     completions = rollout(policy)
     require_same_weights(policy, PROMPTS, completions, 1.0, 1e-4, "the engine")

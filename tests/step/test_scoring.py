@@ -25,7 +25,7 @@ def test_rows_whose_log_probs_are_all_zero_are_rescored_rows_too(
         return PolicyOutput(*(torch.zeros_like(tensor) for tensor in original(*arguments)))
 
     monkeypatch.setattr(RankPasses, "logprobs", sure)
-    _, cli = record(tmp_path, f"--model.engine={engine}")
+    _, cli = record(tmp_path, f"--model.engine={engine}", "--model.engine.gap_tolerance=100")
     experience = experience_of(cli)
     again_B = torch.zeros(32, dtype=torch.bool)
     again_B[cli.datamodule.plan.minibatches(torch.arange(32), 1, 0)[0]] = True

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from tiny_models import character_tokenizer
 from tokenizers.processors import TemplateProcessing
+from whole_numbers import WholeNumbers
 
-from lit_entropy.tasks.prompts import PromptFormat, check_chat, encode_text, question_key
+from lit_entropy.tasks import ChainArithmetic, Countdown, DatasetTask
+from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.prompt_limit import setting, usable_problems
+from lit_entropy.tasks.prompts import (
+    PromptFormat,
+    check_chat,
+    check_date,
+    encode_chat,
+    encode_text,
+    question_key,
+)
+from lit_entropy.types import Problem
 
 USER = {"role": "user", "content": "What is {x}?"}
 SYSTEM = {"role": "system", "content": "Be  brief.\n"}
@@ -78,6 +92,84 @@ def test_plain_text_starts_as_the_tokenizer_starts_texts() -> None:
     )
     assert tokenizer.encode("ab") == [bos, 3, 4, eos]
     assert encode_text("ab", tokenizer) == [bos, 3, 4]  # the response ends the text, not the prompt
+    assert encode_text("<bos>ab", tokenizer) == [bos, 3, 4]  # a template that wrote it itself
+
+
+class Own(Task):
+    """A task of three methods."""
+
+    def train_problems(self) -> list[Problem]:
+        return [Problem(0, "ab", "")]
+
+    validation_problems = train_problems
+
+    def reward(self, problem: Problem, response: str) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (Own(), "ab"),
+        (Countdown(validation_size=3), None),
+        (ChainArithmetic(), None),
+        (DatasetTask(WholeNumbers(), "train.jsonl"), "ab"),
+    ],
+)
+def test_plain_prompts_of_every_task_start_alike(task: Task, text: str | None) -> None:
+    problem = Problem(0, text, "") if text else task.train_problems()[0]
+    prompt = str(problem.prompt)
+    tokenizer = character_tokenizer("".join(sorted(set(prompt))))
+    plain = task.encode(problem, tokenizer)
+    assert len(plain) == len(prompt)
+    tokenizer.add_special_tokens({"bos_token": "<bos>"})
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", bos)]
+    )
+    assert task.encode(problem, tokenizer) == [bos, *plain]
+
+
+DATED = "{{ strftime_now('%d %b %Y') }}" + CHATML
+#: A date in the system message that the template writes where there is none (Mistral Small).
+DATED_ALONE = (
+    "{% if messages[0].role != 'system' %}{{ strftime_now('%Y-%m-%d') }}{% endif %}" + CHATML
+)
+
+
+def test_a_template_that_writes_todays_date_is_told_a_fixed_one() -> None:
+    tokenizer = character_tokenizer("24Jul 06-")
+    tokenizer.chat_template, tokenizer.name_or_path = DATED, "some/model"
+    ids = encode_chat([USER], tokenizer)
+    date = tokenizer.encode("26 Jul 2024", add_special_tokens=False)
+    assert ids[: len(date)] == date
+    assert Own().encode(Problem(0, [USER], ""), tokenizer) == ids
+    assert ids != tokenizer.apply_chat_template([USER], add_generation_prompt=True)["input_ids"]
+    with pytest.warns(UserWarning, match=r"'some/model': .* today's date .* told 26 Jul 2024"):
+        check_date([USER], tokenizer)
+
+
+@pytest.mark.parametrize("template", [None, CHATML, DATED_ALONE])
+def test_no_notice_where_no_date_is_written(template: str | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_date([SYSTEM, USER], tokenizer_with(template))
+        check_date("text", tokenizer_with(DATED))
+    assert encode_chat([SYSTEM, USER], tokenizer_with(DATED_ALONE)) == encode_chat(
+        [SYSTEM, USER], tokenizer_with(CHATML)
+    )
+
+
+def test_a_date_that_cannot_be_fixed_is_refused() -> None:
+    template = "{% set form = '%Y' %}{{ strftime_now(form) }}" + CHATML
+    with pytest.raises(ValueError, match=r"'some/model'.* no plain text.*chat_template"):
+        check_date([USER], tokenizer_with(template))
+
+
+def test_the_date_is_named_at_setup() -> None:
+    problems = [Problem(0, [USER], "")]
+    with pytest.warns(UserWarning, match="its chat template writes today's date"):
+        usable_problems(Own(), problems, "training", tokenizer_with(DATED), setting(99), "refuse")
 
 
 def tokenizer_with(template: str | None):  # type: ignore[no-untyped-def]
