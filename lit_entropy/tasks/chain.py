@@ -5,7 +5,7 @@ A careful response writes every step (``7+5=2;2*3=6;6-2=4;#4``), a sloppy one sk
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import torch
@@ -61,6 +61,11 @@ class ChainProblems(Sequence[Problem]):
         if not -self.size <= index < self.size:
             raise IndexError(f"problem {index} of {self.size}")
         return self._make([int(index) % self.size])[0]
+
+    def __iter__(self) -> Iterator[Problem]:
+        """All problems, drawn some at a time: a draw costs as much for one as for many."""
+        for start in range(0, self.size, 64):
+            yield from self[start : start + 64]
 
     def _make(self, indices: Sequence[int]) -> list[Problem]:
         tensor_N = torch.tensor(indices, dtype=torch.int64)

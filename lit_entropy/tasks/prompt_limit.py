@@ -1,6 +1,7 @@
 """Prompts checked with the policy's tokenizer before a run starts."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
@@ -80,7 +81,7 @@ def usable_problems(
     if len(problems) == 0:
         raise ValueError(f"data.task has no {split} problems: check its files and limits")
     whole = isinstance(problems, list)
-    checked = problems if whole else list(problems[:SAMPLE])
+    checked = problems if whole else list(islice(problems, SAMPLE))
     _check_chats(checked, tokenizer)
     sizes = [len(task.encode(problem, tokenizer)) for problem in checked]
     for problem, size in zip(checked, sizes, strict=True):

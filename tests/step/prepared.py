@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -32,9 +33,9 @@ class Sure(nn.Module):
 
 
 class ThreeTokens(RolloutEngine):
-    """Responds with three tokens to everything."""
+    """Responds with three tokens to everything, and names no true log-probs."""
 
-    runs_policy = True
+    runs_policy, gap_tolerance = True, math.inf
 
     def generate(self, policy: Any, prompts: list[list[int]], *_: Any, **__: Any) -> Completions:
         shape = (len(prompts), 3)
