@@ -25,6 +25,7 @@ from lit_entropy.functional.bootstrap import bootstrap
 from lit_entropy.functional.law import fit, pairs
 from lit_entropy.functional.law_report import report
 from lit_entropy.tracking.csv_logger import RunLogger, read_metrics
+from lit_entropy.tracking.step_axis import StepAxis
 
 ENTROPIES = [0.6, 0.5, 0.42, 0.3, 0.21, 0.2, 0.11]
 ACCURACIES = [0.20, 0.31, 0.36, 0.50, 0.52, 0.55, 0.61, 0.60]  # the first is the base's
@@ -38,6 +39,7 @@ class Known(L.LightningModule):
     def __init__(self, entropies: Sequence[float] = ENTROPIES, validates: bool = True) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
+        self.step_axis = StepAxis()
         self.entropies, self.validates, self.rl_step = entropies, validates, 0
 
     def train_dataloader(self) -> list[int]:
