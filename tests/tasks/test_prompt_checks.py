@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,6 @@ class Lazy(Sequence[Problem]):
     def __getitem__(self, index: Any) -> Any:
         self.made += 1
         return Problem(index, "abab" if index >= self.long_from else "a", "1")
-
-    def __iter__(self) -> Iterator[Problem]:
-        raise AssertionError("a lazy sequence is not to be run through")
 
 
 def test_of_a_lazy_sequence_a_sample_is_made() -> None:
