@@ -123,13 +123,12 @@ class EntropyCLI(LightningCLI):
             config.ckpt_path = str(path)
         if resume:
             folder = run_folder_of(path)
-            run.folder, run.name = str(folder.parent), folder.name
+            if (Path(run.folder) / run.name).resolve() != folder:
+                run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
         run.name = claim_run_folder(run.folder, name, resume=resume)
         self._claimed = None if resume else Path(run.folder) / run.name
-        if config.checkpoint.dirpath is None:
-            config.checkpoint.dirpath = str(Path(run.folder) / run.name / "checkpoints")
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""

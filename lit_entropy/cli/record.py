@@ -54,12 +54,15 @@ def check_checkpoint(path: Path, config: Config) -> None:
 class ExperimentRecord(SaveConfigCallback):
     """Writes ``config.yaml`` into the run folder and the configuration into every checkpoint.
 
-    A resumed run keeps the first file and adds ``config-2.yaml`` if anything changed.
+    A resumed run keeps the first file and adds ``config-2.yaml`` if anything changed. The
+    checkpoint that a fit continues is that call's alone: a fit from the file is another run.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write the configuration once, before anything runs."""
         self.values = plain_config(self.parser, self.config)
+        if stage == "fit":
+            self.values["ckpt_path"] = None
         folder = trainer.log_dir  # on every rank: reading it is a collective
         if self.already_saved or not trainer.is_global_zero or folder is None:
             return

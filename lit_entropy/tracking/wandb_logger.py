@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from wandb import Run
 
 from lit_entropy.tracking.redaction import redact
-from lit_entropy.tracking.wandb_session import STEP_METRIC, check_reachable, start_run
+from lit_entropy.tracking.wandb_session import RUN_ID_FILE, STEP_METRIC, check_reachable, start_run
 
 
 class SafeWandbLogger(WandbLogger):
@@ -61,6 +61,11 @@ class SafeWandbLogger(WandbLogger):
         self._finish_timeout = finish_timeout
         self._labels = {"name": name, "project": project, "entity": entity, "group": group}
         self._tags = list(tags)
+
+    def earlier_file(self) -> Path | None:
+        """The file with the W&B id of an earlier run that this logger would continue."""
+        file = self._folder / RUN_ID_FILE
+        return file if self._experiment is None and file.exists() else None
 
     @property
     @rank_zero_experiment
