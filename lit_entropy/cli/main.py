@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -17,6 +16,7 @@ from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
 from lit_entropy.cli.options import RunOptions, run_loggers
+from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.data import PromptDataModule
@@ -191,8 +191,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
     """
-    # ${...} refers to absolute keys and follows command-line overrides
-    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    set_up_parsing()
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     # a notice of torch to Lightning, on every start
@@ -213,8 +212,9 @@ def main(args: list[str] | None = None) -> EntropyCLI:
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
+            parser_class=ExperimentParser,
             parser_kwargs={
-                "parser_mode": "omegaconf+",
+                "parser_mode": MODE,
                 "description": "Study, reproduce and control policy entropy in reinforcement "
                 "learning of reasoning language models.",
             },

@@ -143,3 +143,15 @@ def test_one_wandb_id_for_each_experiment(tmp_path: Path) -> None:
     old.mkdir()
     (old / "wandb_id.txt").write_text("1234abcd\n")  # the folder was not noted
     assert run_id(old) == "1234abcd"
+
+
+def test_the_configuration_of_a_run_with_an_awkward_name_is_read_again(tmp_path: Path) -> None:
+    short = [*ALONE, "--trainer.max_epochs=0"]
+    fit(tmp_path, *short, "--run.name=1e-6", r"--run.project=\${x}$")
+    saved = tmp_path / "1e-6" / "config.yaml"
+    assert yaml.safe_load(saved.read_text())["run"]["name"] == "1e-6"
+    cli = main(["fit", "--config", str(saved)])
+    assert cli.config.fit.run.project == "${x}$"
+    assert (tmp_path / "1e-6-2" / "config.yaml").read_text() == saved.read_text().replace(
+        "'1e-6'", "'1e-6-2'"
+    )
