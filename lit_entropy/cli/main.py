@@ -1,20 +1,23 @@
 """The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
+from lit_entropy.cli.mistakes import is_refusal, unresolved
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
@@ -24,6 +27,8 @@ from lit_entropy.evaluation.report.records import Report
 from lit_entropy.module import EntropyModule
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 
+#: An environment variable: set, a refusal is shown with its traceback as well.
+DEBUG = "LIT_ENTROPY_DEBUG"
 SUMMARIES = {
     "fit": "Train a policy; one Lightning epoch is one RL step.",
     "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
@@ -201,8 +206,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     try:
         arguments = ready_arguments(sys.argv[1:] if args is None else args)
     except ValueError as error:
-        print(f"lit-entropy: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse(str(error))
     try:
         return EntropyCLI(
             arguments,
@@ -214,15 +218,29 @@ def main(args: list[str] | None = None) -> EntropyCLI:
             load_from_checkpoint_support=False,
             parser_class=ExperimentParser,
             parser_kwargs={
+                "prog": "lit-entropy",
                 "parser_mode": MODE,
                 "description": "Study, reproduce and control policy entropy in reinforcement "
                 "learning of reasoning language models.",
             },
         )
+    except OmegaConfBaseException as error:
+        refuse(unresolved(error))
     except SIGTERMException:  # Lightning would end with exit code 0
         sys.exit(143)
 
 
 def console() -> None:
-    """Entry point of the console script, whose return value would become the exit code."""
-    main()
+    """Entry point of the console script: a refusal is one line, any other error a traceback."""
+    try:
+        main()
+    except Exception as error:
+        if os.environ.get(DEBUG) or not is_refusal(error):
+            raise
+        refuse(str(error))
+
+
+def refuse(message: str) -> NoReturn:
+    """End the process with exit code 2 and what is wrong."""
+    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,13 +1,15 @@
 """The parser of the command line and of configuration files."""
 
+import sys
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
@@ -36,6 +38,23 @@ class ExperimentParser(LightningArgumentParser):
             options: as of ``LightningArgumentParser``.
         """
         super().__init__(*args, **{"allow_abbrev": False} | options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End the process: how help is got, then what is wrong in one line.
+
+        Args:
+            message: of jsonargparse.
+            ex: the cause.
+        """
+        parser = getattr(ex, "subcommand_parser", None) or self
+        if not self.exit_on_error:
+            super().error(message, ex)
+        words = parser.prog.replace("[options] ", "").replace(" [options]", "")
+        arguments = getattr(self, "args", None) or []
+        text = explained(message, parser, arguments)
+        sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
+        sys.stderr.write(f"{words}: error: {text}\n")
+        self.exit(2)
 
     def dump(self, namespace: Namespace, format: str = "parser_mode", **options: Any) -> str:
         """A configuration as text.
