@@ -3,9 +3,9 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -16,15 +16,14 @@ from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
+from lit_entropy.cli.classes import BASES, choose, load_class
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
 from lit_entropy.cli.mistakes import is_refusal, unresolved
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
-from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.module import EntropyModule
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 
 #: An environment variable: set, a refusal is shown with its traceback as well.
@@ -47,18 +46,21 @@ def fixed_seed(seed: bool | int) -> int:
 class EntropyCLI(LightningCLI):
     """LightningCLI with run folders, one seed, component files and function subcommands."""
 
-    def __init__(self, args: list[str], **options: Any) -> None:
+    def __init__(self, args: list[str], paths: Mapping[str, str], **options: Any) -> None:
         """Parse and run.
 
         Args:
             args: the words of the command line.
+            paths: class paths of the module and the data module, where they are not the stock ones.
             options: as of LightningCLI.
         """
+        self._paths = dict(paths)
         self._called = args[0] if args else ""
         super().__init__(args=args, **options)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run options, the checkpoint callback and the links."""
+        cast(ExperimentParser, parser).paths = self._paths
         parser.add_argument("--run", type=RunOptions, default=RunOptions())
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -204,14 +206,16 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     # the arguments are always given: those of the process, with shipped configurations found
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
-        arguments = ready_arguments(sys.argv[1:] if args is None else args)
+        paths, arguments = choose(ready_arguments(sys.argv[1:] if args is None else args))
+        classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))
     try:
         return EntropyCLI(
             arguments,
-            model_class=EntropyModule,
-            datamodule_class=PromptDataModule,
+            {group: path for group, path in paths.items() if classes[group] != BASES[group]},
+            model_class=classes["model"],
+            datamodule_class=classes["data"],
             save_config_callback=ExperimentRecord,
             seed_everything_default=0,
             auto_configure_optimizers=False,

@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
 
@@ -19,7 +20,7 @@ _within: ContextVar[bool] = ContextVar("within a dump", default=False)
 
 def set_up_parsing() -> None:
     """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does."""
-    jsonargparse.set_loader(MODE, load_values, (yaml.YAMLError,))
+    jsonargparse.set_loader(MODE, lambda text: flat(load_values(text)), (yaml.YAMLError,))
     jsonargparse.set_dumper("yaml", dump_values)
     jsonargparse.set_dumper("references", dump_references)
 
@@ -38,6 +39,9 @@ class ExperimentParser(LightningArgumentParser):
             options: as of ``LightningArgumentParser``.
         """
         super().__init__(*args, **{"allow_abbrev": False} | options)
+
+    #: Class paths of the module and of the data module where they are not the project's own.
+    paths: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End the process: how help is got, then what is wrong in one line.
@@ -75,6 +79,7 @@ class ExperimentParser(LightningArgumentParser):
                 namespace = map_text(namespace, lambda text: below(text, subcommand))
         token = _within.set(True)
         try:
-            return str(super().dump(namespace, format=format, **options))
+            text = str(super().dump(namespace, format=format, **options))
         finally:
             _within.reset(token)
+        return with_paths(text, self.paths) if format == "yaml" else text
