@@ -1,5 +1,6 @@
 """The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
 
+import logging
 import os
 import sys
 import warnings
@@ -189,6 +190,11 @@ class EntropyCLI(LightningCLI):
             raise
 
 
+def is_no_advertisement(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning is about the run, not about packages to install."""
+    return "💡 Tip" not in record.getMessage()
+
+
 def main(args: list[str] | None = None) -> EntropyCLI:
     """Run the command line.
 
@@ -201,6 +207,8 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     set_up_parsing()
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(is_no_advertisement)
     # a notice of torch to Lightning, on every start
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     # the arguments are always given: those of the process, with shipped configurations found

@@ -9,6 +9,7 @@ import yaml
 
 from lit_entropy.cli.classes import choose, flat, load_class, with_paths
 from lit_entropy.cli.main import main
+from lit_entropy.errors import CheckpointError
 from lit_entropy.module import EntropyModule
 from runs import ALONE, fit, metrics
 
@@ -51,6 +52,11 @@ def test_a_subclass_by_flag_then_from_the_runs_configuration(tmp_path: Path) -> 
         assert type(run.model).__name__ == "SubModule" and run.model.extra == 2.5
         assert type(run.datamodule).__name__ == "DataModule"
     assert metrics(tmp_path / "runs")["step"].tolist() == [1]
+    checkpoint = first / "checkpoints" / "last.ckpt"
+    loaded = type(cli.model).load_from_checkpoint(checkpoint)
+    assert loaded.extra == 2.5 and type(loaded.loss) is type(cli.model.loss)
+    with pytest.raises(CheckpointError, match=rf"is of a {MODEL}, not of a lit_entropy"):
+        EntropyModule.load_from_checkpoint(checkpoint)
     with pytest.raises(ValueError, match=rf"model\.class_path: '{MODEL}' -> '\(absent\)'"):
         fit(tmp_path / "runs", *ALONE, "--ckpt_path=last", "--data", DATA)
 
