@@ -96,7 +96,7 @@ class EntropyCLI(LightningCLI):
         subcommands = parser.add_subcommands()
         helps = SUMMARIES | {name: summary(function) for name, function in COMMANDS.items()}
         for name, description in helps.items():
-            filled = name == self._called or self._called not in helps
+            filled = name == self._called or self._called not in (*helps, "-h", "--help")
             if filled and name in SUMMARIES:
                 options = {"description": description} | kwargs.get(name, {})
                 own = self._prepare_subcommand_parser(L.Trainer, name, **options)

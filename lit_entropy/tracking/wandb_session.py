@@ -7,10 +7,11 @@ import socket
 import urllib.request
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-import wandb
+if TYPE_CHECKING:
+    import wandb
 
 RUN_ID_FILE = "wandb_id.txt"
 STEP_METRIC = "rl_step"
@@ -92,7 +93,7 @@ def start_run(
     entity: str | None,
     group: str | None,
     tags: list[str],
-) -> wandb.Run:
+) -> "wandb.Run":
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
 
     Args:
@@ -107,6 +108,8 @@ def start_run(
         group: W&B group; None for none.
         tags: W&B tags.
     """
+    import wandb  # takes longer than all of --help
+
     run = wandb.init(
         name=name,
         project=project,
