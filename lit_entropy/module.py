@@ -3,7 +3,8 @@
 import copy
 import time
 from collections.abc import Iterator
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal, Self, cast
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -11,8 +12,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.serialization import MAP_LOCATION
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.checkpoints.build import configuration_in, module_arguments
+from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.contracts import checked_loss
 from lit_entropy.data import PromptDataModule
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
@@ -106,6 +110,31 @@ class EntropyModule(EvaluatedModule):
         )
         self._reference = [copy.deepcopy(policy).requires_grad_(False)] if needs_reference else []
         self.advantage.attach(policy)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: MAP_LOCATION = None, **parts: Any
+    ) -> Self:
+        """The module of a run with the weights of a checkpoint, built as the run built it.
+
+        Args:
+            checkpoint_path: a checkpoint file of ``lit-entropy fit``, or a folder of several ranks.
+            map_location: device of the module; the CPU by default.
+            parts: arguments of the constructor in place of configured ones; needed for parts that
+                lie outside of this project, whose code a checkpoint's text must not import.
+
+        Raises:
+            FileNotFoundError: there is no such checkpoint.
+            CheckpointError: it is damaged, records no configuration, is of another class, or names
+                a part from outside of this project that is not given.
+        """
+        state = AtomicCheckpointIO().load_checkpoint(checkpoint_path)
+        config = configuration_in(state, checkpoint_path)["model"]
+        module = cls(**module_arguments(cls, config, parts, checkpoint_path))
+        module.load_state_dict(state["state_dict"])
+        module.rl_step = state["rl_steps"]
+        module.advantage.load_state_dict(state.get("advantage", {}))
+        return module if map_location is None else module.to(map_location)
 
     # ------------------------------------------------------------------ rollout
 

@@ -1,5 +1,6 @@
 """Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelChec
 from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
+from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -27,7 +29,8 @@ class RunCheckpoint(ModelCheckpoint):
         """Set where and when; ``last.ckpt`` is written beside the numbered ones.
 
         Args:
-            dirpath: folder of the checkpoints; by default ``checkpoints`` in the run folder.
+            dirpath: folder of the checkpoints; by default ``checkpoints`` in the run folder. One
+                that holds the checkpoints of another run is refused.
             filename: name of a checkpoint; ``{step}`` is the RL step.
             every_n_epochs: RL steps between checkpoints.
             save_top_k: numbered checkpoints to keep; -1 keeps all.
@@ -49,6 +52,7 @@ class RunCheckpoint(ModelCheckpoint):
             enable_version_counter=False,  # last.ckpt is always the newest
         )
         self._logged_before: dict[str, Tensor] = {}
+        self._fitted = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -57,6 +61,8 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the setting and the remedy.
         """
         super().setup(trainer, pl_module, stage)
+        # the default is relative to the working folder, which may be another one on a resume
+        self.dirpath = os.path.realpath(str(self.dirpath))
         if stage == "fit":
             run = trained_run(trainer)
             check_whole_steps(
@@ -67,6 +73,21 @@ class RunCheckpoint(ModelCheckpoint):
                 limit_train_batches=trainer.limit_train_batches,
                 callbacks=run.callbacks,
             )
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse the folders of another run; which checkpoint is continued is known from here on.
+
+        Raises:
+            ValueError: names the folder and the remedy.
+        """
+        folder = trainer.log_dir  # a broadcast: every rank must ask
+        first, self._fitted = not self._fitted, True
+        # other ranks know neither the run's name nor that rank 0 has begun to write
+        if first and trainer.is_global_zero:
+            resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+            if resumed is None:
+                check_no_other_run(trainer.loggers)
+            check_no_other_checkpoints(Path(str(self.dirpath)), resumed, folder)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what earlier RL steps have logged."""

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 
+import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -41,7 +42,7 @@ def add_command_arguments(
     """
     positional = _required_lists(function)
     for name in positional:
-        parser.add_argument(str(name), nargs="+", type=str)
+        parser.add_argument(str(name), nargs="+", type=str, help=_help(function, str(name)))
     if _takes_experiment(function):
         add_experiment(parser)
     given = positional | {"experiment", "main"}
@@ -76,6 +77,12 @@ def _required_lists(function: Command) -> set[str | int]:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
     }
+
+
+def _help(function: Command, name: str) -> str | None:
+    """What a function's documentation says of a parameter."""
+    parameters = docstring_parser.parse(inspect.getdoc(function) or "").params
+    return next((entry.description for entry in parameters if entry.arg_name == name), None)
 
 
 def _takes_experiment(function: Command) -> bool:

@@ -1,29 +1,34 @@
 """The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
 
+import logging
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
-import jsonargparse
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
+from lit_entropy.cli.classes import BASES, choose, load_class
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
+from lit_entropy.cli.mistakes import is_refusal, unresolved
 from lit_entropy.cli.options import RunOptions, run_loggers
+from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
-from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.module import EntropyModule
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 
+#: An environment variable: set, a refusal is shown with its traceback as well.
+DEBUG = "LIT_ENTROPY_DEBUG"
 SUMMARIES = {
     "fit": "Train a policy; one Lightning epoch is one RL step.",
     "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
@@ -42,18 +47,21 @@ def fixed_seed(seed: bool | int) -> int:
 class EntropyCLI(LightningCLI):
     """LightningCLI with run folders, one seed, component files and function subcommands."""
 
-    def __init__(self, args: list[str], **options: Any) -> None:
+    def __init__(self, args: list[str], paths: Mapping[str, str], **options: Any) -> None:
         """Parse and run.
 
         Args:
             args: the words of the command line.
+            paths: class paths of the module and the data module, where they are not the stock ones.
             options: as of LightningCLI.
         """
+        self._paths = dict(paths)
         self._called = args[0] if args else ""
         super().__init__(args=args, **options)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run options, the checkpoint callback and the links."""
+        cast(ExperimentParser, parser).paths = self._paths
         parser.add_argument("--run", type=RunOptions, default=RunOptions())
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -88,7 +96,7 @@ class EntropyCLI(LightningCLI):
         subcommands = parser.add_subcommands()
         helps = SUMMARIES | {name: summary(function) for name, function in COMMANDS.items()}
         for name, description in helps.items():
-            filled = name == self._called or self._called not in helps
+            filled = name == self._called or self._called not in (*helps, "-h", "--help")
             if filled and name in SUMMARIES:
                 options = {"description": description} | kwargs.get(name, {})
                 own = self._prepare_subcommand_parser(L.Trainer, name, **options)
@@ -123,13 +131,12 @@ class EntropyCLI(LightningCLI):
             config.ckpt_path = str(path)
         if resume:
             folder = run_folder_of(path)
-            run.folder, run.name = str(folder.parent), folder.name
+            if (Path(run.folder) / run.name).resolve() != folder:
+                run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
         run.name = claim_run_folder(run.folder, name, resume=resume)
         self._claimed = None if resume else Path(run.folder) / run.name
-        if config.checkpoint.dirpath is None:
-            config.checkpoint.dirpath = str(Path(run.folder) / run.name / "checkpoints")
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""
@@ -183,6 +190,11 @@ class EntropyCLI(LightningCLI):
             raise
 
 
+def is_no_advertisement(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning is about the run, not about packages to install."""
+    return "💡 Tip" not in record.getMessage()
+
+
 def main(args: list[str] | None = None) -> EntropyCLI:
     """Run the command line.
 
@@ -192,38 +204,55 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
     """
-    # ${...} refers to absolute keys and follows command-line overrides
-    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    set_up_parsing()
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(is_no_advertisement)
     # a notice of torch to Lightning, on every start
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     # the arguments are always given: those of the process, with shipped configurations found
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
-        arguments = ready_arguments(sys.argv[1:] if args is None else args)
+        paths, arguments = choose(ready_arguments(sys.argv[1:] if args is None else args))
+        classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
-        print(f"lit-entropy: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse(str(error))
     try:
         return EntropyCLI(
             arguments,
-            model_class=EntropyModule,
-            datamodule_class=PromptDataModule,
+            {group: path for group, path in paths.items() if classes[group] != BASES[group]},
+            model_class=classes["model"],
+            datamodule_class=classes["data"],
             save_config_callback=ExperimentRecord,
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
+            parser_class=ExperimentParser,
             parser_kwargs={
-                "parser_mode": "omegaconf+",
+                "prog": "lit-entropy",
+                "parser_mode": MODE,
                 "description": "Study, reproduce and control policy entropy in reinforcement "
                 "learning of reasoning language models.",
             },
         )
+    except OmegaConfBaseException as error:
+        refuse(unresolved(error))
     except SIGTERMException:  # Lightning would end with exit code 0
         sys.exit(143)
 
 
 def console() -> None:
-    """Entry point of the console script, whose return value would become the exit code."""
-    main()
+    """Entry point of the console script: a refusal is one line, any other error a traceback."""
+    try:
+        main()
+    except Exception as error:
+        if os.environ.get(DEBUG) or not is_refusal(error):
+            raise
+        refuse(str(error))
+
+
+def refuse(message: str) -> NoReturn:
+    """End the process with exit code 2 and what is wrong."""
+    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfig
 from lit_entropy.checkpoints.folders import is_distributed, load_rest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.checkpoints.resume import check_same_experiment
+from lit_entropy.cli.values import ConfigLoader, dump_values, map_text, unescaped
 from lit_entropy.tracking.redaction import redact
 from lit_entropy.types import Config, State
 
@@ -17,7 +18,7 @@ from lit_entropy.types import Config, State
 def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, object]:
     """The resolved configuration as plain values, secrets redacted."""
     text = parser.dump(config, skip_unset=False, skip_validation=True, format="yaml")
-    return redact(yaml.safe_load(text))
+    return redact(map_text(yaml.load(text, ConfigLoader), unescaped))
 
 
 def run_folder_of(checkpoint: Path) -> Path:
@@ -54,22 +55,25 @@ def check_checkpoint(path: Path, config: Config) -> None:
 class ExperimentRecord(SaveConfigCallback):
     """Writes ``config.yaml`` into the run folder and the configuration into every checkpoint.
 
-    A resumed run keeps the first file and adds ``config-2.yaml`` if anything changed.
+    A resumed run keeps the first file and adds ``config-2.yaml`` if anything changed. The
+    checkpoint that a fit continues is that call's alone: a fit from the file is another run.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write the configuration once, before anything runs."""
         self.values = plain_config(self.parser, self.config)
+        if stage == "fit":
+            self.values["ckpt_path"] = None
         folder = trainer.log_dir  # on every rank: reading it is a collective
         if self.already_saved or not trainer.is_global_zero or folder is None:
             return
         self.already_saved = True
         os.makedirs(folder, exist_ok=True)
-        text = yaml.safe_dump(self.values, sort_keys=False)
+        text = dump_values(self.values)
         path, number = Path(folder) / self.config_filename, 2
-        while path.exists() and path.read_text() != text:
+        while path.exists() and path.read_text(encoding="utf-8") != text:
             path, number = path.with_name(f"config-{number}.yaml"), number + 1
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         for logger in trainer.loggers:
             logger.log_hyperparams(self.values)
 

@@ -51,6 +51,11 @@ class RunLogger(CSVLogger):
         """The run's folder, without a version subfolder."""
         return os.path.join(self.save_dir, self.name)
 
+    def earlier_file(self) -> Path | None:
+        """The ``metrics.csv`` of an earlier run that this logger would continue."""
+        file = Path(self.log_dir) / METRICS_FILE
+        return file if self._metrics_file is None and file.exists() else None
+
     @property
     @rank_zero_experiment
     def experiment(self) -> MetricsFile:

@@ -1,9 +1,16 @@
 """The folder of a run, ``<save_dir>/<name>``: claimed once, never overwritten."""
 
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path, PurePath
+from typing import Protocol, runtime_checkable
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
+
+from lit_entropy.tracking.metrics_file import METRICS_FILE
+
+#: Checkpoints by name; ``.old`` is one whose replacement was killed.
+PATTERNS = ("*.ckpt", "*.ckpt.old")
 
 
 def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
@@ -22,7 +29,7 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
         ``name``, or the first free one of ``name-2``, ``name-3``, ... for a fresh start.
 
     Raises:
-        ValueError: a name that leaves ``save_dir``.
+        ValueError: a name that leaves ``save_dir``, or lies within the folder of another run.
     """
     path = PurePath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
@@ -32,6 +39,12 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
     if resume:
         (Path(save_dir) / name).mkdir(parents=True, exist_ok=True)
         return name
+    for parent in path.parents:
+        if (Path(save_dir) / parent / METRICS_FILE).is_file():
+            raise ValueError(
+                f"name={name!r}: {Path(save_dir) / parent} is the folder of another run, in which "
+                "nothing is written: take a name or a folder outside of it"
+            )
     (Path(save_dir) / name).parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         candidate = name if number == 1 else f"{name}-{number}"
@@ -56,3 +69,61 @@ def release_run_folder(folder: Path | None) -> None:
     if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
         (folder / "config.yaml").unlink(missing_ok=True)
         folder.rmdir()
+
+
+@runtime_checkable
+class FolderLogger(Protocol):
+    """A logger that adds to a file of its folder, so that a resumed run goes on there."""
+
+    def earlier_file(self) -> Path | None:
+        """The file of an earlier run that the next call would add to."""
+
+
+def check_no_other_run(loggers: Iterable[object]) -> None:
+    """Refuse a fresh start whose loggers would add to another run's files.
+
+    The command line claims a folder of its own; loggers that are built by hand may share a name.
+
+    Args:
+        loggers: those of the Trainer.
+
+    Raises:
+        ValueError: names the file.
+    """
+    for logger in loggers:
+        file = logger.earlier_file() if isinstance(logger, FolderLogger) else None
+        if file is not None:
+            raise ValueError(
+                f"{file} belongs to an earlier run, and a fresh start would be mixed with it: give "
+                f"{type(logger).__name__} a name from claim_run_folder(save_dir, name, "
+                "resume=False), or continue that run with ckpt_path"
+            )
+
+
+def check_no_other_checkpoints(
+    folder: Path, resumed: Path | None, run_folder: str | Path | None
+) -> None:
+    """Refuse to write checkpoints where another run keeps its own, which they would replace.
+
+    Args:
+        folder: where checkpoints are to be written.
+        resumed: the checkpoint that is continued; None for a fresh start.
+        run_folder: the run's folder, if there is one.
+
+    Raises:
+        ValueError: names the folder and the checkpoints in it.
+    """
+    found = sorted(path.name for pattern in PATTERNS for path in folder.glob(pattern))
+    if not found:
+        return
+    if resumed is not None:
+        own = [folder.resolve()]
+        if run_folder is not None and Path(run_folder).resolve() in own[0].parents:
+            own.append(Path(run_folder).resolve())
+        if any(parent in resumed.resolve().parents for parent in own):
+            return
+    raise ValueError(
+        f"checkpoint.dirpath={folder} holds checkpoints of another run ({', '.join(found)}), which "
+        "this one would replace: leave checkpoint.dirpath out (null), name an empty folder, or "
+        "continue that run with ckpt_path"
+    )

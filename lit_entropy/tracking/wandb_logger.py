@@ -11,10 +11,9 @@ from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experime
 from lightning.fabric.utilities.logger import _convert_json_serializable, _convert_params
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from wandb import Run
 
 from lit_entropy.tracking.redaction import redact
-from lit_entropy.tracking.wandb_session import STEP_METRIC, check_reachable, start_run
+from lit_entropy.tracking.wandb_session import RUN_ID_FILE, STEP_METRIC, check_reachable, start_run
 
 
 class SafeWandbLogger(WandbLogger):
@@ -61,6 +60,11 @@ class SafeWandbLogger(WandbLogger):
         self._finish_timeout = finish_timeout
         self._labels = {"name": name, "project": project, "entity": entity, "group": group}
         self._tags = list(tags)
+
+    def earlier_file(self) -> Path | None:
+        """The file with the W&B id of an earlier run that this logger would continue."""
+        file = self._folder / RUN_ID_FILE
+        return file if self._experiment is None and file.exists() else None
 
     @property
     @rank_zero_experiment
@@ -127,7 +131,7 @@ class SafeWandbLogger(WandbLogger):
             warnings.warn(f"W&B cannot start and is off for this run: {error}", stacklevel=4)
             return _DummyExperiment()
 
-    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Run:
+    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Any:
         return start_run(
             self._folder,
             mode,

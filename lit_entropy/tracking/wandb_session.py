@@ -7,10 +7,11 @@ import socket
 import urllib.request
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-import wandb
+if TYPE_CHECKING:
+    import wandb
 
 RUN_ID_FILE = "wandb_id.txt"
 STEP_METRIC = "rl_step"
@@ -55,6 +56,31 @@ def check_reachable(timeout: float) -> None:
     socket.create_connection((server.hostname or "", port), timeout).close()
 
 
+def run_id(folder: Path, new: bool = False) -> str:
+    """The W&B id of a run folder, which stays the same on a resume and when the folder is moved.
+
+    A copy of a folder is another experiment: it gets another id, or W&B would merge the two.
+
+    Args:
+        folder: the run's folder; each line of its ``wandb_id.txt`` is an id and the folder for
+            which it was drawn, the last one counts.
+        new: draw another id in any case.
+    """
+    file, place = folder / RUN_ID_FILE, str(folder.resolve())
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    if lines and not new:
+        identity, _, first = lines[-1].partition("\t")
+        other = Path(first) / RUN_ID_FILE if first else file
+        copied = first not in ("", place) and other.exists()
+        if not copied or lines[-1] not in other.read_text(encoding="utf-8").splitlines():
+            return identity
+        warnings.warn(f"{folder} is a copy of {first}: it gets a W&B run of its own", stacklevel=2)
+    identity = secrets.token_hex(4)
+    with open(file, "a", encoding="utf-8") as opened:
+        opened.write(f"{identity}\t{place}\n")
+    return identity
+
+
 def start_run(
     folder: Path,
     mode: Literal["online", "offline"],
@@ -67,7 +93,7 @@ def start_run(
     entity: str | None,
     group: str | None,
     tags: list[str],
-) -> wandb.Run:
+) -> "wandb.Run":
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
 
     Args:
@@ -82,10 +108,8 @@ def start_run(
         group: W&B group; None for none.
         tags: W&B tags.
     """
-    id_file = folder / RUN_ID_FILE
-    if new_id or not id_file.exists():
-        with open(id_file, "a", encoding="utf-8") as file:
-            file.write(secrets.token_hex(4) + "\n")
+    import wandb  # takes longer than all of --help
+
     run = wandb.init(
         name=name,
         project=project,
@@ -93,7 +117,7 @@ def start_run(
         group=group,
         tags=tags,
         dir=str(folder),
-        id=id_file.read_text(encoding="utf-8").split()[-1],
+        id=run_id(folder, new_id),
         resume="allow",
         mode=mode,
         settings=wandb.Settings(

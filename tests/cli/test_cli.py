@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
+from runs import CONFIGS, SMALL, fit, metrics
 
 OVERLAYS = sorted((CONFIGS / "experiment").glob("*.yaml"))
 NEEDS_SMOLLM = [path for path in OVERLAYS if path.name.startswith("smollm")]
@@ -133,6 +133,15 @@ def test_interpolation_follows_overrides(tmp_path: Path) -> None:
     cli = fit(tmp_path, "--seed_everything=7", "--trainer.max_epochs=0")
     assert cli.config.fit.run.name == "quickstart-seed7"
     assert cli.datamodule.plan.seed == 7
+
+
+def test_lightning_says_what_is_about_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit(tmp_path, *NO_TRAINING)
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("GPU available" in message for message in messages)
+    assert not [message for message in messages if "Tip" in message or "litlogger" in message]
 
 
 def test_values_by_flag_file_and_class_path(tmp_path: Path) -> None:

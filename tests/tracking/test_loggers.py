@@ -348,7 +348,7 @@ def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
     assert torch.equal(plain.layer.weight, module.layer.weight)
     assert text(folder) == text(tmp_path / "plain")
     assert "WANDB_MODE" not in os.environ
-    identity = (folder / "wandb_id.txt").read_text().strip()
+    identity = (folder / "wandb_id.txt").read_text().split("\t")[0]
     assert any(identity in path.name for path in folder.glob("wandb/offline-run-*"))
     resumed = SafeWandbLogger(str(tmp_path), "run", offline=True)
     assert resumed.experiment.id == identity

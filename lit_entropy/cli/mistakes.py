@@ -1,0 +1,159 @@
+"""What is wrong with a command, in one line: the key, the value, and what it may be."""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from types import TracebackType
+from typing import Any, get_args, get_type_hints
+
+from jsonargparse import ArgumentParser
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf.errors import OmegaConfBaseException
+
+from lit_entropy.errors import CheckpointError
+
+#: Errors that tell a user what to change, when this package raises them.
+REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
+
+_KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
+_CLASS = re.compile(r"Problem with given class_path '([^']+)'")
+_TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
+_NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
+_NAMES |= {"int": "a whole number", "float": "a number"}
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is a refusal of this package or of Lightning, not a fault in a program."""
+    if isinstance(error, MisconfigurationException):
+        return True
+    last: TracebackType | None = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
+    return isinstance(error, REFUSALS) and module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def unresolved(error: OmegaConfBaseException) -> str:
+    """What is wrong with a ``${...}``, in one line with its key."""
+    key = (error.full_key or "").partition(".")[2]
+    return f"{key}: {one_line(str(error).partition(chr(10))[0])}"
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks."""
+    return " ".join(text.split())
+
+
+def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """A message of the parser in one line.
+
+    Args:
+        message: as jsonargparse words it, over many lines.
+        parser: the parser of the subcommand.
+        arguments: the words of the command.
+    """
+    if message.startswith("unrecognized arguments: "):
+        return _unknown_flag(message, parser)
+    if message.startswith("the following arguments are required: "):
+        return _missing(message, arguments)
+    key = ".".join(_KEY.findall(message))
+    if not key:
+        return one_line(message)
+    rest = _KEY.split(message)[-1]
+    if found := re.search(r"Option '([^']+)' is not accepted", rest):
+        return _unknown_argument(key, found[1], _CLASS.findall(message)[:1])
+    if found := re.search(r"Expected a dot import path string: (\S+)", rest):
+        classes = list(_classes(_type_of(key, parser, _CLASS.findall(message))))
+        if classes:  # elsewhere a class is the odd one of several types
+            return _unknown_component(key, found[1], classes)
+    return _wrong_value(key, rest)
+
+
+def _near(word: str, names: Sequence[str]) -> str:
+    near = get_close_matches(word, names, n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _unknown_flag(message: str, parser: ArgumentParser) -> str:
+    flag = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
+    options = [option for option in parser._option_string_actions if option.startswith("--")]
+    return f"{one_line(message)}{_near(flag, options)}"
+
+
+def _missing(message: str, arguments: Sequence[str]) -> str:
+    keys = message.removeprefix("the following arguments are required: ").split(", ")
+    text = f"required and not given: {', '.join(key.partition('.')[2] or key for key in keys)}"
+    if not any(".model." in f".{key}" for key in keys):
+        return text
+    if any("config" in argument for argument in arguments):
+        text += "; an experiment's file is laid over base.yaml"
+    return f"{text}: --config base --config experiment/kl_cov, or --config quickstart"
+
+
+def _unknown_argument(key: str, name: str, paths: Sequence[str]) -> str:
+    known: list[str] = []
+    short = key
+    for path in paths:
+        cls = _imported(path)
+        short = path.rpartition(".")[2]
+        known = [] if cls is None else [n for n in inspect.signature(cls).parameters if n != "self"]
+    listed = f"; it has {', '.join(known)}" if known else ""
+    return f"{key}: {short} has no argument {name}{_near(name, known)}{listed}"
+
+
+def _unknown_component(key: str, value: str, classes: Sequence[type]) -> str:
+    own = __name__.partition(".")[0]
+    names = sorted({cls.__name__ for cls in classes})
+    ours = sorted({cls.__name__ for cls in classes if cls.__module__.startswith(f"{own}.")})
+    return (
+        f"{key}={value}: neither a known component nor a file nor a class_path (module.Class)"
+        f"{_near(value, names)}; known are {', '.join(ours or names)}"
+    )
+
+
+def _wrong_value(key: str, rest: str) -> str:
+    given = re.search(r"(?:Got|Given) value: (.*)", rest, re.DOTALL)
+    subtypes = re.search(r"Subtypes: \[(.*)\]\n", rest)
+    expected = subtypes or re.search(r"Expected an? (.*?)(?:\. Got value|$)", rest, re.DOTALL)
+    if given is None or expected is None:
+        return f"{key}: {one_line(rest)}"
+    value = one_line(given[1].partition(". Got value: Namespace")[0])
+    literal = re.fullmatch(r"typing\.Literal\[(.*)\]", expected[1])
+    if literal:
+        return f"{key}={value}: expected one of {literal[1]}"
+    types = _TYPE.sub(lambda found: _NAMES.get(found[1], found[1]), one_line(expected[1]))
+    return f"{key}={value}: expected {types.replace(', ', ' or ') if subtypes else types}"
+
+
+def _type_of(key: str, parser: ArgumentParser, paths: Sequence[str]) -> object:
+    """The annotation of a key, which may be an argument of a class that was named."""
+    if paths and (cls := _imported(paths[-1])) is not None:
+        hints = get_type_hints(inspect.getattr_static(cls, "__init__"))
+        return hints.get(key.rpartition(".")[2])
+    types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    return types.get(key)
+
+
+def _classes(annotation: Any) -> Iterator[type]:
+    """Every concrete class that an annotation allows; not those of plain values."""
+    for part in get_args(annotation):
+        yield from (found for item in _flat(part) for found in _classes(item))
+    if not isinstance(annotation, type) or annotation.__module__ == "builtins":
+        return
+    if not inspect.isabstract(annotation) and not annotation.__name__.startswith("_"):
+        yield annotation
+    subclasses: list[type] = annotation.__subclasses__()
+    for subclass in subclasses:
+        yield from _classes(subclass)
+
+
+def _flat(part: Any) -> list[Any]:
+    return list(part) if isinstance(part, list) else [part]
+
+
+def _imported(path: str) -> type | None:
+    module, _, name = path.rpartition(".")
+    found = getattr(import_module(module), name, None)  # the parser has imported it
+    return found if isinstance(found, type) else None

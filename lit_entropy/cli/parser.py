@@ -1,0 +1,85 @@
+"""The parser of the command line and of configuration files."""
+
+import sys
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import jsonargparse
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lit_entropy.cli.classes import flat, with_paths
+from lit_entropy.cli.mistakes import explained
+from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
+
+#: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
+MODE = "omegaconf+"
+_within: ContextVar[bool] = ContextVar("within a dump", default=False)
+
+
+def set_up_parsing() -> None:
+    """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does."""
+    jsonargparse.set_loader(MODE, lambda text: flat(load_values(text)), (yaml.YAMLError,))
+    jsonargparse.set_dumper("yaml", dump_values)
+    jsonargparse.set_dumper("references", dump_references)
+
+
+class ExperimentParser(LightningArgumentParser):
+    """Keys are never abbreviated, and ``${key}`` is a setting of the subcommand wherever it stands.
+
+    A component's file or a flag may hold it as well as an experiment's file.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Make the parser.
+
+        Args:
+            args: as of ``LightningArgumentParser``.
+            options: as of ``LightningArgumentParser``.
+        """
+        super().__init__(*args, **{"allow_abbrev": False} | options)
+
+    #: Class paths of the module and of the data module where they are not the project's own.
+    paths: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End the process: how help is got, then what is wrong in one line.
+
+        Args:
+            message: of jsonargparse.
+            ex: the cause.
+        """
+        parser = getattr(ex, "subcommand_parser", None) or self
+        if not self.exit_on_error:
+            super().error(message, ex)
+        words = parser.prog.replace("[options] ", "").replace(" [options]", "")
+        arguments = getattr(self, "args", None) or []
+        text = explained(message, parser, arguments)
+        sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
+        sys.stderr.write(f"{words}: error: {text}\n")
+        self.exit(2)
+
+    def dump(self, namespace: Namespace, format: str = "parser_mode", **options: Any) -> str:
+        """A configuration as text.
+
+        Args:
+            namespace: the configuration.
+            format: as of ``ArgumentParser``.
+            options: as of ``ArgumentParser``.
+        """
+        if _within.get():  # of a component, which becomes a part of the whole
+            return str(super().dump(namespace, format="references", **options))
+        if format == "parser_mode":
+            format = "yaml"
+            # jsonargparse resolves references in a dump that includes the targets of links
+            if options.get("skip_link_targets") is False and "subcommand" in namespace:
+                subcommand, format = namespace["subcommand"], "references"
+                namespace = namespace.clone(with_meta=False)
+                namespace = map_text(namespace, lambda text: below(text, subcommand))
+        token = _within.set(True)
+        try:
+            text = str(super().dump(namespace, format=format, **options))
+        finally:
+            _within.reset(token)
+        return with_paths(text, self.paths) if format == "yaml" else text

@@ -1,0 +1,145 @@
+"""A mistake ends in a usage hint and one line that names key, value and remedy; keys have help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lit_entropy.checkpoints.io import resolve_checkpoint
+from lit_entropy.cli import main as command_line
+from lit_entropy.cli.commands import COMMANDS, add_command_arguments
+from lit_entropy.cli.main import console, main
+from lit_entropy.cli.parser import ExperimentParser
+from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.losses import KLCov
+from lit_entropy.tracking.run_folder import claim_run_folder
+
+NAN = torch.tensor(float("nan"))
+QUICKSTART = ["fit", "--config", "quickstart"]
+MISTAKES = [
+    ([*QUICKSTART, "--data.group_size=many"], "data.group_size=many: expected a whole number"),
+    (
+        [*QUICKSTART, "--model.loss=KLCovv"],
+        "model.loss=KLCovv: neither a known component nor a file nor a class_path (module.Class); "
+        "did you mean KLCov?; known are ClipCov, KLCov, PPOClip, PolicyGradient, ",
+    ),
+    ([*QUICKSTART, "--trainer.callbacks+=EntropyLawz"], "did you mean EntropyLaw?; known are "),
+    ([*QUICKSTART, "--data.task=Chain"], "known are ChainArithmetic, Countdown, DatasetTask, "),
+    (
+        [*QUICKSTART, "--data.task=DatasetTask", "--data.task.checker=NumberCheck"],
+        "data.task.checker=NumberCheck: neither a known component",
+    ),
+    ([*QUICKSTART, "--trainer.max_epoch=3"], "did you mean --trainer.max_epochs"),
+    ([*QUICKSTART, "--run.wandb=maybe"], "run.wandb=maybe: expected one of 'auto', 'on', "),
+    (
+        [*QUICKSTART, "--model.loss=KLCov", "--model.loss.fractoin=0.1"],
+        "model.loss: KLCov has no argument fractoin; did you mean fraction?; it has fraction, ",
+    ),
+    ([*QUICKSTART, "--model.optimizer.lr=x"], "model.optimizer.lr=x: expected a number"),
+    ([*QUICKSTART, "--run.name=${nope}"], "run.name: Interpolation key 'fit.nope' not found"),
+    (
+        ["fit", "--config", "experiment/kl_cov"],
+        "required and not given: model.policy, model.advantage, data.task; an experiment's file is "
+        "laid over base.yaml: --config base --config experiment/kl_cov, or --config quickstart",
+    ),
+    (["figures"], "required and not given: runs"),
+    (["fti"], "invalid choice: 'fti' (choose from 'fit', "),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[m[:40] for _, m in MISTAKES])
+def test_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    *usage, line = capsys.readouterr().err.splitlines()
+    assert message in line and ": error: " in line
+    assert len(usage) <= 1 and all("--help explains every key" in text for text in usage)
+
+
+@pytest.mark.parametrize("text", ["run: {name: 1e-6}", "run: {name: true}"])
+def test_a_number_for_a_name_in_a_file(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    with pytest.raises(SystemExit):
+        main([*QUICKSTART, "--config", str(file)])
+    assert capsys.readouterr().err.endswith(": expected text (in a file: in quotes)\n")
+
+
+def misconfigured() -> None:
+    raise MisconfigurationException("two progress bars")
+
+
+REFUSED: list[Callable[[], object]] = [
+    lambda: claim_run_folder("runs", "..", resume=False),
+    lambda: resolve_checkpoint("nowhere.ckpt", "runs"),
+    misconfigured,
+]
+FAULTS: list[Callable[[], object]] = [lambda: int("x"), lambda: ensure_finite("x", NAN, 1)]
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_a_refusal_is_one_line(
+    call: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command_line, "main", call)
+    with pytest.raises(SystemExit) as end:
+        console()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("lit-entropy: error: ")
+    monkeypatch.setenv("LIT_ENTROPY_DEBUG", "1")
+    with pytest.raises((ValueError, FileNotFoundError, MisconfigurationException)):
+        console()
+
+
+@pytest.mark.parametrize("call", FAULTS)
+def test_a_fault_is_a_traceback(
+    call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "main", call)
+    with pytest.raises((ValueError, NonFiniteError)):
+        console()
+
+
+PACKAGES = ("losses", "advantages", "regularizers", "rollouts", "tasks", "verify", "callbacks")
+PACKAGES += ("distributed", "evaluation", "policy", "cli.options", "step.collector")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_argument_of_a_component_has_help(package: str) -> None:
+    module = import_module(f"lit_entropy.{package}")
+    names = getattr(module, "__all__", None) or vars(module)
+    classes = [part for part in (getattr(module, name) for name in names) if inspect.isclass(part)]
+    missing = []
+    for part in classes:
+        if issubclass(part, Exception) or not part.__module__.startswith("lit_entropy."):
+            continue
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(part, "x", fail_untyped=False)
+        actions = [action for action in parser._actions if action.dest.startswith("x.")]
+        missing += [f"{part.__name__}: {action.dest}" for action in actions if not action.help]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_of_a_command_has_help(name: str) -> None:
+    parser = ExperimentParser()
+    add_command_arguments(parser, COMMANDS[name], lambda _: None)
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+def test_help_of_a_component(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", f"--model.loss.help={KLCov.__module__}.KLCov"])
+    assert "fraction" in capsys.readouterr().out
