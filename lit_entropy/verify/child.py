@@ -8,6 +8,7 @@ Messages are JSON, so that neither side ever unpickles what the other wrote.
 
 import functools
 import json
+import math
 import mmap
 import os
 import resource
@@ -21,6 +22,8 @@ from typing import Any
 Message = dict[str, Any]
 Check = Callable[[Message], Message]
 
+#: Kinds of sympy's expressions that hold numbers to compare one by one.
+COLLECTIONS = ("FiniteSet", "Tuple", "Interval", "Equality", "And", "MutableDenseMatrix")
 #: How often an idle process looks whether its parent is still there, seconds.
 PATROL = 1.0
 #: Exit code of a worker that has done its number of requests.
@@ -31,10 +34,13 @@ def load_math_verify() -> Check:
     """The checker of mathematics, after one comparison that shows that it works."""
     import logging
 
+    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
     logging.disable(logging.CRITICAL)
-    config = [LatexExtractionConfig(boxed_match_priority=0)]
+    # Units are left out before: math-verify's list of them would make 4 of 4t.
+    normal = NormalizationConfig(malformed_operators=True, nits=True)
+    config = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=normal)]
 
     def read(text: str, whole: bool = False) -> list[object]:
         """Expressions of an answer, or those that math-verify itself finds in a whole text."""
@@ -44,15 +50,21 @@ def load_math_verify() -> Check:
         return list(parse(text, config, parsing_timeout=None, raise_on_error=True))
 
     @functools.lru_cache(4096)
-    def read_gold(text: str) -> list[object]:
-        return read(text)
+    def read_gold(text: str) -> tuple[list[object], int]:
+        golds = read(text)
+        return golds, decimals(golds)
 
-    def equal(golds: Sequence[object], answers: Sequence[object]) -> bool:
+    def equal(golds: Sequence[object], places: int, answers: Sequence[object]) -> bool:
         failure: Exception | None = None
         for gold in golds:
             for answer in answers:
                 try:
-                    if verify(gold, answer, timeout_seconds=None, raise_on_error=True):
+                    same = near(gold, answer)
+                    if same is None:
+                        same = verify(
+                            gold, answer, places, timeout_seconds=None, raise_on_error=True
+                        )
+                    if same:
                         return True
                 except MemoryError:
                     raise
@@ -66,24 +78,66 @@ def load_math_verify() -> Check:
         return any(not isinstance(item, str) for item in found)
 
     def check(request: Message) -> Message:
-        golds = read_gold(request["gold"])
+        golds, places = read_gold(request["gold"])
         if not holds_expression(golds):
             return {"gold": False}
         if request["answer"] is None:  # the gold answer itself is in question
-            return {"gold": True, "verdict": equal(golds, golds)}
+            return {"gold": True, "verdict": equal(golds, places, golds)}
         try:
             answers = read(request["answer"], request["whole"])
         except (MemoryError, RecursionError):
             raise
         except Exception:
             answers = []
-        return {"verdict": equal(golds, answers), "read": holds_expression(answers)}
+        return {"verdict": equal(golds, places, answers), "read": holds_expression(answers)}
 
     # also warms the parser, whose first reading of each construct is slow
     for text in ("\\frac{1}{2}", "\\sqrt{2}", "x=5", "(1,2)", "\\{1,2\\}", "3\\pi x^2+1", "1.5"):
         if not check({"gold": text, "answer": text, "whole": False})["verdict"]:
             raise RuntimeError(f"math_verify does not find {text} equal to itself")
     return check
+
+
+def number(value: Any) -> complex | None:
+    """The value of a numeric expression of sympy; None of anything else, a percentage included."""
+    if not getattr(value, "is_number", False) or "UnevaluatedExpr" in map(_name, value.args):
+        return None
+    try:
+        return complex(value.evalf(20))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+def decimals(golds: Sequence[object]) -> int:
+    """Decimals to compare with: six, and six significant digits of the smallest number."""
+    smallest = 1.0
+    rest: list[Any] = list(golds)
+    while rest:
+        item = rest.pop()
+        value = number(item)
+        if value is not None and 0 < abs(value) < smallest:
+            smallest = abs(value)
+        elif _name(item) in COLLECTIONS:
+            rest += item.flat() if hasattr(item, "flat") else item.args
+    return 6 if smallest == 1.0 else 5 - math.floor(math.log10(smallest))
+
+
+def near(gold: Any, answer: Any) -> bool | None:
+    """Whether two numbers agree as decimals do; None where the question does not arise.
+
+    It arises where one is a decimal, and for numbers below 1: math-verify takes differences below
+    1e-15 for none.
+    """
+    one, other = number(gold), number(answer)
+    if one is None or other is None:
+        return None
+    if not (0 < abs(one) < 1 or "." in str(gold) + str(answer)):
+        return None
+    return abs(one - other) <= 1.0001e-6 * min(1.0, abs(one))
 
 
 def load_reasoning_gym() -> Check:

@@ -2,14 +2,18 @@
 
 import re
 
-from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text
+from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, count_boxes
 from lit_entropy.verify.base import AnswerChecker
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
+# (C) 12: the letter and what it stands for.
+_WITH_CONTENT = re.compile(r"\s*\(?([A-Z])\)\s*[^\s,;].*", re.DOTALL)
 # A small letter counts at the end of a clause alone: "the answer is a prime" names no choice.
 _LETTER = r"(?-i:[A-Z])|[a-z](?=\)|[ \t*]*(?:[.,;:!?]|$))"
 _ANSWER = re.compile(
-    rf"\banswer\b[ \t*]*(?:is|:|=)[ \t*:]*\(?({_LETTER})\)?(?!\w|\.\w)",
+    r"\b(?:answer|option|choice)\b[ \t*]*(?:is|:|=)[ \t*:$]*"
+    r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?"
+    rf"\(?({_LETTER})\)?(?!\w|\.\w)",
     re.IGNORECASE | re.MULTILINE,
 )
 _PARENTHESISED = re.compile(r"\(([A-Z])\)")
@@ -20,7 +24,8 @@ class ChoiceChecker(AnswerChecker):
 
     The forms, clearest first: ``\boxed{C}``, ``answer: C`` (also ``the answer is (C)``), and a
     letter in parentheses, ``(C)``. Where one form is there the others do not count: a box that
-    holds two letters is no answer. In ``answer: c`` a small letter counts where its clause ends.
+    holds two letters is no answer. ``option`` and ``choice`` stand for ``answer``. In
+    ``answer: c`` a small letter counts where its clause ends.
 
     Args:
         choices: the letters that may be chosen.
@@ -50,11 +55,12 @@ class ChoiceChecker(AnswerChecker):
     def answer_of(self, response: str) -> str | None:
         """The capital letter that the response settles on."""
         text = response[-MAX_TEXT_LENGTH:]
-        if r"\boxed{" in text:
+        if count_boxes(text):
             return self._letter(boxed_text(text) or "")
         answers = _ANSWER.findall(text) or _PARENTHESISED.findall(text)
         return self._letter(answers[-1]) if answers else None
 
     def _letter(self, text: str) -> str | None:
-        letter = _WRAPPED.sub(r"\1", text).strip(" \t\n()$.*").upper()
+        text = _WITH_CONTENT.sub(r"\1", _WRAPPED.sub(r"\1", text))
+        letter = text.strip(" \t\n()$.*").upper()
         return letter if len(letter) == 1 and letter in self.choices else None

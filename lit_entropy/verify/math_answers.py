@@ -2,19 +2,19 @@ r"""Mathematical answers, compared by math-verify in a jailed process.
 
 math-verify reads LaTeX and compares with sympy: ``\frac{1}{2}`` equals ``0.5``, ``x=5`` equals
 ``5``. A short hostile answer can keep it busy for hours or fill the memory, so it never runs in the
-trainer's process. It compares numbers rounded to six decimals.
+trainer's process. What shows without algebra, numbers above all, is compared exactly in this one.
 """
 
 import importlib.util
-import re
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, last_number, parse_number
+from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, count_boxes, last_number
 from lit_entropy.verify.base import AnswerChecker
+from lit_entropy.verify.exact import canonical, exact_value, gold_fault, plain_verdict
 from lit_entropy.verify.jail import Message
+from lit_entropy.verify.notation import ascii_text, latex_notation
 from lit_entropy.verify.pool import JailPool
 
 #: ``last_box``: the last ``\boxed{}`` alone; ``anywhere``: whatever math-verify finds in the text.
@@ -23,21 +23,12 @@ Extraction = Literal["last_box", "anywhere"]
 #: A longer content of a box is no answer.
 MAX_ANSWER_LENGTH = 1_000
 
-# Integers that both sides write alike are equal exactly when the texts are.
-_INTEGER = re.compile(r"0|-?[1-9]\d{0,14}", re.ASCII)
-# An interval or list is no integer, although [5,5] and {5,5} as sets hold one number.
-_COLLECTION = re.compile(r"(?:\\left)?(?:[\[(]|\\?\{).*,.*", re.DOTALL)
-_SPELLINGS = (
-    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\(?:left|right)(?![a-zA-Z])"), ""),
-    (re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}"), r"\1"),
-    (re.compile(r"\\[,;:! ]|[\s$~]"), ""),
-)
-_FRACTION = re.compile(
-    r"(?P<sign>-?)(?:\\frac\{(?P<over>\d{1,30})\}\{(?P<under>\d{1,30})\}|"
-    r"(?P<left>\d{1,30})/(?P<right>\d{1,30}))",
-    re.ASCII,
-)
+
+class _Answer(NamedTuple):
+    """The text in which an answer is looked for: that of a box, or the whole of a response."""
+
+    text: str | None
+    whole: bool
 
 
 class MathChecker(AnswerChecker):
@@ -47,6 +38,12 @@ class MathChecker(AnswerChecker):
     empty one, an unclosed one or one of more than ``MAX_ANSWER_LENGTH`` characters is none. Of a
     response only the last ``MAX_TEXT_LENGTH`` characters count.
 
+    Both sides are brought into one notation first, see :mod:`~lit_entropy.verify.notation`: a
+    Unicode minus, ``90°``, ``1\,000``, e-notation and units at the end do not matter. Decimals
+    agree to six places, below 1 to six significant digits; whole reference answers exactly. A set
+    is no tuple, an open interval no closed one, ``4210_5`` is not ``4210_6``, and two numbers side
+    by side are no answer.
+
     What could not be checked (None) is counted by kind in :meth:`statistics`: ``timeout``,
     ``memory``, ``crashed`` (the process died), ``error`` (math-verify raised an exception).
 
@@ -54,8 +51,8 @@ class MathChecker(AnswerChecker):
         timeout: seconds of processor time of one check; by the clock ten times as long.
         memory_mb: address space of each checking process, MiB.
         workers: checking processes; they are started when they are needed.
-        extraction: where the answer of a response is looked for. ``anywhere`` is math-verify's own
-            search through the whole text, which also takes numbers outside of boxes.
+        extraction: where the answer of a response is looked for. ``anywhere`` takes the box where
+            there is one, else math-verify's own search through the whole text.
 
     Raises:
         ValueError: a bad argument, or math-verify is not installed.
@@ -81,12 +78,20 @@ class MathChecker(AnswerChecker):
         self._counts: Counter[str] = Counter()
 
     def check_gold(self, answer: str) -> str | None:
-        """Why math-verify cannot compare with this answer; None where it can."""
-        gold = _cleaned(answer)
-        if _INTEGER.fullmatch(gold):
+        """Why this is no reference answer to compare with; None where it is one.
+
+        Refused are what math-verify cannot read or finds unequal to itself, remarks in parentheses,
+        alternatives (``80 or 81``, but not ``x=1 or x=2``) and numbers side by side.
+        """
+        if len(answer) > MAX_ANSWER_LENGTH or not (gold := _cleaned(answer)):
+            return (
+                f"{answer!r:.80} is no mathematics: empty, or longer than {MAX_ANSWER_LENGTH} "
+                "characters"
+            )
+        if reason := gold_fault(gold):
+            return f"{answer!r:.80} {reason}"
+        if exact_value(gold) is not None:
             return None
-        if not 0 < len(gold) <= MAX_ANSWER_LENGTH:
-            return f"{answer!r:.80} is empty or longer than {MAX_ANSWER_LENGTH} characters"
         reply = self._pool.ask({"gold": gold, "answer": None})
         if "failure" in reply:
             return f"{answer!r:.80} could not be read by math-verify ({reply['failure']})"
@@ -105,12 +110,17 @@ class MathChecker(AnswerChecker):
             ValueError: a reference answer cannot be read.
             CheckerError: the checking process cannot be started.
         """
-        pairs = [(_cleaned(a), self._text(r)) for a, r in zip(answers, responses, strict=True)]
-        whole = self.extraction == "anywhere"
-        verdicts = [_plain_verdict(*pair, whole) for pair in pairs]
+        golds = [_cleaned(answer) for answer in answers]
+        found = [self._answer(response) for response in responses]
+        if "" in golds:
+            raise ValueError(
+                f"the reference answer {answers[golds.index('')]!r:.80} is no mathematics; "
+                "check_gold says so at setup"
+            )
+        verdicts = [_first_verdict(*pair) for pair in zip(golds, found, strict=True)]
         asked = [index for index, verdict in enumerate(verdicts) if verdict is None]
         replies = self._pool.ask_all(
-            [{"gold": pairs[i][0], "answer": pairs[i][1], "whole": whole} for i in asked]
+            [{"gold": golds[i], "answer": found[i].text, "whole": found[i].whole} for i in asked]
         )
         kinds = ["right" if verdict else "wrong" for verdict in verdicts]
         for index, reply in zip(asked, replies, strict=True):
@@ -121,8 +131,8 @@ class MathChecker(AnswerChecker):
                 )
             verdicts[index] = reply.get("verdict")
             kinds[index] = _kind(reply)
-        for index, (_, text) in enumerate(pairs):
-            kinds[index] = "no_answer" if text is None else kinds[index]
+        for index, answer in enumerate(found):
+            kinds[index] = "no_answer" if answer.text is None else kinds[index]
         self._counts.update(kinds)
         return verdicts
 
@@ -136,7 +146,7 @@ class MathChecker(AnswerChecker):
         if text is None and self.extraction == "anywhere":
             number = last_number(response[-MAX_TEXT_LENGTH:])
             return None if number is None else str(number)
-        return None if text is None else _canonical(text)
+        return None if text is None else canonical(text)
 
     def statistics(self) -> dict[str, int]:
         """Checks so far by kind: right, wrong, no_answer, unparsed (wrong too), timeout, ..."""
@@ -146,33 +156,31 @@ class MathChecker(AnswerChecker):
         """End the checking processes; the next check starts others."""
         self._pool.close()
 
-    def _text(self, response: str) -> str | None:
-        return response[-MAX_TEXT_LENGTH:] if self.extraction == "anywhere" else _box(response)
+    def _answer(self, response: str) -> _Answer:
+        text = response[-MAX_TEXT_LENGTH:]
+        if self.extraction == "anywhere" and count_boxes(text) != 1:
+            return _Answer(ascii_text(text), whole=True)
+        return _Answer(_box(response), whole=False)
 
 
 def _cleaned(text: str) -> str:
-    """Without what surrounds an answer: spaces, a box, a final full stop."""
+    """Without what surrounds an answer: spaces, a box, a final full stop, a unit."""
     text = text.strip()
-    if text.startswith(r"\boxed{") and (content := boxed_text(text)) is not None:
+    if text.startswith((r"\boxed", r"\fbox")) and (content := boxed_text(text)) is not None:
         text = content.strip()
-    return text.removesuffix(".").rstrip()
+    return latex_notation(text.removesuffix("."))
 
 
 def _box(response: str) -> str | None:
-    content = boxed_text(response[-MAX_TEXT_LENGTH:])
-    text = "" if content is None else _cleaned(content)
-    return text if 0 < len(text) <= MAX_ANSWER_LENGTH else None
+    content = (boxed_text(response[-MAX_TEXT_LENGTH:]) or "").strip()
+    return (_cleaned(content) or None) if len(content) <= MAX_ANSWER_LENGTH else None
 
 
-def _plain_verdict(gold: str, text: str | None, whole: bool) -> bool | None:
+def _first_verdict(gold: str, answer: _Answer) -> bool | None:
     """The verdict that needs no mathematics; None where math-verify has to say."""
-    if text is None:
+    if answer.text is None:
         return False
-    if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(text):
-        return gold == text
-    if not whole and _INTEGER.fullmatch(gold) and _COLLECTION.fullmatch(text):
-        return False
-    return None
+    return None if answer.whole else plain_verdict(gold, answer.text)
 
 
 def _kind(reply: Message) -> str:
@@ -181,14 +189,3 @@ def _kind(reply: Message) -> str:
     if reply["verdict"]:
         return "right"
     return "wrong" if reply["read"] else "unparsed"
-
-
-def _canonical(text: str) -> str:
-    for pattern, replacement in _SPELLINGS:
-        text = pattern.sub(replacement, text)
-    number = parse_number(text)
-    if number is None and (match := _FRACTION.fullmatch(text)):
-        over, under = match["over"] or match["left"], match["under"] or match["right"]
-        if int(under):
-            number = Fraction(int(match["sign"] + over), int(under))
-    return text if number is None else str(number)

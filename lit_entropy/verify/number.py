@@ -14,7 +14,7 @@ from lit_entropy.verify.base import AnswerChecker
 
 
 class NumberChecker(AnswerChecker):
-    r"""Checks final numbers exactly: ``204``, ``204.0``, ``0204`` and ``+204`` are one number.
+    r"""Checks final numbers exactly: ``204``, ``204.0``, ``0204`` and ``2.04e2`` are one number.
 
     It needs no process and always has a verdict. A reference answer is a number, or a text with
     ``####`` before it, as in GSM8K.

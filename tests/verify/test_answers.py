@@ -36,6 +36,17 @@ from lit_entropy.verify.answers import (
         ("-$5", -5),
         ("5%", 5),
         (r"50\%", 50),
+        ("- 5", -5),
+        ("1e5", 100_000),
+        ("2.5E-3", Fraction(1, 400)),
+        (r"2.5 \times 10^{-3}", Fraction(1, 400)),
+        ("\u22125", -5),
+        ("1\u202f000", 1000),
+        (r"1\,000", 1000),
+        ("1{,}000", 1000),
+        (r"90^\circ", 90),
+        ("90°", 90),
+        ("x = 12", 12),
     ],
 )
 def test_numbers(text, value):
@@ -43,7 +54,7 @@ def test_numbers(text, value):
 
 
 NOT_NUMBERS = (
-    r"|x|1/2|\frac{1}{2}|1,00|12,34|1.2.3|12x|x12|1e5|2^3|- 5|1 2|3-2|0x10|inf|nan|1_000|٣|--1"
+    r"|x|1/2|\frac{1}{2}|1,00|12,34|1.2.3|12x|x12|2e|2^3|1 2|3-2|0x10|inf|nan|1_000|٣|--1"
     "|9**9|__import__('os')"
 )
 
@@ -84,6 +95,13 @@ def test_never_raises(text):
         ("####-7 apples", -7),
         ("#### 1,000.", 1000),
         ("#### 1/2", None),
+        ("#### 1 000", 1000),
+        ("#### 1 8", None),
+        ("#### 18 + 1", None),
+        ("#### **18**", 18),
+        (r"#### \boxed{18}", 18),
+        ("#### Answer: 18 eggs", 18),
+        ("#### \u22125", -5),
         ("#### eighteen", None),
         ("#### ", None),
         ("18", None),
@@ -103,6 +121,13 @@ def test_marked(text, value):
         (r"\boxed{3", None),
         (r"\boxed{1} \boxed{3", None),
         ("boxed{3}", None),
+        (r"\boxed 12", "12"),
+        (r"\boxed {12}", "12"),
+        (r"\fbox{12} or \boxed{13", None),
+        (r"\boxed{11} no, \fbox{12}", "12"),
+        (r"$\boxed\frac{1}{2}$", r"\frac{1}{2}"),
+        (r"\boxed{3}, in a \boxed as asked", "3"),
+        (r"\boxedx{3}", None),
     ],
 )
 def test_boxed(text, content):
@@ -120,6 +145,10 @@ def test_boxed(text, content):
         ("a 42 or 1/2", 42),
         ("42 is 3.5x", 42),
         ("x2", None),
+        ("it is \u22125.", -5),
+        ("it is 4.5e3.", 4500),
+        (r"it is $4.5 \times 10^{3}$", 4500),
+        ("all 1 000 of them", 1000),
         ("none", None),
         ("7, " + "1" * 41, None),
     ],
@@ -129,7 +158,7 @@ def test_last_number(text, value):
 
 
 def test_styles():
-    both = r"5 \boxed{6} #### 7 8"
+    both = r"5 \boxed{6} #### 7 or 8"
     values = [final_number(both, style) for style in ("marked", "boxed", "either", "last")]
     assert values == [7, 6, 7, 7]
     assert [final_number("9", s) for s in ("marked", "boxed", "either", "last")] == [None] * 3 + [9]
@@ -141,7 +170,25 @@ def test_an_answer_far_from_the_end_is_not_searched():
     assert final_number("#### 5" + " " * 20_000, "marked") is None
 
 
-@pytest.mark.parametrize("part", ["1,", "1", "1,111", r"\boxed{", "#### ", "-", "$", "1.", "{"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "1,",
+        "1",
+        "1,111",
+        r"\boxed{",
+        "#### ",
+        "-",
+        "$",
+        "1.",
+        "{",
+        "1 ",
+        "1 111 ",
+        "1{,}",
+        r"\boxed ",
+        "√",
+    ],
+)
 def test_linear_time_on_hostile_text(part):
     def seconds(length):
         start = time.process_time()
