@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from runs import ALONE, fit, metrics
 
 from lit_entropy.cli.classes import choose, flat, load_class, with_paths
 from lit_entropy.cli.main import main
 from lit_entropy.errors import CheckpointError
 from lit_entropy.module import EntropyModule
-from runs import ALONE, fit, metrics
 
 CODE = '''
 from lit_entropy import EntropyModule, PromptDataModule

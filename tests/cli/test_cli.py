@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
-from runs import CONFIGS, SMALL, fit, metrics
 
 OVERLAYS = sorted((CONFIGS / "experiment").glob("*.yaml"))
 NEEDS_SMOLLM = [path for path in OVERLAYS if path.name.startswith("smollm")]

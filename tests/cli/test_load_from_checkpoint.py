@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import ALONE, CONFIGS, fit, weights
 
 from lit_entropy import EntropyModule
 from lit_entropy.checkpoints.build import configuration_in, module_arguments
 from lit_entropy.errors import CheckpointError
 from lit_entropy.losses import ClipCov, KLCov
-from runs import ALONE, CONFIGS, fit, weights
 
 
 @pytest.mark.parametrize(
