@@ -85,6 +85,7 @@ class EntropyCLI(LightningCLI):
                 help="Several policies in one call: checkpoint files, last, or base for the "
                 "untouched model; paired differences are taken against the first.",
             )
+            parser.set_defaults({"verbose": False})  # the report's table is printed
         return parser
 
     def _add_subcommands(
@@ -175,7 +176,9 @@ class EntropyCLI(LightningCLI):
         rank = self.trainer.global_rank
         name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
         samples = [sample for batch in outputs for sample in batch]
-        (Path(self.trainer.log_dir or ".") / name).write_text(to_lines(samples))
+        path = Path(self.trainer.log_dir or ".") / name
+        path.write_text(to_lines(samples))
+        print(f"predictions: {path}", flush=True)
         return outputs
 
     def _run_subcommand(self, subcommand: str) -> None:

@@ -96,8 +96,7 @@ def evaluate(
     folder = trainer.log_dir  # on every rank: reading it is a collective
     if trainer.is_global_zero:
         path = write_report(report, Path(folder or "."))
-        if len(policies) > 1:
-            print(table(report), flush=True)
+        print(table(report), flush=True)
         print(f"report: {path.with_suffix('.md')}", flush=True)
     return report
 

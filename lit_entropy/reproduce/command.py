@@ -156,7 +156,9 @@ def figures(
         f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
     )
     Path(output).mkdir(parents=True, exist_ok=True)
-    return write_report(Path(output), drawn, header)[0]
+    report = write_report(Path(output), drawn, header)[0]
+    _say(f"report: {report}")
+    return report
 
 
 def _labelled(run: Run, labels: dict[str, str]) -> Run:

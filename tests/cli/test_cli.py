@@ -273,7 +273,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
-def test_the_other_subcommands(trained: Path, command: str) -> None:
+def test_the_other_subcommands(
+    trained: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoint = trained / "quickstart-seed0" / "checkpoints" / "last.ckpt"
     options = [option for option in SMALL if not option.startswith("--checkpoint")]
     config = ["--config", str(CONFIGS / "quickstart.yaml"), f"--run.folder={trained}"]
@@ -282,6 +284,7 @@ def test_the_other_subcommands(trained: Path, command: str) -> None:
     if command == "predict":
         lines = (folder / "predictions.jsonl").read_text().splitlines()
         assert len(lines) == 10
+        assert f"predictions: {folder / 'predictions.jsonl'}" in capsys.readouterr().out
     else:
         prefix = {"validate": "val", "test": "test"}[command]
         final = metrics(trained)["val/accuracy"][-1]

@@ -94,9 +94,14 @@ def test_a_single_validation_is_logged_as_it_is_reported(run: Path, singles: lis
     assert n == found["prompts"]["count"] == 10
 
 
-def test_an_earlier_validation_is_kept(run: Path, singles: list[Path]) -> None:
+def test_an_earlier_validation_is_kept(
+    run: Path, singles: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.read_bytes() for path in run.parent.glob(f"{NAME}-validate*/validation.*")}
-    validate(run)
+    newest = validate(run)
+    printed = capsys.readouterr().out
+    assert (newest / "validation.md").read_text() in printed  # one policy's table, as of several
+    assert f"report: {newest / 'validation.md'}" in printed and "Validate metric" not in printed
     after = list(run.parent.glob(f"{NAME}-validate*/validation.*"))
     assert len(after) == len(before) + 4 >= 4 * len(singles)
     assert all(path.read_bytes() == content for path, content in before.items())

@@ -50,7 +50,8 @@ def test_the_command_line_draws_run_folders(
         "report.html",
         "report.json",
     }
-    assert capsys.readouterr().out.splitlines() == ["Fig. 1: drawn", "Fig. 3: drawn"]
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["Fig. 1: drawn", "Fig. 3: drawn", f"report: {output / 'report.html'}"]
 
 
 def test_labels_on_the_command_line(tmp_path: Path) -> None:
