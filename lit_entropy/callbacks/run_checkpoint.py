@@ -80,6 +80,16 @@ class RunCheckpoint(ModelCheckpoint):
         Raises:
             ValueError: names the folder and the remedy.
         """
+        if not trainer.strategy.restore_checkpoint_after_setup:
+            self._check_folders(trainer)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same under strategies that load a checkpoint later (FSDP2)."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.strategy.restore_checkpoint_after_setup:
+            self._check_folders(trainer)
+
+    def _check_folders(self, trainer: L.Trainer) -> None:
         folder = trainer.log_dir  # a broadcast: every rank must ask
         first, self._fitted = not self._fitted, True
         # other ranks know neither the run's name nor that rank 0 has begun to write
