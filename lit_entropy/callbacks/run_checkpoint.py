@@ -1,7 +1,7 @@
 """Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,22 +81,28 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the folder and the remedy.
         """
         if not trainer.strategy.restore_checkpoint_after_setup:
-            self._check_folders(trainer)
+            folder = trainer.log_dir  # a broadcast: every rank must ask
+            # other ranks know neither the run's name nor that rank 0 has begun to write
+            if trainer.is_global_zero:
+                self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same under strategies that load a checkpoint later (FSDP2)."""
         super().on_train_start(trainer, pl_module)
         if trainer.strategy.restore_checkpoint_after_setup:
-            self._check_folders(trainer)
+            folder = trainer.log_dir
+            if trainer.is_global_zero:
+                self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
 
-    def _check_folders(self, trainer: L.Trainer) -> None:
-        folder = trainer.log_dir  # a broadcast: every rank must ask
+    def _check_folders(
+        self, folder: str | None, checkpoint: str | Path | None, loggers: Iterable[object]
+    ) -> None:
+        """Once: a second fit of the same trainer goes on in its folder."""
         first, self._fitted = not self._fitted, True
-        # other ranks know neither the run's name nor that rank 0 has begun to write
-        if first and trainer.is_global_zero:
-            resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+        if first:
+            resumed = None if checkpoint is None else Path(checkpoint)
             if resumed is None:
-                check_no_other_run(trainer.loggers)
+                check_no_other_run(loggers)
             check_no_other_checkpoints(Path(str(self.dirpath)), resumed, folder)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -101,7 +101,8 @@ def test_without_only_the_figures_that_lack_runs_are_printed(
     (run,) = folders(tmp_path, seeds=1, advantage="RLOO")
     assert figures([run]) == Path("figures/report.html")  # nothing can be drawn
     assert record(tmp_path / "figures")["figures"] == {}
-    lines = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert last == "report: figures/report.html"
     assert len(lines) == 18 and all("Not drawn: " in line for line in lines)
     assert "no run has label ['GRPO'] (labels: ['RLOO'])" in lines[0]
 
