@@ -121,7 +121,9 @@ def read_answer(record: Mapping[str, object], name: str) -> str:
         raise ValueError(
             f"field {name!r}: {value!r:.80} is a {type(value).__name__}; give a text or a number"
         )
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float):  # its digits written out: 1e-05 in a text has another reading
+        value = format(Decimal(repr(value)).normalize(), "f")
+    text = str(value)
     boxed = None if MARKER in text else boxed_text(text)
     text = text.rpartition(MARKER)[2] if boxed is None else boxed
     if not text.strip():

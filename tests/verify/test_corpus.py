@@ -1,7 +1,7 @@
 r"""Triples of reference answer, response and verdict in the notations that real sets use.
 
-``answers.jsonl`` was written by hand in the styles of MATH-500, AIME, AMC, GSM8K, OlympiadBench,
-Minerva and multiple choice; its verdicts are a reader's, not a checker's. ``form`` says where the
+``answers.jsonl`` holds triples in the styles of MATH-500, AIME, AMC, GSM8K, OlympiadBench,
+Minerva and multiple choice; no checker gave the verdicts. ``form`` says where the
 answer stands: ``boxed``, ``marked`` (after ``####``), ``text`` or ``choice``; ``gold`` is a
 reference answer that must be refused. A checker is judged on the forms that it reads, with the
 reference answers that it accepts.
@@ -52,7 +52,7 @@ NO_DECIMALS = [
     ("0.5", r"\frac{1}{2}"),
     ("0.5", "1/2"),
     ("0.5", r"50\%"),
-    ("0.10000000149011612", "0.1"),  # a float32 column is read as 0.1, see test_fields.py
+    ("0.10000000149011612", "0.1"),  # float32 noise
     (r"120^\circ", r"\angle ABC = 120^\circ"),
     ("3", "x_1 = 3"),
     ("0.1", "10^{-1}"),
