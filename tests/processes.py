@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_entropy.cli.main import main
+from lit_entropy.reproduce.runner import redirect
 
 NOTHING: Mapping[str, str] = {}
 
@@ -40,11 +41,7 @@ def _call(
 ) -> None:
     import torch
 
-    with open(log, "ab", buffering=0) as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    redirect(log)
     os.environ.update(environment)
     torch.set_num_threads(1)
     try:

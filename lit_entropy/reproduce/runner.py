@@ -131,7 +131,7 @@ def _seconds(start: float) -> str:
 def _run(main: Main, run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
     """Train one run in a process of its own."""
     _end_with_parent()
-    _redirect(log)
+    redirect(log)
     import torch
 
     torch.set_num_threads(threads)
@@ -158,7 +158,7 @@ def _set_aside(folder: Path) -> None:
     folder.rename(target)
 
 
-def _redirect(log: Path) -> None:
+def redirect(log: Path) -> None:
     """Everything this process prints, also from below Python, goes to the end of ``log``."""
     with open(log, "ab", buffering=0) as file:
         for stream in (1, 2):

@@ -137,7 +137,8 @@ def near(gold: Any, answer: Any) -> bool | None:
         return None
     if not (0 < abs(one) < 1 or "." in str(gold) + str(answer)):
         return None
-    return abs(one - other) <= 1.0001e-6 * min(1.0, abs(one))
+    # of large numbers the rounding of float64 is more than six decimals
+    return abs(one - other) <= max(1.0001e-6 * min(1.0, abs(one)), 1e-12 * abs(one))
 
 
 def load_reasoning_gym() -> Check:

@@ -11,6 +11,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 from experiences import whole_experience
+from other_models import SIZES
 from tiny_models import build_tiny_model
 from torch import nn
 from transformers import (
@@ -264,27 +265,15 @@ def save_with_tokenizer(model, source, target):
     return str(target)
 
 
-SIZES = dict(
-    vocab_size=V,
-    hidden_size=16,
-    intermediate_size=32,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    head_dim=8,
-    initializer_range=0.5,
-    eos_token_id=1,
-    bos_token_id=None,
-    pad_token_id=0,
-)
+ONE_LAYER = SIZES | dict(num_hidden_layers=1, initializer_range=0.5)
 
 
 def other_model(kind):
     torch.manual_seed(0)
     if kind == "softcap":
-        return Gemma2ForCausalLM(Gemma2Config(final_logit_softcapping=1.0, **SIZES))
+        return Gemma2ForCausalLM(Gemma2Config(final_logit_softcapping=1.0, **ONE_LAYER))
     if kind == "scale":
-        return CohereForCausalLM(CohereConfig(logit_scale=0.25, **SIZES))
+        return CohereForCausalLM(CohereConfig(logit_scale=0.25, **ONE_LAYER))
     return GPT2LMHeadModel(
         GPT2Config(vocab_size=V, n_embd=16, n_layer=1, n_head=2, eos_token_id=1, bos_token_id=None)
     )

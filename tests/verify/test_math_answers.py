@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lit_entropy.verify import MathChecker
 from lit_entropy.verify.answers import MAX_TEXT_LENGTH
+from lit_entropy.verify.child import near
 from lit_entropy.verify.math_answers import MAX_ANSWER_LENGTH
 
 SECONDS = 30.0
@@ -297,3 +298,12 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'lit_entropy\[math\]'"):
         MathChecker()
+
+
+def test_large_inexact_numbers_are_compared_relatively() -> None:
+    """Rounding of float64 alone is above six decimals there; a part in a million is not."""
+    sympy = pytest.importorskip("sympy")
+    root = sympy.sympify("0.1*sqrt(2)*10**20")
+    assert near(root, sympy.sympify("14142135623730953000.0")) is True  # 16 digits
+    assert near(root, sympy.sympify("14142149765866574219.0")) is False
+    assert near(sympy.sympify("2.5"), sympy.sympify("2.5000011")) is False
