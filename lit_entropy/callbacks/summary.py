@@ -97,5 +97,5 @@ def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str)
 def _cell(steps: np.ndarray, values: np.ndarray) -> str:
     """The mean of a window and its RL steps."""
     first, last = int(steps[0]), int(steps[-1])
-    where = f"step {first}" if first == last else f"steps {first} to {last}"
-    return f"{values.mean():.4g} ({where})"
+    where = f"step {first}" if first == last else f"steps {first}-{last}"
+    return f"{values.mean():.3g} ({where})"

@@ -145,7 +145,7 @@ def test_the_table_shows_windows_of_what_is_logged_at_every_step():
     stream = io.StringIO()
     Console(file=stream, width=120).print(summary_table(numbers, 1.0, "run"))
     printed = stream.getvalue()
-    assert "2.5 (steps 1 to 4)" in printed and "38.5 (steps 37 to 40)" in printed
+    assert "2.5 (steps 1-4)" in printed and "38.5 (steps 37-40)" in printed
     assert "0 (step 0)" in printed and "0.4 (step 40)" in printed
 
 
