@@ -40,9 +40,12 @@ def _call(
     log: Path, environment: dict[str, str], function: Callable[..., object], arguments: Any
 ) -> None:
     import torch
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
     redirect(log)
     os.environ.update(environment)
+    # Lightning reads it at import, which the process that is forked has behind it
+    rank_zero_only.rank = int(environment.get("RANK", 0))
     torch.set_num_threads(1)
     try:
         function(*arguments)
