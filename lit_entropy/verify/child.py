@@ -223,7 +223,8 @@ def main() -> None:
     parent = os.getppid()
     setup = json.loads(connection.recv_bytes())
     sys.path[:] = setup["path"]
-    check = LOADERS[setup["kind"]]()
+    check = LOADERS[setup["kind"]]()  # compiled modules are kept: uncompiled it takes seconds
+    sys.dont_write_bytecode = True  # a worker imports what is left, and may write nothing
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     busy = mmap.mmap(-1, 8)  # id of the request under way, shared with the worker
     connection.send_bytes(b'{"id": 0, "ready": true}')

@@ -172,7 +172,7 @@ def _launch(connection: Connection, errors: IO[bytes]) -> subprocess.Popen[bytes
     """Start the program; ``connection`` is its own end, closed here."""
     descriptor = connection.fileno()
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", str(_CHILD), str(descriptor)],
+        [sys.executable, "-I", "-S", str(_CHILD), str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,

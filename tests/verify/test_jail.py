@@ -18,12 +18,23 @@ from lit_entropy.verify import jail as jail_module
 from lit_entropy.verify.jail import CheckerError, Jail
 
 HALF = {"gold": "1/2", "answer": "0.5", "whole": False}
-TOWER = {"gold": "1/2", "answer": "9^{9^{9^9}}", "whole": False}
+TOWER = {"gold": "1/2", "answer": "tower", "whole": False}
+#: The package's own program with a checker that is loaded at once.
+PROGRAM = Path(__file__).with_name("fractions_child.py")
+
+
+@pytest.fixture(autouse=True)
+def _fractions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jail_module, "_CHILD", PROGRAM)
+
+
+def fractions_jail(cpu_seconds: float = 30.0, memory_mb: int = 1024) -> Jail:
+    return Jail("fractions", cpu_seconds, memory_mb)
 
 
 @pytest.fixture
 def jail() -> Iterator[Jail]:
-    jail = Jail("math_verify", 30.0, 1024)
+    jail = fractions_jail()
     yield jail
     jail.close()
 
@@ -64,7 +75,7 @@ def test_a_reply_and_the_same_process_again(jail: Jail) -> None:
 
 
 def test_processor_time_ends_a_request_and_only_the_worker() -> None:
-    jail = Jail("math_verify", 1.0, 1024)
+    jail = fractions_jail(cpu_seconds=0.5)
     try:
         assert jail.ask(TOWER)["failure"] == "timeout"
         pid = jail.pid
@@ -77,7 +88,7 @@ def test_processor_time_ends_a_request_and_only_the_worker() -> None:
 
 def test_a_worker_hands_over_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jail_module, "REQUESTS_A_WORKER", 3)
-    jail = Jail("math_verify", 30.0, 1024)
+    jail = fractions_jail()
     try:
         assert jail.ask(HALF)["verdict"] is True
         pid, first = jail.pid, worker_of(jail)
@@ -136,7 +147,7 @@ def test_a_process_that_dies_after_it_was_sent_a_request_is_replaced(jail: Jail)
 
 
 def test_from_a_thread_that_ends() -> None:
-    jail = Jail("math_verify", 30.0, 1024)
+    jail = fractions_jail()
     replies: list[object] = []
     before = signal.getsignal(signal.SIGALRM)
 
@@ -171,14 +182,15 @@ def test_close_leaves_no_process(jail: Jail) -> None:
 
 
 SCRIPT = """
-import sys, threading
-from lit_entropy.verify.jail import Jail
-jail = Jail("math_verify", 20.0, 1024)
-jail.ask({"gold": "1", "answer": "x", "whole": False})
+import pathlib, sys, threading
+from lit_entropy.verify import jail as jail_module
+jail_module._CHILD = pathlib.Path(sys.argv[2])
+jail = jail_module.Jail("fractions", 20.0, 1024)
+jail.ask({"gold": "1", "answer": "2", "whole": False})
 print(jail.pid, flush=True)
 if sys.argv[1] == "busy":
     threading.Timer(0.5, lambda: print("asked", flush=True)).start()
-    jail.ask({"gold": "1", "answer": "9^{9^{9^9}}", "whole": False})
+    jail.ask({"gold": "1", "answer": "tower", "whole": False})
 elif sys.argv[1] == "idle":
     print("asked", flush=True)
     threading.Event().wait()
@@ -188,7 +200,7 @@ elif sys.argv[1] == "idle":
 @pytest.mark.parametrize("state", ["idle", "busy", "exit"])
 def test_no_orphan(state: str) -> None:
     """After SIGKILL of its parent, idle or at work, and after its parent's own end."""
-    command = [sys.executable, "-c", SCRIPT, state]
+    command = [sys.executable, "-c", SCRIPT, state, str(PROGRAM)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         session = int(parent.stdout.readline())
@@ -204,7 +216,7 @@ def test_no_orphan(state: str) -> None:
 def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "canary-7c1f")
     monkeypatch.setenv("SOME_TOKEN", "canary-7c1f")
-    jail = Jail("math_verify", 30.0, 1024)
+    jail = fractions_jail()
     try:
         jail.ask(HALF)
         assert jail.pid is not None
@@ -223,8 +235,14 @@ def test_the_environment_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
         jail.close()
 
 
-def test_the_limits_are_set_and_the_process_is_small(jail: Jail) -> None:
-    jail.ask(HALF)
+def test_the_limits_are_set_and_the_process_is_small(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Of the process that checks mathematics, which imports its package once."""
+    monkeypatch.undo()
+    jail = Jail("math_verify", 30.0, 1024)
+    request.addfinalizer(jail.close)
+    assert jail.ask(HALF)["verdict"] is True
     limits = Path(f"/proc/{worker_of(jail)}/limits").read_text().splitlines()
     values = {line[:26].strip(): line[26:].split()[:2] for line in limits}
     assert values["Max address space"] == [str(1024 * 2**20)] * 2
@@ -235,9 +253,9 @@ def test_the_limits_are_set_and_the_process_is_small(jail: Jail) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """150 MiB and their copies do not fit into 256 MiB of addresses, and do into 2 GiB."""
-    request = {**HALF, "padding": "x" * (150 * 2**20)}
-    small, large = Jail("math_verify", 30.0, 256), Jail("math_verify", 30.0, 2048)
+    """48 MiB and their copies do not fit into 96 MiB of addresses, and do into 512."""
+    request = {**HALF, "padding": "x" * (48 * 2**20)}
+    small, large = fractions_jail(memory_mb=96), fractions_jail(memory_mb=512)
     try:
         assert small.ask(request)["failure"] == "crashed"
         assert large.ask(request)["verdict"] is True
@@ -253,7 +271,7 @@ def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch
         jail.ask(HALF)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(CheckerError, match="ended with code 1"):
-        Jail("math_verify", 1.0, 1024).ask(HALF)
+        fractions_jail().ask(HALF)
 
 
 def test_a_process_that_cannot_be_launched_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +282,7 @@ def test_a_process_that_cannot_be_launched_is_an_error(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(CheckerError, match=r"did not start in 3 tries: .*Too many open files"):
-        Jail("math_verify", 1.0, 1024).ask(HALF)
+        fractions_jail().ask(HALF)
 
 
 PARROT = """
@@ -286,7 +304,7 @@ def test_a_reply_that_is_none_of_the_program_s_is_no_verdict(
     program = tmp_path / "parrot.py"
     program.write_text(PARROT.format(reply=repr(reply.encode())))
     monkeypatch.setattr(jail_module, "_CHILD", program)
-    jail = Jail("math_verify", 30.0, 1024)
+    jail = fractions_jail()
     assert jail.ask(HALF) == {"failure": "crashed"} and jail.pid is None
 
 

@@ -30,7 +30,7 @@ def checker() -> Iterator[MathChecker]:
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[MathChecker]:
-    with MathChecker(timeout=0.5) as checker:
+    with MathChecker(timeout=0.2) as checker:
         yield checker
 
 
