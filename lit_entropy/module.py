@@ -244,6 +244,7 @@ class EntropyModule(EvaluatedModule):
         values |= self._finished.metrics
         values |= self.update_means.reset(self.device)
         self.log_values(values)
+        self.step_axis.write(self.trainer.loggers, self.rl_step, self.trainer.global_step)
 
     # ------------------------------------------------------------------ optimisation
 
@@ -274,15 +275,16 @@ class EntropyModule(EvaluatedModule):
         check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
         check_strategy(strategy)
         self.engine.setup(self.policy)
-        self.step_axis.attach(self.trainer.loggers)
         if stage == "fit":
+            self.step_axis.attach(self.trainer.loggers)
             self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])
 
     def teardown(self, stage: str) -> None:
         """Free what the rollout engine holds, and log what other callbacks logged last."""
         self.engine.close()
-        self.step_axis.flush(self.trainer.loggers)
+        if stage == "fit":
+            self.step_axis.detach(self.trainer.loggers)
 
     def on_save_checkpoint(self, checkpoint: State) -> None:
         """Note the number of finished RL steps and what the advantage estimator has learned."""

@@ -16,7 +16,6 @@ from lit_entropy.step.plan import StepPlan
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.prompt_source import PromptSource
-from lit_entropy.tracking.means import exact
 from lit_entropy.tracking.step_axis import StepAxis
 from lit_entropy.tracking.stopwatch import Stopwatch
 from lit_entropy.types import Experience, Problem
@@ -29,7 +28,7 @@ class TrainedModule(Protocol):
         regularizers: losses that are added to the policy loss.
         rollout: that of this RL step, the same on every rank.
         stopwatch: adds up the time of each part.
-        step_axis: tells the run's own rows from what other callbacks log.
+        step_axis: the rows of the run, one an RL step.
         validation_samples: the shown responses of the last validation, as plain rows.
     """
 
@@ -49,6 +48,9 @@ class TrainedModule(Protocol):
 
     def validation_metrics(self) -> dict[str, float]:
         """The summary of the last validation."""
+
+    def log_values(self, values: dict[str, float]) -> None:
+        """Add numbers that are the same on every rank to the row of the RL step."""
 
 
 class RunData(Protocol):
@@ -121,12 +123,12 @@ class RolloutCallback(Callback, ABC):
             with module.stopwatch("diagnostics"), torch.no_grad():
                 given = self.on_rollout(module.rollout, module.ranks)
                 values = named_numbers(self, "on_rollout", given)
-                pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
+                module.log_values(values)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        with trained_module(pl_module).stopwatch("diagnostics"), torch.no_grad():
-            values = named_numbers(self, "on_updated", self.on_updated())
-            pl_module.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
+        module = trained_module(pl_module)
+        with module.stopwatch("diagnostics"), torch.no_grad():
+            module.log_values(named_numbers(self, "on_updated", self.on_updated()))
 
 
 def own_share(rollout: Rollout, ranks: Ranks) -> Experience:

@@ -32,9 +32,8 @@ class InitialValidation(Callback):
         for index, batch in enumerate(islice(batches, count)):
             pl_module.validation_step(batch, index)
         metrics = module.validation_metrics()
-        module.step_axis.announce(metrics)
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=0)
+        module.step_axis.add(metrics)
+        module.step_axis.write(trainer.loggers, 0, updates=0)
         folder = trainer.log_dir  # a broadcast: every rank must ask
         for callback in run.callbacks:
             if isinstance(callback, Samples) and trainer.is_global_zero:

@@ -117,15 +117,14 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the RL step, once its row of ``metrics.csv`` is complete.
 
-        Lightning hands an epoch's metrics to the loggers after this hook. A run that is killed in
-        between would continue behind a step whose numbers nobody has.
+        Lightning hands what callbacks gave to ``self.log`` to the loggers after this hook. A run
+        that is killed in between would continue behind a step whose numbers nobody has.
         """
         metrics = trainer.logged_metrics  # of the whole run; the same on every rank
         fresh = {key: x for key, x in metrics.items() if x is not self._logged_before.get(key)}
         if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv
-            step = int(fresh.pop("step"))
             row = {key: float(value) for key, value in fresh.items()}
-            trainer.logger.log_metrics(row, step=step)
+            trainer.logger.log_metrics(row, step=trainer.global_step - 1)  # the last update
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -102,10 +102,17 @@ class EvaluatedModule(L.LightningModule):
         return limits | (self.evaluation.limits() if split == "validation" else {})
 
     def log_values(self, values: dict[str, float]) -> None:
-        """Log values that are already the same on every rank, against the RL step."""
-        self.step_axis.announce(values)
-        values = values | {"step": float(self.rl_step)}
-        self.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
+        """Log values that are already the same on every rank, against the RL step.
+
+        In a fit they are part of its row, and in ``trainer.callback_metrics`` at once, where early
+        stopping and checkpoints look them up.
+        """
+        numbers = exact(values | {"step": float(self.rl_step)})
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            self.log_dict(numbers, on_step=False, on_epoch=True, batch_size=1)
+        elif not self.trainer.sanity_checking:
+            self.step_axis.add(values)
+            self.trainer.callback_metrics.update(numbers)
 
     def on_fit_start(self) -> None:
         """Check that the samplings of the validations fit the run and its problems."""

@@ -48,6 +48,9 @@ class Known(L.LightningModule):
     def val_dataloader(self) -> list[int]:
         return [0] if self.validates else []
 
+    def setup(self, stage: str) -> None:
+        self.step_axis.attach(self.trainer.loggers)
+
     def on_train_epoch_start(self) -> None:
         self.rl_step = self.current_epoch + 1
         mask_BT = torch.tensor([[True, True], [True, False]])
@@ -68,7 +71,8 @@ class Known(L.LightningModule):
         return self.weight.sum()
 
     def on_train_epoch_end(self) -> None:
-        self._log({"entropy/token_mean": self.entropies[self.current_epoch]})
+        self.log_values({"entropy/token_mean": self.entropies[self.current_epoch]})
+        self.step_axis.write(self.trainer.loggers, self.rl_step, self.trainer.global_step)
 
     def on_validation_epoch_start(self) -> None:
         self.records = [ACCURACIES[self.rl_step]]
@@ -83,11 +87,13 @@ class Known(L.LightningModule):
         return metrics
 
     def on_validation_epoch_end(self) -> None:
-        self._log(self.validation_metrics())
+        self.log_values(self.validation_metrics())
 
-    def _log(self, values: dict[str, float]) -> None:
-        values = values | {"step": float(self.rl_step)}
-        self.log_dict({key: torch.tensor(x, dtype=torch.float64) for key, x in values.items()})
+    def log_values(self, values: dict[str, float]) -> None:
+        self.step_axis.add(values)
+
+    def teardown(self, stage: str) -> None:
+        self.step_axis.detach(self.trainer.loggers)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.0)

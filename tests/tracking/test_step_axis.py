@@ -88,23 +88,28 @@ def test_by_hand(tmp_path: Path) -> None:
     axis, logger = StepAxis(), Recorder(tmp_path)
     for _ in range(2):  # twice is once
         axis.attach([logger])
-    axis.announce(["val/a"])
     logger.log_metrics({"lr": 0.1, "epoch": 0}, step=4)
     logger.log_metrics({"lr": torch.tensor(0.2)}, step=5)
     assert logger.calls == []
     logger.log_metrics({"page": object()}, step=2)  # no number: as it is
-    logger.log_metrics({"val/a": 1.0, "b": 2.0}, step=2)
-    axis.announce(["time/step"])
+    axis.add({"val/a": 1.0})
+    axis.add({"b": 2.0})
+    axis.write([logger], 2, updates=6)
+    logger.log_metrics({"mean": 5.0}, step=5)  # of the last update: of the row that is written
     logger.log_metrics({"b": 9.0, "lr": 0.3}, step=6)
-    logger.log_metrics({"time/step": 1.0, "b": 3.0}, step=2)
-    logger.log_metrics({"late": 1.0}, step=7)
-    axis.flush([logger])
-    axis.flush([logger])
+    axis.add({"time/step": 1.0, "b": 3.0})
+    axis.write([logger], 3, updates=8)
+    logger.log_metrics({"late": 1.0}, step=8)
+    for _ in range(2):
+        axis.detach([logger])
+    logger.log_metrics({"after": 1.0}, step=8)
     assert [list(call[0]) for call in logger.calls[:1]] == [["page"]]
     assert logger.calls[1:] == [
         ({"val/a": 1.0, "b": 2.0, "lr": 0.2}, 2),
-        ({"time/step": 1.0, "b": 3.0, "lr": 0.3}, 2),  # the run's own value of b
-        ({"late": 1.0}, 2),
+        ({"mean": 5.0}, 2),
+        ({"time/step": 1.0, "b": 3.0, "lr": 0.3}, 3),  # the run's own value of b
+        ({"late": 1.0}, 3),
+        ({"after": 1.0}, 8),
     ]
 
 
@@ -112,5 +117,5 @@ def test_nothing_is_written_before_the_first_row(tmp_path: Path) -> None:
     axis, logger = StepAxis(), RunLogger(str(tmp_path), "run")
     axis.attach([logger])
     logger.log_metrics({"lr": 0.1}, step=4)
-    axis.flush([logger])
+    axis.detach([logger])
     assert not (tmp_path / "run").exists()
