@@ -1,6 +1,7 @@
 """The table ``metrics.csv`` of a run: one row an RL step, one column a metric."""
 
 import csv
+import errno
 import io
 import os
 import shutil
@@ -54,9 +55,16 @@ class MetricsFile:
 
         Returns:
             The metrics that the table already had with another value: (kept, refused).
+
+        Raises:
+            ValueError: a negative step, or a name with a line end or another control character.
+            OSError: the disk is full, and the like; the table is left as it was.
         """
         if step < 0:
             raise ValueError(f"step is {step}: log the key `step` with the RL step, 0 or more")
+        for key in metrics:
+            if not key or not key.isprintable():
+                raise ValueError(f"the metric {key!r} has no printable name: log it by another one")
         new = {key: repr(float(value)) for key, value in metrics.items() if key != STEP}
         appended = step > self._last_step
         if not appended and step != self._last_step:
@@ -91,32 +99,44 @@ class MetricsFile:
     def _read(self) -> list[Row]:
         return read_rows(self.path) if self.path.exists() else []
 
-    def _line(self, row: Row) -> bytes:
-        text = io.StringIO()
-        csv.DictWriter(text, self._columns, lineterminator="\n").writerow(row)
-        return text.getvalue().encode()
-
     def _append(self, row: Row) -> None:
+        line = _line(row, self._columns)
         with open(self.path, "ab", buffering=0) as file:
-            self._last_offset = file.seek(0, os.SEEK_END)
-            file.write(self._line(row))
+            end = file.seek(0, os.SEEK_END)
+            try:
+                # a disk that fills up takes a part of the line, without an error
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            except OSError as error:
+                file.truncate(end)
+                error.add_note(
+                    f"while adding RL step {row[STEP]} to {self.path}, which is as it was"
+                )
+                raise
+        self._last_offset = end
 
     def _replace_last(self, row: Row) -> None:
         with atomic_write(self.path) as file, open(self.path, "rb") as old:
             shutil.copyfileobj(old, file)
             file.seek(self._last_offset)
             file.truncate()
-            file.write(self._line(row))
+            file.write(_line(row, self._columns))
 
     def _replace(self, rows: Sequence[Row]) -> None:
-        columns = {key for row in rows for key in row} - {STEP}
-        self._columns = [STEP, *sorted(columns)]
+        columns = [STEP, *sorted({key for row in rows for key in row} - {STEP})]
         with atomic_write(self.path) as file:
-            file.write((",".join(self._columns) + "\n").encode())
+            file.write(_line({name: name for name in columns}, columns))  # quoted as needed
             for row in rows:
-                self._last_offset = file.tell()
-                file.write(self._line(row))
+                offset = file.tell()
+                file.write(_line(row, columns))
+        self._columns, self._last_offset = columns, offset
         self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
+
+
+def _line(row: Row, columns: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, lineterminator="\n").writerow(row)
+    return text.getvalue().encode()
 
 
 def _conflicts(row: Row, new: Row) -> dict[str, tuple[str, str]]:

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -170,6 +171,45 @@ def test_foreign_table_and_bad_steps_are_refused(tmp_path):
     assert text(tmp_path) == "epoch,a\n1,1.5\n"
     with pytest.raises(FileNotFoundError, match="run that has begun"):
         read_metrics(tmp_path / "none")
+
+
+@pytest.mark.parametrize("room", [0, 1, 10])
+def test_a_disk_that_is_full_for_a_moment_loses_no_row_in_silence(tmp_path, room):
+    """The size limit of a process takes a part of a line, as a full disk does."""
+    logger = logger_in(tmp_path)
+    logger.log_metrics({"a": 1.5, "b": 0.123456789}, 1)
+    before = text(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            logger.log_metrics({"a": 2.5, "b": 0.987654321}, 2)
+        with pytest.raises(OSError):  # a new column writes the table again
+            logger.log_metrics({"a": 2.5, "new": 0.987654321}, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "RL step 2" in caught.value.__notes__[0]
+    assert text(tmp_path) == before
+    logger.log_metrics({"a": 2.5, "b": 0.987654321}, 2)  # there is room again
+    logger.log_metrics({"a": 3.5, "b": 0.5}, 3)
+    assert text(tmp_path) == before + "2,2.5,0.987654321\n3,3.5,0.5\n"
+
+
+def test_names_of_metrics(tmp_path):
+    """A comma or a quote moves no column; what cannot be printed is refused by name."""
+    names = ["a, b", 'the "best"', "c", "Genauigkeit äöü"]
+    logger = logger_in(tmp_path)
+    for step in (1, 2):
+        logger.log_metrics({name: step + i / 10 for i, name in enumerate(names)}, step)
+    logger_in(tmp_path).log_metrics({names[0]: 3.0}, 3)  # by another process
+    history = read_metrics(tmp_path)
+    for i, name in enumerate(names):
+        assert history[name][:2].tolist() == [1 + i / 10, 2 + i / 10]
+    assert history["a, b"][2] == 3.0
+    for name in ("", "a\nb", "a\rb", "\x1b[2J", "a\u2028b"):
+        with pytest.raises(ValueError, match="has no printable name"):
+            logger_in(tmp_path).log_metrics({name: 1.0}, 4)
+    assert len(read_rows(tmp_path / "metrics.csv")) == 3
 
 
 def test_cost_of_a_long_run_stays_small(tmp_path):
