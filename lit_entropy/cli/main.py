@@ -26,6 +26,7 @@ from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_con
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
+from lit_entropy.tracking.run_lock import RunLock
 
 #: An environment variable: set, a refusal is shown with its traceback as well.
 DEBUG = "LIT_ENTROPY_DEBUG"
@@ -137,7 +138,9 @@ class EntropyCLI(LightningCLI):
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
         run.name = claim_run_folder(run.folder, name, resume=resume)
-        self._claimed = None if resume else Path(run.folder) / run.name
+        folder = Path(run.folder) / run.name
+        self._claimed = None if resume else folder
+        self._lock = RunLock(folder)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""
@@ -146,6 +149,7 @@ class EntropyCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except BaseException:
+            self._lock.release()
             release_run_folder(self._claimed)
             raise
 
@@ -189,8 +193,11 @@ class EntropyCLI(LightningCLI):
         try:
             super()._run_subcommand(subcommand)
         except ValueError:
+            self._lock.release()
             release_run_folder(self._claimed)
             raise
+        finally:
+            self._lock.release()
 
 
 def is_no_advertisement(record: logging.LogRecord) -> bool:

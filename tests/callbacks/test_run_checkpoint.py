@@ -20,6 +20,7 @@ from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.errors import CheckpointError
 from lit_entropy.step.plan import StepPlan
 from lit_entropy.tracking.metrics_file import read_rows
+from lit_entropy.tracking.run_lock import RunLock
 
 NAME = "quickstart-seed0"
 EVERY_TWO = "--checkpoint.every_n_epochs=2"
@@ -192,6 +193,17 @@ def test_a_failed_start_leaves_no_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*"))
     train(tmp_path, 0)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]  # the name was left free
+
+
+def test_a_run_that_is_under_way_is_not_resumed(copy: Path) -> None:
+    lock = RunLock(copy / NAME)
+    before = content(copy / NAME)
+    try:
+        with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on"):
+            train(copy, 7, EVERY_TWO, "--ckpt_path=last")
+        assert content(copy / NAME) == before
+    finally:
+        lock.release()
 
 
 def test_a_failed_resume_leaves_the_run_as_it_was(copy: Path) -> None:

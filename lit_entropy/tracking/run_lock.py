@@ -1,0 +1,67 @@
+"""One owner of a run's folder at a time: two would interleave their rows and checkpoints."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
+LOCK_FILE = ".lock"
+
+
+class RunLock:
+    """Owns a run's folder until :meth:`release`, or until the process ends, however it ends.
+
+    The lock is the operating system's (``flock``, which network file systems of Linux pass on), so
+    that a killed process leaves none behind. Ranks other than zero write nothing and own nothing.
+
+    Args:
+        folder: the run's folder, which exists.
+
+    Raises:
+        ValueError: another process owns it; names process and host.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK_FILE
+        self._file: IO[str] | None = None
+        if getattr(rank_zero_only, "rank", 0) in (None, 0):
+            self._file = self._own()
+
+    def release(self) -> None:
+        """Let others own the folder; a second call does nothing."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)  # while it is owned: see _own
+            self._file.close()
+            self._file = None
+
+    def _own(self) -> IO[str]:
+        while True:
+            file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - open while it is owned
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(self._refusal(file)) from None
+            except OSError as error:
+                rank_zero_warn(
+                    f"{self._path.parent} is on a file system without locks ({error.strerror}): "
+                    "start no second process for this run, which would mix its rows"
+                )
+            # the owner before may have removed the file after this process had opened it
+            if self._path.exists() and os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}")
+                file.flush()
+                return file
+            file.close()
+
+    def _refusal(self, file: IO[str]) -> str:
+        with file:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+        return (
+            f"{self._path.parent} is in use by {owner}: a second process would mix its rows and "
+            "checkpoints. Wait until it ends, or end it"
+        )

@@ -1,0 +1,77 @@
+"""One owner of a run's folder, until it ends in any way."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from lit_entropy.tracking.run_lock import LOCK_FILE, RunLock
+
+
+def owner_in_another_process(folder: Path) -> int:
+    """The process that owns the folder, once it does."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        lock = RunLock(folder)
+        os.write(writer, b"owned")
+        signal.pause()
+        lock.release()
+        os._exit(0)
+    assert os.read(reader, 5) == b"owned"
+    return pid
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    pid = owner_in_another_process(tmp_path)
+    try:
+        with pytest.raises(ValueError, match=rf"is in use by process {pid} on .*end it$"):
+            RunLock(tmp_path)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert (tmp_path / LOCK_FILE).exists()  # of the killed process, and without its lock
+    lock = RunLock(tmp_path)
+    with pytest.raises(ValueError, match=f"process {os.getpid()} on"):
+        RunLock(tmp_path)
+    for _ in range(2):
+        lock.release()
+    assert list(tmp_path.iterdir()) == []
+    RunLock(tmp_path).release()
+
+
+def test_a_file_that_its_owner_removed_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened before the owner's release, locked after it: another may own a new file by then."""
+    first = RunLock(tmp_path)
+    flock, calls = fcntl.flock, []
+
+    def late(file: int, operation: int) -> None:
+        if not calls:
+            first.release()
+        calls.append(operation)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    second = RunLock(tmp_path)
+    assert len(calls) == 2 and (tmp_path / LOCK_FILE).exists()
+    with pytest.raises(ValueError, match="in use"):
+        RunLock(tmp_path)
+    second.release()
+
+
+def test_a_file_system_without_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(UserWarning, match=r"without locks \(No locks available\)"):
+        RunLock(tmp_path).release()
