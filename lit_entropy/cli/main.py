@@ -20,6 +20,7 @@ from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.classes import BASES, choose, load_class
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
 from lit_entropy.cli.mistakes import is_refusal, unresolved
+from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
@@ -57,6 +58,7 @@ class EntropyCLI(LightningCLI):
         """
         self._paths = dict(paths)
         self._called = args[0] if args else ""
+        self._changes = changes_of(args[1:], paths)
         super().__init__(args=args, **options)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -123,6 +125,7 @@ class EntropyCLI(LightningCLI):
             return
         config = self.config[self.subcommand]
         run = config.run
+        name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
         if self.subcommand == "validate":
             folder = Path(run.folder) / run.name

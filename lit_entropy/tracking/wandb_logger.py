@@ -36,6 +36,7 @@ class SafeWandbLogger(WandbLogger):
         entity: str | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
+        notes: str | None = None,
     ) -> None:
         """Store the settings; nothing is sent before the first use.
 
@@ -49,6 +50,7 @@ class SafeWandbLogger(WandbLogger):
             entity: W&B user or team; None for the login's default.
             group: W&B group, for the seeds of one experiment.
             tags: W&B tags.
+            notes: a text on the run.
         """
         for field, value in (("init_timeout", init_timeout), ("finish_timeout", finish_timeout)):
             if not value > 0:
@@ -59,6 +61,7 @@ class SafeWandbLogger(WandbLogger):
         self._init_timeout = init_timeout
         self._finish_timeout = finish_timeout
         self._labels = {"name": name, "project": project, "entity": entity, "group": group}
+        self._labels["notes"] = notes
         self._tags = list(tags)
 
     def earlier_file(self) -> Path | None:

@@ -92,6 +92,7 @@ def start_run(
     project: str | None,
     entity: str | None,
     group: str | None,
+    notes: str | None,
     tags: list[str],
 ) -> "wandb.Run":
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
@@ -106,6 +107,7 @@ def start_run(
         project: W&B project.
         entity: W&B user or team; None for the login's default.
         group: W&B group; None for none.
+        notes: a text on the run; None for none.
         tags: W&B tags.
     """
     import wandb  # takes longer than all of --help
@@ -115,7 +117,8 @@ def start_run(
         project=project,
         entity=entity,
         group=group,
-        tags=tags,
+        notes=notes,
+        tags=tags or None,  # none: WANDB_TAGS counts
         dir=str(folder),
         id=run_id(folder, new_id),
         resume="allow",

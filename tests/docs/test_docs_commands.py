@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from documents import PAGES, README, ROOT, blocks, commands, labelled
 from jsonargparse import ArgumentParser
-from runs import CONFIGS, NO_FIGURE, SMALL, fit, metrics
+from runs import CONFIGS, NO_FIGURE, UNNAMED, fit, metrics
 
 from lit_entropy.cli.main import EntropyCLI, main
 
 #: What a command is given beside its own words, so that it takes a second.
-FIT = [o for o in SMALL if o != NO_FIGURE and not o.startswith("--trainer.max_epochs")]
+FIT = [o for o in UNNAMED if o != NO_FIGURE and not o.startswith("--trainer.max_epochs")]
 FIT.append("--data.task.validation_size=16")  # what the callbacks of the pages ask for
-EVALUATE = [option for option in SMALL if not option.startswith("--checkpoint")]
+EVALUATE = [option for option in UNNAMED if not option.startswith("--checkpoint")]
 SHRUNK = {
     "fit": [*FIT, "--trainer.max_epochs=1"],
     "validate": EVALUATE,
@@ -58,7 +58,8 @@ def test_every_command_that_is_marked_runs(checkout: Path) -> None:
             small = FIT
         main([*words[1:], *small])
     assert metrics(checkout / "runs")["step"].tolist() == [0, 1, 2, 3]
-    assert metrics(checkout / "runs", "kl_cov-seed1")["step"].tolist() == [0, 1]
+    name = "kl_cov-small-prompts_per_step_8-group_size_4-minibatch_size_16-and-1-more-seed1"
+    assert metrics(checkout / "runs", name)["step"].tolist() == [0, 1]
     for path in ("bases/my-base/model.safetensors", "my-figures/report.html", "more-logs"):
         assert (checkout / path).exists()
 
