@@ -37,6 +37,21 @@ class RunOptions:
     notes: str | None = None
     changes: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what the server would refuse, since that would only turn W&B off.
+
+        Raises:
+            ValueError: a tag, the group, or the entity is empty or too long.
+        """
+        labels = [("tags", tag, 64) for tag in self.tags]
+        labels += [("group", self.group, 128)] if self.group is not None else []
+        labels += [("entity", self.entity, 128)] if self.entity is not None else []
+        for name, text, longest in labels:
+            if not 1 <= len(text) <= longest:
+                raise ValueError(
+                    f"run.{name}={text!r}: {len(text)} characters; W&B takes 1 to {longest}"
+                )
+
 
 def run_loggers(run: RunOptions, configured: object) -> list[Logger]:
     """metrics.csv first and always, then W&B where it is wanted, then the trainer's own loggers.
@@ -58,7 +73,7 @@ def run_loggers(run: RunOptions, configured: object) -> list[Logger]:
                 group=run.group,
                 tags=run.tags,
                 notes=run.notes,
-            )  # fmt: skip
+            )
         )
     if isinstance(configured, Logger):
         configured = [configured]

@@ -49,6 +49,11 @@ MISTAKES = [
         "required and not given: model.policy, model.advantage, data.task; an experiment's file is "
         "laid over base.yaml: --config base --config experiment/kl_cov, or --config quickstart",
     ),
+    (
+        [*QUICKSTART, "--seed_everything", "0,1", "--model.loss=KLCov"],
+        "seed_everything=0,1: a run has one seed; a run for each: lit-entropy sweep --config ",
+    ),
+    ([*QUICKSTART, "--seed_everything=[0, 1]"], '--seeds "[0, 1]"'),
     (["figures"], "required and not given: runs"),
     (["fti"], "invalid choice: 'fti' (choose from 'fit', "),
 ]
