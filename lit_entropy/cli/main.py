@@ -25,6 +25,7 @@ from lit_entropy.cli.commands import (
     split_words,
     summary,
 )
+from lit_entropy.cli.loggers import in_run_folder, with_save_dirs
 from lit_entropy.cli.mistakes import is_refusal, unresolved
 from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.options import RunOptions, run_loggers
@@ -156,8 +157,10 @@ class EntropyCLI(LightningCLI):
         """Build model, data and trainer; nothing for a function subcommand."""
         if self.subcommand in COMMANDS:
             return
+        config = self.config[self.subcommand]
         try:
-            super().instantiate_classes()
+            with in_run_folder(config.trainer, Path(config.run.folder) / config.run.name):
+                super().instantiate_classes()
         except BaseException:
             release_run_folder(self._claimed)
             raise
@@ -231,7 +234,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
         words, passed = split_words(sys.argv[1:] if args is None else args)
-        paths, arguments = choose(ready_arguments(words))
+        paths, arguments = choose(ready_arguments(with_save_dirs(words)))
         classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))

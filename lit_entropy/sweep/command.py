@@ -1,8 +1,10 @@
 """``lit-entropy sweep``."""
 
+import io
 import json
 import os
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,18 +89,23 @@ def sweep(
         _say(remark)
     with sole_user(folder):
         failed = train(main, planned, folder, jobs, _say)
-        table = compare_runs(wanted, planned, folder, comparison)
+        table = compare_runs(main, wanted, planned, folder, comparison)
     if failed:
         raise FailedRunsError(failed, folder / "logs")
     return table
 
 
 def compare_runs(
-    wanted: Sweep, planned: Sequence[SweepRun], folder: Path, comparison: Comparison
+    main: Main,
+    wanted: Sweep,
+    planned: Sequence[SweepRun],
+    folder: Path,
+    comparison: Comparison,
 ) -> Path:
     """Write table and figure of the finished runs, and print the table.
 
     Args:
+        main: the command line, which draws the figures of the paper.
         wanted: the sweep.
         planned: its runs.
         folder: where they lie.
@@ -131,7 +138,11 @@ def compare_runs(
     if found:
         picture, _ = save(sweep_figure(loaded, comparison.metrics), folder / "figures" / "sweep")
         _say(f"figure: {picture}")
-        _say(f"figures of the paper: {_figures_command(folder, loaded)}")
+        labels = json.dumps({run.name: run.label for run in loaded})
+        paths = [str(place / run.name) for run in loaded]
+        with redirect_stdout(io.StringIO()):
+            main(["figures", *paths, "--output", str(picture.parent), "--labels", labels])
+        _say(f"figures of the paper: {picture.parent / 'report.html'}")
     return folder / "sweep.md"
 
 
@@ -157,12 +168,6 @@ def _remarks(
     if absent := [run.name for run in planned if run.name not in names]:
         remarks.append(f"Not finished, and not in the table: {', '.join(absent)}.")
     return remarks + (unlogged(loaded, comparison.metrics) if loaded else [])
-
-
-def _figures_command(folder: Path, loaded: Sequence[Run]) -> str:
-    labels = json.dumps({run.name: run.label for run in loaded})
-    paths = " ".join(str(folder / "runs" / run.name) for run in loaded)
-    return f"lit-entropy figures {paths} --output {folder / 'figures'} --labels '{labels}'"
 
 
 def _comparison(

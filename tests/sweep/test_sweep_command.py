@@ -49,6 +49,7 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
     assert record["seeds"] == [4] and record["baseline"] == "ChainArithmetic"
     assert record["rows"][0]["values"] == {"4": last}
     assert "--seed_everything 4" in record["runs"]["NaNReward-seed4"]
+    assert (output / "figures" / "report.html").exists()
     assert (output / "figures" / "sweep.png").stat().st_size > 10_000
     before = read_rows(run / "metrics.csv")
     with pytest.raises(FailedRunsError, match="1 run failed: NaNReward-seed4"):
