@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-COLUMNS = ["score", "difficulty", "value", "standard error"]
+COLUMNS: list[str | int] = ["score", "difficulty", "value", "standard error"]
 _KEY = re.compile(r"((?:val|test)/.+?)(_se)?(?:/difficulty_([^/]+))?")
 
 
