@@ -8,6 +8,7 @@ import yaml
 
 from lit_entropy.cli.options import RunOptions
 from lit_entropy.cli.values import ConfigLoader
+from lit_entropy.moved import leaves
 from lit_entropy.tracking.run_name import changed, is_named, run_name
 
 
@@ -38,14 +39,7 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
     count = 0
     for key, value in _settings(words):
         if key == "config":
-            run = _run_of(value)
-            if "name" in run:
-                earlier = run.get("changes")
-                found = Changes(
-                    dict(earlier) if isinstance(earlier, dict) else {}, {}, False, False
-                )
-            else:
-                found.later[f"config.{Path(value).name}"] = Path(value).name
+            found = _after_file(found, Path(value))
         elif key == "run.name" or (key == "run" and "name" in value):
             found = found._replace(explicit=True)
         elif key == "seed_everything":
@@ -86,12 +80,26 @@ def _settings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key.replace(".init_args", "").removesuffix(".class_path"), value
 
 
-def _run_of(file: str) -> dict[str, Any]:
-    """The group ``run`` of a configuration file; what is wrong with it the parser says."""
+def _after_file(before: Changes, file: Path) -> Changes:
+    """What was changed once a file is read, which may name the run, or be laid over it."""
+    values = _settings_of(file)
+    run = values.get("run")
+    if isinstance(run, dict) and "name" in run:
+        earlier = run.get("changes")
+        return Changes(dict(earlier) if isinstance(earlier, dict) else {}, {}, False, False)
+    keys = {key.replace(".init_args", "") for key, _ in leaves(values)}
+    later = {f"config.{file.name}": file.name} if any(map(is_named, keys)) else {}
+    seeded = before.seeded or "seed_everything" in keys
+    return before._replace(later=before.later | later, seeded=seeded)
+
+
+def _settings_of(file: Path) -> dict[str, Any]:
+    """The settings in a file, also below a subcommand; what is wrong with it the parser says."""
     try:
-        values = yaml.load(Path(file).read_text(), ConfigLoader)  # a safe loader
+        values = yaml.load(file.read_text(), ConfigLoader)  # a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
-    parts = [values, *values.values()] if isinstance(values, dict) else []
-    runs = [part["run"] for part in parts if isinstance(part, dict) and "run" in part]
-    return next((run for run in runs if isinstance(run, dict)), {})
+    if not isinstance(values, dict):
+        return {}
+    fit = values.get("fit")
+    return fit if isinstance(fit, dict) else values

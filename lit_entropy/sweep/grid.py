@@ -125,7 +125,7 @@ def runs(sweep: Sweep, group: str = "") -> list[SweepRun]:
         sweep: what is trained.
         group: W&B group of the runs, where the words name none.
     """
-    grouped = ("--run.group", group) if group and "--run.group" not in sweep.words else ()
+    grouped = ("--run.group", group[:128]) if group and "--run.group" not in sweep.words else ()
     return [
         SweepRun(
             point,

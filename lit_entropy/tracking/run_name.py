@@ -17,7 +17,8 @@ UNNAMED: tuple[str, ...] = (
     "trainer.max_*", "trainer.min_*", "trainer.accelerator", "trainer.strategy", "trainer.devices",
     "trainer.num_nodes", "trainer.default_root_dir", "trainer.log_every_n_steps",
     "trainer.check_val_every_n_epoch", "trainer.limit_*", "trainer.profiler", "trainer.enable_*",
-    "trainer.num_sanity_val_steps", "trainer.fast_dev_run", "trainer.inference_mode",
+    "trainer.num_sanity_val_steps", "trainer.use_distributed_sampler", "trainer.fast_dev_run",
+    "trainer.inference_mode",
 )  # fmt: skip
 
 _SEED = re.compile(r"-seed(\d+)(?:-\d+)?$")

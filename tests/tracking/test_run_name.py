@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lit_entropy.cli.names import changes_of, name_run
@@ -28,7 +30,8 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
         (["--model.loss.init_args.clip_high", "0.3"], "quickstart-clip_high_0.3-seed0"),
         (["--model.loss.fraction=0.1", *LOSS], "quickstart-KLCov-seed0"),  # of another class
         (["--model.loss", "/far/away/loss/kl_cov.yaml"], "quickstart-kl_cov-seed0"),
-        (["--config", "my/overlay.yaml"], "quickstart-overlay-seed0"),
+        (["--config", "configs/strategy/fsdp2.yaml", "--config", "configs/suite/smoke.yaml"],
+         "quickstart-smoke-seed0"),  # a strategy changes no training
         (["--model.policy.model", "/data/models/tiny"], "quickstart-model_tiny-seed0"),
         (["--model.regularizers+", "EntropyBonus", "--model.regularizers+", "ReferenceKL"],
          "quickstart-EntropyBonus-ReferenceKL-seed0"),
@@ -44,6 +47,18 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
 )  # fmt: skip
 def test_a_name_says_what_was_changed(words: list[str], name: str) -> None:
     assert named(*QUICKSTART, *words) == name
+
+
+def test_a_file_may_name_the_run_lie_over_it_or_set_the_seed(tmp_path: Path) -> None:
+    over, seeds = tmp_path / "over.yaml", tmp_path / "seeds.yaml"
+    over.write_text("fit:\n  model: {temperature: 0.9}\n")
+    seeds.write_text("seed_everything: 3\n")
+    files = ["--config", str(over), "--config", str(seeds)]
+    assert named(*QUICKSTART, *files, name="quickstart-seed3", seed=3) == "quickstart-over-seed3"
+    assert named(*files, name="mine", seed=3) == "mine-over-seed3"
+    over.write_text("run: {name: mine, changes: {model.loss: KLCov}}\n")
+    again = ["--data.group_size=2", "--config", str(over), "--model.loss=ClipCov"]
+    assert named(*QUICKSTART, *again, name="mine-KLCov") == "mine-ClipCov"
 
 
 def test_the_seed_is_that_of_the_run() -> None:
