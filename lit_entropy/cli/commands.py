@@ -105,7 +105,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
             passed.append(word)
         elif key == "over" and inner:
             over[inner] = load_values(value if equals else next(rest, ""))
-        elif key in names and not inner:
+        elif key.removesuffix("+") in names and not inner:
             own += [flag, value if equals else next(rest, "")]
         else:
             passed += [flag, value] if equals else [flag]

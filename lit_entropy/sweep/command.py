@@ -138,11 +138,7 @@ def compare_runs(
     if found:
         picture, _ = save(sweep_figure(loaded, comparison.metrics), folder / "figures" / "sweep")
         _say(f"figure: {picture}")
-        labels = json.dumps({run.name: run.label for run in loaded})
-        paths = [str(place / run.name) for run in loaded]
-        with redirect_stdout(io.StringIO()):
-            main(["figures", *paths, "--output", str(picture.parent), "--labels", labels])
-        _say(f"figures of the paper: {picture.parent / 'report.html'}")
+        _say(f"figures of the paper: {_paper_figures(main, place, loaded, picture.parent)}")
     return folder / "sweep.md"
 
 
@@ -168,6 +164,16 @@ def _remarks(
     if absent := [run.name for run in planned if run.name not in names]:
         remarks.append(f"Not finished, and not in the table: {', '.join(absent)}.")
     return remarks + (unlogged(loaded, comparison.metrics) if loaded else [])
+
+
+def _paper_figures(main: Main, place: Path, loaded: Sequence[Run], output: Path) -> str:
+    """Draw what ``lit-entropy figures`` can show of the runs; says where, or that it is nothing."""
+    labels = json.dumps({run.name: run.label for run in loaded})
+    paths = [str(place / run.name) for run in loaded]
+    with redirect_stdout(io.StringIO()):
+        main(["figures", *paths, "--output", str(output), "--labels", labels])
+    drawn = json.loads((output / "report.json").read_text())["figures"]
+    return str(output / "report.html") if drawn else "none that these runs can show"
 
 
 def _comparison(

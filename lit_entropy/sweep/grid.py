@@ -14,6 +14,7 @@ _OWN = {
     "seed_everything": 'the seeds are those of --seeds, "[0, 1, 2]" say',
     "run.folder": "runs lie below --output",
     "run.name": "runs are named after their point and seed",
+    "print_config": "no single configuration is shown: see lit-entropy fit --print_config",
     "ckpt_path": "an interrupted run continues by itself: give the same command again",
 }
 #: One value of a key, as a file or a flag has it.

@@ -91,6 +91,7 @@ def test_grids_that_are_refused(over: dict, message: str) -> None:
     [
         ("--seed_everything", "--seed_everything: in a sweep the seeds are those of --seeds"),
         ("--ckpt_path", "continues by itself"),
+        ("--print_config", "no single configuration"),
         ("--run.name", "named after their point"),
         ("--model.loss", "--model.loss and over.model.loss: give one of them"),
     ],
