@@ -21,6 +21,7 @@ REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
+_LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
 _NAMES |= {"int": "a whole number", "float": "a number"}
 
@@ -63,7 +64,8 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
     if not key:
         return one_line(message)
     rest = _KEY.split(message)[-1]
-    if key.endswith("seed_everything") and (seeds := _several(rest)):
+    trains = parser.prog.split()[-1:] == ["fit"]
+    if trains and key.endswith("seed_everything") and (seeds := _several(rest)):
         return _one_seed(key, seeds, arguments)
     if found := re.search(r"Option '([^']+)' is not accepted", rest):
         return _unknown_argument(key, found[1], _CLASS.findall(message)[:1])
@@ -71,7 +73,13 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         classes = list(_classes(_type_of(key, parser, _CLASS.findall(message))))
         if classes:  # elsewhere a class is the odd one of several types
             return _unknown_component(key, found[1], classes)
-    return _wrong_value(key, rest)
+    text = _wrong_value(key, rest)
+    several = _LIST.match(text)
+    if trains and several and "list" not in text.lower():
+        if several[2] == " ":  # many lines on how a component may be given
+            text = f"{several[1]}: expected one component"
+        return f"{text}; for a run with each value: lit-entropy sweep --over.{key}"
+    return text
 
 
 def _several(rest: str) -> list[int] | None:

@@ -54,6 +54,15 @@ MISTAKES = [
         "seed_everything=0,1: a run has one seed; a run for each: lit-entropy sweep --config ",
     ),
     ([*QUICKSTART, "--seed_everything=[0, 1]"], '--seeds "[0, 1]"'),
+    (["validate", *QUICKSTART[1:], "--seed_everything=0,1"], "0,1: expected true or false or a w"),
+    (
+        [*QUICKSTART, "--model.optimizer.lr=[1e-4, 2e-4]"],
+        "; for a run with each value: lit-entropy sweep --over.model.optimizer.lr",
+    ),
+    (
+        [*QUICKSTART, "--model.loss=[PPOClip, KLCov]"],
+        "model.loss=['PPOClip', 'KLCov']: expected one component; for a run with each value: lit-e",
+    ),
     (["figures"], "required and not given: runs"),
     (["fti"], "invalid choice: 'fti' (choose from 'fit', "),
 ]
