@@ -31,18 +31,17 @@ class SweepFile:
     metric: str | None = None
 
 
-def read_file(path: Path, load: Any = yaml.safe_load) -> SweepFile:
-    """Read a sweep of the method ``grid``.
+def read_file(path: Path) -> SweepFile:
+    """Read a sweep of the method ``grid``, whose values mean what they mean to W&B.
 
     Args:
         path: YAML file.
-        load: reads its text.
 
     Raises:
         ValueError: it is no grid, holds what a local sweep cannot do, or is no such file.
     """
     try:
-        values = load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"file={path}: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict) or not isinstance(values.get("parameters"), dict):
