@@ -56,7 +56,9 @@ def read_file(path: Path) -> SweepFile:
     over: dict[str, list[Any]] = {}
     words = _words(values.get("command"), path)
     for key, entry in _parameters(values["parameters"], path):
-        if "value" in entry:
+        if key == "seed_everything":
+            over[key] = list(entry["values"]) if "values" in entry else [entry["value"]]
+        elif "value" in entry:
             words += [f"--{key}", as_word(entry["value"])]
         else:
             over[key] = list(entry["values"])
@@ -93,4 +95,6 @@ def _words(command: object, path: Path) -> list[str]:
             f"file={path}: command={command}: expected [lit-entropy, fit, --config, FILE, "
             '"${args}"]'
         )
-    return [word for word in words[words.index("fit") + 1 :] if not word.startswith("${")]
+    kept = [word for word in words[words.index("fit") + 1 :] if not word.startswith("${")]
+    parts = (word.split("=", 1) if word.startswith("--") else [word] for word in kept)
+    return [part for word in parts for part in word]

@@ -147,6 +147,11 @@ def test_a_file_of_wandb_is_a_sweep(tmp_path: Path) -> None:
                            "--model.advantage.whiten", "true"]  # fmt: skip
     assert found.over == {"model.loss": ["PPOClip", "KLCov"], "model.temperature": [1.0, 0.9]}
     assert found.seeds == [0, 1] and found.metric == "val/pass@4"
+    path.write_text(
+        FILE.replace("{values: [0, 1]}", "{value: 7}").replace("--config, ", "--config=")
+    )
+    again = read_file(path)
+    assert again.seeds == [7] and again.words == found.words and again.over == found.over
 
 
 @pytest.mark.parametrize(
