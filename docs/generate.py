@@ -78,6 +78,8 @@ def default_text(parameter: inspect.Parameter) -> str:
         return "required"
     if default is None or isinstance(default, bool):
         return f"`{str(default).lower().replace('none', 'null')}`"
+    if repr(default) == "<factory>":  # of a dataclass
+        return "empty"
     if callable(default):
         return "see the text"
     return f"`{default}`"

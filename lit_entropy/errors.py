@@ -1,5 +1,8 @@
 """Errors with a remedy, shared by training and checkpointing."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -18,6 +21,25 @@ class ContractError(TypeError):
 
 class CheckpointError(RuntimeError):
     """A file is not a readable checkpoint of this project."""
+
+
+class FailedRunsError(RuntimeError):
+    """Some of many runs failed; names each with its log."""
+
+    def __init__(self, names: Sequence[str], logs: Path) -> None:
+        """Make the message.
+
+        Args:
+            names: of the runs.
+            logs: folder of their logs.
+        """
+        listed = ", ".join(f"{name} ({logs / name}.log)" for name in names)
+        count = "1 run" if len(names) == 1 else f"{len(names)} runs"
+        super().__init__(f"{count} failed: {listed}; the same command tries again what is missing")
+
+
+class DryRunError(ValueError):
+    """A configuration that a run may take, but of which a dry run does not know enough."""
 
 
 def ensure_finite(name: str, tensor: Tensor, step: int) -> None:

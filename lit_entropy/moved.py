@@ -38,6 +38,7 @@ MOVED: dict[str, str] = {
     "prompt_checks": "tasks.prompt_limit",
     "redaction": "tracking.redaction",
     "resume": "checkpoints.resume",
+    "reproduce.runner": "jobs.runner",
     "rewards": "tasks.rewards",
     "run_folder": "tracking.run_folder",
     "run_options": "cli.options",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_entropy.cli.main import main
-from lit_entropy.reproduce.runner import redirect
+from lit_entropy.jobs.runner import redirect
 
 NOTHING: Mapping[str, str] = {}
 

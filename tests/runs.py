@@ -22,8 +22,11 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 #: The callbacks of a run that no test asks for its figure.
 NO_FIGURE = f"--config={Path(__file__).with_name('small.yaml')}"
 
+#: The name of the quickstart, whatever a test changes of it.
+NAMED = "--run.name=quickstart-seed${seed_everything}"
 SMALL = [
     NO_FIGURE,
+    NAMED,
     "--data.prompts_per_step=8",
     "--data.group_size=4",
     "--data.minibatch_size=16",
@@ -36,6 +39,8 @@ SMALL = [
     "--checkpoint.every_n_epochs=1",
 ]
 
+#: The same, named after what is changed.
+UNNAMED = [option for option in SMALL if option != NAMED]
 
 #: The algorithm alone: no diagnostics, no samples, no validation.
 ALONE = ["--trainer.callbacks=null", "--trainer.limit_val_batches=0"]
@@ -61,8 +66,9 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 def fit(folder: Path, *arguments: str, config: str = "quickstart.yaml") -> EntropyCLI:
     """Run ``lit-entropy fit`` in this process, runs below ``folder``."""
+    small = SMALL if config == "quickstart.yaml" else UNNAMED
     return main(
-        ["fit", "--config", str(CONFIGS / config), *SMALL, f"--run.folder={folder}", *arguments]
+        ["fit", "--config", str(CONFIGS / config), *small, f"--run.folder={folder}", *arguments]
     )
 
 

@@ -131,6 +131,7 @@ def planned(folder: Path) -> dict[str, list[str]]:
     )  # fmt: skip
     runs["prime"] = [
         "fit", "--config", str(CONFIGS / "base.yaml"), *PRIME, *SMALL, *ONE_STEP,
+        "--run.name=prime-seed0",
         f"--run.folder={folder / 'prime'}", "--trainer.strategy=ddp", "--trainer.devices=2",
     ]  # fmt: skip
     for index, sizes in enumerate(SIZES):

@@ -16,9 +16,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved"},
     {"contracts"},
-    {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},
+    {"losses", "advantages", "regularizers", "tasks", "policy", "tracking", "jobs"},
     {"checkpoints", "figures", "pretraining"},
-    {"distributed", "reproduce"},
+    {"distributed", "reproduce", "sweep"},
     {"rollouts"},
     {"step"},
     {"evaluation", "callbacks", "data"},

@@ -25,7 +25,9 @@ ONE_UPDATE = [
 
 def control(folder: Path, name: str, *arguments: str) -> EntropyCLI:
     overlay = ["--config", str(CONFIGS / "experiment" / f"{name}.yaml")]
-    return fit(folder, *overlay, *SMALL, *QUIET, *arguments, config="base.yaml")
+    return fit(
+        folder, *overlay, *SMALL, f"--run.name={name}-seed0", *QUIET, *arguments, config="base.yaml"
+    )
 
 
 def test_random_rewards_train_on_draws_and_log_the_truth(tmp_path: Path) -> None:

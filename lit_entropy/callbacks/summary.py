@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
+from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,8 @@ LINES: tuple[tuple[str, str], ...] = (
 
 class RunSummary(L.Callback):
     """Writes ``figures/summary.png`` and ``.pdf`` and prints how a fit began and ended.
+
+    W&B gets the picture as ``figures/summary``.
 
     Reads ``metrics.csv`` of the run's folder, so that a resumed run is summed up whole. Also after
     an early stop. Needs the ``RunLogger`` as the trainer's first logger.
@@ -51,7 +54,10 @@ class RunSummary(L.Callback):
         if not (Path(folder) / METRICS_FILE).exists():
             return  # a fit of no RL step, or without the RunLogger
         history = read_metrics(folder)
-        write_summary(history, Path(folder) / "figures")
+        picture = write_summary(history, Path(folder) / "figures")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("figures/summary", [str(picture)], int(history["step"][-1]))
         if self.print_table:
             seconds = time.perf_counter() - self._start
             console = Console()
@@ -59,9 +65,9 @@ class RunSummary(L.Callback):
             console.print(f"run: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
-def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> None:
-    """Write the summary figure of a history as ``summary.png`` and ``summary.pdf``."""
-    save(summary_figure(history), folder / "summary")
+def write_summary(history: Mapping[str, np.ndarray], folder: Path) -> Path:
+    """Write the summary figure of a history as ``summary.png``, which is returned, and as PDF."""
+    return save(summary_figure(history), folder / "summary")[0]
 
 
 def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str) -> Table:

@@ -18,12 +18,21 @@ from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.classes import BASES, choose, load_class
-from lit_entropy.cli.commands import COMMANDS, add_command_arguments, run_command, summary
+from lit_entropy.cli.commands import (
+    COMMANDS,
+    add_command_arguments,
+    run_command,
+    split_words,
+    summary,
+)
+from lit_entropy.cli.loggers import in_run_folder, with_save_dirs
 from lit_entropy.cli.mistakes import is_refusal, unresolved
+from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
+from lit_entropy.errors import FailedRunsError
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 from lit_entropy.tracking.run_lock import RunLock
@@ -48,16 +57,20 @@ def fixed_seed(seed: bool | int) -> int:
 class EntropyCLI(LightningCLI):
     """LightningCLI with run folders, one seed, component files and function subcommands."""
 
-    def __init__(self, args: list[str], paths: Mapping[str, str], **options: Any) -> None:
+    def __init__(
+        self, args: list[str], passed: list[str], paths: Mapping[str, str], **options: Any
+    ) -> None:
         """Parse and run.
 
         Args:
             args: the words of the command line.
+            passed: words that a subcommand passes on to ``fit``.
             paths: class paths of the module and the data module, where they are not the stock ones.
             options: as of LightningCLI.
         """
-        self._paths = dict(paths)
+        self._paths, self._passed = dict(paths), passed
         self._called = args[0] if args else ""
+        self._changes = changes_of(args[1:], paths)
         super().__init__(args=args, **options)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -124,6 +137,7 @@ class EntropyCLI(LightningCLI):
             return
         config = self.config[self.subcommand]
         run = config.run
+        name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
         if self.subcommand == "validate":
             folder = Path(run.folder) / run.name
@@ -146,8 +160,10 @@ class EntropyCLI(LightningCLI):
         """Build model, data and trainer; nothing for a function subcommand."""
         if self.subcommand in COMMANDS:
             return
+        config = self.config[self.subcommand]
         try:
-            super().instantiate_classes()
+            with in_run_folder(config.trainer, Path(config.run.folder) / config.run.name):
+                super().instantiate_classes()
         except BaseException:
             self._lock.release()
             release_run_folder(self._claimed)
@@ -188,7 +204,7 @@ class EntropyCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
             parser, config = self._parser(subcommand), self.config[subcommand]
-            run_command(COMMANDS[subcommand], parser, config, main)
+            run_command(COMMANDS[subcommand], parser, config, main, self._passed)
             return
         try:
             super()._run_subcommand(subcommand)
@@ -224,13 +240,15 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     # the arguments are always given: those of the process, with shipped configurations found
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
-        paths, arguments = choose(ready_arguments(sys.argv[1:] if args is None else args))
+        words, passed = split_words(sys.argv[1:] if args is None else args)
+        paths, arguments = choose(ready_arguments(with_save_dirs(words)))
         classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))
     try:
         return EntropyCLI(
             arguments,
+            passed,
             {group: path for group, path in paths.items() if classes[group] != BASES[group]},
             model_class=classes["model"],
             datamodule_class=classes["data"],
@@ -256,6 +274,9 @@ def console() -> None:
     """Entry point of the console script: a refusal is one line, any other error a traceback."""
     try:
         main()
+    except FailedRunsError as error:
+        print(f"lit-entropy: {error}", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
         if os.environ.get(DEBUG) or not is_refusal(error):
             raise

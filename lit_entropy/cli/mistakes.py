@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -20,6 +21,7 @@ REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
+_LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
 _NAMES |= {"int": "a whole number", "float": "a number"}
 
@@ -62,13 +64,41 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
     if not key:
         return one_line(message)
     rest = _KEY.split(message)[-1]
+    trains = parser.prog.split()[-1:] == ["fit"]
+    if trains and key.endswith("seed_everything") and (seeds := _several(rest)):
+        return _one_seed(key, seeds, arguments)
     if found := re.search(r"Option '([^']+)' is not accepted", rest):
         return _unknown_argument(key, found[1], _CLASS.findall(message)[:1])
     if found := re.search(r"Expected a dot import path string: (\S+)", rest):
         classes = list(_classes(_type_of(key, parser, _CLASS.findall(message))))
         if classes:  # elsewhere a class is the odd one of several types
             return _unknown_component(key, found[1], classes)
-    return _wrong_value(key, rest)
+    text = _wrong_value(key, rest)
+    several = _LIST.match(text)
+    if trains and several and "list" not in text.lower():
+        if several[2] == " ":  # many lines on how a component may be given
+            text = f"{several[1]}: expected one component"
+        return f"{text}; for a run with each value: lit-entropy sweep --over.{key}"
+    return text
+
+
+def _several(rest: str) -> list[int] | None:
+    """Several whole numbers where one was expected: ``0,1`` or ``[0, 1]``."""
+    found = re.search(r"(?:Got|Given) value: [\"']?\[?(\d+(?:\s*,\s*\d+)+)\]?", rest)
+    return [int(number) for number in found[1].split(",")] if found else None
+
+
+def _one_seed(key: str, seeds: list[int], arguments: Sequence[str]) -> str:
+    words = iter(arguments)
+    others: list[str] = []
+    for word in words:
+        if word == "--seed_everything":
+            next(words, None)
+        elif not word.startswith("--seed_everything="):
+            others.append(word)
+    typed = " ".join(["lit-entropy sweep", shlex.join(others)]).rstrip()
+    listed = ",".join(map(str, seeds))
+    return f'{key}={listed}: a run has one seed; a run for each: {typed} --seeds "{seeds}"'
 
 
 def _near(word: str, names: Sequence[str]) -> str:

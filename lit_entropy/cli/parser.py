@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_entropy.cli.classes import flat, with_paths
+from lit_entropy.cli.loggers import completed
 from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
 
@@ -20,7 +21,9 @@ _within: ContextVar[bool] = ContextVar("within a dump", default=False)
 
 def set_up_parsing() -> None:
     """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does."""
-    jsonargparse.set_loader(MODE, lambda text: flat(load_values(text)), (yaml.YAMLError,))
+    jsonargparse.set_loader(
+        MODE, lambda text: completed(flat(load_values(text))), (yaml.YAMLError,)
+    )
     jsonargparse.set_dumper("yaml", dump_values)
     jsonargparse.set_dumper("references", dump_references)
 

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from lit_entropy.data import PromptDataModule
+from lit_entropy.errors import DryRunError
 from lit_entropy.evaluation.sampling import check_ends
 from lit_entropy.module import EntropyModule
 from lit_entropy.planning.workload import Strategy
@@ -119,7 +120,7 @@ def _strategy(strategy: object, devices: int) -> Strategy:
         return "fsdp2"
     if isinstance(strategy, DDPStrategy) or name.startswith("ddp") or name == "auto":
         return "ddp" if devices > 1 else "one"
-    raise ValueError(
+    raise DryRunError(
         f"trainer.strategy={strategy!r}: the plan knows auto, ddp and configs/strategy/fsdp2.yaml"
     )
 

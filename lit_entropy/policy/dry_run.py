@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from lit_entropy.errors import DryRunError
 from lit_entropy.policy.published import published_models
 
 _active: ContextVar[bool] = ContextVar("lit_entropy_dry_run", default=False)
@@ -50,11 +51,11 @@ def published_config(name: str) -> PreTrainedConfig:
     """The configuration of a published model.
 
     Raises:
-        ValueError: its shape is not shipped.
+        DryRunError: its shape is not shipped.
     """
     models = published_models()
     if name not in models:
-        raise ValueError(
+        raise DryRunError(
             f"model={name!r}: a dry run needs its shape, and only those of {sorted(models)}, of "
             "shipped bases and of local folders are known; download its config.json to a folder "
             "and name that"
@@ -67,7 +68,7 @@ def meta_model(location: str, gguf_file: str | None, dtype: torch.dtype) -> PreT
     """A causal LM on the meta device, of a published shape or of a folder's configuration.
 
     Raises:
-        ValueError: neither a folder nor a published model.
+        DryRunError: neither a folder nor a published model.
     """
     if Path(location).is_dir() and not is_published(location):
         config = AutoConfig.from_pretrained(location, gguf_file=gguf_file)

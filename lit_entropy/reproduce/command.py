@@ -7,14 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
+from lit_entropy.jobs.runner import Main, is_done, sole_user, train
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
 from lit_entropy.reproduce.report import Header, draw_section, write_report
-from lit_entropy.reproduce.runner import Main, ReproductionError, is_done, sole_user, train
 
 Say = Callable[[str], None]
 
@@ -47,7 +48,7 @@ def reproduce(
         The report's page; the data lie beside it as JSON.
 
     Raises:
-        ReproductionError: a run failed; the report is written all the same.
+        FailedRunsError: a run failed; the report is written all the same.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
@@ -61,7 +62,7 @@ def reproduce(
         report = report_of(planned, folder, chosen, suite, budget)
     _say(f"report: {report}")
     if failed:
-        raise ReproductionError(f"{len(failed)} runs failed: {', '.join(failed)}")
+        raise FailedRunsError(failed, folder / "logs")
     return report
 
 

@@ -1,18 +1,13 @@
 """From the figures and a budget to the command lines of their runs."""
 
-import hashlib
-import json
-import re
-import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from lit_entropy.figures.cells import Cell
 from lit_entropy.figures.entries import AnyEntry
+from lit_entropy.jobs.job import Job
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.shipped import configs_folder
 
@@ -20,7 +15,7 @@ CONFIGS = configs_folder()
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class PlannedRun(Job):
     """One run: a cell and a seed."""
 
     cell: Cell
@@ -35,27 +30,9 @@ class PlannedRun:
         return f"{self.cell.name}-seed{self.seed}"
 
     @property
-    def digest(self) -> str:
-        """A hash of what its configuration files say, those that they name included."""
-        files = (CONFIGS.parent / value for value in self.settings if value.endswith(".yaml"))
-        return hashlib.sha256(
-            "".join(text for file in files for text in _texts(file)).encode()
-        ).hexdigest()
-
-    def command(self, folder: Path) -> str:
-        """The command line that makes this run in ``folder``, typed where ``configs`` lies."""
-        place = ("--run.folder", str(folder), "--run.name", self.name)
-        return shlex.join(("lit-entropy", "fit", *self.settings, *place))
-
-    def arguments(self, folder: Path, resume: Path | None) -> list[str]:
-        """Arguments for the command line's ``main``, with files that are found from anywhere."""
-        root = CONFIGS.parent
-        settings = [
-            str(root / value) if previous == "--config" else value
-            for previous, value in zip(("", *self.settings), self.settings, strict=False)
-        ]
-        arguments = ["fit", *settings, "--run.folder", str(folder), "--run.name", self.name]
-        return [*arguments, *(["--ckpt_path", str(resume)] if resume else [])]
+    def root(self) -> Path:
+        """The folder that holds ``configs``."""
+        return CONFIGS.parent
 
 
 def cells_of(entries: Sequence[AnyEntry], figures: Sequence[str] = ()) -> list[Cell]:
@@ -106,11 +83,3 @@ def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
         values["data.minibatch_size"] = str(budget.rollout)
     values["seed_everything"] = str(seed)
     return (*files, *(item for key, value in values.items() for item in (f"--{key}", value)))
-
-
-def _texts(file: Path) -> Iterator[str]:
-    """The values of a configuration file and of the component files that it names."""
-    text = json.dumps(yaml.safe_load(file.read_text()), sort_keys=True)
-    yield text
-    for name in re.findall(r'"([^"]+\.yaml)"', text):
-        yield from _texts(file.parent / name)

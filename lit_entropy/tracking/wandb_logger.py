@@ -11,8 +11,10 @@ from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experime
 from lightning.fabric.utilities.logger import _convert_json_serializable, _convert_params
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.wandb_scores import COLUMNS, split_scores
 from lit_entropy.tracking.wandb_session import RUN_ID_FILE, STEP_METRIC, check_reachable, start_run
 
 
@@ -36,6 +38,7 @@ class SafeWandbLogger(WandbLogger):
         entity: str | None = None,
         group: str | None = None,
         tags: Sequence[str] = (),
+        notes: str | None = None,
     ) -> None:
         """Store the settings; nothing is sent before the first use.
 
@@ -49,6 +52,7 @@ class SafeWandbLogger(WandbLogger):
             entity: W&B user or team; None for the login's default.
             group: W&B group, for the seeds of one experiment.
             tags: W&B tags.
+            notes: a text on the run.
         """
         for field, value in (("init_timeout", init_timeout), ("finish_timeout", finish_timeout)):
             if not value > 0:
@@ -59,6 +63,7 @@ class SafeWandbLogger(WandbLogger):
         self._init_timeout = init_timeout
         self._finish_timeout = finish_timeout
         self._labels = {"name": name, "project": project, "entity": entity, "group": group}
+        self._labels["notes"] = notes
         self._tags = list(tags)
 
     def earlier_file(self) -> Path | None:
@@ -76,9 +81,14 @@ class SafeWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, object], step: int | None = None) -> None:
-        """Send metrics with the RL step as their x axis."""
+        """Send metrics with the RL step as their x axis.
+
+        Standard errors and scores by difficulty, which are most of the keys, go into the table
+        ``scores/<split>`` of that validation instead of panels of their own.
+        """
+        panels, rows = split_scores(metrics)
         axis = {} if step is None else {STEP_METRIC: step}
-        self._safely(lambda: self.experiment.log({**metrics, **axis}))
+        self._safely(lambda: self.experiment.log({**panels, **_tables(rows), **axis}))
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, object] | Namespace | None = None) -> None:
@@ -148,3 +158,17 @@ class SafeWandbLogger(WandbLogger):
             f"{self._folder}/wandb/offline-run-*` uploads it later.",
             stacklevel=5,
         )
+
+
+def _tables(rows: Sequence[list[object]]) -> dict[str, object]:
+    """``scores/val`` or ``scores/test``: the table of a validation; none without rows."""
+    if not rows:
+        return {}
+    import wandb  # takes longer than all of --help
+
+    data = [[_plain(cell) for cell in row] for row in rows]
+    return {f"scores/{str(rows[0][0]).partition('/')[0]}": wandb.Table(columns=COLUMNS, data=data)}
+
+
+def _plain(cell: object) -> object:
+    return float(cell) if isinstance(cell, Tensor) else cell

@@ -76,9 +76,14 @@ def run_id(folder: Path, new: bool = False) -> str:
             return identity
         warnings.warn(f"{folder} is a copy of {first}: it gets a W&B run of its own", stacklevel=2)
     identity = secrets.token_hex(4)
-    with open(file, "a", encoding="utf-8") as opened:
-        opened.write(f"{identity}\t{place}\n")
+    note_run_id(folder, identity)
     return identity
+
+
+def note_run_id(folder: Path, identity: str) -> None:
+    """Keep the W&B id of a run folder, so that a resume goes on there."""
+    with open(folder / RUN_ID_FILE, "a", encoding="utf-8") as opened:
+        opened.write(f"{identity}\t{folder.resolve()}\n")
 
 
 def start_run(
@@ -92,6 +97,7 @@ def start_run(
     project: str | None,
     entity: str | None,
     group: str | None,
+    notes: str | None,
     tags: list[str],
 ) -> "wandb.Run":
     """Start or continue the W&B run of a run folder, with the RL step as x axis.
@@ -106,18 +112,21 @@ def start_run(
         project: W&B project.
         entity: W&B user or team; None for the login's default.
         group: W&B group; None for none.
+        notes: a text on the run; None for none.
         tags: W&B tags.
     """
     import wandb  # takes longer than all of --help
 
+    sweep = bool(os.environ.get("WANDB_SWEEP_ID"))  # its agent decides where the run belongs
     run = wandb.init(
         name=name,
-        project=project,
-        entity=entity,
+        project=None if sweep else project,
+        entity=None if sweep else entity,
         group=group,
-        tags=tags,
+        notes=notes,
+        tags=tags or None,  # none: WANDB_TAGS counts
         dir=str(folder),
-        id=run_id(folder, new_id),
+        id=None if sweep else run_id(folder, new_id),
         resume="allow",
         mode=mode,
         settings=wandb.Settings(
@@ -130,6 +139,8 @@ def start_run(
             finish_timeout=finish_timeout,
         ),
     )
+    if sweep:
+        note_run_id(folder, run.id)
     run.define_metric(STEP_METRIC)
     run.define_metric("*", step_metric=STEP_METRIC, step_sync=True)
     return run

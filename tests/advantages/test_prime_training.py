@@ -24,7 +24,7 @@ KEYS = {f"prime/{key}" for key in ("loss", "accuracy", "auc", "pair_accuracy", "
 
 def prime(folder: Path, *arguments: str) -> EntropyCLI:
     """A small run of the experiment."""
-    return fit(folder, *EXPERIMENT, *arguments, config="base.yaml")
+    return fit(folder, *EXPERIMENT, f"--run.name={NAME}", *arguments, config="base.yaml")
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
@@ -202,6 +202,7 @@ class Hooked(AdvantageEstimator):
 def test_hooks_of_an_estimator(tmp_path: Path) -> None:
     Hooked.calls.clear()
     arguments = ["--model.advantage=test_prime_training.Hooked", "--seed_everything=3"]
+    arguments.append("--run.name=base-seed${seed_everything}")
     cli = fit(tmp_path, *arguments, config="base.yaml")
     assert Hooked.calls == [(3, 1), "estimate", "tokens", (3, 2), "estimate", "tokens"]
     experience = experience_of(cli)

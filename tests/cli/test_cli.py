@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from runs import CONFIGS, SMALL, fit, metrics
+from runs import CONFIGS, SMALL, UNNAMED, fit, metrics
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
@@ -56,9 +56,10 @@ def test_every_yaml_is_reached_by_a_test() -> None:
     "path", [p for p in OVERLAYS if p not in NEEDS_SMOLLM], ids=lambda path: path.stem
 )
 def test_every_experiment_fits(tmp_path: Path, path: Path) -> None:
-    one_step = [*SMALL, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
+    one_step = [*UNNAMED, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     cli = fit(tmp_path, config="base.yaml", *["--config", str(path), *one_step])  # noqa: B026
-    name = f"{path.stem}-seed0"
+    sizes = "prompts_per_step_8-group_size_4-minibatch_size_16-max_new_tokens_24"
+    name = f"{path.stem}-{sizes}-seed0"
     history = metrics(tmp_path, name)
     assert history["step"].tolist() == [0, 1]
     assert cli.config.fit.run.name == name

@@ -49,6 +49,20 @@ MISTAKES = [
         "required and not given: model.policy, model.advantage, data.task; an experiment's file is "
         "laid over base.yaml: --config base --config experiment/kl_cov, or --config quickstart",
     ),
+    (
+        [*QUICKSTART, "--seed_everything", "0,1", "--model.loss=KLCov"],
+        "seed_everything=0,1: a run has one seed; a run for each: lit-entropy sweep --config ",
+    ),
+    ([*QUICKSTART, "--seed_everything=[0, 1]"], '--seeds "[0, 1]"'),
+    (["validate", *QUICKSTART[1:], "--seed_everything=0,1"], "0,1: expected true or false or a w"),
+    (
+        [*QUICKSTART, "--model.optimizer.lr=[1e-4, 2e-4]"],
+        "; for a run with each value: lit-entropy sweep --over.model.optimizer.lr",
+    ),
+    (
+        [*QUICKSTART, "--model.loss=[PPOClip, KLCov]"],
+        "model.loss=['PPOClip', 'KLCov']: expected one component; for a run with each value: lit-e",
+    ),
     (["figures"], "required and not given: runs"),
     (["fti"], "invalid choice: 'fti' (choose from 'fit', "),
 ]

@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 from documents import PAGES, README, ROOT, blocks, commands, labelled
 from jsonargparse import ArgumentParser
-from runs import CONFIGS, NO_FIGURE, SMALL, fit, metrics
+from runs import CONFIGS, NO_FIGURE, UNNAMED, fit, metrics
 
+from lit_entropy.cli.commands import split_words
 from lit_entropy.cli.main import EntropyCLI, main
+from lit_entropy.cli.names import changes_of
+from lit_entropy.sweep.file import read_file
+from lit_entropy.tracking.run_name import run_name
 
 #: What a command is given beside its own words, so that it takes a second.
-FIT = [o for o in SMALL if o != NO_FIGURE and not o.startswith("--trainer.max_epochs")]
+FIT = [o for o in UNNAMED if o != NO_FIGURE and not o.startswith("--trainer.max_epochs")]
 FIT.append("--data.task.validation_size=16")  # what the callbacks of the pages ask for
-EVALUATE = [option for option in SMALL if not option.startswith("--checkpoint")]
+EVALUATE = [option for option in UNNAMED if not option.startswith("--checkpoint")]
 SHRUNK = {
     "fit": [*FIT, "--trainer.max_epochs=1"],
     "validate": EVALUATE,
@@ -52,7 +56,7 @@ def test_every_command_that_is_marked_runs(checkout: Path) -> None:
         small = SHRUNK.get(words[1], [])
         if words[1] == "fit":  # after the files of the line and before what it adds to them
             place = max(index for index, word in enumerate(words) if word == "--config") + 2
-            words.insert(place, NO_FIGURE)
+            words[place:place] = [NO_FIGURE, *name_of(words)]
         if words[1] == "fit" and "--ckpt_path" in words:  # an option of the line counts: 200
             words[words.index("200")] = "3"
             small = FIT
@@ -61,6 +65,15 @@ def test_every_command_that_is_marked_runs(checkout: Path) -> None:
     assert metrics(checkout / "runs", "kl_cov-seed1")["step"].tolist() == [0, 1]
     for path in ("bases/my-base/model.safetensors", "my-figures/report.html", "more-logs"):
         assert (checkout / path).exists()
+
+
+def name_of(words: list[str]) -> list[str]:
+    """The option with the name that a command's run has without what makes it small."""
+    changes = changes_of(words[2:], {})
+    stem = Path(words[len(words) - words[::-1].index("--config")]).stem
+    seed = int(words[words.index("--seed_everything") + 1]) if changes.seeded else 0
+    name = run_name(f"{stem}-seed0", {}, changes.later, seed, changes.seeded)
+    return [] if changes.explicit else [f"--run.name={name}"]
 
 
 @pytest.fixture
@@ -84,7 +97,15 @@ def test_every_other_command_is_parsed(checkout: Path, parser: ArgumentParser) -
     lines = [words for block in shown for words in commands(block)]
     assert len(lines) >= 10
     for words in lines:
-        assert parser.parse_args(words[1:]).subcommand == words[1]
+        own, passed = split_words(words[1:])
+        assert parser.parse_args(own).subcommand == words[1]
+        if passed:
+            assert parser.parse_args(["fit", *passed]).subcommand == "fit"
+
+
+def test_the_sweep_of_a_file_is_a_grid(checkout: Path) -> None:
+    found = read_file(checkout / "losses.yaml")
+    assert found.over == {"model.loss": ["PPOClip", "KLCov"]} and found.seeds == [0, 1, 2]
 
 
 def test_a_command_that_is_wrong_is_found(checkout: Path, parser: ArgumentParser) -> None:

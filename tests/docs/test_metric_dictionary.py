@@ -69,6 +69,9 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
         "dynamics/bandit_covariance_theorem1/<bin>",
         "dynamics/<change>/<prediction>_run_r2",
         "samples/validation",
+        "scores/val",  # tests/tracking/test_wandb_scores.py, as the next
+        "scores/test",
+        "figures/summary",
         "tokens/page",
         "val/mean_of_sets",
         *(entry for entry in entries if entry.startswith("law/")),

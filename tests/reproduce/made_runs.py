@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 
 from lit_entropy.figures.cells import Cell
+from lit_entropy.jobs.runner import DONE
 from lit_entropy.reproduce.jobs import PlannedRun
-from lit_entropy.reproduce.runner import DONE
 
 STEPS = 40
 

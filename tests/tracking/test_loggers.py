@@ -349,19 +349,6 @@ def test_fit_and_resume_with_lightning(tmp_path):
 # ---------------------------------------------------------------------- Weights & Biases
 
 
-@pytest.fixture
-def clean_wandb(monkeypatch, tmp_path):
-    for name in list(os.environ):
-        if name.startswith("WANDB") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    yield monkeypatch
-    if wandb.run is not None:
-        wandb.finish()
-    wandb.teardown()  # the service of a process remembers the server of this test
-
-
 def stored_by_wandb(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 

@@ -15,18 +15,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.reproduce.jobs import PlannedRun
+from lit_entropy.jobs.job import Job
 
 DONE = "done.json"
 #: The command line as a function of its arguments.
 Main = Callable[[list[str]], object]
 
 
-class ReproductionError(RuntimeError):
-    """Runs that failed; names each with the place of its log."""
-
-
-def is_done(run: PlannedRun, runs: Path) -> bool:
+def is_done(run: Job, runs: Path) -> bool:
     """Whether a run is finished.
 
     Raises:
@@ -52,7 +48,7 @@ def is_done(run: PlannedRun, runs: Path) -> bool:
 
 def train(
     main: Main,
-    planned: Sequence[PlannedRun],
+    planned: Sequence[Job],
     output: Path,
     jobs: int,
     say: Callable[[str], None] = print,
@@ -65,7 +61,7 @@ def train(
     Args:
         main: the command line; a function of a module, which each run's process imports.
         planned: what is wanted.
-        output: folder of the reproduction; runs go to ``runs``, what they print to ``logs``.
+        output: folder of all; runs go to ``runs``, what they print to ``logs``.
         jobs: processes at a time; each has its share of the cores, or OMP_NUM_THREADS.
         say: called with a line for each run that starts, ends or fails.
 
@@ -74,7 +70,7 @@ def train(
 
     Raises:
         ValueError: a finished run has other settings.
-        BlockingIOError: another reproduction is at work in ``output``.
+        BlockingIOError: another process is at work in ``output``.
     """
     runs, logs = output / "runs", output / "logs"
     missing = [run for run in planned if not is_done(run, runs)]
@@ -85,7 +81,7 @@ def train(
     threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // jobs)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([main.__module__])
-    active: dict[int, tuple[PlannedRun, BaseProcess, float]] = {}
+    active: dict[int, tuple[Job, BaseProcess, float]] = {}
     failed, queue, finished = [], list(missing), 0
     while queue or active:
         while queue and len(active) < jobs:
@@ -109,7 +105,7 @@ def train(
 
 @contextmanager
 def sole_user(output: Path) -> Iterator[None]:
-    """Holds the output folder for one reproduction at a time.
+    """Holds the output folder for one process at a time.
 
     Raises:
         BlockingIOError: another one is at work there.
@@ -119,7 +115,7 @@ def sole_user(output: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            error.add_note(f"another reproduction is at work in {output}: wait for it to end")
+            error.add_note(f"another process is at work in {output}: wait for it to end")
             raise
         yield
 
@@ -128,7 +124,7 @@ def _seconds(start: float) -> str:
     return f"{time.monotonic() - start:,.0f} s"
 
 
-def _run(main: Main, run: PlannedRun, runs: Path, log: Path, threads: int) -> None:
+def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     """Train one run in a process of its own."""
     _end_with_parent()
     redirect(log)

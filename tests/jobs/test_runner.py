@@ -13,10 +13,10 @@ from processes import start
 
 from lit_entropy.cli.main import main
 from lit_entropy.figures.cells import Cell
+from lit_entropy.jobs.runner import is_done, sole_user, train
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.jobs import PlannedRun, plan
-from lit_entropy.reproduce.runner import is_done, sole_user, train
 from lit_entropy.tracking.metrics_file import read_rows
 
 #: RL steps of the runs that are killed.

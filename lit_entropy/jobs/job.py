@@ -1,0 +1,74 @@
+"""A run that is wanted: its name, and everything that decides its numbers."""
+
+import hashlib
+import json
+import re
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from lit_entropy.shipped import configs_folder
+
+
+class Job(ABC):
+    """One run of ``lit-entropy fit``.
+
+    Attributes:
+        settings: arguments of ``fit`` that decide its numbers, hence not where it is kept;
+            configuration files are relative to ``root``.
+        place: arguments beside them, which decide no number, a W&B group say.
+    """
+
+    settings: tuple[str, ...]
+    place: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Folder of the run."""
+
+    @property
+    @abstractmethod
+    def root(self) -> Path:
+        """The folder that configuration files are relative to."""
+
+    @property
+    def digest(self) -> str:
+        """A hash of what its configuration files say, those that they name included."""
+        files = (found for value in self.settings if (found := _file(self.root, value)))
+        return hashlib.sha256(
+            "".join(text for file in files for text in _texts(file)).encode()
+        ).hexdigest()
+
+    def command(self, folder: Path) -> str:
+        """The command line that makes this run in ``folder``, typed in ``root``."""
+        place = ("--run.folder", str(folder), "--run.name", self.name)
+        return shlex.join(("lit-entropy", "fit", *self.settings, *place))
+
+    def arguments(self, folder: Path, resume: Path | None) -> list[str]:
+        """Arguments for the command line's ``main``, with files that are found from anywhere."""
+        settings = [
+            str(self.root / value) if previous == "--config" else value
+            for previous, value in zip(("", *self.settings), self.settings, strict=False)
+        ]
+        place = ["--run.folder", str(folder), "--run.name", self.name, *self.place]
+        return ["fit", *settings, *place, *(["--ckpt_path", str(resume)] if resume else [])]
+
+
+def _file(root: Path, value: str) -> Path | None:
+    """The configuration file that an argument names, as it stands or as a shipped one."""
+    if value.endswith(".yaml") and (root / value).is_file():
+        return root / value
+    shipped = configs_folder() / f"{value.removesuffix('.yaml')}.yaml"
+    return shipped if re.fullmatch(r"[\w./-]+", value) and shipped.is_file() else None
+
+
+def _texts(file: Path) -> Iterator[str]:
+    """The values of a configuration file and of the component files that it names."""
+    text = json.dumps(yaml.safe_load(file.read_text()), sort_keys=True)
+    yield text
+    for name in re.findall(r'"([^"]+\.yaml)"', text):
+        yield from _texts(file.parent / name)

@@ -1,0 +1,91 @@
+"""The curves of a sweep: one panel a metric, one colour a point, seeds thin and means thick."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lit_entropy.figures.panels import frame_lines
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.style import (
+    BLACK,
+    BLUE,
+    FULL_WIDTH,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    TEAL,
+    curve,
+    paper_figure,
+    seed_mean,
+)
+from lit_entropy.sweep.table import FEWEST, last_tenth
+
+COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, SKY, PURPLE, TEAL)
+COLUMNS = 3
+HOW = "seeds thin, means thick, 95 % t intervals of three seeds or more as bands"
+
+
+def colours(count: int) -> list[str]:
+    """So many colours that are told apart."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return [to_hex(matplotlib.colormaps["turbo"](x)) for x in np.linspace(0.05, 0.95, count)]
+
+
+def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
+    """Each metric against the RL step.
+
+    Args:
+        runs: labelled by their point; of a panel those that log its metric.
+        metrics: keys; one that no run logs has no panel.
+
+    Raises:
+        ValueError: no run logs any of the metrics.
+    """
+    drawn = [key for key in metrics if any(last_tenth(run, key) is not None for run in runs)]
+    if not drawn:
+        raise ValueError(f"no run logs any of {', '.join(metrics)}: name others with --metrics")
+    groups = by_label(runs)
+    columns = 2 if len(drawn) in (2, 4) else min(COLUMNS, len(drawn))
+    lines = -(-len(drawn) // columns)
+    with paper_figure(FULL_WIDTH, 2.1 * lines + 0.16 * -(-len(groups) // 3) + 0.2) as figure:
+        panels = figure.subplots(lines, columns, squeeze=False).flatten()
+        handles: dict[str, Line2D] = {}
+        for panel, key in zip(panels, drawn, strict=False):
+            for (label, group), colour in zip(groups.items(), colours(len(groups)), strict=True):
+                logged = [run for run in group if last_tenth(run, key) is not None]
+                if logged:
+                    handles[label] = _draw(panel, logged, key, colour)
+            frame_lines(panel)
+            panel.set(xlabel="RL step", ylabel=key)
+        for panel in panels[len(drawn) :]:
+            panel.set_visible(False)
+        names = [f"{label} ({_seeds(groups[label])})" for label in handles]
+        figure.legend(list(handles.values()), names, loc="outside upper center", ncols=3, title=HOW)
+    return figure
+
+
+def _draw(panel: Axes, runs: Sequence[Run], key: str, colour: str) -> Line2D:
+    """The runs of one point in one panel; returns the line of their mean."""
+    mean = seed_mean(runs, key)
+    for run in runs if mean.seeds > 1 else ():
+        panel.plot(*curve(run, key), color=colour, linewidth=0.5, alpha=0.5)
+    if mean.seeds >= FEWEST:
+        low_N, high_N = mean.mean_N - mean.half_width_N, mean.mean_N + mean.half_width_N
+        panel.fill_between(mean.step_N, low_N, high_N, color=colour, alpha=0.15, linewidth=0)
+    few = "o" if len(mean.step_N) < 5 else None  # points that lines alone would hide
+    (line,) = panel.plot(
+        mean.step_N, mean.mean_N, color=colour, linewidth=1.5, marker=few, markersize=2.5
+    )
+    return line
+
+
+def _seeds(group: Sequence[Run]) -> str:
+    return "1 seed" if len(group) == 1 else f"{len(group)} seeds"

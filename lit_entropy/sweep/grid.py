@@ -1,0 +1,162 @@
+"""The points of a grid, and the runs of each."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from lit_entropy.jobs.job import Job
+from lit_entropy.tracking.run_name import parts
+
+#: Arguments of ``fit`` that differ between runs, and what decides them.
+_OWN = {
+    "seed_everything": 'the seeds are those of --seeds, "[0, 1, 2]" say',
+    "run.folder": "runs lie below --output",
+    "run.name": "runs are named after their point and seed",
+    "print_config": "no single configuration is shown: see lit-entropy fit --print_config",
+    "ckpt_path": "an interrupted run continues by itself: give the same command again",
+}
+#: One value of a key, as a file or a flag has it.
+Value = object
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep trains.
+
+    Attributes:
+        words: arguments of ``fit`` that all runs have.
+        over: values by dotted key; every combination of them is a point.
+        seeds: seeds of each point.
+    """
+
+    words: tuple[str, ...]
+    over: Mapping[str, Sequence[Value]]
+    seeds: tuple[int, ...]
+
+    @property
+    def stem(self) -> str:
+        """Name of the last configuration file; ``run`` without one."""
+        pairs = zip(self.words, self.words[1:], strict=False)
+        files = [value for key, value in pairs if key in ("--config", "-c")]
+        return Path(files[-1]).stem if files else "run"
+
+    @property
+    def points(self) -> list["Point"]:
+        """Every combination of values; of a sweep over seeds alone the one that there is."""
+        return points(self.over) if self.over else [Point(self.stem, {})]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of values.
+
+    Attributes:
+        label: what tells it from the others, ``KLCov-lr_0.0001``; begins the names of its runs.
+        values: its value of each key, as text.
+    """
+
+    label: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SweepRun(Job):
+    """One point with one seed."""
+
+    point: Point
+    seed: int
+    settings: tuple[str, ...]
+    place: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Folder of the run."""
+        return f"{self.point.label}-seed{self.seed}"
+
+    @property
+    def root(self) -> Path:
+        """The folder in which the sweep was started."""
+        return Path()
+
+
+def points(over: Mapping[str, Sequence[Value]]) -> list[Point]:
+    """Every combination of values, the last key changing fastest.
+
+    Raises:
+        ValueError: a key without a list of values, or two points that would have one label.
+    """
+    for key, values in over.items():
+        _check_values(key, values)
+    made = [
+        {key: as_word(value) for key, value in zip(over, chosen, strict=True)}
+        for chosen in product(*over.values())
+    ]
+    found = [Point("-".join(parts(values)), values) for values in made]
+    labels = [point.label for point in found]
+    for point in found:
+        if labels.count(point.label) > 1:
+            same = [dict(other.values) for other in found if other.label == point.label]
+            raise ValueError(
+                f"over: the points {same[0]} and {same[1]} would both be called {point.label!r}: "
+                "leave one out, or give files or classes of other names"
+            )
+    return found
+
+
+def check_words(words: Sequence[str], over: Mapping[str, Sequence[Value]]) -> None:
+    """Refuse arguments of all runs that the sweep sets itself, run by run.
+
+    Raises:
+        ValueError: names the argument.
+    """
+    for word in words:
+        key = word.removeprefix("--") if word.startswith("--") else ""
+        if key in _OWN:
+            raise ValueError(f"--{key}: in a sweep {_OWN[key]}")
+        if key in over:
+            raise ValueError(f"--{key} and over.{key}: give one of them")
+
+
+def runs(sweep: Sweep, group: str = "") -> list[SweepRun]:
+    """The runs of a sweep: first seeds first, so that a first comparison shows early.
+
+    Args:
+        sweep: what is trained.
+        group: W&B group of the runs, where the words name none.
+    """
+    grouped = ("--run.group", group[:128]) if group and "--run.group" not in sweep.words else ()
+    return [
+        SweepRun(
+            point,
+            seed,
+            (*sweep.words, *_flags(point.values), "--seed_everything", str(seed)),
+            grouped,
+        )
+        for seed in sweep.seeds
+        for point in sweep.points
+    ]
+
+
+def as_word(value: Value) -> str:
+    """A value of a file as it would be typed."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _flags(values: Mapping[str, str]) -> Iterator[str]:
+    for key, value in values.items():
+        yield from (f"--{key}", value)
+
+
+def _check_values(key: str, values: object) -> None:
+    example = '"[PPOClip, KLCov]"'
+    if not isinstance(values, list | tuple) or not values:
+        raise ValueError(f"over.{key}={values}: give a list of values, {example} say")
+    if key == "seed_everything":
+        raise ValueError("over.seed_everything: the seeds of every point are --seeds")
+    if key.startswith("run.") or key in ("config", "ckpt_path"):
+        raise ValueError(f"over.{key}: it decides where a run is kept, not what it does")
+    words = [as_word(value) for value in values]
+    if repeated := sorted({word for word in words if words.count(word) > 1}):
+        raise ValueError(f"over.{key}: {', '.join(repeated)} stands there twice")

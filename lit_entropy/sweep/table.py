@@ -1,0 +1,162 @@
+"""What a sweep came to: means over seeds, and differences to a baseline paired by seed."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from lit_entropy.figures.estimates import Estimate, by_seed, estimate, paired
+from lit_entropy.figures.runs import Run, by_label
+
+#: From so many seeds a t interval is given: that of two is 13 standard errors wide each way.
+FEWEST = 3
+TITLE = ("point", "metric", "seeds", "mean", "half_width", "difference", "difference_half_width",
+         "difference_seeds", "p_value")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one point, in the unit of the metric.
+
+    Attributes:
+        point: label of the point.
+        metric: key.
+        values: mean over the last tenth of the RL steps, by seed.
+        mean: over seeds.
+        half_width: half the width of the 95 % t interval; None below three seeds.
+        difference: mean difference to the baseline over the seeds that both have; None for the
+            baseline itself, or without such a seed.
+        difference_half_width: as ``half_width``.
+        difference_seeds: those seeds.
+        p_value: of the two-sided paired t test, from three seeds on.
+    """
+
+    point: str
+    metric: str
+    values: dict[int, float]
+    mean: float
+    half_width: float | None
+    difference: float | None
+    difference_half_width: float | None
+    difference_seeds: list[int]
+    p_value: float | None
+
+
+def last_tenth(run: Run, key: str) -> float | None:
+    """Mean of the finite values at RL steps in the last tenth of the run.
+
+    A metric of single RL steps, a validation say, that has none there counts with its last value.
+
+    Returns:
+        The mean; None for a run that does not log the metric.
+    """
+    value_N = run.history.get(key)
+    if value_N is None or not np.isfinite(value_N).any():
+        return None
+    step_N, finite_N = run.history["step"], np.isfinite(value_N)
+    window_N = finite_N & (10 * step_N > 9 * step_N.max())
+    if not window_N.any():
+        window_N = finite_N & (step_N == step_N[finite_N].max())
+    return float(value_N[window_N].mean())
+
+
+def rows(runs: Sequence[Run], metrics: Sequence[str], baseline: str) -> list[Row]:
+    """One row a metric and point, of the points in order of appearance.
+
+    Args:
+        runs: finished runs, labelled by their point.
+        metrics: keys.
+        baseline: label that differences are taken to; it may have no run.
+
+    Raises:
+        ValueError: two runs of a point have one seed.
+    """
+    found = []
+    for metric in metrics:
+        columns = {label: _values(group, metric) for label, group in by_label(runs).items()}
+        base = columns.get(baseline, {})
+        found += [
+            _row(label, metric, values, {} if label == baseline else base)
+            for label, values in columns.items()
+            if values
+        ]
+    return found
+
+
+def _values(group: Sequence[Run], metric: str) -> dict[int, float]:
+    found = by_seed(group, lambda run: np.nan if (x := last_tenth(run, metric)) is None else x)
+    return {seed: value for seed, value in found.items() if np.isfinite(value)}
+
+
+def _row(label: str, metric: str, values: dict[int, float], base: Mapping[int, float]) -> Row:
+    mean, pair = estimate(list(values.values())), paired(values, base)
+    return Row(
+        label,
+        metric,
+        values,
+        mean.mean,
+        _half_width(mean),
+        None if pair is None else pair.mean,
+        None if pair is None else _half_width(pair),
+        [] if pair is None else pair.seeds,
+        None if pair is None or len(pair.seeds) < FEWEST else pair.p_value,
+    )
+
+
+def _half_width(value: Estimate) -> float | None:
+    return value.half_width if len(value.values) >= FEWEST else None
+
+
+def unlogged(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
+    """A line on each metric that some runs do not log, with the keys that are near."""
+    lines = []
+    for metric in metrics:
+        without = [run.name for run in runs if last_tenth(run, metric) is None]
+        if without and len(without) == len(runs):
+            near = get_close_matches(metric, {key for run in runs for key in run.history}, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            lines.append(f"{metric}: logged by no run{hint}")
+        elif without:
+            lines.append(f"{metric}: not logged by {', '.join(without)}")
+    return lines
+
+
+def as_markdown(found: Sequence[Row], baseline: str) -> str:
+    """The table for readers: mean and interval, and the difference to the baseline."""
+    lines = [
+        f"| point | metric | mean | difference to {baseline} | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found:
+        mean = _shown(row.mean, row.half_width, "")
+        difference = "" if row.difference is None else _shown(
+            row.difference, row.difference_half_width, "+"
+        )  # fmt: skip
+        if row.point == baseline:
+            difference = "baseline"
+        elif row.difference is not None and len(row.difference_seeds) < len(row.values):
+            difference += f" ({len(row.difference_seeds)} shared)"
+        seeds = ", ".join(map(str, row.values))
+        lines.append(f"| {row.point} | `{row.metric}` | {mean} | {difference} | {seeds} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(found: Sequence[Row]) -> str:
+    """The table for programs, one row a metric and point."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TITLE)
+    for row in found:
+        numbers: list[Any] = [row.mean, row.half_width, row.difference, row.difference_half_width]
+        cells = [row.point, row.metric, len(row.values), *numbers, len(row.difference_seeds)]
+        writer.writerow(["" if cell is None else cell for cell in [*cells, row.p_value]])
+    return text.getvalue()
+
+
+def _shown(mean: float, half_width: float | None, sign: str) -> str:
+    text = f"{mean:{sign}.4g}"
+    return text if half_width is None else f"{text} ± {half_width:.2g}"

@@ -1,0 +1,195 @@
+"""The points of a grid, its runs, and what of it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+from lit_entropy.cli.commands import split_words
+from lit_entropy.cli.main import main
+from lit_entropy.sweep.file import read_file
+from lit_entropy.sweep.grid import Sweep, check_words, points, runs
+
+LOSSES = {"model.loss": ["PPOClip", "lit_entropy.losses.KLCov"]}
+
+
+def test_every_combination_is_a_point() -> None:
+    over = {**LOSSES, "model.optimizer.lr": [1e-4, 2e-4]}
+    assert [point.label for point in points(over)] == [
+        "PPOClip-lr_0.0001", "PPOClip-lr_0.0002", "KLCov-lr_0.0001", "KLCov-lr_0.0002",
+    ]  # fmt: skip
+    assert points(over)[3].values == {
+        "model.loss": "lit_entropy.losses.KLCov", "model.optimizer.lr": "0.0002",
+    }  # fmt: skip
+
+
+def test_a_sweep_over_seeds_alone_has_one_point() -> None:
+    planned = runs(Sweep(("--config", "a/base.yaml", "--config", "b/mine.yaml"), {}, (0, 1)))
+    assert [run.name for run in planned] == ["mine-seed0", "mine-seed1"]
+    assert [run.name for run in runs(Sweep((), {}, (0,)))] == ["run-seed0"]
+
+
+def test_first_seeds_come_first_and_every_setting_is_typed() -> None:
+    planned = runs(Sweep(("--config", "quickstart"), LOSSES, (3, 5)), "mine")
+    assert [run.name for run in planned] == [
+        "PPOClip-seed3", "KLCov-seed3", "PPOClip-seed5", "KLCov-seed5",
+    ]  # fmt: skip
+    assert planned[1].arguments(Path("out"), Path("last.ckpt")) == [
+        "fit", "--config", "quickstart", "--model.loss", "lit_entropy.losses.KLCov",
+        "--seed_everything", "3", "--run.folder", "out", "--run.name", "KLCov-seed3",
+        "--run.group", "mine", "--ckpt_path", "last.ckpt",
+    ]  # fmt: skip
+    own = runs(Sweep(("--run.group", "theirs"), LOSSES, (0,)), "mine")[0]
+    assert own.arguments(Path("out"), None).count("--run.group") == 1
+
+
+def test_a_digest_reads_shipped_files_by_name(tmp_path: Path) -> None:
+    def digest(*words: str) -> str:
+        return runs(Sweep(words, LOSSES, (0,)))[0].digest
+
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed_everything: 1\n")
+    first = digest("--config", str(file))
+    assert digest("--config", "quickstart") not in (first, digest("--config", "base"))
+    file.write_text("seed_everything: 2\n")
+    assert digest("--config", str(file)) != first
+
+
+def test_words_are_told_apart() -> None:
+    words = ["sweep", "--config=a.yaml", "--over.model.loss", "[A, b/c]", "--jobs=2", "--seeds",
+             "[0, 1]", "--over.x.y=[1e-6, true]", "--trainer.max_epochs", "3"]  # fmt: skip
+    assert split_words(words) == (
+        ["sweep", "--jobs", "2", "--seeds", "[0, 1]", "--over",
+         '{"model.loss": ["A", "b/c"], "x.y": [1e-06, true]}'],
+        ["--config", "a.yaml", "--trainer.max_epochs", "3"],
+    )  # fmt: skip
+    assert split_words(["fit", "--jobs", "2"]) == (["fit", "--jobs", "2"], [])
+    assert split_words(["sweep", "--help"]) == (["sweep", "--help"], [])
+
+
+@pytest.mark.parametrize(
+    "over, message",
+    [
+        ({"model.loss": "KLCov"}, r"^over.model.loss=KLCov: give a list of values"),
+        ({"model.loss": []}, r"^over.model.loss=\[\]: give a list"),
+        ({"a.b": [1, "1"]}, r"^over.a.b: 1 stands there twice$"),
+        ({"model.loss": ["KLCov", "my.KLCov"]}, r"both be called 'KLCov'"),
+        ({"seed_everything": [0]}, r"the seeds of every point are --seeds"),
+        ({"run.name": ["a", "b"]}, r"where a run is kept"),
+    ],
+)
+def test_grids_that_are_refused(over: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        points(over)
+
+
+@pytest.mark.parametrize(
+    "word, message",
+    [
+        ("--seed_everything", "--seed_everything: in a sweep the seeds are those of --seeds"),
+        ("--ckpt_path", "continues by itself"),
+        ("--print_config", "no single configuration"),
+        ("--run.name", "named after their point"),
+        ("--model.loss", "--model.loss and over.model.loss: give one of them"),
+    ],
+)
+def test_words_that_are_refused(word: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_words(("--config", "quickstart", word, "3"), LOSSES)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--over.model.loss", "[PPOClip, NoSuch]"], "^NoSuch: model.loss=NoSuch: neither a known"),
+        (["--over.model.temprature", "[1]"], "temprature 1; did you mean --model.temperature"),
+        (["--over.model.temperature", "[1, -1]"],
+         "^temperature_-1: model.temperature=-1.0 must be positive$"),
+        (["--over.model.loss", "[KLCov]", "--gpu", "h100"], "unrecognized arguments: --gpu h100"),
+        (["--over.model.loss", "[KLCov]", "--baseline", "GRPO"],
+         "^baseline=GRPO: the points are KLCov$"),
+        (["--over.model.loss", "[KLCov]", "--seeds", "[1, 1]"], r"^seeds=\[1, 1\]: give whole"),
+        (["--over.model.loss", "[KLCov]", "--jobs", "0"], "^jobs=0: "),
+    ],
+)  # fmt: skip
+def test_a_bad_key_or_value_is_refused_before_the_first_run(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        main(["sweep", "--config", "quickstart", *words, "--output", str(tmp_path / "out")])
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------- files of W&B
+
+FILE = """
+program: lit-entropy
+method: grid
+metric: {name: val/pass@4, goal: maximize}
+command: [lit-entropy, fit, --config, quickstart, "${args}"]
+parameters:
+  model.loss: {values: [PPOClip, KLCov]}
+  model: {parameters: {temperature: {values: [1.0, 0.9]}}}
+  trainer.max_epochs: {value: 3}
+  model.advantage.whiten: {value: true}
+  seed_everything: {values: [0, 1]}
+"""
+
+
+def test_a_file_of_wandb_is_a_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "losses.yaml"
+    path.write_text(FILE)
+    found = read_file(path)
+    assert found.words == ["--config", "quickstart", "--trainer.max_epochs", "3",
+                           "--model.advantage.whiten", "true"]  # fmt: skip
+    assert found.over == {"model.loss": ["PPOClip", "KLCov"], "model.temperature": [1.0, 0.9]}
+    assert found.seeds == [0, 1] and found.metric == "val/pass@4"
+    path.write_text(
+        FILE.replace("{values: [0, 1]}", "{value: 7}").replace("--config, ", "--config=")
+    )
+    again = read_file(path)
+    assert again.seeds == [7] and again.words == found.words and again.over == found.over
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a: [", r"while parsing a flow"),
+        ("- a", r"no mapping `parameters`"),
+        ("{parameters: {a: {values: [1]}}, method: bayes}", r"method=bayes.*wandb agent"),
+        ("{parameters: {a: {min: 0, max: 1}}}", r"parameters.a=.*a grid needs `values"),
+        ("{parameters: {a: 3}}", r"parameters.a=3"),
+        ("{parameters: {a: {values: [1]}}, early_terminate: {}}", r"early_terminate is not known"),
+        ("{parameters: {a: {values: [1]}}, command: python x.py}", r"expected \[lit-entropy, fit"),
+    ],
+)
+def test_files_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"(?s)^file={path}: .*{message}"):
+        read_file(path)
+    with pytest.raises(ValueError, match="No such file"):
+        read_file(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("macro", ["${args}", "${args_no_equals}"])
+def test_the_command_of_wandb_agent_is_understood(
+    macro: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Built by W&B's own functions, as the agent does for one run of the sweep."""
+    values = {
+        "model.loss": "KLCov", "model.loss.fraction": 0.02, "model.temperature": 1e-06,
+        "model.policy.packing": True, "data.group_filter": "none", "seed_everything": 1,
+    }  # fmt: skip
+    made = create_sweep_command_args({"args": {key: {"value": v} for key, v in values.items()}})
+    command = create_sweep_command([*yaml.safe_load(FILE)["command"][:-1], macro])
+    words = command[: command.index(macro)] + made[macro.strip("${}")]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([*words[1:], "--print_config"])
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["loss"]["init_args"]["fraction"] == 0.02
+    assert config["model"]["temperature"] == 1e-06 and config["seed_everything"] == 1
+    assert config["model"]["policy"]["init_args"]["packing"] is True

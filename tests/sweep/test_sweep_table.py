@@ -1,0 +1,106 @@
+"""Means over the last tenth, intervals, and differences paired by seed."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lit_entropy.figures.runs import Run
+from lit_entropy.sweep.figure import colours, sweep_figure
+from lit_entropy.sweep.table import as_csv, as_markdown, last_tenth, rows, unlogged
+
+KEY, RARE = "entropy/token_mean", "val/accuracy"
+
+
+def run(label: str, seed: int, level: float, steps: int = 20, **extra: list[float]) -> Run:
+    step_N = np.arange(1, steps + 1, dtype=float)
+    value_N = np.where(10 * step_N > 9 * steps, level, 9.0)
+    history = {"step": step_N, KEY: value_N, **{k: np.array(v) for k, v in extra.items()}}
+    return Run(f"{label}-seed{seed}", label, seed, history)
+
+
+def three(seeds: int = 3) -> list[Run]:
+    levels = {"a": [1.0, 2.0, 4.0], "b": [1.5, 2.75, 4.25]}
+    return [run(label, s, levels[label][s]) for label in levels for s in range(seeds)]
+
+
+def test_the_window_is_the_last_tenth_of_the_rl_steps() -> None:
+    assert last_tenth(run("a", 0, 3.0), KEY) == 3.0  # RL steps 19 and 20
+    values = [np.nan] * 20
+    rare = run("a", 0, 3.0, **{RARE: [*values[:9], 0.25, *values[10:19], np.nan]})
+    assert last_tenth(rare, RARE) == 0.25  # the last validation, though it was at RL step 10
+    assert last_tenth(run("a", 0, 3.0, **{RARE: values}), RARE) is None
+    assert last_tenth(rare, "no/key") is None
+    mixed = run("a", 0, 3.0, **{RARE: [1.0] * 18 + [np.nan, 5.0]})
+    assert last_tenth(mixed, RARE) == 5.0
+
+
+def test_means_intervals_and_paired_differences() -> None:
+    first, second = rows(three(), [KEY], "a")
+    assert (first.point, first.mean, first.difference, first.p_value) == ("a", 7 / 3, None, None)
+    half = stats.t.ppf(0.975, 2) * np.std([1.0, 2.0, 4.0], ddof=1) / np.sqrt(3)
+    assert first.half_width == pytest.approx(half)
+    assert second.values == {0: 1.5, 1: 2.75, 2: 4.25} and second.difference_seeds == [0, 1, 2]
+    assert second.difference == pytest.approx(0.5)
+    spread = np.std([0.5, 0.75, 0.25], ddof=1) / np.sqrt(3)
+    assert second.difference_half_width == pytest.approx(stats.t.ppf(0.975, 2) * spread)
+    assert second.p_value == pytest.approx(stats.ttest_1samp([0.5, 0.75, 0.25], 0).pvalue)
+
+
+def test_no_interval_below_three_seeds() -> None:
+    for seeds in (1, 2):
+        _, second = rows(three(seeds), [KEY], "a")
+        assert second.half_width is second.difference_half_width is second.p_value is None
+        assert second.difference == pytest.approx([0.5, 0.625][seeds - 1])
+    assert "±" not in as_markdown(rows(three(2), [KEY], "a"), "a")
+
+
+def test_differences_are_over_shared_seeds_alone() -> None:
+    found = rows([*three()[:2], run("b", 1, 5.0), run("b", 7, 50.0)], [KEY], "a")
+    assert found[1].difference == 3.0 and found[1].difference_seeds == [1]
+    assert "+3 (1 shared)" in as_markdown(found, "a")
+    alone = rows(three()[3:], [KEY], "a")[0]  # the baseline has no run
+    assert alone.difference is None and alone.difference_seeds == []
+
+
+def test_the_table_as_text_and_as_csv() -> None:
+    found = rows(three(), [KEY], "a")
+    assert as_markdown(found, "a").splitlines() == [
+        "| point | metric | mean | difference to a | seeds |",
+        "|---|---|---|---|---|",
+        "| a | `entropy/token_mean` | 2.333 ± 3.8 | baseline | 0, 1, 2 |",
+        "| b | `entropy/token_mean` | 2.833 ± 3.4 | +0.5 ± 0.62 | 0, 1, 2 |",
+    ]
+    table = list(csv.DictReader(io.StringIO(as_csv(found))))
+    assert table[0]["difference"] == "" and table[1]["difference"] == "0.5"
+    assert float(table[1]["half_width"]) == found[1].half_width
+
+
+def test_what_is_not_logged_is_said() -> None:
+    some = [*three(), run("c", 0, 1.0, **{RARE: [0.5] * 20})]
+    assert unlogged(some, [KEY, RARE, "entropy/token_maen"]) == [
+        f"{RARE}: not logged by {', '.join(r.name for r in three())}",
+        "entropy/token_maen: logged by no run; did you mean entropy/token_mean?",
+    ]
+    assert [row.point for row in rows(some, [RARE], "a")] == ["c"]
+    with pytest.raises(ValueError, match="no run logs any of no/key: name others with --metrics"):
+        sweep_figure(some, ["no/key"])
+
+
+@pytest.mark.parametrize("seeds, bands", [(2, 0), (3, 2)])
+def test_the_figure_has_a_line_a_seed_and_a_band_from_three_seeds_on(
+    seeds: int, bands: int
+) -> None:
+    figure = sweep_figure(three(seeds), [KEY, "no/key"])
+    (panel,) = (axes for axes in figure.axes if axes.get_visible())
+    assert len(panel.lines) == 2 * (seeds + 1) and len(panel.collections) == bands
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"{n} ({seeds} seeds)" for n in "ab"
+    ]
+    assert panel.get_ylabel() == KEY
+    assert len(set(colours(8))) == 8 and len(set(colours(20))) == 20

@@ -1,0 +1,110 @@
+"""What a run is called after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lit_entropy.cli.names import changes_of, name_run
+from lit_entropy.cli.options import RunOptions
+from lit_entropy.tracking.run_name import changed, part, run_name
+
+QUICKSTART = ["--config", "configs/quickstart.yaml"]
+LOSS = ["--model.loss", "lit_entropy.losses.KLCov"]
+
+
+def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes: str) -> str:
+    run = RunOptions(name=name)
+    name_run(run, changes_of(words, classes), seed)
+    return run.name
+
+
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        ([], "quickstart-seed0"),
+        (LOSS, "quickstart-KLCov-seed0"),
+        (["--model.loss=KLCov", "--model.loss.fraction=0.02"],
+         "quickstart-KLCov-fraction_0.02-seed0"),
+        (["--model.loss.init_args.clip_high", "0.3"], "quickstart-clip_high_0.3-seed0"),
+        (["--model.loss.fraction=0.1", *LOSS], "quickstart-KLCov-seed0"),  # of another class
+        (["--model.loss", "/far/away/loss/kl_cov.yaml"], "quickstart-kl_cov-seed0"),
+        (["--config", "configs/strategy/fsdp2.yaml", "--config", "configs/suite/smoke.yaml"],
+         "quickstart-smoke-seed0"),  # a strategy changes no training
+        (["--model.policy.model", "/data/models/tiny"], "quickstart-model_tiny-seed0"),
+        (["--model.regularizers+", "EntropyBonus", "--model.regularizers+", "ReferenceKL"],
+         "quickstart-EntropyBonus-ReferenceKL-seed0"),
+        (["--data.group_filter", "none", "--model.advantage.whiten", "True"],
+         "quickstart-group_filter_none-whiten_True-seed0"),
+        (["--a.b.c=1", "--a.d.c=2"], "quickstart-b_c_1-d_c_2-seed0"),
+        ([f"--a.k{i}={i}" for i in range(6)], "quickstart-k0_0-k1_1-k2_2-k3_3-and-2-more-seed0"),
+        (["--a.k=x y/../z:*?" + "long" * 20], "quickstart-k_z_longlonglonglonglonglo-seed0"),
+        (["--trainer.max_epochs=3", "--trainer.callbacks+", "EntropyLaw", "--run.wandb=off",
+          "--trainer.callbacks.every=2", "--model.evaluation.samples=4"], "quickstart-seed0"),
+        ([*LOSS, "--run.name=mine"], "quickstart-seed0"),  # what the parser has read
+    ],
+)  # fmt: skip
+def test_a_name_says_what_was_changed(words: list[str], name: str) -> None:
+    assert named(*QUICKSTART, *words) == name
+
+
+def test_a_file_may_name_the_run_lie_over_it_or_set_the_seed(tmp_path: Path) -> None:
+    over, seeds = tmp_path / "over.yaml", tmp_path / "seeds.yaml"
+    over.write_text("fit:\n  model: {temperature: 0.9}\n")
+    seeds.write_text("seed_everything: 3\n")
+    files = ["--config", str(over), "--config", str(seeds)]
+    assert named(*QUICKSTART, *files, name="quickstart-seed3", seed=3) == "quickstart-over-seed3"
+    assert named(*files, name="mine", seed=3) == "mine-over-seed3"
+    over.write_text("run: {name: mine, changes: {model.loss: KLCov}}\n")
+    again = ["--data.group_size=2", "--config", str(over), "--model.loss=ClipCov"]
+    assert named(*QUICKSTART, *again, name="mine-KLCov") == "mine-ClipCov"
+
+
+def test_the_seed_is_that_of_the_run() -> None:
+    assert named(*QUICKSTART, "--seed_everything=3", name="quickstart-seed3", seed=3) == (
+        "quickstart-seed3"
+    )
+    assert run_name("quickstart-seed0-2", {}, {}, 1, True) == "quickstart-seed1"
+    assert run_name("quickstart-seed0-2", {}, {}, 0, True) == "quickstart-seed0-2"  # to resume it
+    assert run_name("mine", {}, {}, 4, True) == "mine-seed4"
+    assert run_name("mine", {}, {}, 4, False) == "mine"
+    assert named(*LOSS, name="run") == "run-KLCov"
+
+
+def test_a_run_of_a_saved_configuration_is_named_after_its_own_changes() -> None:
+    before = {"model.loss": "KLCov", "model.loss.fraction": "0.02"}
+    name = run_name("quickstart-seed0", {}, before, 0, False)
+    assert name == "quickstart-KLCov-fraction_0.02-seed0"
+    assert run_name(f"{name}-2", before, {"model.loss": "ClipCov"}, 1, True) == (
+        "quickstart-ClipCov-seed1"
+    )
+    assert run_name(name, before, {"model.loss.fraction": "0.05"}, 0, False) == (
+        "quickstart-KLCov-fraction_0.05-seed0"
+    )
+    assert changed(before, {"data.group_size": "4"}) == {**before, "data.group_size": "4"}
+
+
+def test_classes_of_the_module_and_the_data() -> None:
+    found = named(*QUICKSTART, "--model.temperature=0.9", model="my.SubModule")
+    assert found == "quickstart-SubModule-temperature_0.9-seed0"
+
+
+def test_words_that_are_no_classes() -> None:
+    assert [part("a.b", value) for value in ("None", "true", "1e-6", "Adam", "a.b.Adam")] == [
+        "b_None", "b_true", "b_1e-6", "Adam", "Adam",
+    ]  # fmt: skip
+    assert part("a.b", "../..") == "b_other"
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"tags": ["x" * 65]}, r"run.tags=.*65 characters.*1 to 64"),
+        ({"tags": [""]}, r"run.tags=.*1 to 64"),
+        ({"group": "g" * 129}, r"run.group=.*1 to 128"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_at_setup(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RunOptions(**options)
