@@ -7,7 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_figure
+from lit_entropy.figures.style import (
+    BLUE,
+    FULL_WIDTH,
+    GREY,
+    ORANGE,
+    paper_figure,
+)
 
 History = Mapping[str, np.ndarray]
 
