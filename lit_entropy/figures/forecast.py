@@ -169,7 +169,7 @@ def _draw_forecast(axes: Axes, measured: Forecasts, colour: str) -> None:
     law_curve(axes, measured.a.values, measured.b.values, ORANGE, "law of the fitted points")
     fit_to_points(axes, measured.points)
     legend_below(axes, measured.points)
-    axes.set_title(f"(a)  {measured.label}: fitted to {_window(measured)}", loc="left")
+    axes.set_title(f"(a)  {measured.label}\nfitted to {_window(measured)}", loc="left")
 
 
 def _window(measured: Forecasts) -> str:

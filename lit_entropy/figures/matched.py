@@ -86,7 +86,8 @@ def plot_matched(
         draw_seeds(axes, [(tokens_N / unit, accuracy_N) for tokens_N, accuracy_N in curves], colour)
         shortest = min(len(tokens_N) for tokens_N, _ in curves)
         tokens_N, accuracy_N = np.mean([np.stack(c)[:, :shortest] for c in curves], axis=0)
-        axes.plot(tokens_N / unit, accuracy_N, color=colour, label=f"{label}{seeds_note(len(group))}")
+        note = seeds_note(len(group))
+        axes.plot(tokens_N / unit, accuracy_N, color=colour, label=f"{label}{note}")
     axes.axvline(
         matched.tokens / unit, color=GREY, linewidth=0.8, linestyle="--",
         label="fewest tokens of any run",

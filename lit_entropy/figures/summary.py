@@ -155,7 +155,8 @@ def plot_entropy_change(axes: Axes, history: History, change: Change) -> None:
     axes.set_ylabel(r"realised $\Delta H$ ($10^{-3}$ nats)")
     axes.set_title(change.states)
     axes.legend(loc="best")
-    axes.locator_params(nbins=5)
+    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="y", nbins=5)
     figure = axes.get_figure()
     assert figure is not None
     bar = figure.colorbar(dots, ax=axes, label="RL step", aspect=25, pad=0.03)

@@ -164,7 +164,7 @@ def test_forecast_is_drawn_with_its_rivals():
     measured, (plane, *panels) = measure_5(runs), figure_5(runs).axes
     entropy, accuracy = curve_on(plane, line_of(plane, "law of the fitted points"))
     title = plane.get_title(loc="left")
-    assert title == "(a)  GRPO: fitted to the first 11% of 38 RL steps (3 points)"
+    assert title == "(a)  GRPO\nfitted to the first 11% of 38 RL steps (3 points)"
     expected = measured.b.mean - measured.a.mean * np.exp(entropy)
     np.testing.assert_allclose(accuracy, expected, rtol=1e-10)
     sizes = [len(each.get_offsets()) for each in plane.collections]
