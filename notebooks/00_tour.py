@@ -198,12 +198,13 @@ Markdown(markdown([*header, "with the second order"], rows))
 # %%
 figure, axes = plt.subplots(figsize=(3.4, 3.0), layout="constrained")
 lemma1_N, realised_N = (1e3 * change_N for change_N in changes[0.03])
-axes.scatter(lemma1_N, realised_N, s=3, linewidths=0, alpha=0.4)
-axes.axline((0, 0), slope=1, color="0.5", linewidth=0.8, linestyle="--")
+axes.scatter(lemma1_N, realised_N, s=3, linewidths=0, alpha=0.4, label="one state")
+axes.axline((0, 0), slope=1, color="0.5", linewidth=0.8, linestyle="--", label="equal")
 axes.set(
     xlabel=r"Lemma 1, $\Delta H$ of a state ($10^{-3}$ nats)",
     ylabel=r"realised ($10^{-3}$ nats)",
 )
+axes.legend(loc="lower right", markerscale=3)
 plt.show()
 
 # %% [markdown]

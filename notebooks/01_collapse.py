@@ -62,7 +62,9 @@ show("table-1", runs_of(OUTPUT, BUDGET, "table-1"))
 # %% [markdown]
 # ## Verdicts
 #
-# Each rule was fixed before the runs.
+# Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
+# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of the budget
+# `quick`.
 
 # %%
 show_verdicts(report)

@@ -50,7 +50,9 @@ show("dynamics", runs_of(OUTPUT, BUDGET, "dynamics"))
 # %% [markdown]
 # ## Verdicts
 #
-# Each rule was fixed before the runs.
+# Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
+# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of the budget
+# `quick`.
 
 # %%
 show_verdicts(report)

@@ -14,7 +14,8 @@ def show(
     signed: bool = False,
     scale: float = 1.0,
 ) -> str:
-    """An estimate as text: ``0.790 ± 0.045``, without the interval for one seed; n/a for None.
+    """An estimate as text: ``0.790 ± 0.045``, without the interval for fewer than 3 seeds; n/a for
+    None.
 
     An estimate that a seed does not define, R² of equal accuracies say, is n/a too.
     """

@@ -11,13 +11,19 @@ from lit_entropy.figures.difficulty_scores import (
     BANDS,
     Bands,
     DifficultyScores,
+    bands_of,
+    measure_scores,
     measure_table_2,
 )
-from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
-from lit_entropy.figures.estimates import error_bar, positive
-from lit_entropy.figures.methods import COVARIANCE_METHODS, METHOD_CELLS, METHODS
-from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import FULL_WIDTH, GREY, method_colour, method_marker, paper_figure
+from lit_entropy.figures.dots import draw_estimates
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
+from lit_entropy.figures.estimates import positive
+from lit_entropy.figures.marks import zero_line
+from lit_entropy.figures.methods import COVARIANCE_METHODS, METHOD_CELLS, METHODS, base_of
+from lit_entropy.figures.panels import legend_of_labels
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import seeds_note
+from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 
 #: The longest chains that are trained on, a band.
 LONGEST_TRAINED = "8-10"
@@ -25,38 +31,50 @@ LONGEST_TRAINED = "8-10"
 
 def figure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> Figure:
     """Above, each score by band; below, its differences to GRPO; bars are 95 % t intervals."""
-    measured = measure_table_2(runs, bands)
-    with paper_figure(FULL_WIDTH, 4.4) as figure:
+    return _draw_scores(measure_table_2(runs, bands), "GRPO")
+
+
+def overlay_table_2(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_table_2` for every label."""
+    groups = by_label(runs)
+    base = base_of(groups)
+    return _draw_scores(measure_scores(groups, bands_of(runs), base), base)
+
+
+def _draw_scores(measured: DifficultyScores, base: str) -> Figure:
+    with paper_figure(FULL_WIDTH, 4.6) as figure:
         panels = figure.subplots(2, len(measured.scores), sharex=True, sharey="row")
         for score, (above, below) in zip(measured.scores, panels.T, strict=True):
             _plot_score(above, measured, score)
-            _plot_score(below, measured, score, differences=True)
+            _plot_score(below, measured, score, base)
             above.set_title(score)
-            below.axhline(0.0, color=GREY, linewidth=0.8, linestyle="--")
+            zero_line(below)
             names = [name.replace(", ", "\n") for name in measured.bands]
             below.set_xticks(range(len(names)), names, fontsize=6)
-            below.set_xlabel("chain length")
+            below.set_xlabel("difficulty (here: chain length)")
         panels[0][0].set_ylabel("share of problems solved (%)")
-        panels[1][0].set_ylabel("difference to GRPO (points)")
-        handles = panels[0][0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=len(METHODS))
+        panels[1][0].set_ylabel(f"difference to {base} (points)")
+        legend_of_labels(figure, panels[0][0])
     return figure
 
 
 def _plot_score(
-    axes: Axes, measured: DifficultyScores, score: str, differences: bool = False
+    axes: Axes, measured: DifficultyScores, score: str, base: str | None = None
 ) -> None:
-    for method in METHODS[1:] if differences else METHODS:
+    """The score by band; with a ``base`` the differences to it."""
+    methods = list(measured.seeds)
+    look, width = looks(methods), min(0.17, 0.7 / len(methods))
+    for method in methods:
+        if method == base:
+            continue
         rows = [measured.row(method, score, band) for band in measured.bands]
-        found = [row.difference if differences else row.value for row in rows]
+        found = [row.difference if base else row.value for row in rows]
         drawn = [(at, value) for at, value in enumerate(found) if value is not None]
-        offset = 0.17 * (METHODS.index(method) - (len(METHODS) - 1) / 2)
-        note = "" if len(measured.seeds[method]) > 1 else " (1 seed)"
-        axes.errorbar(
-            [at + offset for at, _ in drawn], [100 * value.mean for _, value in drawn],
-            yerr=100 * error_bar([value for _, value in drawn]), color=method_colour(method),
-            marker=method_marker(method), markersize=3.5, linestyle="none", elinewidth=0.9,
-            label=f"{method}{note}",
+        offset = width * (methods.index(method) - (len(methods) - 1) / 2)
+        draw_estimates(
+            axes, [at + offset for at, _ in drawn], [value for _, value in drawn],
+            look[method].colour, f"{method}{seeds_note(len(measured.seeds[method]))}", 100,
+            marker=look[method].marker, linestyle="none", capsize=0,
         )  # fmt: skip
 
 
@@ -78,16 +96,29 @@ def _judge_hardest(m: DifficultyScores) -> Judgement:
 
 def difficulty_tables(m: DifficultyScores) -> list[Table]:
     """Values and paired differences, one table per score."""
-    tables = []
+    base, tables = base_of(m.seeds or METHODS), []
     for score in m.scores:
-        found = {name: [m.row(name, score, band) for band in m.bands] for name in METHODS}
-        values = [[name, *(percent(row.value, 1) for row in found[name])] for name in METHODS]
+        found = {
+            name: [m.row(name, score, band) for band in m.bands] for name in m.seeds or METHODS
+        }
+        values = [[name, *(percent(row.value, 1) for row in rows)] for name, rows in found.items()]
         differences = [
-            [f"{name} minus GRPO", *(percent(row.difference, 1, True) for row in found[name])]
-            for name in METHODS[1:]
+            [f"{name} minus {base}", *(percent(row.difference, 1, True) for row in rows)]
+            for name, rows in found.items()
+            if name != base
         ]
         tables.append(Table([score, *m.bands], values + differences))
     return tables
+
+
+def _measure_alone(group: Sequence[Run]) -> DifficultyScores:
+    label = group[0].label
+    return measure_scores({label: group}, bands_of(group), label)
+
+
+def _overlay_tables(runs: Sequence[Run]) -> list[Table]:
+    groups = by_label(runs)
+    return difficulty_tables(measure_scores(groups, bands_of(runs), base_of(groups)))
 
 
 TABLE_2 = Entry(
@@ -103,4 +134,5 @@ TABLE_2 = Entry(
               _judge_hardest),
     ),
     METHOD_CELLS, tables=difficulty_tables,
+    overlay=Overlay(_measure_alone, overlay_table_2, 2, _overlay_tables),
 )  # fmt: skip

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from lit_entropy.figures.estimates import Estimate, estimate
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import curve
-from lit_entropy.functional.bootstrap import bootstrap
+from lit_entropy.figures.seeds import curve
 from lit_entropy.functional.law import LawFit, Pairs, fit, pairs
 from lit_entropy.functional.law_report import caveats
 
@@ -17,23 +16,10 @@ COEFFICIENTS = ("a", "b", "ceiling")
 
 @dataclass(frozen=True)
 class Coefficient(Estimate):
-    """A coefficient of the law over seeds, with the bounds of its 95 % interval.
-
-    They are those of the t interval over seeds, and for a single seed of the block bootstrap over
-    its pairs; infinite where these do not bound it.
-    """
-
-    low: float
-    high: float
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Both bounds; NaN where there is no interval."""
-        bounded = math.isfinite(self.high - self.low)
-        return (self.low, self.high) if bounded else (math.nan, math.nan)
+    """A coefficient of the law over seeds."""
 
     def __str__(self) -> str:
-        """``0.78 [0.75, 0.81]``, without an interval that is unbounded."""
+        """``0.78 [0.75, 0.81]``, without the interval for fewer than 3 seeds."""
         low, high = self.bounds
         return f"{self.mean:.2f}" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
@@ -62,7 +48,6 @@ class Law(Named):
     label: str
     seeds: list[int]
     points: list[Points]  # pairs of each seed
-    interval: str  # what the coefficients' bounds are
     # over seeds; R² is NaN where a seed has none
     r2: Estimate
     rmse: Estimate
@@ -116,18 +101,13 @@ def measure_law(runs: Sequence[Run]) -> Law:
         runs[0].label,
         [run.seed for run in runs],
         [points_of(run) for run in runs],
-        "t over seeds" if len(runs) > 1 else "block bootstrap",
         estimate([law.r2 for law in fits]),
         estimate([law.rmse for law in fits]),
         [f"seed {run.seed}: {sentence}" for run in runs for sentence in caveats(*pairs_of(run))],
-        *(_coefficient(name, fits, runs[0]) for name in COEFFICIENTS),
+        *(_coefficient(name, fits) for name in COEFFICIENTS),
     )
 
 
-def _coefficient(name: str, fits: Sequence[LawFit], first: Run) -> Coefficient:
+def _coefficient(name: str, fits: Sequence[LawFit]) -> Coefficient:
     value = estimate([float(getattr(law, name)) for law in fits])
-    bounds = value.bounds
-    if value.half_width is None:
-        _, entropy_N, accuracy_N = pairs_of(first)
-        bounds = getattr(bootstrap(entropy_N, accuracy_N), name)
-    return Coefficient(value.values, value.mean, value.half_width, *bounds)
+    return Coefficient(value.values, value.mean, value.half_width)

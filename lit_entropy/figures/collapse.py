@@ -5,26 +5,20 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import labelled
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
-from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import (
-    BLUE,
-    FULL_WIDTH,
-    ORANGE,
-    SeedMean,
-    paper_figure,
-    seed_lines,
-    seed_mean,
-)
+from lit_entropy.figures.panels import legend_of_labels
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import SeedMean, seed_lines, seed_mean
+from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 
 METHOD = "GRPO"
 
 
 @dataclass(frozen=True)
 class Course:
-    """Mean over seeds at each RL step, with its 95 % t interval (NaN for one seed)."""
+    """Mean over seeds at each RL step, with its 95 % t interval (NaN for fewer than 3 seeds)."""
 
     step: list[float]
     mean: list[float]
@@ -52,11 +46,15 @@ def measure_1(runs: Sequence[Run]) -> Collapse:
     Raises:
         ValueError: no such run, or a run without these keys.
     """
-    group = labelled(runs, METHOD)[METHOD]
+    return measure_collapse(labelled(runs, METHOD)[METHOD])
+
+
+def measure_collapse(group: Sequence[Run]) -> Collapse:
+    """As :func:`measure_1` for the runs of any one label."""
     entropy, accuracy = seed_mean(group, ENTROPY), seed_mean(group, ACCURACY)
     lost = float(1.0 - entropy.mean_N[-1] / entropy.mean_N[0])
     gain = float(accuracy.mean_N[-1] - accuracy.mean_N[0])
-    return Collapse(METHOD, len(group), _course(entropy), _course(accuracy), lost, gain)
+    return Collapse(group[0].label, len(group), _course(entropy), _course(accuracy), lost, gain)
 
 
 def _course(mean: SeedMean) -> Course:
@@ -65,15 +63,21 @@ def _course(mean: SeedMean) -> Course:
 
 def figure_1(runs: Sequence[Run]) -> Figure:
     """Entropy and accuracy of GRPO against the RL step."""
-    group = labelled(runs, METHOD)[METHOD]
-    with paper_figure(FULL_WIDTH, 2.3) as figure:
+    return overlay_1(labelled(runs, METHOD)[METHOD])
+
+
+def overlay_1(runs: Sequence[Run]) -> Figure:
+    """Entropy and accuracy of every label against the RL step."""
+    groups = by_label(runs)
+    look = looks(groups)
+    with paper_figure(FULL_WIDTH, 2.6) as figure:
         left, right = figure.subplots(1, 2, sharex=True)
-        seed_lines(left, group, ENTROPY, BLUE, METHOD)
-        seed_lines(right, group, ACCURACY, ORANGE, METHOD)
+        for label, group in groups.items():
+            seed_lines(left, group, ENTROPY, look[label].colour, label)
+            seed_lines(right, group, ACCURACY, look[label].colour, label)
         left.set(xlabel="RL step", ylabel="entropy, token mean (nats)", ylim=(0, None))
         right.set(xlabel="RL step", ylabel="accuracy, held out (greedy)")
-        left.legend(loc="best")
-        right.legend(loc="best")
+        legend_of_labels(figure, left)
     return figure
 
 
@@ -84,7 +88,7 @@ def _judge_collapse(m: Collapse) -> Judgement:
 
 FIGURE_1 = Entry(
     "1", "Fig. 1", "Entropy collapses, accuracy saturates", f"GRPO. {SEEDS}", measure_1, figure_1,
-    (
+    overlay=Overlay(measure_collapse, overlay_1), claims=(
         Claim("Entropy collapses as the accuracy rises and saturates.", "entropy towards 0",
               "at least 75 % of the entropy lost and a gain in accuracy", _judge_collapse),
     ),

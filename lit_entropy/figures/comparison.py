@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import Law, measure_law
-from lit_entropy.figures.entries import Claim, Entry, Judgement
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import labelled
-from lit_entropy.figures.law import law_table
+from lit_entropy.figures.law import law_table, law_tables
 from lit_entropy.figures.law_panels import (
     dot_panel,
     entropy_axis,
@@ -25,8 +25,8 @@ from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.style import (
     FULL_WIDTH,
     GREY,
-    method_colour,
-    method_marker,
+    Look,
+    looks,
     paper_figure,
     sequential_colours,
 )
@@ -95,29 +95,35 @@ measure_13 = partial(measure_laws, labels=DISTRIBUTIONS)
 def figure_6(runs: Sequence[Run]) -> Figure:
     """Algorithms in one plane of entropy and accuracy, and their a and b with intervals."""
     measured = measure_6(runs)
-    looks = {label: (method_colour(label), method_marker(label)) for label in measured.laws}
-    return _comparison(measured, looks)
+    return _comparison(measured, looks(measured.laws))
+
+
+def overlay_6(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_6` for runs of any labels."""
+    measured = measure_laws(runs, list(by_label(runs)))
+    return _comparison(measured, looks(measured.laws))
 
 
 def figure_13(runs: Sequence[Run]) -> Figure:
     """As :func:`figure_6` for two training distributions."""
-    looks = zip(sequential_colours(len(DISTRIBUTIONS)), "o^", strict=True)
-    return _comparison(measure_13(runs), dict(zip(DISTRIBUTIONS, looks, strict=True)))
+    pairs = zip(sequential_colours(len(DISTRIBUTIONS)), "o^", strict=True)
+    look = dict(zip(DISTRIBUTIONS, (Look(*pair) for pair in pairs), strict=True))
+    return _comparison(measure_13(runs), look)
 
 
-def _comparison(measured: Comparison, looks: Mapping[str, tuple[str, str]]) -> Figure:
-    """All laws in one plane, coefficients beside it; ``looks`` holds colour and marker by label."""
+def _comparison(measured: Comparison, look: Mapping[str, Look]) -> Figure:
+    """All laws in one plane, coefficients beside it."""
     laws, shared = measured.laws, measured.shared
     points = [each for law in laws.values() for each in law.points]
-    colours = {label: colour for label, (colour, _) in looks.items()}
-    with paper_figure(FULL_WIDTH, 2.6) as figure:
+    colours = {label: each.colour for label, each in look.items()}
+    with paper_figure(FULL_WIDTH, 2.9) as figure:
         plane, *panels = figure.subplots(1, 3, width_ratios=(2.4, 1, 1))
         entropy_axis(plane, points)
         for label, law in laws.items():
-            law_points(plane, law.points, *looks[label])
+            law_points(plane, law.points, *look[label])
             law_curve(
                 plane, law.a.values, law.b.values, colours[label], label, band=False,
-                marker=looks[label][1],
+                marker=look[label].marker,
             )  # fmt: skip
         name = f"one law for all, $R^2$ = {shared.r2:.2f}"
         law_curve(plane, [shared.a], [shared.b], GREY, name, linestyle="--")
@@ -126,7 +132,10 @@ def _comparison(measured: Comparison, looks: Mapping[str, tuple[str, str]]) -> F
         plane.set_title("(a)", loc="left")
         for axes, name, letter in zip(panels, ("a", "b"), "bc", strict=True):
             dot_panel(axes, {label: law.coefficient(name) for label, law in laws.items()}, colours)
-            axes.axvline(getattr(shared, name), color=GREY, linewidth=0.8, linestyle="--")
+            axes.axvline(
+                getattr(shared, name), color=GREY, linewidth=0.8, linestyle="--",
+                label=f"one law for all, $R^2$ = {shared.r2:.2f}",
+            )  # fmt: skip
             axes.set_xlabel(f"coefficient {name}")
             axes.set_title(f"({letter})", loc="left")
         panels[1].tick_params(labelleft=False)
@@ -167,6 +176,7 @@ FIGURE_6 = Entry(
     (GRPO, Cell("rloo", "RLOO", "rloo"), Cell("reinforce_pp", "REINFORCE++", "reinforce_pp"),
      Cell("prime", "PRIME", "prime")),
     tables=lambda m: law_table(m.laws.values()),
+    overlay=Overlay(measure_law, overlay_6, 2, law_tables),
 )  # fmt: skip
 FIGURE_13 = Entry(
     "13", "Fig. 13", "Another training distribution",
@@ -177,5 +187,5 @@ FIGURE_13 = Entry(
     (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short",
                 {"data.task.init_args.validation_max_length": "12",
                  "data.task.init_args.validation_size": "240"})),
-    distributions, lambda m: law_table(m.laws.values()),
+    distributions, lambda m: law_table(m.laws.values()), labels=DISTRIBUTIONS,
 )  # fmt: skip

@@ -11,16 +11,12 @@ from lit_entropy.figures.as_text import show
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
+from lit_entropy.figures.marks import MEAN_POINT, mark_interval, seed_points
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import frame_lines, plain_log_ticks
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import (
-    BLACK,
-    FULL_WIDTH,
-    paper_figure,
-    seed_lines,
-    sequential_colours,
-)
+from lit_entropy.figures.seeds import seed_lines
+from lit_entropy.figures.style import BLACK, FULL_WIDTH, paper_figure, sequential_colours
 from lit_entropy.figures.sweeps import Sweep, measure_sweep, sweep
 
 #: Coefficients that are trained; 0 is GRPO itself.
@@ -57,10 +53,14 @@ def figure_sweep(runs: Sequence[Run], label: str, symbol: str) -> Figure:
 def _plot_outcome(axes: Axes, numbers: Sweep, colours: Sequence[str]) -> None:
     """Accuracy against entropy, both of the last fifth, one point per coefficient."""
     for entropy, accuracy, colour in zip(numbers.entropy, numbers.accuracy, colours, strict=True):
-        axes.errorbar(
+        if len(entropy.values) > 1:
+            seed_points(axes, entropy.values, accuracy.values, colour)
+        bars = axes.errorbar(
             entropy.mean, accuracy.mean, xerr=error_bar([entropy]),
             yerr=error_bar([accuracy]), color=colour, marker="o", markersize=4, elinewidth=0.8,
         )  # fmt: skip
+        mark_interval(bars, error_bar([entropy, accuracy]))
+        bars[0].set_gid(MEAN_POINT)
     axes.set(xlabel="entropy, last fifth (nats)", ylabel="accuracy, last fifth", xscale="log")
     plain_log_ticks(axes.xaxis)
 

@@ -23,18 +23,18 @@ from lit_entropy.figures.estimates import (
     smoothed,
     smoothing_window,
 )
+from lit_entropy.figures.marks import zero_line
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import curve, seed_lines
 from lit_entropy.figures.style import (
     BLACK,
     BLUE,
     FULL_WIDTH,
     GREEN,
     RED,
-    curve,
     paper_figure,
-    seed_lines,
 )
 
 COVARIANCE, PENALTY = "cov/mean", "policy/kl_selected"
@@ -103,9 +103,9 @@ def figure_controls(runs: Sequence[Run]) -> Figure:
     measure_controls(runs)
     groups = {label: group for label, group in by_label(runs).items() if label in COLOURS}
     window = smoothing_window(next(iter(groups.values()))[0])
-    with paper_figure(FULL_WIDTH, 2.6) as figure:
+    with paper_figure(FULL_WIDTH, 3.0) as figure:
         panels = figure.subplots(1, 3)
-        names = ("entropy, token mean (nats)", f"covariance (nats), mean over {window}",
+        names = ("entropy, token mean (nats)", f"covariance (nats, mean over {window})",
                  "held-out accuracy (greedy)")  # fmt: skip
         for axes, key, name in zip(panels, (ENTROPY, COVARIANCE, ACCURACY), names, strict=True):
             for label, colour in COLOURS.items():
@@ -116,7 +116,7 @@ def figure_controls(runs: Sequence[Run]) -> Figure:
                     seed_lines(axes, shown, key, colour, label)
             axes.set(xlabel="RL step", ylabel=name)
             frame_lines(axes)
-        panels[1].axhline(0.0, color="black", linewidth=0.6)
+        zero_line(panels[1])
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 

@@ -9,7 +9,7 @@ from scipy.signal import savgol_filter
 from lit_entropy.figures.estimates import smoothed, smoothing_window
 from lit_entropy.figures.outcomes import ENTROPY
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import curve
+from lit_entropy.figures.seeds import curve
 
 FALL = "minus_delta"
 COVARIANCE = "dynamics/bandit_covariance"

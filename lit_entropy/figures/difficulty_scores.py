@@ -52,6 +52,21 @@ def scores(runs: Sequence[Run]) -> dict[str, str]:
     return found
 
 
+def bands_of(runs: Sequence[Run]) -> Bands:
+    """:data:`BANDS` where the runs have all of its difficulties, else one band a difficulty.
+
+    Raises:
+        ValueError: no difficulty is common to all runs.
+    """
+    prefix = f"val/{GREEDY}/difficulty_"
+    common = set.intersection(*(set(run.history) for run in runs)) if runs else set()
+    found = sorted(int(k) for key in common if (k := key.removeprefix(prefix)).isdigit())
+    if not found:
+        raise ValueError(f"no '{prefix}<d>' is common to {[run.name for run in runs]}")
+    lengths = sorted(length for band in BANDS.values() for length in band)
+    return BANDS if set(lengths) <= set(found) else {str(each): (each,) for each in found}
+
+
 def band_score(run: Run, score: str, lengths: Sequence[int]) -> float:
     """Last ``val/<score>/difficulty_<d>``, mean over the lengths d.
 
@@ -102,7 +117,13 @@ def measure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> DifficultyScor
     Raises:
         ValueError: a method without runs, or a run without a key.
     """
-    groups = labelled(runs, *METHODS)
+    return measure_scores(labelled(runs, *METHODS), bands, "GRPO")
+
+
+def measure_scores(
+    groups: Mapping[str, Sequence[Run]], bands: Bands, base: str
+) -> DifficultyScores:
+    """As :func:`measure_table_2` for any labels, with differences to ``base``."""
     names = scores([run for group in groups.values() for run in group])
     columns = [*bands, AVERAGE]
     rows = []
@@ -113,7 +134,7 @@ def measure_table_2(runs: Sequence[Run], bands: Bands = BANDS) -> DifficultyScor
                 for method, group in groups.items()
             }
             rows += [
-                Row(method, name, band, estimate(list(own.values())), paired(own, values["GRPO"]))
+                Row(method, name, band, estimate(list(own.values())), paired(own, values[base]))
                 for method, own in values.items()
             ]
     seeds = {method: [run.seed for run in group] for method, group in groups.items()}

@@ -20,7 +20,7 @@ from lit_entropy.figures.covariances import (
     prepared,
     slope_window,
 )
-from lit_entropy.figures.entries import Claim, Entry, Judgement
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import (
     Estimate,
     Paired,
@@ -33,16 +33,15 @@ from lit_entropy.figures.estimates import (
     positive,
     smoothing_window,
 )
+from lit_entropy.figures.marks import zero_line
 from lit_entropy.figures.panels import align_zeros, frame_lines, legend_above
-from lit_entropy.figures.runs import Run
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import curve, seed_lines, seed_mean
 from lit_entropy.figures.style import (
     BLUE,
     FULL_WIDTH,
     RED,
-    curve,
     paper_figure,
-    seed_lines,
-    seed_mean,
     sequential_colours,
 )
 
@@ -85,7 +84,12 @@ def measure_8(runs: Sequence[Run]) -> FallAndCovariance:
     Raises:
         ValueError: no such run, a missing key, or too few RL steps.
     """
-    group, smooth = prepared(labelled(runs, LABEL)[LABEL])
+    return measure_fall(labelled(runs, LABEL)[LABEL])
+
+
+def measure_fall(runs: Sequence[Run]) -> FallAndCovariance:
+    """As :func:`measure_8` for the runs of any one label."""
+    group, smooth = prepared(runs)
     fall, covariance = seed_mean(group, FALL), seed_mean(smooth, COVARIANCE)
     bins = [bin_means(run) for run in group]
     correlations = [c for run in smooth if (c := correlation(run)) is not None]
@@ -115,23 +119,34 @@ def measure_8(runs: Sequence[Run]) -> FallAndCovariance:
 
 def figure_8(runs: Sequence[Run]) -> Figure:
     """Left: the fall of entropy and the covariance. Right: the covariance by group accuracy."""
-    group, smooth = prepared(labelled(runs, LABEL)[LABEL])
-    with paper_figure(FULL_WIDTH, 2.9) as figure:
-        left, right = figure.subplots(1, 2)
-        _plot_pair(left, group, smooth)
-        colours = sequential_colours(len(BINS))
-        for (name, interval), colour in zip(BINS.items(), colours, strict=True):
-            seed_lines(right, smooth, of_bin(name), colour, interval)
-        frame_lines(right)
-        right.axhline(0.0, color="black", linewidth=0.6)
-        window = smoothing_window(group[0])
-        right.set(xlabel=f"RL step (mean over {window})", ylabel="covariance, responses (nats)")
-        handles, names = right.get_legend_handles_labels()
-        legend_above(right, handles, names, "accuracy of the group", len(BINS))
+    return overlay_8(labelled(runs, LABEL)[LABEL])
+
+
+def overlay_8(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_8` for every label, a row each."""
+    groups = by_label(runs)
+    with paper_figure(FULL_WIDTH, 3.1 * len(groups)) as figure:
+        rows = figure.subplots(len(groups), 2, squeeze=False)
+        for (left, right), (label, unsmoothed) in zip(rows, groups.items(), strict=True):
+            group, smooth = prepared(unsmoothed)
+            _plot_pair(left, group, smooth, label)
+            _plot_bins(right, smooth)
     return figure
 
 
-def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run]) -> None:
+def _plot_bins(axes: Axes, smooth: Sequence[Run]) -> None:
+    colours = sequential_colours(len(BINS))
+    for (name, interval), colour in zip(BINS.items(), colours, strict=True):
+        seed_lines(axes, smooth, of_bin(name), colour, interval)
+    frame_lines(axes)
+    zero_line(axes)
+    window = smoothing_window(smooth[0])
+    axes.set(xlabel=f"RL step (mean over {window})", ylabel="covariance, responses (nats)")
+    handles, names = axes.get_legend_handles_labels()
+    legend_above(axes, handles, names, "accuracy of the group", len(BINS))
+
+
+def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], label: str) -> None:
     """Two y axes with one zero: the claim is about the shapes, the scales differ by the step."""
     other = axes.twinx()
     seed_lines(axes, group, FALL, BLUE, r"$-\Delta H$")
@@ -149,10 +164,10 @@ def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run]) -> None:
     align_zeros(axes, other)
     other.grid(False)
     other.spines["right"].set_visible(True)
-    axes.axhline(0.0, color="black", linewidth=0.6)
+    zero_line(axes)
     handles, names = axes.get_legend_handles_labels()
     more_handles, more_names = other.get_legend_handles_labels()
-    legend_above(axes, handles + more_handles, names + more_names, LABEL, 2)
+    legend_above(axes, handles + more_handles, names + more_names, label, 2)
 
 
 def _judge_positive(m: FallAndCovariance) -> Judgement:
@@ -184,5 +199,5 @@ FIGURE_8 = Entry(
               "group accuracy 0.125 < 0.5 < 0.875", "low < middle < high in every seed",
               _judge_order),
     ),
-    (POLICY_GRADIENT,),
+    (POLICY_GRADIENT,), overlay=Overlay(measure_fall, overlay_8),
 )  # fmt: skip

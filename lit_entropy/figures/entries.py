@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.cells import GRPO, Cell
-from lit_entropy.figures.runs import Run, mathematics
+from lit_entropy.figures.runs import Run, by_label, mathematics
 
 Verdict = Literal["reproduced", "not reproduced", "not testable at this scale"]
+#: First words of what stands for a verdict where the runs fall short of the plan.
+NOT_JUDGED = "not judged"
 #: What a figure measures: a record of its own, or records by label.
 M = TypeVar("M")
 
@@ -45,6 +48,32 @@ class Claim(Generic[M]):
     judge: Callable[[M], Judgement]
 
 
+class Plan(NamedTuple):
+    """What a verdict needs of every setting that it rests on."""
+
+    seeds: int
+    steps: int  # RL steps
+
+
+#: Planned for the paper's claims; below it nothing is judged.
+PLANNED = Plan(seeds=3, steps=100)
+
+
+def shortfall(runs: Sequence[Run]) -> str:
+    """What the runs lack of the plan, ``2 of 3 seeds, 7 of 100 RL steps`` say; else nothing.
+
+    The setting with the fewest seeds counts, and the shortest run.
+    """
+    seeds: dict[tuple[str, float | None], set[int]] = {}
+    for run in runs:
+        seeds.setdefault((run.label, run.x), set()).add(run.seed)
+    fewest = min(len(each) for each in seeds.values())
+    shortest = min(float(np.nanmax(run.history["step"])) for run in runs)
+    parts = [f"{fewest} of {PLANNED.seeds} seeds"] if fewest < PLANNED.seeds else []
+    parts += [f"{shortest:g} of {PLANNED.steps} RL steps"] if shortest < PLANNED.steps else []
+    return ", ".join(parts)
+
+
 class Table(NamedTuple):
     """A small table of the report."""
 
@@ -54,6 +83,34 @@ class Table(NamedTuple):
 
 def _no_tables(measures: object) -> list[Table]:
     return []
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A figure of any labels, each a curve of its own.
+
+    Attributes:
+        measure: The numbers of the runs of one label. A label that it refuses (ValueError) is left
+            out of the figure, which says why.
+        draw: From the runs of the labels that are left to the figure.
+        fewest: Labels below which there is nothing to compare.
+        tables: Tables of the report, from those runs.
+    """
+
+    measure: Callable[[Sequence[Run]], object]
+    draw: Callable[[Sequence[Run]], Figure]
+    fewest: int = 1
+    tables: Callable[[Sequence[Run]], list[Table]] = _no_tables
+
+    def split(self, runs: Sequence[Run]) -> tuple[dict[str, object], dict[str, str]]:
+        """What each label measures, and why others are left out."""
+        measured, left_out = {}, {}
+        for label, group in by_label(runs).items():
+            try:
+                measured[label] = self.measure(group)
+            except ValueError as error:
+                left_out[label] = str(error)
+        return measured, left_out
 
 
 @dataclass(frozen=True)
@@ -71,6 +128,8 @@ class Entry(Generic[M]):
         cells: What ``reproduce`` trains for it.
         select: The runs that belong to it, of all that there are.
         tables: Tables of the report, from the numbers.
+        overlay: The same figure for runs of any labels; None for one that is about those named.
+        labels: The labels that it is about; by default those of its cells.
     """
 
     key: str
@@ -83,8 +142,15 @@ class Entry(Generic[M]):
     cells: tuple[Cell, ...] = (GRPO,)
     select: Callable[[Sequence[Run]], list[Run]] = mathematics
     tables: Callable[[M], list[Table]] = _no_tables
+    overlay: Overlay | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> set[str]:
+        """The labels that it is about."""
+        return set(self.labels or (cell.label for cell in self.cells))
 
 
 #: One of many, each of which measures something else.
 AnyEntry = Entry[Any]
-SEEDS = "Seeds thin, mean thick, 95 % t interval as a band."
+SEEDS = "Seeds thin, mean thick; from 3 seeds on a 95 % t interval as a band."

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.style import curve, t_half_width
+from lit_entropy.figures.seeds import FEWEST_SEEDS, curve, t_half_width
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Estimate:
 
     values: list[float]  # one per seed, seeds in order
     mean: float  # of the values
-    half_width: float | None  # half the width of the 95 % t interval of the mean; None for one seed
+    # half the width of the 95 % t interval of the mean; None for fewer than 3 seeds
+    half_width: float | None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -29,8 +30,8 @@ class Estimate:
 class Paired(Estimate):
     """A mean difference over the ``seeds`` that two groups of runs share.
 
-    ``p_value`` is that of the two-sided paired t test; None for one seed or for differences that
-    are all the same.
+    ``p_value`` is that of the two-sided paired t test; None for fewer than 3 seeds or for
+    differences that are all the same.
     """
 
     seeds: list[int]
@@ -125,7 +126,7 @@ def middle(run: Run, key: str) -> float:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean of one value a seed, with its 95 % t interval.
+    """Mean of one value a seed, with its 95 % t interval from 3 seeds on.
 
     Raises:
         ValueError: no values.
@@ -167,14 +168,15 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     left, right = ([side[seed] for seed in seeds] for side in (values, base))
     differences = [value - other for value, other in zip(left, right, strict=True)]
     p_value = None
-    if len(set(differences)) > 1:  # scipy has no p-value without spread
+    # scipy has no p-value without spread
+    if len(seeds) >= FEWEST_SEEDS and len(set(differences)) > 1:
         p_value = float(stats.ttest_rel(left, right).pvalue)
     mean = estimate(differences)
     return Paired(mean.values, mean.mean, mean.half_width, seeds, p_value)
 
 
 def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
-    """Half widths for ``errorbar``; NaN, which draws nothing, for one seed."""
+    """Half widths for ``errorbar``; NaN, which draws nothing, for fewer than 3 seeds."""
     return np.array([np.nan if e.half_width is None else e.half_width for e in estimates])
 
 

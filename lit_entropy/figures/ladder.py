@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.as_text import short
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import COEFFICIENTS, Coefficient, Named, fit_of, measure_law
+from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import by_x, labelled
 from lit_entropy.figures.runs import Run, first_task
@@ -27,7 +28,6 @@ class Size(Named):
 
     parameters: float
     seeds: list[int]
-    interval: str
     a: Coefficient
     b: Coefficient
     ceiling: Coefficient
@@ -51,7 +51,7 @@ class Trend(Line):
     predicted: float
     measured: float
     error: float
-    within: bool  # whether its interval holds the prediction
+    within: bool  # whether its interval holds the prediction; False without one
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     """
     groups = by_x(labelled(runs, METHOD)[METHOD])
     laws = {size: measure_law(group) for size, group in groups.items()}
-    sizes = [
-        Size(size, law.seeds, law.interval, law.a, law.b, law.ceiling) for size, law in laws.items()
-    ]
+    sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
     parameters_N = np.array([size for size, group in groups.items() for _ in group])
     fits = [fit_of(run) for group in groups.values() for run in group]
     trends = {name: _trend(name, parameters_N, fits, sizes[-1]) for name in COEFFICIENTS}
@@ -107,7 +105,7 @@ def figure_7(runs: Sequence[Run]) -> Figure:
                 loc="left",
             )
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 
@@ -116,13 +114,7 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
     axes.set_xscale("log")
     for size, colour in zip(sizes, sequential_colours(len(sizes)), strict=True):
         value, x = size.coefficient(name), size.parameters
-        low, high = value.bounds
-        seeds = [x * 1.06] * len(value.values)
-        axes.scatter(seeds, value.values, s=6, color=colour, alpha=0.6, linewidths=0)
-        axes.errorbar(
-            [x], [value.mean], yerr=[[value.mean - low], [high - value.mean]],
-            color=colour, marker="o", markersize=4, capsize=2, linewidth=1,
-        )  # fmt: skip
+        draw_estimates(axes, [x], [value], colour, seeds_at=[x * 1.06], markersize=4)
     parameters_2 = np.array([sizes[0].parameters, sizes[-1].parameters])
     lines = ((trend, "-", "all sizes"), (trend.smaller, "--", "without the largest"))
     for line, style, label in lines:
@@ -152,7 +144,7 @@ def _judge_extrapolation(m: Ladder) -> Judgement:
         f"{name}: predicted {t.predicted:.2f}, measured {t.measured:.2f}"
         for name, t in m.trends.items()
     )
-    if not all(math.isfinite(m.sizes[-1].coefficient(name).low) for name in m.trends):
+    if not all(math.isfinite(m.sizes[-1].coefficient(name).bounds[0]) for name in m.trends):
         return Judgement(None, text)
     return Judgement(all(t.within for t in m.trends.values()), text)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.cells import COUNTDOWN
 from lit_entropy.figures.coefficients import Law, measure_law
-from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import labelled
 from lit_entropy.figures.law_panels import (
     entropy_axis,
@@ -18,8 +18,8 @@ from lit_entropy.figures.law_panels import (
     law_points,
     legend_below,
 )
-from lit_entropy.figures.runs import Run, code
-from lit_entropy.figures.style import COLUMN_WIDTH, GREY, method_colour, method_marker, paper_figure
+from lit_entropy.figures.runs import Run, by_label, code
+from lit_entropy.figures.style import COLUMN_WIDTH, FULL_WIDTH, GREY, Look, looks, paper_figure
 
 METHOD = "GRPO"
 
@@ -35,22 +35,42 @@ def measure_3(runs: Sequence[Run]) -> Law:
 
 def figure_3(runs: Sequence[Run]) -> Figure:
     """Accuracy against entropy, all seeds, with the fitted law."""
-    law = measure_3(runs)
-    colour = method_colour(METHOD)
-    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
-        axes = figure.subplots()
-        entropy_axis(axes, law.points)
-        law_points(axes, law.points, colour, method_marker(METHOD))
-        law_curve(axes, law.a.values, law.b.values, colour, r"$R = -a\,e^{H} + b$")
-        fit_to_points(axes, law.points)
-        _draw_ceiling(axes, law)
-        quality = f"\n$R^2$ = {law.r2.mean:.2f}" if math.isfinite(law.r2.mean) else ""
-        seeds = len(law.seeds)
-        title = (
-            f"{METHOD}, {seeds} seed{'s' if seeds > 1 else ''}\na = {law.a}\nb = {law.b}{quality}"
-        )
-        legend_below(axes, law.points, title)
+    return overlay_3(labelled(runs, METHOD)[METHOD])
+
+
+def overlay_3(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_3` for every label, a panel each, two in a row."""
+    laws = [measure_law(group) for group in by_label(runs).values()]
+    look = looks(law.label for law in laws)
+    columns = min(2, len(laws))
+    rows = math.ceil(len(laws) / columns)
+    width = COLUMN_WIDTH if columns == 1 else FULL_WIDTH
+    with paper_figure(width, 2.9 * rows) as figure:
+        panels = iter(figure.subplots(rows, columns, squeeze=False).flat)
+        for law in laws:
+            _draw_law(next(panels), law, look[law.label])
+        for empty in panels:
+            empty.set_axis_off()
     return figure
+
+
+def _draw_law(axes: Axes, law: Law, look: Look) -> None:
+    entropy_axis(axes, law.points)
+    law_points(axes, law.points, look.colour, look.marker, "one validation")
+    law_curve(axes, law.a.values, law.b.values, look.colour, r"$R = -a\,e^{H} + b$")
+    fit_to_points(axes, law.points)
+    _draw_ceiling(axes, law)
+    quality = f"\n$R^2$ = {law.r2.mean:.2f}" if math.isfinite(law.r2.mean) else ""
+    seeds = len(law.seeds)
+    title = (
+        f"{law.label}, {seeds} seed{'s' if seeds > 1 else ''}\na = {law.a}\nb = {law.b}{quality}"
+    )
+    legend_below(axes, law.points, title)
+
+
+def law_tables(runs: Sequence[Run]) -> list[Table]:
+    """:func:`law_table` of every label."""
+    return law_table(measure_law(group) for group in by_label(runs).values())
 
 
 def _draw_ceiling(axes: Axes, law: Law) -> None:
@@ -66,9 +86,10 @@ def _draw_ceiling(axes: Axes, law: Law) -> None:
 
 def _judge_fit(m: Law) -> Judgement:
     text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}"
-    if not math.isfinite(m.r2.mean) or not math.isfinite(m.a.low):
+    low, _ = m.a.bounds
+    if not math.isfinite(m.r2.mean) or math.isnan(low):
         return Judgement(None, text)
-    return Judgement(m.r2.mean >= 0.9 and m.a.low > 0, text)
+    return Judgement(m.r2.mean >= 0.9 and low > 0, text)
 
 
 def law_table(laws: Iterable[Law]) -> list[Table]:
@@ -83,18 +104,19 @@ def law_table(laws: Iterable[Law]) -> list[Table]:
 
 
 FIT_RULE = "mean R² of at least 0.9 and an interval of a above 0"
+OVERLAY = Overlay(measure_law, overlay_3, tables=law_tables)
 FIGURE_3 = Entry(
     "3", "Fig. 3", "The law on mathematics",
     "Held-out accuracy against the entropy of the same policy; entropy falls to the right.",
     measure_3, figure_3,
     (Claim("R = -a exp(H) + b fits every run on mathematics.", "2 coefficients for 200 points",
            FIT_RULE, _judge_fit),),
-    tables=lambda law: law_table([law]),
+    tables=lambda law: law_table([law]), overlay=OVERLAY,
 )  # fmt: skip
 FIGURE_4 = Entry(
     "4", "Fig. 4", "The law on a second task",
     "Countdown stands for the paper's code. Entropy falls to the right.", measure_3, figure_3,
     (Claim("The same law fits on code (here: countdown).", "2 coefficients for 200 points",
            FIT_RULE, _judge_fit),),
-    (COUNTDOWN,), code, lambda law: law_table([law]),
+    (COUNTDOWN,), code, lambda law: law_table([law]), OVERLAY,
 )  # fmt: skip

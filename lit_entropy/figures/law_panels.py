@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from lit_entropy.figures.coefficients import Points
+from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.estimates import Estimate
-from lit_entropy.figures.style import t_half_width
+from lit_entropy.figures.marks import PAIR
+from lit_entropy.figures.seeds import draw_mean, draw_seeds, t_half_width
 
 
 def entropy_axis(axes: Axes, points: Sequence[Points]) -> None:
@@ -26,12 +28,17 @@ def entropy_axis(axes: Axes, points: Sequence[Points]) -> None:
     axes.set(xlabel="entropy, token mean (nats, log scale)", ylabel="accuracy, held out (greedy)")
 
 
-def law_points(axes: Axes, points: Sequence[Points], colour: str, marker: str) -> None:
-    """One small marker per pair, one collection per seed."""
-    for each in points:
+def law_points(
+    axes: Axes, points: Sequence[Points], colour: str, marker: str, label: str = ""
+) -> None:
+    """One small marker a pair, one collection a seed.
+
+    Without a ``label`` they are explained by that of the curve, whose legend has the marker.
+    """
+    for index, each in enumerate(points):
         axes.scatter(
             each.entropy, each.accuracy, s=9, marker=marker, color=colour, alpha=0.45,
-            linewidths=0,
+            linewidths=0, label=label if index == 0 else None, gid=PAIR,
         )  # fmt: skip
 
 
@@ -61,16 +68,12 @@ def law_curve(
     values_S1, offsets_S1 = (np.array(each)[:, None] for each in (a, b))
     curves_SN = offsets_S1 - values_S1 * np.exp(entropy_N)
     mean_N = curves_SN.mean(axis=0)
-    if band and len(curves_SN) > 1:
-        axes.plot(entropy_N, curves_SN.T, color=colour, linewidth=0.5, alpha=0.5)
-        half_N = t_half_width(curves_SN)
-        axes.fill_between(
-            entropy_N, mean_N - half_N, mean_N + half_N, color=colour, alpha=0.12, linewidth=0
-        )
-    axes.plot(
-        entropy_N, mean_N, color=colour, label=label, linestyle=linestyle, marker=marker,
-        markersize=3, markevery=[],
-    )  # fmt: skip
+    if band:
+        draw_seeds(axes, [(entropy_N, curve_N) for curve_N in curves_SN], colour)
+        draw_mean(axes, entropy_N, mean_N, t_half_width(curves_SN), colour)
+    else:
+        axes.plot(entropy_N, mean_N, color=colour)
+    axes.lines[-1].set(label=label, linestyle=linestyle, marker=marker, markersize=3, markevery=[])
 
 
 def fit_to_points(axes: Axes, points: Sequence[Points]) -> None:
@@ -111,13 +114,9 @@ def dot_panel(
         scale: factor of all numbers.
     """
     for row, (name, value) in enumerate(estimates.items()):
-        low, high = value.bounds
-        mean, seeds = scale * value.mean, scale * np.array(value.values)
-        axes.scatter(seeds, np.full(len(seeds), row + 0.22), s=5, color=colours[name], alpha=0.5)
-        error = [[mean - scale * low], [scale * high - mean]]
-        axes.errorbar(
-            [mean], [row], xerr=error, color=colours[name], marker="o", markersize=3.5,
-            capsize=2, linewidth=1,
+        draw_estimates(
+            axes, [row], [value], colours[name], scale=scale, seeds_at=[row + 0.22],
+            horizontal=True, linestyle="none",
         )  # fmt: skip
     axes.set_yticks(range(len(estimates)), list(estimates))
     axes.set_ylim(len(estimates) - 0.4, -0.6)

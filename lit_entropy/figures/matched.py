@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from lit_entropy.figures.estimates import Estimate, Paired, over_seeds
 from lit_entropy.figures.outcomes import ACCURACY, LENGTH, gain
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import GREY, curve, method_colour
+from lit_entropy.figures.seeds import curve, draw_seeds, seeds_note
+from lit_entropy.figures.style import GREY, Look
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ def matched_compute(groups: Mapping[str, Sequence[Run]], base: str) -> Matched:
 
 
 def plot_matched(
-    axes: Axes, groups: Mapping[str, Sequence[Run]], matched: Matched | None, missing: str | None
+    axes: Axes,
+    groups: Mapping[str, Sequence[Run]],
+    look: Mapping[str, Look],
+    matched: Matched | None,
+    missing: str | None,
 ) -> None:
     """Accuracy against generated tokens, a line at the budget; or what is ``missing`` for it."""
     if matched is None:
@@ -74,15 +79,20 @@ def plot_matched(
             ha="center", va="center", transform=axes.transAxes, fontsize=6,
         )  # fmt: skip
         return
+    unit, name = (1e6, "$10^6$") if matched.tokens >= 1e5 else (1e3, "$10^3$")
     for label, group in groups.items():
-        colour = method_colour(label)
+        colour = look[label].colour
         curves = [generated_tokens(run) for run in group]
-        for tokens_N, accuracy_N in curves if len(curves) > 1 else []:
-            axes.plot(tokens_N / 1e6, accuracy_N, color=colour, linewidth=0.5, alpha=0.5)
+        draw_seeds(axes, [(tokens_N / unit, accuracy_N) for tokens_N, accuracy_N in curves], colour)
         shortest = min(len(tokens_N) for tokens_N, _ in curves)
         tokens_N, accuracy_N = np.mean([np.stack(c)[:, :shortest] for c in curves], axis=0)
-        axes.plot(tokens_N / 1e6, accuracy_N, color=colour)
-    axes.axvline(matched.tokens / 1e6, color=GREY, linewidth=0.8, linestyle="--")
+        note = seeds_note(len(group))
+        axes.plot(tokens_N / unit, accuracy_N, color=colour, label=f"{label}{note}")
+    axes.axvline(
+        matched.tokens / unit, color=GREY, linewidth=0.8, linestyle="--",
+        label="fewest tokens of any run",
+    )  # fmt: skip
     axes.set(
-        xlabel="generated tokens ($10^6$)", ylabel="held-out accuracy (greedy)", xlim=(0, None)
+        xlabel=f"generated tokens ({name})", ylabel="held-out accuracy (greedy)", xlim=(0, None)
     )
+    axes.legend(*(each[-1:] for each in axes.get_legend_handles_labels()), loc="lower right")

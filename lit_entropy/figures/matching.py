@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.cells import GRPO, POLICY_GRADIENT
-from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.matches import (
     FIXED,
     MATCHES,
@@ -20,7 +20,7 @@ from lit_entropy.figures.matches import (
     pairs,
 )
 from lit_entropy.figures.runs import Run, by_label, mathematics
-from lit_entropy.figures.style import FULL_WIDTH, GREY, method_colour, method_marker, paper_figure
+from lit_entropy.figures.style import FULL_WIDTH, GREY, looks, paper_figure
 
 
 def figure_dynamics(runs: Sequence[Run]) -> Figure:
@@ -31,11 +31,18 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
     """
     numbers = measure_dynamics(runs)
     groups = by_label(runs)
-    with paper_figure(FULL_WIDTH, 4.6) as figure:
+    with paper_figure(FULL_WIDTH, 4.8) as figure:
         for axes, match in zip(figure.subplots(2, 3).flat, MATCHES, strict=True):
             _plot_match(axes, groups, match, numbers)
-        handles = figure.axes[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper center", ncols=len(groups), markerscale=2)
+        first, last = figure.axes[0], figure.axes[-1]
+        named = {
+            name: handle
+            for axes in (first, last)
+            for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(
+            list(named.values()), list(named), loc="outside upper center", ncols=4, markerscale=2
+        )
     return figure
 
 
@@ -44,25 +51,30 @@ def _plot_match(
 ) -> None:
     scale, unit = (1e3, r"$10^{-3}$ nats") if match.exact else (1.0, "nats, unit step")
     notes = []
+    look = looks(groups)
     for label, group in groups.items():
+        colour, marker = look[label]
         sides = [pairs(run, match) for run in group]
         predicted_N, realised_N = (np.concatenate(side) for side in zip(*sides, strict=True))
         axes.scatter(
-            scale * predicted_N, 1e3 * realised_N, s=7, color=method_colour(label), alpha=0.6,
-            marker=method_marker(label), linewidths=0, label=label,
+            scale * predicted_N, 1e3 * realised_N, s=7, color=colour, alpha=0.6,
+            marker=marker, linewidths=0, label=label,
         )  # fmt: skip
         fit = numbers[label][match.name]
         if not match.exact and fit.slope is not None:
             slope = 1e3 * fit.slope.mean
-            axes.axline((0, 0), slope=slope, color=method_colour(label), linewidth=0.8)
-        notes.append((label, fit))
+            axes.axline(
+                (0, 0), slope=slope, color=colour, linewidth=0.8, label=f"{label}, fitted slope"
+            )
+        notes.append((colour, fit))
     if match.exact:
-        axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8, linestyle="--")
+        axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8, linestyle="--", label="equal")
     axes.set_title(match.title)
     axes.set(
         xlabel=f"predicted $\\Delta H$ ({unit})", ylabel=r"realised $\Delta H$ ($10^{-3}$ nats)"
     )
-    axes.locator_params(nbins=5)
+    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="y", nbins=5)
     _write_notes(axes, notes)
 
 
@@ -70,12 +82,12 @@ def _write_notes(axes: Axes, notes: Sequence[tuple[str, Agreement]]) -> None:
     """Slope and R^2 of each label, in room made above the points."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.04 + 0.1 * len(notes)) * (high - low))
-    for row, (label, fit) in enumerate(notes):
+    for row, (colour, fit) in enumerate(notes):
         parts = [f"slope {fit.slope.mean:.2f}"] if fit.slope is not None else []
         parts += [f"$R^2$ {fit.r2.mean:.2f}"] if fit.r2 is not None else []
         axes.text(
             0.03, 0.98 - 0.085 * row, ", ".join(parts), transform=axes.transAxes, va="top",
-            fontsize=6.5, color=method_colour(label),
+            fontsize=6.5, color=colour,
         )  # fmt: skip
 
 
@@ -116,9 +128,8 @@ def dynamics_table(m: Agreements) -> list[Table]:
 
 
 def measured_states(runs: Sequence[Run]) -> list[Run]:
-    """GRPO's and the on-policy runs that measured their states."""
-    labels = (GRPO.label, POLICY_GRADIENT.label)
-    return [run for run in mathematics(runs) if run.label in labels and FIXED in run.history]
+    """The runs that measured their states."""
+    return [run for run in mathematics(runs) if FIXED in run.history]
 
 
 SECTION_3 = Entry(
@@ -134,4 +145,8 @@ SECTION_3 = Entry(
               _judge_theorem),
     ),
     (GRPO, POLICY_GRADIENT), measured_states, dynamics_table,
+    Overlay(
+        measure_dynamics, figure_dynamics,
+        tables=lambda runs: dynamics_table(measure_dynamics(runs)),
+    ),
 )  # fmt: skip

@@ -1,19 +1,20 @@
 """Fig. 11 (arXiv 2505.22617): entropy, response length and accuracy of the four methods."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import points, show
 from lit_entropy.figures.cells import CLIP_COV, CLIP_HIGHER, GRPO, KL_COV
-from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import labelled, positive, smoothed, smoothing_window
 from lit_entropy.figures.matched import Matched, matched_compute, plot_matched
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, LENGTH, Levels, levels
-from lit_entropy.figures.panels import frame_lines
-from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import FULL_WIDTH, method_colour, paper_figure, seed_lines
+from lit_entropy.figures.panels import frame_lines, legend_of_labels
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import seed_lines
+from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 
 METHODS = ("GRPO", "clip-higher", "Clip-Cov", "KL-Cov")
 COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
@@ -44,10 +45,14 @@ def measure_11(runs: Sequence[Run]) -> Methods:
     Raises:
         ValueError: a method has no run, or a run lacks a key.
     """
-    groups = labelled(runs, *METHODS)
-    found = {label: levels(group, groups["GRPO"]) for label, group in groups.items()}
+    return measure_methods(labelled(runs, *METHODS), "GRPO")
+
+
+def measure_methods(groups: Mapping[str, Sequence[Run]], base: str) -> Methods:
+    """As :func:`measure_11` for any labels, with differences to ``base``."""
+    found = {label: levels(group, groups[base]) for label, group in groups.items()}
     try:
-        return Methods(found, matched_compute(groups, "GRPO"), None)
+        return Methods(found, matched_compute(groups, base), None)
     except ValueError as error:
         return Methods(found, None, str(error))
 
@@ -57,24 +62,39 @@ def figure_11(runs: Sequence[Run]) -> Figure:
 
     Seeds thin, their mean thick, its 95 % t interval a band; entropy and length are running means.
     """
-    numbers = measure_11(runs)
-    groups = labelled(runs, *METHODS)
-    with paper_figure(FULL_WIDTH, 4.4) as figure:
+    return _draw_methods(labelled(runs, *METHODS))
+
+
+def overlay_11(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_11` for every label."""
+    return _draw_methods(by_label(runs))
+
+
+def base_of(labels: Iterable[str]) -> str:
+    """What others are compared with: GRPO, or where it is not there the first."""
+    labels = list(labels)
+    return "GRPO" if "GRPO" in labels else labels[0]
+
+
+def _draw_methods(groups: Mapping[str, Sequence[Run]]) -> Figure:
+    numbers, look = measure_methods(groups, base_of(groups)), looks(groups)
+    with paper_figure(FULL_WIDTH, 4.8) as figure:
         panels = figure.subplots(2, 2).flat
         for axes, (key, name) in zip(panels, PANELS, strict=False):
             for label, group in groups.items():
                 shown = group if key == ACCURACY else [smoothed(run, key) for run in group]
-                seed_lines(axes, shown, key, method_colour(label), label)
+                seed_lines(axes, shown, key, look[label].colour, label)
             axes.set(xlabel="RL step", ylabel=name)
         panels = figure.axes
         for axes, bottom in zip(panels, (0.0, 0.0, None), strict=False):
             frame_lines(axes, bottom=bottom)
-        plot_matched(panels[3], groups, numbers.matched, numbers.matched_missing)
-        note = f"running mean of {smoothing_window(groups['GRPO'][0])} RL steps"
-        titles = (note, note, "every validation", "dashed: the fewest tokens of any run")
-        for axes, title in zip(panels, titles, strict=True):
-            axes.set_title(title, loc="left", fontsize=7)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        plot_matched(panels[3], groups, look, numbers.matched, numbers.matched_missing)
+        first = next(iter(groups.values()))[0]
+        note = f"running mean of {smoothing_window(first)} RL steps"
+        titles = (note, note, "every validation", "accuracy at matched compute")
+        for letter, axes, title in zip("abcd", panels, titles, strict=True):
+            axes.set_title(f"({letter})  {title}", loc="left", fontsize=7)
+        legend_of_labels(figure, panels[0])
     return figure
 
 
@@ -116,7 +136,7 @@ def _judge_instability(m: Methods) -> Judgement:
 
 def methods_table(m: Methods) -> list[Table]:
     """Fig. 11 in numbers, and at matched compute."""
-    header = ["", "entropy, first", "last fifth", "times GRPO's", "length, last fifth",
+    header = ["", "entropy, first", "last fifth", "times the baseline's", "length, last fifth",
               "accuracy, last fifth", "since half time", "accuracy at matched tokens"]  # fmt: skip
     rows = [
         [name, show(e.entropy_first), show(e.entropy_plateau), f"{e.entropy_ratio:.2f}",
@@ -125,6 +145,15 @@ def methods_table(m: Methods) -> list[Table]:
         for name, e in m.methods.items()
     ]  # fmt: skip
     return [Table(header, rows)]
+
+
+def _measure_alone(group: Sequence[Run]) -> Levels:
+    return levels(group, group)
+
+
+def _overlay_tables(runs: Sequence[Run]) -> list[Table]:
+    groups = by_label(runs)
+    return methods_table(measure_methods(groups, base_of(groups)))
 
 
 METHOD_CELLS = (GRPO, KL_COV, CLIP_COV, CLIP_HIGHER)
@@ -144,4 +173,5 @@ FIGURE_11 = Entry(
               "last fifth at least 2 points below half time", _judge_instability),
     ),
     METHOD_CELLS, tables=methods_table,
+    overlay=Overlay(_measure_alone, overlay_11, tables=_overlay_tables),
 )  # fmt: skip

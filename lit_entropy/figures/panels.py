@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 
@@ -59,4 +60,13 @@ def legend_above(
     axes.legend(
         handles, names, title=title, title_fontsize=8, loc="lower center",
         bbox_to_anchor=(0.5, 1.0), ncols=columns, columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip
+
+
+def legend_of_labels(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """The names of a panel's lines above all panels."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=min(columns, len(names)),
+        columnspacing=1.2, handlelength=1.6,
     )  # fmt: skip

@@ -43,18 +43,28 @@ def by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def one_model(runs: Sequence[Run]) -> list[Run]:
-    """The runs of the model that most of them train, so that the ladder stays out of a curve.
+    """The runs of one model a label, so that the ladder stays out of a curve.
 
-    A run that does not say its model, an export say, stays.
+    It is the model that most of all runs train, and for a label without it that of most of its own
+    runs. A run that does not say its model, an export say, stays.
     """
+    common = _common_model(runs)
+    kept: set[int] = set()
+    for group in by_label(runs).values():
+        models = {run.facts.get("model", common) for run in group}
+        own = common if common in models else _common_model(group)
+        kept |= {id(run) for run in group if run.facts.get("model", own) == own}
+    return [run for run in runs if id(run) in kept]
+
+
+def _common_model(runs: Sequence[Run]) -> object:
     models = [run.facts["model"] for run in runs if "model" in run.facts]
-    common = max(models, key=models.count, default=None)
-    return [run for run in runs if run.facts.get("model", common) == common]
+    return max(models, key=models.count, default=None)
 
 
 def first_task(runs: Sequence[Run]) -> list[Run]:
-    """Runs of every model on anything but the second task."""
-    return [run for run in runs if run.facts.get("task") != CODE_TASK]
+    """Runs of every model on anything but the second task; all, where none is on another."""
+    return [run for run in runs if run.facts.get("task") != CODE_TASK] or list(runs)
 
 
 def mathematics(runs: Sequence[Run]) -> list[Run]:

@@ -11,24 +11,16 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.collapse import METHOD
-from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
-from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import (
-    BLUE,
-    COLUMN_WIDTH,
-    GREY,
-    ORANGE,
-    curve,
-    paper_figure,
-    t_half_width,
-)
+from lit_entropy.figures.panels import legend_of_labels
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import curve, draw_mean, draw_seeds, seeds_note, t_half_width
+from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 
 #: Share of training, share of the entropy consumed and share of the gain that the paper reports.
 PAPER_MARKS: tuple[tuple[float, float, float], ...] = ((1 / 12, 0.73, 0.76), (1 / 3, 0.94, 0.93))
-#: Colours of the two quantities, those of the summary figure.
-SPENT, WON = BLUE, ORANGE
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -42,7 +34,7 @@ class Shares(NamedTuple):
 
 @dataclass(frozen=True)
 class ShareCurve:
-    """Mean over seeds by share of training, with its 95 % t interval (NaN for one seed)."""
+    """Mean over seeds by share of training, with its 95 % t interval (NaN below 3 seeds)."""
 
     training_share: list[float]
     mean: list[float]
@@ -105,7 +97,12 @@ def measure_2(runs: Sequence[Run]) -> Spending:
     Args, Raises:
         as :func:`lit_entropy.figures.collapse.measure_1` and :func:`shares`.
     """
-    by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
+    return measure_spending(labelled(runs, METHOD)[METHOD])
+
+
+def measure_spending(group: Sequence[Run]) -> Spending:
+    """As :func:`measure_2` for the runs of any one label."""
+    by_run = [shares(run) for run in group]
     marks = [
         Mark(
             at,
@@ -116,7 +113,7 @@ def measure_2(runs: Sequence[Run]) -> Spending:
         for at, *paper in PAPER_MARKS
     ]
     return Spending(
-        METHOD,
+        group[0].label,
         len(by_run),
         _mean_share([share.entropy for share in by_run]),
         _mean_share([share.gain for share in by_run]),
@@ -136,18 +133,29 @@ def _mean_share(seeds: Sequence[Curve]) -> ShareCurve:
 
 def figure_2(runs: Sequence[Run]) -> Figure:
     """Shares of entropy and gain against training."""
-    measured = measure_2(runs)
-    by_run = [shares(run) for run in labelled(runs, METHOD)[METHOD]]
-    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
-        axes = figure.subplots()
-        entropies, gains = [share.entropy for share in by_run], [share.gain for share in by_run]
-        _draw_share(axes, entropies, measured.entropy, SPENT, "entropy consumed")
-        _draw_share(axes, gains, measured.gain, WON, "accuracy gained")
-        for mark in measured.marks:
-            _draw_paper_mark(axes, mark)
-        axes.plot([], [], color=GREY, marker=4, linestyle="none", label="paper, at 1/12 and 1/3")
-        axes.set(xlabel="share of training", ylabel="share of the total", xlim=(0, 1.01))
-        axes.legend(loc="lower right")
+    return overlay_2(labelled(runs, METHOD)[METHOD])
+
+
+def overlay_2(runs: Sequence[Run]) -> Figure:
+    """Shares of every label's fall of entropy, and of its gain, beside the paper's."""
+    groups = by_label(runs)
+    look = looks(groups)
+    with paper_figure(FULL_WIDTH, 2.8) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for label, group in groups.items():
+            measured, by_run = measure_spending(group), [shares(run) for run in group]
+            colour = look[label].colour
+            entropies, gains = [each.entropy for each in by_run], [each.gain for each in by_run]
+            _draw_share(left, entropies, measured.entropy, colour, label)
+            _draw_share(right, gains, measured.gain, colour, label)
+        for axes, name, column in ((left, "fall of entropy", 1), (right, "gain in accuracy", 2)):
+            at = [mark[0] for mark in PAPER_MARKS]
+            axes.plot(
+                at, [mark[column] for mark in PAPER_MARKS], marker="D", markersize=5, color="black",
+                markerfacecolor="none", linestyle="none", label="the paper, at 1/12 and 1/3",
+            )  # fmt: skip
+            axes.set(xlabel="share of training", ylabel=f"share of the {name}", xlim=(0, 1.01))
+        legend_of_labels(figure, left)
     return figure
 
 
@@ -155,24 +163,9 @@ def _draw_share(
     axes: Axes, seeds: Sequence[Curve], measured: ShareCurve, colour: str, name: str
 ) -> None:
     training, mean = np.array(measured.training_share), np.array(measured.mean)
-    if len(seeds) > 1:
-        for seed in seeds:
-            axes.plot(*seed, color=colour, linewidth=0.5, alpha=0.5)
-        half = np.array(measured.half_width)
-        axes.fill_between(training, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-    note = "" if len(seeds) > 1 else " (1 seed)"
-    axes.plot(training, mean, color=colour, label=f"{name}{note}")
-
-
-def _draw_paper_mark(axes: Axes, mark: Mark) -> None:
-    """The paper's shares: a caret from the left for the entropy, from the right for the gain."""
-    at = mark.training_share
-    axes.axvline(at, color=GREY, linewidth=0.7, linestyle=":")
-    for share, colour, caret in ((mark.paper_entropy, SPENT, 5), (mark.paper_gain, WON, 4)):
-        axes.plot(
-            [at], [share], marker=caret, color=colour, markersize=6,
-            markeredgecolor="black", markeredgewidth=0.5, linestyle="none",
-        )  # fmt: skip
+    draw_seeds(axes, seeds, colour)
+    draw_mean(axes, training, mean, np.array(measured.half_width), colour)
+    axes.lines[-1].set_label(f"{name}{seeds_note(len(seeds))}")
 
 
 def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
@@ -184,7 +177,7 @@ def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
 FIGURE_2 = Entry(
     "2", "Fig. 2", "Most is spent and won early",
     f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
-    (
+    overlay=Overlay(measure_spending, overlay_2), claims=(
         Claim("Most is spent and won at once: the first twelfth of training.",
               "73 % of the entropy, 76 % of the gain", "at least half of both",
               partial(_judge_mark, index=0, least=0.5)),

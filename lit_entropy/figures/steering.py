@@ -8,19 +8,19 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import show
 from lit_entropy.figures.cells import CLIP_COV, KL_COV, Cell
+from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement
-from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
+from lit_entropy.figures.estimates import smoothed, smoothing_window
 from lit_entropy.figures.knobs import Knob, by_knob, measure_12
 from lit_entropy.figures.outcomes import ENTROPY
 from lit_entropy.figures.panels import frame_lines, legend_above, plain_log_ticks
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import (
     FULL_WIDTH,
-    GREY,
     method_colour,
     method_marker,
     paper_figure,
-    seed_lines,
     sequential_colours,
 )
 
@@ -65,13 +65,9 @@ def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str) -> None
 
 def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
     knob, levels = numbers.knob, numbers.entropy
-    for at, level in zip(knob, levels, strict=True):
-        values = level.values
-        axes.plot([at] * len(values), values, "_", color=GREY, markersize=5, zorder=1)
-    axes.errorbar(
-        knob, [level.mean for level in levels], yerr=error_bar(levels), elinewidth=0.8,
-        capsize=2, color=method_colour(label), marker=method_marker(label), markersize=4,
-    )  # fmt: skip
+    draw_estimates(
+        axes, knob, levels, method_colour(label), marker=method_marker(label), markersize=4
+    )
     smallest = min(value for value in knob if value > 0)
     axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
     axes.set_xticks(knob, [f"{value:g}" for value in knob])

@@ -1,19 +1,17 @@
-"""One look for every figure: sizes in inches as printed, one colour a method, seeds drawn alike."""
+"""One look for every figure: sizes in inches as printed, one colour a method."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from scipy import stats
 
-from lit_entropy.figures.runs import Run
+from lit_entropy.figures.marks import GREY, explain
 
 #: Width of a figure over both columns and over one, inches.
 FULL_WIDTH, COLUMN_WIDTH = 7.0, 3.4
@@ -21,7 +19,6 @@ FULL_WIDTH, COLUMN_WIDTH = 7.0, 3.4
 #: Palette of Okabe and Ito (2008), made for colour-blind readers.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY = "#7F7F7F"
 #: Three more of Tol's muted palette, made for colour-blind readers too.
 TEAL, WINE, OLIVE = "#44AA99", "#882255", "#999933"
 
@@ -80,6 +77,36 @@ def method_marker(method: str) -> str:
     return METHOD_MARKERS.get(method, "X")
 
 
+class Look(NamedTuple):
+    """How one label is drawn in every panel of a figure."""
+
+    colour: str
+    marker: str
+
+
+#: Colours and markers of labels that have none of their own.
+FREE_COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, WINE, TEAL, OLIVE, BLACK)
+FREE_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">")
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """A colour and a marker for each label: a method's own, for others one that is free.
+
+    The first 10 labels have 10 colours; further ones repeat them with other markers.
+    """
+    labels = list(labels)
+    taken = {METHOD_COLOURS[label] for label in labels if label in METHOD_COLOURS}
+    colours = cycle([c for c in FREE_COLOURS if c not in taken] or FREE_COLOURS)
+    used = {METHOD_MARKERS[label] for label in labels if label in METHOD_MARKERS}
+    markers = cycle([m for m in FREE_MARKERS if m not in used] or FREE_MARKERS)
+    return {
+        label: Look(
+            METHOD_COLOURS.get(label) or next(colours), METHOD_MARKERS.get(label) or next(markers)
+        )
+        for label in labels
+    }
+
+
 def sequential_colours(count: int) -> list[str]:
     """``count`` colours for ordered things (sizes, coefficients), dark to light."""
     # viridis beyond 0.75 is too light on white
@@ -88,9 +115,14 @@ def sequential_colours(count: int) -> list[str]:
 
 @contextmanager
 def paper_figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of a size in inches, with the shared settings while it is drawn."""
+    """A figure of a size in inches, with the shared settings while it is drawn.
+
+    A legend below it names the marks of seeds and intervals that it holds.
+    """
     with paper_style():
-        yield Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        explain(figure)
 
 
 @contextmanager
@@ -98,82 +130,6 @@ def paper_style() -> Iterator[None]:
     """The shared settings, for the duration of a block only."""
     with matplotlib.rc_context(RC):
         yield
-
-
-@dataclass(frozen=True)
-class SeedMean:
-    """Mean over seeds at the RL steps that all seeds have."""
-
-    step_N: np.ndarray
-    mean_N: np.ndarray  # in the unit of the metric
-    half_width_N: np.ndarray  # half the width of the 95 % t interval of the mean; NaN for one seed
-    seeds: int
-
-
-def curve(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """RL steps and values where a run has a finite ``key``.
-
-    Raises:
-        ValueError: the run has no such number.
-    """
-    for name in ("step", key):
-        if name not in run.history or not np.isfinite(run.history[name]).any():
-            raise ValueError(
-                f"run {run.name!r} (label {run.label!r}) has no finite '{name}': "
-                "log it, or leave the run out"
-            )
-    finite = np.isfinite(run.history[key])
-    return run.history["step"][finite], run.history[key][finite]
-
-
-def seed_mean(runs: Sequence[Run], key: str) -> SeedMean:
-    """Mean and 95 % t interval of ``key`` over seeds.
-
-    Raises:
-        ValueError: no runs, a run without ``key``, or no RL step that all runs have.
-    """
-    if not runs:
-        raise ValueError(f"no runs to average '{key}' over: name at least one")
-    curves = [curve(run, key) for run in runs]
-    step_N = curves[0][0]
-    for step, _ in curves[1:]:
-        step_N = np.intersect1d(step_N, step)
-    if step_N.size == 0:
-        names = [run.name for run in runs]
-        raise ValueError(f"runs {names} share no RL step with '{key}': give them one cadence")
-    values_SN = np.array([value[np.isin(step, step_N)] for step, value in curves])
-    return SeedMean(step_N, values_SN.mean(axis=0), t_half_width(values_SN), len(runs))
-
-
-def t_half_width(values_SN: np.ndarray) -> np.ndarray:
-    """Half the width of the 95 % t interval of the mean over the first axis; NaN for one seed."""
-    seeds = values_SN.shape[0]
-    if seeds == 1:
-        return np.full(values_SN.shape[1:], np.nan)
-    error_N = values_SN.std(axis=0, ddof=1) / np.sqrt(seeds)
-    return error_N * float(stats.t.ppf(0.975, seeds - 1))
-
-
-def seed_lines(axes: Axes, runs: Sequence[Run], key: str, colour: str, label: str) -> SeedMean:
-    """Draw ``key`` against the RL step: seeds thin, their mean thick, its 95 % t interval a band.
-
-    A single seed is one thick line without a band, and its label says so.
-
-    Returns:
-        The mean that was drawn.
-
-    Raises:
-        ValueError: as :func:`seed_mean`.
-    """
-    mean = seed_mean(runs, key)
-    if mean.seeds > 1:
-        for run in runs:
-            axes.plot(*curve(run, key), color=colour, linewidth=0.5, alpha=0.5)
-        low_N, high_N = mean.mean_N - mean.half_width_N, mean.mean_N + mean.half_width_N
-        axes.fill_between(mean.step_N, low_N, high_N, color=colour, alpha=0.15, linewidth=0)
-    note = "" if mean.seeds > 1 else " (1 seed)"
-    axes.plot(mean.step_N, mean.mean_N, color=colour, linewidth=1.5, label=f"{label}{note}")
-    return mean
 
 
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:

@@ -7,7 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_figure
+from lit_entropy.figures.style import (
+    BLUE,
+    FULL_WIDTH,
+    GREY,
+    ORANGE,
+    paper_figure,
+)
 
 History = Mapping[str, np.ndarray]
 
@@ -149,7 +155,8 @@ def plot_entropy_change(axes: Axes, history: History, change: Change) -> None:
     axes.set_ylabel(r"realised $\Delta H$ ($10^{-3}$ nats)")
     axes.set_title(change.states)
     axes.legend(loc="best")
-    axes.locator_params(nbins=5)
+    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="y", nbins=5)
     figure = axes.get_figure()
     assert figure is not None
     bar = figure.colorbar(dots, ax=axes, label="RL step", aspect=25, pad=0.03)

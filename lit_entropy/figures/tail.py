@@ -7,10 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lit_entropy.figures.as_text import show
-from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
-from lit_entropy.figures.estimates import Estimate, error_bar, first, labelled, over_seeds
-from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import BLACK, BLUE, COLUMN_WIDTH, GREY, curve, paper_figure
+from lit_entropy.figures.dots import draw_estimates
+from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
+from lit_entropy.figures.estimates import Estimate, first, labelled, over_seeds
+from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import curve, seeds_note
+from lit_entropy.figures.style import BLACK, COLUMN_WIDTH, GREY, looks, paper_figure
 
 LABEL = "GRPO"
 
@@ -55,7 +57,11 @@ def measure_table_1(runs: Sequence[Run]) -> Tail:
     Raises:
         ValueError: no such run, a run without a key, or runs whose first RL steps differ.
     """
-    group = labelled(runs, LABEL)[LABEL]
+    return measure_tail(labelled(runs, LABEL)[LABEL])
+
+
+def measure_tail(group: Sequence[Run]) -> Tail:
+    """As :func:`measure_table_1` for the runs of any one label."""
     steps = {run.name: float(curve(run, "cov/mean")[0][0]) for run in group}
     if len(set(steps.values())) > 1:
         raise ValueError(f"the first RL step with 'cov/mean' differs: {steps}")
@@ -69,20 +75,24 @@ def measure_table_1(runs: Sequence[Run]) -> Tail:
 
 def figure_table_1(runs: Sequence[Run]) -> Figure:
     """Mean covariance against the share of the tokens beside the paper's, both axes logarithmic."""
-    measured = measure_table_1(runs)
-    shares = [row.share for row in measured.rows]
-    covariances = [row.covariance for row in measured.rows]
-    note = "" if len(measured.seeds) > 1 else " (1 seed)"
-    with paper_figure(COLUMN_WIDTH, 2.7) as figure:
+    return overlay_table_1(labelled(runs, LABEL)[LABEL])
+
+
+def overlay_table_1(runs: Sequence[Run]) -> Figure:
+    """As :func:`figure_table_1` with a curve for every label."""
+    groups = by_label(runs)
+    look, shares = looks(groups), [share for share, _, _ in SHARES]
+    with paper_figure(COLUMN_WIDTH, 3.0) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log")
-        axes.errorbar(
-            shares, [value.mean for value in covariances], yerr=error_bar(covariances),
-            color=BLUE, marker="o", markersize=4, capsize=2, elinewidth=0.8,
-            label=f"measured{note}",
-        )  # fmt: skip
+        for label, group in groups.items():
+            measured = measure_tail(group)
+            draw_estimates(
+                axes, shares, [row.covariance for row in measured.rows], look[label].colour,
+                f"{label}{seeds_note(len(group))}", marker=look[label].marker, markersize=4,
+            )  # fmt: skip
         axes.plot(
-            shares, [row.paper for row in measured.rows], color=GREY, marker="s", markersize=4,
+            shares, [paper for _, _, paper in SHARES], color=GREY, marker="s", markersize=4,
             linestyle="--", markerfacecolor="white", markeredgecolor=BLACK,
             label="Qwen2.5-7B (paper)",
         )  # fmt: skip
@@ -93,7 +103,7 @@ def figure_table_1(runs: Sequence[Run]) -> Figure:
             xlabel="top share of the tokens (%)",
             ylabel=f"mean covariance, RL step {measured.step:g} (nats)",
         )
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left")
     return figure
 
 
@@ -121,5 +131,5 @@ TABLE_1 = Entry(
     (Claim("A few tokens have a covariance far above the mean.",
            "top 0.02 %: 5.654, mean 0.003", "top 0.02 % at least 100 times the mean",
            _judge_tail),),
-    tables=tail_table,
+    tables=tail_table, overlay=Overlay(measure_tail, overlay_table_1),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lit_entropy.figures.cells import Kind
+from lit_entropy.figures.entries import PLANNED
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,6 @@ class Budget:
     sweep_seeds: int  # of each point of a sweep
     overlays: tuple[str, ...] = ()  # files in ``configs/suite`` that are laid over the experiment
     rollout: int = 256  # responses per RL step, prompts times samples, as the overlays set it
-    decides: bool = True  # whether its runs are long enough for a verdict
 
     def seeds(self, kind: Kind) -> range:
         """The seeds of a setting of this kind."""
@@ -24,9 +24,7 @@ class Budget:
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {
-    "smoke": Budget(
-        steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32, decides=False
-    ),
-    "quick": Budget(steps=100, claim_seeds=3, sweep_seeds=1),
+    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
+    "quick": Budget(steps=PLANNED.steps, claim_seeds=PLANNED.seeds, sweep_seeds=1),
     "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3),
 }

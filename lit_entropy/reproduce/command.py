@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 from lit_entropy.errors import FailedRunsError
-from lit_entropy.figures.entries import AnyEntry
+from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
-from lit_entropy.figures.runs import Run
+from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
 from lit_entropy.reproduce.report import Header, draw_section, write_report
+from lit_entropy.reproduce.selection import load_runs
 
 Say = Callable[[str], None]
 
@@ -87,7 +87,7 @@ def report_of(
         names = [name for name, run in done.items() if run.cell.name in cells]
         commands = [done[name].command(Path("runs")) for name in names]
         selected = [loaded[name] for name in names]
-        section = draw_section(entry, selected, commands, folder / "figures", size.decides)
+        section = draw_section(entry, selected, commands, folder / "figures")
         _say(f"{entry.name}: {section.problem or 'drawn'}")
         sections.append(section)
     header = Header(
@@ -114,15 +114,20 @@ def runs_of(output: Path, budget: str, figure: str) -> list[Run]:
 
 
 def figures(
-    runs: list[str], output: str = "figures", labels: dict[str, str] | None = None, only: str = ""
+    runs: list[str],
+    output: str = "figures",
+    labels: dict[str, str] | list[str] | None = None,
+    only: str = "",
 ) -> Path:
-    """Draw the paper's figures from any runs.
+    """Draw the paper's figures from any runs: each label a curve of its own, over its seeds.
 
     Args:
-        runs: Run folders, or CSV exports of W&B's run history with a column of the RL step.
+        runs: Run folders, or CSV exports of W&B's run history with a column of the RL step; also
+            patterns in quotes, ``'runs/a-*'`` say.
         output: Folder to write the figures, ``report.html`` and ``report.json`` to.
-        labels: The curve that a run belongs to, by the name of its folder or file; without it the
-            method that its configuration names.
+        labels: The curve that a run belongs to: by the name of its folder or file, or by a pattern
+            of names, or as a list with one label for each of ``runs``. Without it the method that
+            its configuration names.
         only: Only these figures, separated by commas, ``3,11`` say.
 
     Returns:
@@ -130,7 +135,9 @@ def figures(
         of ``only`` say so in the report.
 
     Raises:
-        ValueError: no runs, a label for a run that is not there, or an unknown figure.
+        FileNotFoundError: a folder, a file or a pattern that is no run.
+        ValueError: no runs, a label for a run that is not there, two runs of one label and seed, or
+            an unknown figure.
     """
     if not runs:
         raise ValueError("runs is empty: name run folders or CSV files")
@@ -138,11 +145,7 @@ def figures(
     keys = [entry.key for entry in ENTRIES]
     if unknown := sorted(set(chosen) - set(keys)):
         raise ValueError(f"only={unknown}: choose of {', '.join(keys)}")
-    loaded = [load_run(run) for run in runs]
-    names = {run.name for run in loaded}
-    if unknown := sorted(set(labels or {}) - names):
-        raise ValueError(f"labels={unknown}: the runs are {sorted(names)}")
-    loaded = [_labelled(run, labels or {}) for run in loaded]
+    loaded = load_runs(runs, labels, _say)
     sections = [
         draw_section(entry, loaded, [], Path(output))
         for entry in ENTRIES
@@ -151,19 +154,22 @@ def figures(
     drawn = [section for section in sections if chosen or not section.problem]
     for section in sections:
         _say(f"{section.entry.name}: {section.problem or 'drawn'}")
+        for label, reason in section.left_out.items():
+            _say(f"  without {label}: {reason}")
+    groups = "; ".join(
+        f"{label}: {', '.join(run.name for run in group)}"
+        for label, group in by_label(loaded).items()
+    )
     header = Header(
         "Figures of the entropy mechanism",
-        "The figures of arXiv 2505.22617 that these runs can show.",
-        f"{len(loaded)} runs: {', '.join(run.name for run in loaded)}.",
+        "The figures of arXiv 2505.22617 that these runs can show. The paper's claims are judged "
+        f"from {PLANNED.seeds} seeds and {PLANNED.steps} RL steps on.",
+        f"{len(loaded)} runs. {groups}.",
     )
     Path(output).mkdir(parents=True, exist_ok=True)
     report = write_report(Path(output), drawn, header)[0]
     _say(f"report: {report}")
     return report
-
-
-def _labelled(run: Run, labels: dict[str, str]) -> Run:
-    return replace(run, label=labels[run.name]) if run.name in labels else run
 
 
 def _setting(size: Budget, suite: str, budget: str) -> str:

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.as_json import as_json
-from lit_entropy.figures.entries import AnyEntry, Judgement, Table, Verdict
+from lit_entropy.figures.entries import (
+    NOT_JUDGED,
+    AnyEntry,
+    Overlay,
+    Table,
+    Verdict,
+    shortfall,
+)
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
 
@@ -32,12 +40,12 @@ class Judged:
     paper: str
     rule: str
     measured: str
-    verdict: Verdict
+    verdict: str  # a Verdict, or why there is none
 
     @property
     def css(self) -> str:
         """Its class in the page."""
-        return STYLES[self.verdict]
+        return next((css for verdict, css in STYLES.items() if verdict == self.verdict), "open")
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Section:
     entry: AnyEntry
     commands: list[str]  # of each of its runs
     measures: object = None  # the numbers, None where the runs cannot show them
+    by_label: dict[str, object] = field(default_factory=dict)  # of an overlay
+    left_out: dict[str, str] = field(default_factory=dict)  # labels of an overlay, and why
     claims: list[Judged] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     problem: str = ""  # why there is no figure
@@ -75,29 +85,73 @@ class Header:
 
 
 def draw_section(
-    entry: AnyEntry, runs: Sequence[Run], commands: list[str], folder: Path, decides: bool = True
+    entry: AnyEntry, runs: Sequence[Run], commands: list[str], folder: Path
 ) -> Section:
     """Draw an entry into ``folder`` and judge its claims.
 
-    Where the budget does not decide, every verdict says that this scale cannot tell.
+    Claims are judged on runs of the labels that the entry is about, and only on as many seeds and
+    RL steps as were planned. Runs of other labels are laid over them where the entry can.
 
     Runs that cannot show it (too short, of no such method) leave the reason in the section: the
     report is then drawn without that figure.
     """
     try:
         selected = entry.select(runs)
-        measures = entry.measure(selected)
-        figure = entry.draw(selected)
+        if entry.overlay is not None and {run.label for run in selected} != entry.about:
+            return _overlaid(entry, entry.overlay, selected, commands, folder)
+        return _of_the_paper(entry, selected, commands, folder)
     except ValueError as error:
         return Section(entry, commands, problem=f"Not drawn: {error}")
+
+
+def _of_the_paper(
+    entry: AnyEntry, runs: Sequence[Run], commands: list[str], folder: Path
+) -> Section:
+    measures = entry.measure(runs)
+    picture = _picture(entry, entry.draw(runs), folder)
+    claims, tables = _judge(entry, measures, runs), entry.tables(measures)
+    return Section(entry, commands, measures, claims=claims, tables=tables, picture=picture)
+
+
+def _overlaid(
+    entry: AnyEntry, overlay: Overlay, runs: Sequence[Run], commands: list[str], folder: Path
+) -> Section:
+    """All labels that can be shown; the claims are judged where those of the paper are there."""
+    by_label, left_out = overlay.split(runs)
+    shown = [run for run in runs if run.label in by_label]
+    if len(by_label) < overlay.fewest:
+        if left_out:
+            raise ValueError("; ".join(left_out.values()))
+        entry.measure(runs)  # says what is lacking
+    picture, tables = _picture(entry, overlay.draw(shown), folder), overlay.tables(shown)
+    measures, claims = None, []
+    if own := [run for run in shown if run.label in entry.about]:
+        try:
+            measures = entry.measure(own)
+            claims = _judge(entry, measures, own)
+        except ValueError as error:
+            claims = [
+                Judged(claim.claim, claim.paper, claim.rule, "", f"{NOT_JUDGED}: {error}")
+                for claim in entry.claims
+            ]
+    return Section(entry, commands, measures, by_label, left_out, claims, tables, picture=picture)
+
+
+def _picture(entry: AnyEntry, figure: Figure, folder: Path) -> bytes:
     picture, _ = save(figure, folder / f"figure_{entry.key.replace('-', '_')}")
+    return picture.read_bytes()
+
+
+def _judge(entry: AnyEntry, measures: object, runs: Sequence[Run]) -> list[Judged]:
+    """Every claim beside what was measured; no verdict where the runs fall short of the plan."""
+    own = [run for run in runs if run.label in entry.about]
+    lacking = shortfall(own) if own else f"no run of {', '.join(sorted(entry.about))}"
     claims = []
     for claim in entry.claims:
         found = claim.judge(measures)
-        verdict = found.verdict if decides else Judgement(None, "").verdict
+        verdict = f"{NOT_JUDGED}: {lacking}" if lacking else found.verdict
         claims.append(Judged(claim.claim, claim.paper, claim.rule, found.measured, verdict))
-    tables = entry.tables(measures)
-    return Section(entry, commands, measures, claims, tables, picture=picture.read_bytes())
+    return claims
 
 
 def write_report(
@@ -126,6 +180,8 @@ def write_report(
                 "problem": section.problem,
                 "claims": section.claims,
                 "measures": section.measures,
+                "by_label": section.by_label,
+                "left_out": section.left_out,
                 "commands": section.commands,
             }
             for section in sections

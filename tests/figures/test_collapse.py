@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
 from lit_entropy.figures.as_json import as_json
-from lit_entropy.figures.collapse import figure_1, measure_1
+from lit_entropy.figures.collapse import figure_1, measure_1, overlay_1
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.spending import SPENT, WON, figure_2, measure_2, shares
+from lit_entropy.figures.spending import PAPER_MARKS, figure_2, measure_2, overlay_2, shares
 
 STEPS = 24
 
@@ -38,20 +37,22 @@ def test_measure_2_by_hand():
     # the second seed wins nothing before step 8, so the gain at 1/3 (step 8) is 0
     accuracy = np.where(late.history["step"] % 2 == 0, 0.2, np.nan)
     accuracy[10::2] = 0.8
-    measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy})])
+    measured = measure_2([grpo(0), grpo(1, **{"val/accuracy": accuracy}), grpo(2)])
     first, second = measured.marks
     assert first.training_share == 1 / 12 and second.training_share == 1 / 3
     # 1/12 of 24 steps is 2 updates: row 3; each step spends 1/23 of the fall
-    assert first.entropy.values == pytest.approx([2 / 23, 2 / 23], rel=1e-12)
+    assert first.entropy.values == pytest.approx([2 / 23] * 3, rel=1e-12)
     assert second.entropy.mean == pytest.approx(8 / 23, rel=1e-12)
-    assert first.gain.values == pytest.approx([1 / 12, 0], abs=1e-12)
-    assert second.gain.values == pytest.approx([1 / 3, 0], abs=1e-12)
-    # two values d apart: standard error d / 2, t of one degree of freedom 12.7062
-    assert second.gain.half_width == pytest.approx(12.7062047 / 6, rel=1e-8)
+    assert first.gain.values == pytest.approx([1 / 12, 0, 1 / 12], abs=1e-12)
+    assert second.gain.values == pytest.approx([1 / 3, 0, 1 / 3], abs=1e-12)
+    # 1/3, 0, 1/3: standard error 1/9, t of two degrees of freedom 4.30265
+    assert second.gain.half_width == pytest.approx(4.302652730 / 9, rel=1e-8)
+    # of two of them no interval
+    assert measure_2([grpo(0), grpo(2)]).marks[1].gain.half_width is None
     assert (first.paper_entropy, first.paper_gain) == (0.73, 0.76)
     assert (second.paper_entropy, second.paper_gain) == (0.94, 0.93)
     assert measured.validation_spacing == pytest.approx(1 / 12, rel=1e-12)
-    assert measured.seeds == 2
+    assert measured.seeds == 3
     json.dumps(as_json(measured), allow_nan=False)
 
 
@@ -78,48 +79,59 @@ def test_mean_of_seeds_with_different_cadence_is_taken_on_the_union_of_their_poi
 
 
 def test_measure_1_by_hand():
-    measured = measure_1([grpo(0, shift=0.1), grpo(1, shift=0.3)])
+    measured = measure_1([grpo(0, shift=0.1), grpo(1, shift=0.3), grpo(2, shift=0.2)])
     assert measured.entropy.step == list(range(1, 25))
     assert measured.entropy.mean[0] == pytest.approx(1.2)
     assert measured.entropy_lost == pytest.approx(1 - (1 / 24 + 0.2) / 1.2)
     assert measured.gain == pytest.approx(24 / 40)
-    assert measured.accuracy.half_width == [0.0] * 13
+    assert measured.accuracy.half_width == pytest.approx([0.0] * 13, abs=1e-15)
     json.dumps(as_json(measured), allow_nan=False)
-    alone = measure_1([grpo(0)])
-    assert as_json(alone.accuracy.half_width) == [None] * 13
-    json.dumps(as_json(alone), allow_nan=False)
+    for few in ([grpo(0)], [grpo(0), grpo(1)]):
+        assert as_json(measure_1(few).accuracy.half_width) == [None] * 13
+        json.dumps(as_json(measure_1(few)), allow_nan=False)
 
 
 def test_figure_1_draws_seeds_and_the_measured_mean():
-    runs = [grpo(0), grpo(1, shift=0.2)]
+    runs = [grpo(0), grpo(1, shift=0.2), grpo(2)]
     measured, (left, right) = measure_1(runs), figure_1(runs).axes
     for axes, course in ((left, measured.entropy), (right, measured.accuracy)):
-        assert len(axes.lines) == 3 and len(axes.collections) == 1
+        assert len(axes.lines) == 4 and len(axes.collections) == 1
         np.testing.assert_array_equal(axes.lines[-1].get_xdata(), course.step)
         np.testing.assert_array_equal(axes.lines[-1].get_ydata(), course.mean)
         assert axes.get_xlabel() == "RL step"
     assert "nats" in left.get_ylabel() and "accuracy" in right.get_ylabel()
+    two = figure_1(runs[:2]).axes[0]
+    assert len(two.lines) == 3 and not two.collections
+    assert two.lines[-1].get_label() == "GRPO (2 seeds)"
 
 
 def test_figure_2_draws_seeds_the_measured_mean_and_the_papers_marks():
-    runs = [grpo(0), grpo(1, shift=0.2)]
-    measured, (axes,) = measure_2(runs), figure_2(runs).axes
-    by_label = {line.get_label(): line for line in axes.lines}
-    for course, colour, label in (
-        (measured.entropy, SPENT, "entropy consumed"),
-        (measured.gain, WON, "accuracy gained"),
-    ):
-        np.testing.assert_array_equal(by_label[label].get_ydata(), course.mean)
-        assert to_rgb(by_label[label].get_color()) == to_rgb(colour)
-    assert (
-        sum(line.get_linewidth() == 0.5 and line.get_linestyle() == "-" for line in axes.lines) == 4
-    )
-    points = [tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xydata()) == 1]
-    assert points == [(1 / 12, 0.73), (1 / 12, 0.76), (1 / 3, 0.94), (1 / 3, 0.93)]
-    assert len(axes.collections) == 2  # bands
+    runs = [grpo(0), grpo(1, shift=0.2), grpo(2)]
+    measured, panels = measure_2(runs), figure_2(runs).axes
+    for axes, course, column in zip(panels, (measured.entropy, measured.gain), (1, 2), strict=True):
+        *thin, mean, paper = axes.lines
+        np.testing.assert_array_equal(mean.get_ydata(), course.mean)
+        assert mean.get_label() == "GRPO" and len(axes.collections) == 1
+        assert [line.get_linewidth() for line in thin] == [0.5] * 3
+        points = [(mark[0], mark[column]) for mark in PAPER_MARKS]
+        assert [tuple(point) for point in paper.get_xydata()] == points
     alone = figure_2([grpo(0)]).axes[0]
-    assert not alone.collections
-    assert "entropy consumed (1 seed)" in [line.get_label() for line in alone.lines]
+    assert not alone.collections and alone.lines[0].get_label() == "GRPO (1 seed)"
+
+
+@pytest.mark.parametrize("overlay", [overlay_1, overlay_2])
+def test_any_labels_are_laid_over_each_other_in_colours_of_their_own(overlay):
+    mine = [Run(f"mine-{seed}", "my loss", seed, grpo(seed).history) for seed in range(3)]
+    figure = overlay([grpo(0), *mine, Run("b-0", "another", 0, grpo(0).history)])
+    for axes in figure.axes:
+        named = {
+            line.get_label(): line.get_color()
+            for line in axes.lines
+            if not line.get_label().startswith(("_", "the paper"))
+        }
+        assert list(named) == ["GRPO (1 seed)", "my loss", "another (1 seed)"]
+        assert len(set(named.values())) == 3
+        assert len(axes.collections) == 1  # three seeds have a band, one has none
 
 
 @pytest.mark.parametrize("function", [measure_1, figure_1, measure_2, figure_2])

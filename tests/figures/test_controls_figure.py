@@ -35,20 +35,21 @@ def without(run: Run, key: str) -> Run:
 
 
 def test_numbers_by_hand() -> None:
-    runs = [control("random rewards", 1, 3.0), control("random rewards", 0), control("GRPO", 0)]
+    runs = [control("random rewards", 1, 3.0), control("random rewards", 0), control("GRPO", 0),
+            control("random rewards", 2, 2.0)]  # fmt: skip
     measured = measure_controls(runs)
     assert list(measured) == ["GRPO", "random rewards"]  # in the order of the legend
     found = measured["random rewards"]
-    assert found.seeds == [0, 1]
-    assert found.entropy_first.values == [1, 3]
+    assert found.seeds == [0, 1, 2]
+    assert found.entropy_first.values == [1, 3, 2]
     # steps 17 to 20: 0.2, 0.15, 0.1, 0.05 of the level
-    assert found.entropy_last.values == pytest.approx([0.125, 0.375], rel=1e-12)
-    assert found.answer_entropy_first.values == [2, 6]
-    assert found.answer_entropy_last.values == pytest.approx([0.25, 0.75], rel=1e-12)
-    assert found.accuracy_gain.values == pytest.approx([0, 2], abs=1e-12)
-    # two values 2 apart: standard error 1, t of one degree of freedom 12.7062
-    assert found.accuracy_gain.half_width == pytest.approx(12.7062047, rel=1e-8)
-    assert found.covariance.values == pytest.approx([0, 0], abs=1e-15)
+    assert found.entropy_last.values == pytest.approx([0.125, 0.375, 0.25], rel=1e-12)
+    assert found.answer_entropy_first.values == [2, 6, 4]
+    assert found.answer_entropy_last.values == pytest.approx([0.25, 0.75, 0.5], rel=1e-12)
+    assert found.accuracy_gain.values == pytest.approx([0, 2, 4], abs=1e-12)
+    # 0, 2, 4: standard error 2 / sqrt 3, t of two degrees of freedom 4.30265
+    assert found.accuracy_gain.half_width == pytest.approx(2 * 4.302652730 / 3**0.5, rel=1e-8)
+    assert found.covariance.values == pytest.approx([0, 0, 0], abs=1e-15)
     assert found.penalty is None
     json.dumps(as_json(measured), allow_nan=False)
 
@@ -73,7 +74,7 @@ def test_answers_need_not_be_logged() -> None:
 
 def test_what_is_drawn_is_what_is_measured() -> None:
     labels = list(COLOURS)
-    runs = [control(label, seed, 1 + seed) for label in labels for seed in range(2)]
+    runs = [control(label, seed, 1 + seed) for label in labels for seed in range(3)]
     panels = figure_controls(runs).axes
     assert len(panels) == 3
     assert [panel.get_ylabel().split(" (")[0].split(",")[0] for panel in panels] == [
@@ -89,11 +90,11 @@ def test_what_is_drawn_is_what_is_measured() -> None:
             assert to_rgb(line.get_color()) == to_rgb(COLOURS[label])
         assert len(panel.collections) == 4  # a band each
     entropy = next(line for line in panels[0].lines if line.get_label() == SINGLE)
-    np.testing.assert_allclose(entropy.get_ydata(), 1.5 * (1 - 0.05 * np.arange(STEPS)))
+    np.testing.assert_allclose(entropy.get_ydata(), 2 * (1 - 0.05 * np.arange(STEPS)))
     covariance = next(line for line in panels[1].lines if line.get_label() == SINGLE)
     # the mean over three rows of a covariance that changes its sign: a third of it
     inner = covariance.get_ydata()[1:-1]
-    np.testing.assert_allclose(np.abs(inner), 0.15 / 3, rtol=1e-12)
+    np.testing.assert_allclose(np.abs(inner), 0.2 / 3, rtol=1e-12)
     assert "mean over 3" in panels[1].get_ylabel()
     zero = [line for line in panels[1].lines if set(line.get_ydata()) == {0.0}]
     assert len(zero) == 1

@@ -84,7 +84,7 @@ def test_bins_are_compared_at_the_steps_that_have_all():
 
 
 def test_figure_8_draws_the_numbers_on_aligned_scales():
-    runs = [pg_run(0), pg_run(1, shift=0.01)]
+    runs = [pg_run(0), pg_run(1, shift=0.01), pg_run(2)]
     left, right, other = figure_8(runs).axes
     measured = measure_8(runs)
     fall = next(line for line in left.lines if "Delta H" in str(line.get_label()))
@@ -178,7 +178,9 @@ def test_dynamics_figure():
     assert "10^{-3}" in own.get_xlabel() and "unit step" in theorem2.get_xlabel()
     assert own.texts[0].get_text() == "slope 1.00, $R^2$ 1.00"
     assert theorem2.lines[0].get_slope() == pytest.approx(100.0)  # 0.1, in 10^-3 nats a nat
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["GRPO", "KL-Cov"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "GRPO", "KL-Cov", "equal", "GRPO, fitted slope", "KL-Cov, fitted slope",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("match", MATCHES, ids=lambda match: match.name)

@@ -66,6 +66,7 @@ def test_interval_is_scipys():
     assert found.mean == pytest.approx((low + high) / 2)
     assert found.half_width == pytest.approx((high - low) / 2)
     assert estimate([0.5]) == Estimate([0.5], 0.5, None)
+    assert estimate([0.25, 0.75]) == Estimate([0.25, 0.75], 0.5, None)  # t would give 3.2 each way
     with pytest.raises(ValueError, match="at least one run"):
         estimate([])
 
@@ -85,8 +86,10 @@ def test_pairs_are_scipys_over_the_common_seeds():
 def test_pairs_without_spread_or_common_seed():
     assert paired({0: 1.0}, {1: 1.0}) is None
     assert paired({0: 1.5}, {0: 1.0}).half_width is None
-    same = paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
+    same = paired(*[{0: 1.0, 1: 2.0, 2: 4.0}] * 2)
     assert (same.half_width, same.p_value) == (0.0, None)
+    two = paired({0: 1.0, 1: 2.0}, {0: 0.5, 1: 1.0})
+    assert (two.mean, two.half_width, two.p_value) == (0.75, None, None)
 
 
 def test_errors_name_labels_and_runs():

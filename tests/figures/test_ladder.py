@@ -83,7 +83,8 @@ def test_what_is_drawn_is_what_is_measured():
 def test_one_seed_a_size_is_enough():
     measured = measure_7(ladder(seeds=1))
     assert measured.trends["a"].error == pytest.approx(0, abs=1e-9)
-    assert {size.interval for size in measured.sizes} == {"block bootstrap"}
+    assert {size.a.half_width for size in measured.sizes} == {None}
+    assert not measured.trends["a"].within  # no interval, so nothing that could hold it
     assert len(figure_7(ladder(seeds=1)).axes) == 2
 
 

@@ -21,7 +21,6 @@ from lit_entropy.figures.forecast import figure_5, measure_5
 from lit_entropy.figures.law import figure_3, measure_3
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import method_colour
-from lit_entropy.functional.bootstrap import bootstrap
 
 NAMES = ["a", "b", "ceiling"]
 
@@ -44,27 +43,23 @@ def test_coefficients_and_t_intervals_by_hand():
     half = 4.302652730 * 0.1 / np.sqrt(3)
     for name, mean in (("a", 0.5), ("b", 1.2)):
         assert law.coefficient(name).mean == pytest.approx(mean, rel=1e-10)
-        assert law.coefficient(name).low == pytest.approx(mean - half, rel=1e-8)
-        assert law.coefficient(name).high == pytest.approx(mean + half, rel=1e-8)
+        bounds = mean - half, mean + half
+        assert law.coefficient(name).bounds == pytest.approx(bounds, rel=1e-8)
     assert law.ceiling.values == pytest.approx([0.7, 0.7, 0.7], rel=1e-10)
     assert law.r2.mean == pytest.approx(1) and law.rmse.mean < 1e-12
-    assert law.interval == "t over seeds" and law.seeds == [0, 1, 2]
+    assert law.seeds == [0, 1, 2]
     # validations at steps 0, 2, ... 38 have a rollout after them; that of step 40 has none
     assert [len(point.step) for point in law.points] == [20, 20, 20]
     assert law.points[0].entropy[0] == pytest.approx(0.65)
     json.dumps(as_json(law), allow_nan=False)
 
 
-def test_a_single_seed_takes_the_block_bootstrap():
-    run = law_run(0, noise=0.02)
-    law = measure_law([run])
-    intervals = bootstrap(law.points[0].entropy, law.points[0].accuracy)
-    assert law.interval == "block bootstrap"
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_have_no_interval(seeds):
+    law = measure_law([law_run(seed, noise=0.02) for seed in range(seeds)])
     for name in NAMES:
-        bounds = getattr(intervals, name)
-        assert (law.coefficient(name).low, law.coefficient(name).high) == (bounds.low, bounds.high)
         assert law.coefficient(name).half_width is None
-        assert bounds.low < law.coefficient(name).mean < bounds.high
+        assert len(law.coefficient(name).values) == seeds
     json.dumps(as_json(law), allow_nan=False)
 
 
@@ -72,8 +67,8 @@ def test_numbers_that_do_not_exist_are_none_and_leave_the_text():
     law = measure_law([law_run(0, a=0.0, b=0.5)])  # constant accuracy has no R^2
     assert np.isnan(law.r2.mean)
     assert as_json(law)["r2"]["mean"] is None
-    assert str(Coefficient([0.777], 0.777, None, 0.7, 0.8)) == "0.78 [0.70, 0.80]"
-    assert str(Coefficient([0.777], 0.777, None, -np.inf, np.inf)) == "0.78"
+    assert str(Coefficient([0.75] * 3, 0.75, 0.0625)) == "0.75 [0.69, 0.81]"
+    assert str(Coefficient([0.777], 0.777, None)) == "0.78"
     assert (
         "$R^2$"
         not in figure_3([law_run(0, a=0.0, b=0.5)]).axes[0].get_legend().get_title().get_text()
@@ -146,7 +141,9 @@ def test_no_point_lies_under_the_legend(a):
 def test_forecast_by_hand_on_an_exact_law():
     runs = [law_run(seed, a=0.4 + seed / 10) for seed in range(2)]
     measured = measure_5(runs)
-    assert measured.fitted == [3, 3] and measured.fitted_share == 0.15
+    # validations at steps 0, 2, 4 of 0 to 38
+    assert measured.fitted == [3, 3] and measured.last_fitted == [4, 4]
+    assert measured.fitted_share == pytest.approx(4 / 38)
     assert measured.a.values == pytest.approx([0.4, 0.5], rel=1e-8)
     assert measured.rmse["law"].mean < 1e-10
     assert measured.best == "law"
@@ -165,7 +162,9 @@ def test_forecast_by_hand_on_an_exact_law():
 def test_forecast_is_drawn_with_its_rivals():
     runs = [law_run(seed, a=0.4 + seed / 10, noise=0.01) for seed in range(2)]
     measured, (plane, *panels) = measure_5(runs), figure_5(runs).axes
-    entropy, accuracy = curve_on(plane, line_of(plane, "law of the filled points"))
+    entropy, accuracy = curve_on(plane, line_of(plane, "law of the fitted points"))
+    title = plane.get_title(loc="left")
+    assert title == "(a)  GRPO\nfitted to the first 11% of 38 RL steps (3 points)"
     expected = measured.b.mean - measured.a.mean * np.exp(entropy)
     np.testing.assert_allclose(accuracy, expected, rtol=1e-10)
     sizes = [len(each.get_offsets()) for each in plane.collections]

@@ -63,9 +63,11 @@ def test_equal_compute_is_read_between_validations():
 def test_figure_draws_the_numbers_in_the_colours_of_the_methods():
     figure = figure_11(runs())
     entropy, length, accuracy, compute = figure.axes
-    means = {line.get_label(): line for line in entropy.lines if line.get_label() in ENTROPY}
-    assert list(means) == list(METHODS)
-    for label, line in means.items():
+    means = {
+        line.get_label(): line for line in entropy.lines if line.get_label().endswith(" seeds)")
+    }
+    assert list(means) == [f"{label} (2 seeds)" for label in METHODS]
+    for label, line in zip(METHODS, means.values(), strict=True):
         assert line.get_color() == METHOD_COLOURS[label]
         np.testing.assert_allclose(line.get_ydata(), 1.25 * ENTROPY[label])
     assert "nats" in entropy.get_ylabel() and "tokens" in length.get_ylabel()
@@ -73,9 +75,10 @@ def test_figure_draws_the_numbers_in_the_colours_of_the_methods():
     assert "running mean of 3 RL steps" in entropy.get_title(loc="left")
     assert entropy.get_ylim()[0] == 0.0
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == list(METHODS)
-    # the dashed line stands at the budget, in millions
-    assert compute.lines[-1].get_xdata()[0] == pytest.approx(6400e-6)
+    assert texts == list(means)
+    # the dashed line stands at the budget, in thousands for so few
+    assert compute.lines[-1].get_xdata()[0] == pytest.approx(6.4)
+    assert "10^3" in compute.get_xlabel()
 
 
 def test_figure_says_why_compute_is_not_matched():

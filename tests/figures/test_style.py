@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from lit_entropy.figures import style
+from lit_entropy.figures import seeds, style
 from lit_entropy.figures.runs import Run
 
 NAN = float("nan")
@@ -17,7 +17,7 @@ def run(seed: int, values: list[float], steps: list[float] | None = None) -> Run
 
 
 def test_curve_leaves_out_steps_without_the_number():
-    step, value = style.curve(run(0, [NAN, 2.0, NAN, 3.0]), "key")
+    step, value = seeds.curve(run(0, [NAN, 2.0, NAN, 3.0]), "key")
     np.testing.assert_array_equal(step, [1, 3])
     np.testing.assert_array_equal(value, [2, 3])
 
@@ -32,11 +32,11 @@ def test_a_missing_or_empty_key_is_named_with_its_run(missing):
         with pytest.raises(
             ValueError, match=rf"'run-7' \(label 'GRPO'\) has no finite '{missing}'"
         ):
-            style.curve(Run("run-7", "GRPO", 7, broken), "val/accuracy")
+            seeds.curve(Run("run-7", "GRPO", 7, broken), "val/accuracy")
 
 
 def test_mean_and_t_interval_by_hand():
-    mean = style.seed_mean([run(0, [1.0, 4.0]), run(1, [2.0, 4.0]), run(2, [3.0, 4.0])], "key")
+    mean = seeds.seed_mean([run(0, [1.0, 4.0]), run(1, [2.0, 4.0]), run(2, [3.0, 4.0])], "key")
     assert mean.seeds == 3
     np.testing.assert_allclose(mean.mean_N, [2, 4], rtol=1e-15)
     # standard deviation 1, standard error 1 / sqrt 3; t (2 degrees of freedom) 4.30265
@@ -45,21 +45,21 @@ def test_mean_and_t_interval_by_hand():
 
 def test_the_mean_is_over_the_steps_that_all_seeds_have():
     runs = [run(0, [1.0, 2.0, 3.0]), run(1, [5.0, NAN, 7.0, 9.0])]
-    mean = style.seed_mean(runs, "key")
+    mean = seeds.seed_mean(runs, "key")
     np.testing.assert_array_equal(mean.step_N, [0, 2])
     np.testing.assert_array_equal(mean.mean_N, [3, 5])
     with pytest.raises(ValueError, match=r"run-0.*run-1.*share no RL step"):
-        style.seed_mean([run(0, [1.0], [0]), run(1, [1.0], [1])], "key")
+        seeds.seed_mean([run(0, [1.0], [0]), run(1, [1.0], [1])], "key")
     with pytest.raises(ValueError, match="no runs to average 'key'"):
-        style.seed_mean([], "key")
+        seeds.seed_mean([], "key")
 
 
 def test_each_seed_is_a_thin_line_below_the_mean_and_its_band():
     axes = Figure().subplots()
-    runs = [run(0, [1.0, 4.0]), run(1, [3.0, 6.0])]
-    mean = style.seed_lines(axes, runs, "key", style.BLUE, "GRPO")
+    runs = [run(0, [1.0, 4.0]), run(1, [3.0, 6.0]), run(2, [2.0, 5.0])]
+    mean = seeds.seed_lines(axes, runs, "key", style.BLUE, "GRPO")
     *thin, thick = axes.lines
-    assert [line.get_linewidth() for line in axes.lines] == [0.5, 0.5, 1.5]
+    assert [line.get_linewidth() for line in axes.lines] == [0.5, 0.5, 0.5, 1.5]
     for line, seed in zip(thin, runs, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), seed.history["key"])
     np.testing.assert_array_equal(thick.get_ydata(), [2, 5])
@@ -70,12 +70,14 @@ def test_each_seed_is_a_thin_line_below_the_mean_and_its_band():
     assert {to_rgb(line.get_color()) for line in axes.lines} == {to_rgb(style.BLUE)}
 
 
-def test_one_seed_has_no_band_and_says_so():
+@pytest.mark.parametrize("few, lines, note", [(1, 1, "1 seed"), (2, 3, "2 seeds")])
+def test_fewer_than_three_seeds_have_no_band_and_say_so(few, lines, note):
     axes = Figure().subplots()
-    mean = style.seed_lines(axes, [run(0, [1.0, 4.0])], "key", style.BLUE, "GRPO")
+    runs = [run(seed, [1.0, 4.0 + seed]) for seed in range(few)]
+    mean = seeds.seed_lines(axes, runs, "key", style.BLUE, "GRPO")
     assert np.isnan(mean.half_width_N).all()
-    assert len(axes.lines) == 1 and not axes.collections
-    assert axes.lines[0].get_label() == "GRPO (1 seed)"
+    assert len(axes.lines) == lines and not axes.collections
+    assert axes.lines[-1].get_label() == f"GRPO ({note})"
 
 
 def luminance(colour: str) -> float:
@@ -100,6 +102,17 @@ def test_methods_of_one_figure_differ_in_colour_and_marker():
         assert len({style.method_colour(method) for method in methods}) == len(methods)
         assert len({style.method_marker(method) for method in methods}) == len(methods)
     assert style.method_marker("my method") == "X"
+
+
+def test_labels_without_a_colour_of_their_own_get_one_that_is_free():
+    labels = ["my loss", "GRPO", "KL-Cov", *"abcde"]
+    look = style.looks(labels)
+    assert list(look) == labels and look["GRPO"].colour == style.BLACK
+    assert len({each.colour for each in look.values()}) == len(labels)
+    assert (
+        len({(each.colour, each.marker) for each in style.looks(map(str, range(30))).values()})
+        == 30
+    )
 
 
 def test_save_writes_both_files_at_print_size_and_the_same_bytes_twice(tmp_path):

@@ -53,7 +53,7 @@ def test_table_1_renderings():
     assert "RL step 1 (nats)" in axes.get_ylabel() and "%" in axes.get_xlabel()
     ours = next(line for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_allclose(ours.get_ydata(orig=False), [60, 50, 40, 30, 20, 10])
-    assert "measured (1 seed)" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert "GRPO (1 seed)" in [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def test_table_1_errors():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TypeVar
 
 from lit_entropy.figures.coefficients import Coefficient
@@ -28,9 +27,9 @@ def est(mean: float, half_width: float | None = None) -> Estimate:
     return Estimate([mean], mean, half_width)
 
 
-def coefficient(mean: float, low: float = math.inf, high: float = math.inf) -> Coefficient:
-    """A coefficient of the law with the bounds of its interval."""
-    return Coefficient([mean], mean, None, low, high)
+def coefficient(mean: float, half_width: float | None = None) -> Coefficient:
+    """A coefficient of the law with half the width of its interval."""
+    return Coefficient([mean], mean, half_width)
 
 
 def claim(figure: str, number: int = 0) -> Claim:

@@ -3,7 +3,7 @@
 import pytest
 from reproduce.claim_judging import NO, OPEN, YES, claim, coefficient, est, judged, some, verdict
 
-from lit_entropy.figures.coefficients import Law
+from lit_entropy.figures.coefficients import Law, Points
 from lit_entropy.figures.collapse import Collapse
 from lit_entropy.figures.comparison import Algorithms, Comparison
 from lit_entropy.figures.estimates import Estimate
@@ -12,8 +12,6 @@ from lit_entropy.figures.ladder import Ladder, Size, Trend, ladder_table
 from lit_entropy.figures.law import law_table
 from lit_entropy.figures.spending import Mark, Spending
 from lit_entropy.functional.law import LawFit
-
-INF = float("inf")
 
 
 @pytest.mark.parametrize(
@@ -41,15 +39,15 @@ def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
     assert words in claim("2", number).rule and "both" in claim("2", number).rule
 
 
-def law(r2: float, low: float, high: float = 0.4, *caveats: str) -> Law:
+def law(r2: float, half: float | None, *caveats: str) -> Law:
     """What is measured of one law, a = 0.3, b = 1.1, ceiling 0.8."""
     return some(
         Law,
         label="GRPO",
         r2=est(r2, 0.02),
         rmse=est(0.0123, 0.002),
-        a=coefficient(0.3, low, high),
-        b=coefficient(1.1, 1.0, 1.2),
+        a=coefficient(0.3, half),
+        b=coefficient(1.1, 0.1),
         ceiling=coefficient(0.8),
         caveats=list(caveats),
     )
@@ -57,23 +55,26 @@ def law(r2: float, low: float, high: float = 0.4, *caveats: str) -> Law:
 
 @pytest.mark.parametrize("figure", ["3", "4"])
 def test_fit(figure: str) -> None:
-    assert verdict(figure, law(0.9, 0.01)) == YES
-    assert verdict(figure, law(0.8999, 0.01)) == NO
-    assert verdict(figure, law(0.99, 0.0)) == NO  # the interval of a touches 0
-    assert verdict(figure, law(0.99, -INF, INF)) == OPEN
+    assert verdict(figure, law(0.9, 0.29)) == YES
+    assert verdict(figure, law(0.8999, 0.29)) == NO
+    assert verdict(figure, law(0.99, 0.3)) == NO  # the interval of a touches 0
+    assert verdict(figure, law(0.99, None)) == OPEN
     # equal accuracies have no R²
-    assert judged(figure, law(float("nan"), 0.01)) == (
+    assert judged(figure, law(float("nan"), 0.1)) == (
         None,
-        "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.01, 0.40]",
+        "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]",
     )
-    text = judged(figure, law(0.954, 0.21)).measured
-    assert text == "R² = 0.95 ± 0.02, RMSE 1.2 ± 0.2 %, a = 0.30 [0.21, 0.40]"
+    text = judged(figure, law(0.954, 0.1)).measured
+    assert text == "R² = 0.95 ± 0.02, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]"
     assert "0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
 
 
-def forecast(rmse: float, final: float, half: float | None = 0.001) -> Forecasts:
+def forecast(
+    rmse: float, final: float, half: float | None = 0.001, fitted: float = 0.12
+) -> Forecasts:
     errors = {"rmse": {"law": est(rmse, half)}, "final_error": {"law": est(final, half)}}
-    return some(Forecasts, fitted=[4, 4, 4], **errors)
+    points = [some(Points, step=[0.0, 4.0, 8.0, 12.0, 100.0])] * 3
+    return some(Forecasts, fitted=[4] * 3, fitted_share=fitted, points=points, **errors)
 
 
 @pytest.mark.parametrize("figure", ["5", "5b"])
@@ -82,7 +83,12 @@ def test_forecast(figure: str) -> None:
     assert verdict(figure, forecast(0.0201, 0.0)) == NO
     assert verdict(figure, forecast(0.0, 0.0201)) == NO
     text = judged(figure, forecast(0.0114, 0.0236)).measured
-    assert text == "RMSE 1.1 ± 0.1 %, final step 2.4 ± 0.1 %, from 4 points"
+    assert text == (
+        "RMSE 1.1 ± 0.1 %, final step 2.4 ± 0.1 %, from the first 12% of 100 RL steps (4 points)"
+    )
+    # three points of a run with few validations are no first 15 %
+    assert verdict(figure, forecast(0.01, 0.01, fitted=0.2)) == YES
+    assert verdict(figure, forecast(0.01, 0.01, fitted=0.21)) == OPEN
     assert "2 %" in claim(figure).rule and "both" in claim(figure).rule
 
 
@@ -122,8 +128,7 @@ def test_one_law_for_all() -> None:
 
 def ladder(a: float = 0.95, b: float = 0.95, bounded: bool = True, wrong: str = "") -> Ladder:
     r2 = {"a": a, "b": b, "ceiling": 0.1}
-    bound = 0.1 if bounded else INF
-    size = {name: coefficient(0.5, bound, bound) for name in r2}
+    size = {name: coefficient(0.5, 0.1 if bounded else None) for name in r2}
     trends = {
         name: some(Trend, r2=r2[name], predicted=0.512, measured=0.5, within=name != wrong)
         for name in r2
@@ -154,36 +159,37 @@ def test_extrapolation_of_the_ladder() -> None:
 @pytest.mark.parametrize(
     "a, b, expected",
     [
-        (((0.1, 0.3), (0.2, 0.4)), ((1.0, 1.2), (1.1, 1.3)), NO),
-        (((0.1, 0.3), (0.31, 0.4)), ((1.0, 1.2), (1.1, 1.3)), YES),
-        (((0.1, 0.3), (0.2, 0.4)), ((1.2, 1.3), (1.0, 1.1)), YES),
-        (((0.1, 0.3), (0.3, 0.4)), ((1.0, 1.2), (1.0, 1.2)), NO),  # they touch
-        (((0.1, 0.3), (0.5, 0.6)), ((-INF, INF), (1.0, 1.2)), OPEN),
+        (((0.2, 0.1), (0.3, 0.1)), ((1.1, 0.1), (1.2, 0.1)), NO),
+        (((0.2, 0.1), (0.35, 0.04)), ((1.1, 0.1), (1.2, 0.1)), YES),
+        (((0.2, 0.1), (0.3, 0.1)), ((1.25, 0.05), (1.05, 0.05)), YES),
+        (((0.25, 0.125), (0.5, 0.125)), ((1.1, 0.1), (1.1, 0.1)), NO),  # they touch
+        (((0.2, 0.1), (0.55, 0.05)), ((1.0, None), (1.1, 0.1)), OPEN),
     ],
 )
 def test_distributions(a: tuple, b: tuple, expected: str) -> None:
     laws = {
-        label: some(Law, a=coefficient(0.25, *a[i]), b=coefficient(1.15, *b[i]))
+        label: some(Law, a=coefficient(*a[i]), b=coefficient(*b[i]))
         for i, label in enumerate(("long", "short"))
     }
     found = judged("13", some(Comparison, laws=laws))
     assert found.verdict == expected
-    first = f"long: a 0.25 [{a[0][0]:.2f}, {a[0][1]:.2f}], b 1.15"
-    assert found.measured.startswith(first) and "; short: a 0.25" in found.measured
+    (mean, half), (other, _) = a
+    first = f"long: a {mean:.2f} [{mean - half:.2f}, {mean + half:.2f}], b {b[0][0]:.2f}"
+    assert found.measured.startswith(first) and f"; short: a {other:.2f}" in found.measured
     assert "disjoint" in claim("13").rule
 
 
 def test_tables_show_what_is_not_there_as_such() -> None:
-    (table,) = law_table([law(float("nan"), 0.2), law(0.9, -INF, INF)])
+    (table,) = law_table([law(float("nan"), 0.1), law(0.9, None)])
     assert table.rows == [
         ["GRPO", "0.30 [0.20, 0.40]", "1.10 [1.00, 1.20]", "0.80", "n/a", "0.012 ± 0.002", "none"],
         ["GRPO", "0.30", "1.10 [1.00, 1.20]", "0.80", "0.90 ± 0.02", "0.012 ± 0.002", "none"],
     ]
-    (alone,) = law_table([law(0.9, 0.2, 0.4, "One.", "Two.")])
+    (alone,) = law_table([law(0.9, 0.1, "One.", "Two.")])
     assert alone.rows[0][0] == "GRPO" and alone.rows[0][-1] == "One. Two."
     (ahead,) = forecast_table(forecast(0.0114, 0.0236, None))
     assert ahead.rows == [["law", "1.1 %", "2.4 %"]]
     (sizes,) = ladder_table(ladder())
-    assert sizes.rows == [["94,912", *["0.50 [0.10, 0.10]"] * 3]]
+    assert sizes.rows == [["94,912", *["0.50 [0.40, 0.60]"] * 3]]
     for each in (table, alone, ahead, sizes):
         assert all(len(row) == len(each.header) for row in each.rows)

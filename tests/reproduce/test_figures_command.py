@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reproduce.made_runs import config, history, write_run, write_table
+from reproduce.made_runs import STEPS, config, history, write_run, write_table
 
 from lit_entropy.cli.main import main
-from lit_entropy.figures import style
+from lit_entropy.figures import entries, style
 from lit_entropy.reproduce.command import figures, reproduce
 
 
@@ -21,10 +21,15 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(style.RC, "savefig.dpi", 30)
 
 
-def folders(place: Path, seeds: int = 2, **changes: Any) -> list[str]:
+@pytest.fixture(autouse=True)
+def planned_as_long_as_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "PLANNED", entries.Plan(seeds=3, steps=STEPS))
+
+
+def folders(place: Path, seeds: int = 2, name: str = "run", **changes: Any) -> list[str]:
     """Runs that obey the law with a = 0.5."""
     return [
-        str(write_run(place / f"run-{seed}", history(seed), config(seed=seed, **changes)))
+        str(write_run(place / f"{name}-{seed}", history(seed), config(seed=seed, **changes)))
         for seed in range(seeds)
     ]
 
@@ -42,8 +47,8 @@ def test_the_command_line_draws_run_folders(
     assert list(report["figures"]) == ["1", "3"]
     law = report["figures"]["3"]["measures"]
     assert law["seeds"] == [0, 1] and law["a"]["mean"] == pytest.approx(0.5, rel=1e-6)
-    assert report["setting"] == "2 runs: run-0, run-1."
-    assert report["figures"]["3"]["claims"][0]["verdict"] == "reproduced"
+    assert report["setting"] == "2 runs. GRPO: run-0, run-1."
+    assert report["figures"]["3"]["claims"][0]["verdict"] == "not judged: 2 of 3 seeds"
     assert report["figures"]["3"]["commands"] == []
     assert {path.name for path in output.iterdir()} == {
         *(f"figure_{key}.{kind}" for key in "13" for kind in ("png", "pdf")),
@@ -99,17 +104,18 @@ def test_without_only_the_figures_that_lack_runs_are_printed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (run,) = folders(tmp_path, seeds=1, advantage="RLOO")
-    assert figures([run]) == Path("figures/report.html")  # nothing can be drawn
-    assert record(tmp_path / "figures")["figures"] == {}
+    assert figures([run]) == Path("figures/report.html")
+    drawn = ["1", "2", "3", "5", "8", "dynamics", "table-1", "11"]
+    assert list(record(tmp_path / "figures")["figures"]) == drawn
     *lines, last = capsys.readouterr().out.splitlines()
     assert last == "report: figures/report.html"
-    assert len(lines) == 18 and all("Not drawn: " in line for line in lines)
-    assert "no run has label ['GRPO'] (labels: ['RLOO'])" in lines[0]
+    assert len(lines) == 18 and sum("Not drawn: " in line for line in lines) == 10
+    assert "no run has label ['entropy bonus'] (labels: ['RLOO'])" in "".join(lines)
 
 
 def test_a_figure_that_was_asked_for_says_what_is_lacking(tmp_path: Path) -> None:
-    figures(folders(tmp_path, seeds=1), str(tmp_path / "out"), only="11")
-    problem = record(tmp_path / "out")["figures"]["11"]["problem"]
+    figures(folders(tmp_path, seeds=1), str(tmp_path / "out"), only="table-2")
+    problem = record(tmp_path / "out")["figures"]["table-2"]["problem"]
     assert problem.startswith("Not drawn: no run has label ['clip-higher', 'Clip-Cov', 'KL-Cov']")
     assert "clip-higher" in (tmp_path / "out" / "report.html").read_text()
 
@@ -125,6 +131,70 @@ def test_what_is_unknown_is_named_before_anything_is_written(tmp_path: Path) -> 
     with pytest.raises(FileNotFoundError, match="nowhere"):
         figures([str(tmp_path / "nowhere")], str(output))
     assert not output.exists()
+
+
+def test_any_labels_are_laid_over_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grpo = folders(tmp_path, seeds=3)
+    mine = folders(tmp_path, seeds=2, name="mine", loss="MyLoss", lr=1.0)
+    flat = history(0) | {"entropy/token_mean": np.full(STEPS + 1, 0.5)}
+    folder = write_run(tmp_path / "flat-0", flat, config(loss="Flat", lr=1.0))
+    figures([*grpo, *mine, str(folder)], str(tmp_path / "out"))
+    found = record(tmp_path / "out")["figures"]
+    assert list(found) == ["1", "2", "3", "5", "6", "8", "dynamics", "table-1", "11", "table-2"]
+    assert list(found["1"]["by_label"]) == ["GRPO", "MyLoss", "Flat"]
+    assert found["1"]["by_label"]["MyLoss"]["entropy_lost"] == pytest.approx(0.904, abs=1e-3)
+    # the paper's claim is judged on its own label, three seeds of which are there
+    assert [claim["verdict"] for claim in found["1"]["claims"]] == ["reproduced"]
+    assert found["1"]["measures"]["label"] == "GRPO"
+    # what a label cannot show is left out and said
+    assert list(found["2"]["by_label"]) == ["GRPO", "MyLoss"]
+    assert "'flat-0': entropy fell by 0 " in found["2"]["left_out"]["Flat"]
+    assert "  without Flat: run 'flat-0': entropy fell by 0 " in capsys.readouterr().out
+    assert "Flat is left out: run" in (tmp_path / "out" / "report.html").read_text()
+    # a comparison of four algorithms is not judged on one of them
+    verdicts = [claim["verdict"] for claim in found["6"]["claims"]]
+    assert len(verdicts) == 1 and verdicts[0].startswith("not judged: Fig. 6 compares at least two")
+    law = found["6"]["by_label"]["MyLoss"]
+    assert law["seeds"] == [0, 1] and law["a"]["half_width"] is None
+
+
+def test_own_labels_alone_have_no_claims_of_the_paper(tmp_path: Path) -> None:
+    mine = folders(tmp_path, seeds=3, loss="MyLoss", lr=1.0)
+    figures(mine, str(tmp_path / "out"), only="1,3")
+    for figure in record(tmp_path / "out")["figures"].values():
+        assert figure["claims"] == [] and list(figure["by_label"]) == ["MyLoss"]
+
+
+def test_patterns_and_a_label_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders(tmp_path, name="a")
+    folders(tmp_path, name="b")
+    (tmp_path / "b-notes").mkdir()
+    patterns, output = [str(tmp_path / "a-*"), str(tmp_path / "b-*")], str(tmp_path / "out")
+    main(["figures", *patterns, "--labels", '["old", "new"]', "--output", output, "--only", "1"])
+    old, new = record(tmp_path / "out")["figures"]["1"]["by_label"].values()
+    assert (old["label"], old["seeds"], new["label"], new["seeds"]) == ("old", 2, "new", 2)
+    assert f"{patterns[1]}: without metrics.csv, so no runs: b-notes" in capsys.readouterr().out
+    # the same by patterns of names
+    figures(patterns, str(tmp_path / "again"), {"a-*": "old", "*": "new"}, only="1")
+    pages = [(tmp_path / name / "report.json").read_text() for name in ("out", "again")]
+    assert pages[0] == pages[1]
+    with pytest.raises(FileNotFoundError, match=r"c-\* matches no run folder with metrics.csv"):
+        figures([str(tmp_path / "c-*")], output)
+    with pytest.raises(ValueError, match=r"labels=\['old'\] are 1 for 2 arguments: give one for"):
+        figures(patterns, output, ["old"])
+
+
+def test_two_runs_of_one_label_and_seed_are_refused(tmp_path: Path) -> None:
+    runs = [*folders(tmp_path, seeds=1, name="a"), *folders(tmp_path, seeds=1, name="b")]
+    with pytest.raises(ValueError) as error:
+        figures(runs, str(tmp_path / "out"))
+    assert str(error.value) == (
+        "runs 'a-0' and 'b-0' both are seed 0 of 'GRPO': give them labels, "
+        """--labels '{"b-0": "another name"}' say, or leave one out"""
+    )
+    figures([*runs, *runs], str(tmp_path / "out"), {"b-0": "another"}, only="1")  # named twice
 
 
 def test_a_metrics_file_goes_by_the_name_of_its_folder(tmp_path: Path) -> None:

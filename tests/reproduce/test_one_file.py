@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from docs.documents import ROOT, labelled
-from reproduce.made_runs import finish
+from reproduce.made_runs import STEPS, finish
 
-from lit_entropy.figures import style
+from lit_entropy.figures import entries, style
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.command import report_of
@@ -20,22 +20,23 @@ from lit_entropy.reproduce.jobs import cells_of, plan
 
 def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(style.RC, "savefig.dpi", 30)
+    monkeypatch.setattr(entries, "PLANNED", entries.Plan(seeds=3, steps=STEPS))
     file = tmp_path / "lengths.py"
     file.write_text(FILE)
     spec = importlib.util.spec_from_file_location("lengths", file)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "lengths", module)
     spec.loader.exec_module(module)
-    entries = (*ENTRIES, module.LENGTHS)
+    book = (*ENTRIES, module.LENGTHS)
 
-    planned = plan(cells_of(entries, ["length"]), BUDGETS["quick"])
+    planned = plan(cells_of(book, ["length"]), BUDGETS["quick"])
     assert [run.name for run in planned] == [
         f"{name}-seed{seed}" for seed in range(3) for name in ("grpo", "longer")
     ]
     assert "--model.max_new_tokens 120" in planned[1].command(tmp_path)
     for run in planned:
         finish(run, tmp_path / "runs")
-    page = report_of(planned, tmp_path, ["length"], "tiny", "quick", entries)
+    page = report_of(planned, tmp_path, ["length"], "tiny", "quick", book)
 
     record = json.loads(page.with_suffix(".json").read_text())["figures"]
     assert list(record) == ["length"] and len(record["length"]["commands"]) == 6

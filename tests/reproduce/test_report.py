@@ -5,23 +5,28 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.artist import Artist
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from reproduce.claim_judging import NO, OPEN, YES
-from reproduce.made_runs import finish, make
+from reproduce.made_runs import STEPS, finish, make
 
-from lit_entropy.figures import style
+from lit_entropy.figures import entries, style
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.history import load_run
+from lit_entropy.figures.marks import AXIS, BAND, BAR, MEANINGS, PAIR, artists
 from lit_entropy.figures.runs import Run
 from lit_entropy.reproduce.book import ENTRIES
-from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.jobs import cells_of, plan
 from lit_entropy.reproduce.report import Header, Section, draw_section, write_report
@@ -93,24 +98,33 @@ def always(holds: bool | None) -> Claim:
     return Claim("It is so.", "so", "it must be", lambda m: Judgement(holds, f"{m['runs']} runs"))
 
 
-def run(label: str = "GRPO") -> Run:
-    return Run("run", label, 0, {"step": np.arange(3.0)})
+def run(label: str = "GRPO", seed: int = 0) -> Run:
+    return Run("run", label, seed, {"step": np.arange(101.0)})
 
 
 def test_a_section_holds_numbers_verdicts_and_the_picture(tmp_path: Path) -> None:
     claims = (always(True), always(False), always(None))
     one = entry(key="table-1", claims=claims)
-    section = draw_section(one, [run(), run()], ["a b"], tmp_path)
+    runs = [run(seed=seed) for seed in range(3)]
+    section = draw_section(one, runs, ["a b"], tmp_path)
     assert section.problem == "" and section.commands == ["a b"]
     assert section.picture == (tmp_path / "figure_table_1.png").read_bytes()
     assert section.picture.startswith(b"\x89PNG")
     assert (tmp_path / "figure_table_1.pdf").read_bytes().startswith(b"%PDF")
     assert [claim.verdict for claim in section.claims] == [YES, NO, OPEN]
+    few = draw_section(one, runs[:2], [], tmp_path)
+    assert [claim.verdict for claim in few.claims] == ["not judged: 2 of 3 seeds"] * 3
+    assert {claim.css for claim in few.claims} == {"open"}
+    short = replace(runs[2], history={"step": np.arange(3.0)})
+    (claim,) = draw_section(entry(claims=claims[:1]), [*runs[:2], short], [], tmp_path).claims
+    assert claim.verdict == "not judged: 2 of 100 RL steps"
+    both = draw_section(entry(claims=claims[:1]), [short], [], tmp_path).claims[0]
+    assert both.verdict == "not judged: 1 of 3 seeds, 2 of 100 RL steps"
     assert as_json(section.claims[0]) == {
         "claim": "It is so.",
         "paper": "so",
         "rule": "it must be",
-        "measured": "2 runs",
+        "measured": "3 runs",
         "verdict": "reproduced",
     }
 
@@ -160,19 +174,71 @@ def refuse_constant(name: str) -> None:
 
 @pytest.fixture
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of few pixels, which is where the time goes."""
+    """Pictures of few pixels, which is where the time goes; made runs as long as planned."""
     monkeypatch.setitem(style.RC, "savefig.dpi", 30)
+    monkeypatch.setattr(entries, "PLANNED", entries.Plan(seeds=3, steps=STEPS))
+
+
+#: Three seeds of everything, as long as the made runs are.
+THREE_SEEDS = Budget(steps=STEPS, claim_seeds=3, sweep_seeds=3)
+
+
+def made_runs(entry: Entry, budget: Budget, folder: Path) -> list[Run]:
+    """The runs of an entry, as training would leave them."""
+    planned = plan(cells_of(ENTRIES, [entry.key]), budget)
+    made = [(each, folder / each.cell.name / each.name) for each in planned]
+    return [
+        load_run(path if path.exists() else make(each, path.parent), each.cell.label)
+        for each, path in made
+    ]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_every_mark_of_every_figure_stands_in_a_legend(tmp_path: Path, seeds: int) -> None:
+    budget = Budget(steps=STEPS, claim_seeds=seeds, sweep_seeds=seeds)
+    for each in ENTRIES:
+        figure = each.draw(each.select(made_runs(each, budget, tmp_path)))
+        assert unexplained(figure) == [], each.key
+        # no interval from fewer than three seeds
+        marks = {artist.get_gid() for artist in artists(figure) if is_drawn(artist)}
+        assert bool(marks & {BAND, BAR}) == (seeds > 2 and each.key != "dynamics"), each.key
+
+
+def unexplained(figure: Figure) -> list[Artist]:
+    """What is drawn and not named in a legend, by itself or by its kind; no zero of a panel."""
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    said = {text.get_text() for legend in legends for text in legend.get_texts()}
+    names = {
+        id(part): container.get_label()
+        for axes in figure.axes
+        for container in axes.containers
+        for part in container.get_children()
+    }
+    known = {AXIS, PAIR, *(role for role, (name, _) in MEANINGS.items() if name in said)}
+    return [
+        artist
+        for artist in artists(figure)
+        if artist.get_gid() not in known
+        and names.get(id(artist), artist.get_label()) not in said
+        and is_drawn(artist)
+    ]
+
+
+def is_drawn(artist: Artist) -> bool:
+    """Whether it has a place: bars of no width and lines without numbers have none."""
+    if isinstance(artist, LineCollection):
+        points = np.concatenate(
+            [np.zeros((0, 2)), *(each for each in artist.get_segments() if len(each))]
+        )
+    else:
+        points = artist.get_xydata() if isinstance(artist, Line2D) else np.zeros((1, 2))
+    return bool(np.isfinite(np.asarray(points, dtype=float)).all(axis=-1).any())
 
 
 def test_every_entry_measures_and_judges_the_runs_of_the_suite(tmp_path: Path) -> None:
-    planned = plan(cells_of(ENTRIES), BUDGETS["smoke"])
-    loaded = {
-        each.name: load_run(make(each, tmp_path / each.cell.name), each.cell.label)
-        for each in planned
-    }
     verdicts, measures = {}, {}
     for each in ENTRIES:
-        runs = [loaded[run.name] for run in planned if run.cell in each.cells]
+        runs = made_runs(each, THREE_SEEDS, tmp_path)
         measures[each.key] = each.measure(each.select(runs))
         json.dumps(as_json(measures[each.key]), allow_nan=False)
         judgements = [claim.judge(measures[each.key]) for claim in each.claims]

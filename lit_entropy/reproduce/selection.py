@@ -1,0 +1,93 @@
+"""Which runs `lit-entropy figures` draws, and the curve that each belongs to."""
+
+import glob
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lit_entropy.figures.history import load_run
+from lit_entropy.figures.runs import Run
+from lit_entropy.tracking.metrics_file import METRICS_FILE
+
+Labels = Mapping[str, str] | Sequence[str] | None
+
+
+def load_runs(patterns: Sequence[str], labels: Labels, say: Callable[[str], None]) -> list[Run]:
+    """The runs that some arguments name, each with its label.
+
+    Args:
+        patterns: run folders or CSV files, or patterns of them such as ``runs/a-*``.
+        labels: by name of the run, or by a pattern of names; or one for each of ``patterns``.
+        say: called with a line for what a pattern matches and that is no run.
+
+    Raises:
+        FileNotFoundError: a pattern that matches no run.
+        ValueError: labels that belong to no run, or two runs that are one label's same seed.
+    """
+    if not isinstance(labels, Mapping) and labels is not None and len(labels) != len(patterns):
+        raise ValueError(
+            f"labels={list(labels)} are {len(labels)} for {len(patterns)} arguments: give one for "
+            "each, or pairs of a run's name and its label"
+        )
+    runs: list[Run] = []
+    seen: set[Path] = set()
+    for index, pattern in enumerate(patterns):
+        own = labels[index] if labels is not None and not isinstance(labels, Mapping) else None
+        for path in _matches(pattern, say):
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                runs.append(load_run(path, own))
+    if isinstance(labels, Mapping):
+        runs = _by_name(runs, labels)
+    _check_seeds(runs)
+    return runs
+
+
+def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
+    """The runs of an argument, by name."""
+    if Path(pattern).exists() or not glob.has_magic(pattern):
+        return [Path(pattern)]
+    found = [Path(path) for path in sorted(glob.glob(pattern))]
+    runs = [path for path in found if path.is_file() or (path / METRICS_FILE).exists()]
+    if not runs:
+        raise FileNotFoundError(
+            f"{pattern} matches no run folder with {METRICS_FILE} and no CSV file: name the folder "
+            "that holds the runs, 'runs/my-run-*' say"
+        )
+    if others := [path.name for path in found if path not in runs]:
+        say(f"{pattern}: without {METRICS_FILE}, so no runs: {', '.join(others)}")
+    return runs
+
+
+def _by_name(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Run]:
+    """Runs with the label of the first pattern that matches their name."""
+    names = [run.name for run in runs]
+    unknown = [key for key in labels if not any(fnmatchcase(name, key) for name in names)]
+    if unknown:
+        raise ValueError(f"labels={sorted(unknown)}: the runs are {sorted(names)}")
+    return [
+        replace(
+            run,
+            label=next((v for key, v in labels.items() if fnmatchcase(run.name, key)), run.label),
+        )
+        for run in runs
+    ]
+
+
+def _check_seeds(runs: Sequence[Run]) -> None:
+    """Runs of one label differ in the seed, the model, the task or the swept number.
+
+    Raises:
+        ValueError: two do not.
+    """
+    names: dict[tuple[object, ...], str] = {}
+    for run in runs:
+        key = (run.label, run.seed, run.x, run.facts.get("model"), run.facts.get("task"))
+        if key in names:
+            raise ValueError(
+                f"runs {names[key]!r} and {run.name!r} both are seed {run.seed} of {run.label!r}: "
+                f'give them labels, --labels \'{{"{run.name}": "another name"}}\' say, or leave '
+                "one out"
+            )
+        names[key] = run.name
