@@ -207,7 +207,6 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
     """
-    set_up_parsing()
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
@@ -217,10 +216,12 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     # the arguments are always given: those of the process, with shipped configurations found
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
-        paths, arguments = choose(ready_arguments(sys.argv[1:] if args is None else args))
+        words = ready_arguments(sys.argv[1:] if args is None else args)
+        paths, arguments, named = choose(words)
         classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))
+    set_up_parsing(named)
     try:
         return EntropyCLI(
             arguments,
