@@ -99,15 +99,22 @@ class Sequences(TensorRecord):
             which has no hole.
         prompt_tokens_BS: int64 prompt tokens, left-padded.
         prompt_mask_BS: bool, True on prompt tokens.
+        environment_BT: bool, response tokens that an environment wrote; None without one.
     """
 
     tokens_BT: Tensor
     mask_BT: Tensor
     prompt_tokens_BS: Tensor
     prompt_mask_BS: Tensor
+    environment_BT: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mask_BT.shape[0]
+
+    @property
+    def sampled_BT(self) -> Tensor:
+        """Bool [B, T]: the tokens that the policy sampled, each an action at its prefix."""
+        return self.mask_BT if self.environment_BT is None else self.mask_BT & ~self.environment_BT
 
     def trimmed(self) -> Self:
         """Without the columns that are padding in every row: less to compute, nothing else."""
@@ -209,10 +216,11 @@ class Samples(TensorRecord):
     @property
     def sequences(self) -> Sequences:
         """The tokens alone, an environment's included."""
-        mask_BT = self.response_mask_BT
-        if self.environment_BT is not None:
-            mask_BT = mask_BT | self.environment_BT
-        return Sequences(self.tokens_BT, mask_BT, self.prompt_tokens_BS, self.prompt_mask_BS)
+        mask_BT, environment_BT = self.response_mask_BT, self.environment_BT
+        if environment_BT is not None:
+            mask_BT = mask_BT | environment_BT
+        prompts = self.prompt_tokens_BS, self.prompt_mask_BS
+        return Sequences(self.tokens_BT, mask_BT, *prompts, environment_BT)
 
     def checked_groups(self, group_size: int) -> Tensor:
         """Bool [P]: the groups of ``group_size`` rows whose responses were all checked."""

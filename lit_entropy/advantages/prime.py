@@ -167,7 +167,7 @@ class PRIME(RLOO):
         with rollout.forward_context():
             logprobs_BT = self._model(batch, rollout.temperature).logprobs_BT
         reference_BT = reference_BT[rows, : logprobs_BT.shape[1]]
-        rewards_BT = process_rewards(logprobs_BT, reference_BT, batch.mask_BT, self.beta)
+        rewards_BT = process_rewards(logprobs_BT, reference_BT, batch.sampled_BT, self.beta)
         (outcome_cross_entropy(rewards_BT, outcomes_B[rows]).sum() / count).backward()
         return rewards_BT.detach()
 

@@ -41,8 +41,9 @@ class EntropyDynamics(RolloutCallback):
     - ``own`` states: the prefixes of the responses of the rollout's first ``rollout_prompts``
       groups.
 
-    Means are over states (tokens); predictions from sampled actions are at unit step size and
-    over the scored tokens alone. Nats unless said otherwise.
+    Means are over states (tokens that the policy sampled, not those of an environment);
+    predictions from sampled actions are at unit step size and over the scored tokens alone. Nats
+    unless said otherwise.
 
     ============================================ =================================================
     key                                          formula
@@ -156,7 +157,7 @@ class EntropyDynamics(RolloutCallback):
         self._own = rollout.experience.rows(torch.arange(self.rollout_prompts * rollout.group_size))
         sets = {"fixed": from_state(self._probe, ranks.device), "own": self._own.sequences}
         for name, states in sets.items():
-            kept_BT = kept_states(states.mask_BT, self.max_states, source.seed)
+            kept_BT = kept_states(states.sampled_BT, self.max_states, source.seed)
             self._before[name] = (states, kept_BT, snapshot(source.sampler, states, kept_BT))
         return values
 

@@ -16,8 +16,15 @@ from lit_entropy.types import Problem, Sequences
 
 #: Logits of one forward pass, and of one piece of float64 arithmetic (64 MiB and 32 MiB).
 PASS_LOGITS, PIECE_LOGITS = 2**24, 2**22
-#: The tensors of the states by their names in a checkpoint, in the order of ``Sequences``.
-STATE_FIELDS = ("tokens_BT", "response_mask_BT", "prompt_tokens_BS", "prompt_mask_BS")
+#: The tensors of the states by their names in a checkpoint, in the order of ``Sequences``; the last
+#: is there where an environment took part.
+STATE_FIELDS = (
+    "tokens_BT",
+    "response_mask_BT",
+    "prompt_tokens_BS",
+    "prompt_mask_BS",
+    "environment_BT",
+)
 
 
 class Snapshot(NamedTuple):
@@ -94,7 +101,7 @@ def check_probe(available: int, name: str, count: int) -> None:
 
 
 def kept_states(mask_BT: Tensor, maximum: int, seed: int) -> Tensor:
-    """Bool [B, T]: all response tokens, or ``maximum`` of them drawn without replacement.
+    """Bool [B, T]: all tokens of ``mask_BT``, or ``maximum`` of them drawn without replacement.
 
     The draw is keyed by (seed, row, token index), hence the same on every rank and device.
     """
@@ -116,6 +123,9 @@ def snapshot(
 ) -> Snapshot:
     """Entropies of every state and the logits of the kept ones, row-major.
 
+    States are the prefixes of the tokens that the policy sampled; what an environment wrote is read
+    and is no action of the policy's.
+
     The policy is the sampler's unless another one is given. Rows pass through it in blocks of at
     most ``PASS_LOGITS`` logits (one row at least).
     """
@@ -128,7 +138,7 @@ def snapshot(
         part = states.rows(rows).trimmed()
         with sampler.context(), whole_parameters(policy):
             logits_BTV = policy.logits(part) / sampler.temperature
-        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.mask_BT])]
+        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.sampled_BT])]
         logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
     return Snapshot(torch.cat(entropies), torch.cat(logits))
 
@@ -141,9 +151,10 @@ def pieces(values_NV: Tensor) -> Sequence[Tensor]:
 def to_state(states: Sequences) -> dict[str, Tensor]:
     """The states as plain CPU tensors for a checkpoint."""
     tensors = states.tensors().values()
-    return {name: tensor.cpu().clone() for name, tensor in zip(STATE_FIELDS, tensors, strict=True)}
+    named = zip(STATE_FIELDS[: len(tensors)], tensors, strict=True)
+    return {name: tensor.cpu().clone() for name, tensor in named}
 
 
 def from_state(state: dict[str, Tensor], device: torch.device | str) -> Sequences:
     """The inverse of :func:`to_state`."""
-    return Sequences(*(state[name].clone() for name in STATE_FIELDS)).to(device)
+    return Sequences(*(state[name].clone() for name in STATE_FIELDS if name in state)).to(device)

@@ -1,6 +1,6 @@
 """Subclasses of the module and of the data module, named where their keys stand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,19 +20,27 @@ class Chosen(NamedTuple):
     Attributes:
         paths: class paths by ``model`` and ``data``; a class that is not named is left out.
         arguments: the words of the command without those that name a class.
+        named: every class path that stands there, also those that a later one replaces.
     """
 
     paths: dict[str, str]
     arguments: list[str]
+    named: frozenset[str]
 
 
 def choose(arguments: Sequence[str]) -> Chosen:
     """Find ``--model my.SubModule`` and ``model: {class_path: my.SubModule}``; the last one counts.
 
+    The second may stand in an experiment's file, in ``--model file.yaml`` without the key, or in a
+    file that an experiment's names: ``model: file.yaml``.
+
     Args:
         arguments: the words of a command, its files found.
+
+    Raises:
+        ValueError: a file of the module or of the data module that is not there.
     """
-    paths: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -40,16 +48,17 @@ def choose(arguments: Sequence[str]) -> Chosen:
         key = flag.strip("-") if flag.startswith("-") else ""
         if key in ("c", "config") or key.removesuffix(".class_path") in BASES:
             value = value if equals else next(words, "")
-            if key not in ("c", "config") and not Path(value).is_file():
-                paths[key.removesuffix(".class_path")] = value
+            group = key.removesuffix(".class_path")
+            if group in BASES and not _holds_values(group, value):
+                found.append((group, value))
                 continue
-            paths |= dict(_named(value)) if key in ("c", "config") else {}
+            found += _class_of(group, Path(value)) if group in BASES else _named(Path(value))
             rest += [word] if equals else [word, value]
             continue
         for group in BASES:
             word = word.replace(f"--{group}.init_args.", f"--{group}.", 1)
         rest.append(word)
-    return Chosen(paths, rest)
+    return Chosen(dict(found), rest, frozenset(path for _, path in found))
 
 
 def load_class(group: str, path: str) -> type:
@@ -78,17 +87,22 @@ def load_class(group: str, path: str) -> type:
     return found
 
 
-def flat(values: Any) -> Any:
-    """Values of a file with the arguments of the two classes where those of the base stand."""
+def flat(values: Any, named: Collection[str] = ()) -> Any:
+    """Values of a file with the arguments of the two classes where those of the base stand.
+
+    Args:
+        values: of an experiment's file, of a component's, or of a flag.
+        named: class paths of modules and data modules: a file that starts with one of them is
+            theirs.
+    """
     if not isinstance(values, dict):
         return values
+    if values.get("class_path") in named:
+        return _arguments(values)
     for group in values.keys() & BASES.keys():
         part = values[group]
         if isinstance(part, dict) and "class_path" in part:
-            own = {
-                key: item for key, item in part.items() if key not in ("class_path", "init_args")
-            }
-            values = values | {group: own | (part.get("init_args") or {})}
+            values = values | {group: _arguments(part)}
     return {
         name: flat(item) if isinstance(item, dict) and item.keys() & BASES.keys() else item
         for name, item in values.items()
@@ -102,15 +116,43 @@ def with_paths(text: str, paths: Mapping[str, str]) -> str:
     return text
 
 
-def _named(file: str) -> Iterator[tuple[str, str]]:
-    """Class paths in a configuration file; what is wrong with it the parser says."""
-    try:
-        values = yaml.load(Path(file).read_text(), ConfigLoader)  # a safe loader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return
+def _arguments(part: Mapping[str, Any]) -> dict[str, Any]:
+    own = {key: item for key, item in part.items() if key not in ("class_path", "init_args")}
+    return own | (part.get("init_args") or {})
+
+
+def _holds_values(group: str, value: str) -> bool:
+    """Whether what follows ``--model`` is a file of its arguments, not a class."""
+    if Path(value).suffix not in (".yaml", ".yml"):
+        return Path(value).is_file()
+    if not Path(value).exists():
+        raise ValueError(f"{group}={value}: no such file; give an existing one, or module.Class")
+    return True
+
+
+def _named(file: Path) -> Iterator[tuple[str, str]]:
+    """Class paths in an experiment's file and in the files of the two classes that it names."""
+    values = _values(file)
     parts = [values, *values.values()] if isinstance(values, dict) else []
     for part in parts:  # of the file, or of a subcommand in it
         for group in BASES:
             entry = part.get(group) if isinstance(part, dict) else None
-            if isinstance(entry, dict) and isinstance(entry.get("class_path"), str):
+            if isinstance(entry, str) and (file.parent / entry).is_file():
+                yield from _class_of(group, file.parent / entry)
+            elif isinstance(entry, dict) and isinstance(entry.get("class_path"), str):
                 yield group, entry["class_path"]
+
+
+def _class_of(group: str, file: Path) -> Iterator[tuple[str, str]]:
+    """The class path that a file of the module or of the data module starts with, if any."""
+    values = _values(file)
+    if isinstance(values, dict) and isinstance(values.get("class_path"), str):
+        yield group, values["class_path"]
+
+
+def _values(file: Path) -> Any:
+    """What a file holds; of one that cannot be read None, as the parser says what is wrong."""
+    try:
+        return yaml.load(file.read_text(), ConfigLoader)  # a safe loader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None

@@ -230,7 +230,6 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
     """
-    set_up_parsing()
     # values that are logged have been reduced over the ranks already
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
@@ -241,10 +240,11 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     try:
         words, passed = split_words(sys.argv[1:] if args is None else args)
-        paths, arguments = choose(ready_arguments(with_save_dirs(words)))
+        paths, arguments, named = choose(ready_arguments(with_save_dirs(words)))
         classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))
+    set_up_parsing(named)
     try:
         return EntropyCLI(
             arguments,

@@ -1,6 +1,7 @@
 """The parser of the command line and of configuration files."""
 
 import sys
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -19,10 +20,14 @@ MODE = "omegaconf+"
 _within: ContextVar[bool] = ContextVar("within a dump", default=False)
 
 
-def set_up_parsing() -> None:
-    """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does."""
+def set_up_parsing(named: Collection[str] = ()) -> None:
+    """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does.
+
+    Args:
+        named: class paths of the module and the data module that the command or its files name.
+    """
     jsonargparse.set_loader(
-        MODE, lambda text: completed(flat(load_values(text))), (yaml.YAMLError,)
+        MODE, lambda text: completed(flat(load_values(text), named)), (yaml.YAMLError,)
     )
     jsonargparse.set_dumper("yaml", dump_values)
     jsonargparse.set_dumper("references", dump_references)

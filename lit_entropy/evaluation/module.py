@@ -17,6 +17,7 @@ from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
 from lit_entropy.evaluation.records import Record
 from lit_entropy.evaluation.sampling import check_ends, samples_now
+from lit_entropy.evaluation.unread import warn_unread
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.step.sampler import Sampler
@@ -223,6 +224,8 @@ class EvaluatedModule(L.LightningModule):
         self.gathered_records = records
         self.validation_samples = _shown(records)
         values = self.evaluation.summarise(records)
+        if self.trainer.state.fn != TrainerFn.FITTING:  # a fit is watched by its LearningAlarm
+            warn_unread(records, self.held_out.task)
         for key in ("unchecked", "unchecked_sampled"):
             if values.get(key, 0.0) > UNCHECKED_LIMIT:
                 rank_zero_warn(

@@ -81,7 +81,30 @@ def likely_cause(experience: Experience, task: Task) -> str:
     truncated = float(experience.truncated_B.double().mean())
     unchecked = float((~experience.checked_B).double().mean())
     correct_N = experience.correct_B[experience.checked_B]
-    name = type(task).__name__
+    if cause := spoiled_cause(unchecked, truncated):
+        return cause
+    if names_no_answer(experience):
+        return unread_cause(task)
+    if bool(correct_N.all()):
+        return "Every response is right: the problems are too easy for the model; take harder ones."
+    if not bool(correct_N.any()):
+        return (
+            f"No response is right: the problems are too hard for the model, or {_named(task)} "
+            "does not count right answers as right; read the responses."
+        )
+    return (
+        "The responses to a prompt all get the same reward: raise data.group_size, or take "
+        "problems that the model solves sometimes."
+    )
+
+
+def spoiled_cause(unchecked: float, truncated: float) -> str:
+    """What keeps most responses from a verdict; empty where nothing does.
+
+    Args:
+        unchecked: share of the responses that could not be checked.
+        truncated: share that the limit of new tokens ended.
+    """
     if unchecked > MOST:
         return (
             f"{unchecked:.0%} of the responses could not be checked: raise the limits of the "
@@ -92,22 +115,15 @@ def likely_cause(experience: Experience, task: Task) -> str:
             f"{truncated:.0%} of the responses were cut short: raise model.max_new_tokens, or ask "
             "for shorter answers."
         )
-    if names_no_answer(experience):
-        return (
-            f"{name}{_checker(task)} found no answer in any response: the model answers in another "
-            "form. Ask for the form in the prompt (data.task.template), or take a checker that "
-            "reads the model's (data.task.checker)."
-        )
-    if bool(correct_N.all()):
-        return "Every response is right: the problems are too easy for the model; take harder ones."
-    if not bool(correct_N.any()):
-        return (
-            f"No response is right: the problems are too hard for the model, or {name}"
-            f"{_checker(task)} does not count right answers as right; read the responses."
-        )
+    return ""
+
+
+def unread_cause(task: Task) -> str:
+    """Why no response has an answer that the task reads, and what to do."""
     return (
-        "The responses to a prompt all get the same reward: raise data.group_size, or take "
-        "problems that the model solves sometimes."
+        f"{_named(task)} found no answer in any response: the model answers in another form. Ask "
+        "for the form in the prompt (data.task.template), or take a checker that reads the model's "
+        "(data.task.checker)."
     )
 
 
@@ -119,19 +135,23 @@ def shown(experience: Experience, decode: Callable[..., list[str]]) -> str:
     prompts = decode(sequences.prompt_tokens_BS, sequences.prompt_mask_BS)
     responses = decode(sequences.tokens_BT, sequences.mask_BT)
     texts = zip(prompts, responses, two.rewards_B.tolist(), strict=True)
-    return "\n".join(
-        f"  to {_end(prompt, SHOWN_PROMPT)}\n  -> {_end(response, SHOWN_RESPONSE)} (reward {r:g})"
-        for prompt, response, r in texts
-    )
+    return "\n".join(shown_lines(*text) for text in texts)
+
+
+def shown_lines(prompt: str, response: str, reward: float) -> str:
+    """A prompt and the response to it in two lines; escaped, so no text can act."""
+    prompt, response = _end(prompt, SHOWN_PROMPT), _end(response, SHOWN_RESPONSE)
+    return f"  to {prompt}\n  -> {response} (reward {reward:g})"
 
 
 def _end(text: str, limit: int) -> str:
     return ("... " if len(text) > limit else "") + ascii(text[-limit:])
 
 
-def _checker(task: Task) -> str:
-    checker = getattr(task, "checker", None)
+def _named(task: Task) -> str:
+    """The task with its checker, if it has one."""
+    name, checker = type(task).__name__, getattr(task, "checker", None)
     if checker is None:
-        return ""
+        return name
     style = getattr(checker, "style", None)
-    return f" with {type(checker).__name__}" + (f" (style {style})" if style else "")
+    return f"{name} with {type(checker).__name__}" + (f" (style {style})" if style else "")

@@ -147,7 +147,11 @@ class Sampler:
             completions.tokens_BT.device,
         )
         return Sequences(
-            completions.tokens_BT, completions.mask_BT, prompt_tokens_BS, prompt_mask_BS
+            completions.tokens_BT,
+            completions.mask_BT,
+            prompt_tokens_BS,
+            prompt_mask_BS,
+            completions.environment_BT,
         )
 
     @torch.no_grad()

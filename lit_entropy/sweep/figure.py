@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import curve, seed_mean
 from lit_entropy.figures.style import (
     BLACK,
     BLUE,
@@ -21,9 +22,7 @@ from lit_entropy.figures.style import (
     RED,
     SKY,
     TEAL,
-    curve,
     paper_figure,
-    seed_mean,
 )
 from lit_entropy.sweep.table import FEWEST, last_tenth
 

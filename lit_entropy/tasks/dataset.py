@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lit_entropy.contracts import is_truth, refuse
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
+from lit_entropy.tasks.ground_truth import GroundTruth, GroundTruthReader
 from lit_entropy.tasks.loaded_set import LoadedSet, set_number
 from lit_entropy.tasks.loading import SetReader, named_sets
 from lit_entropy.tasks.prompts import PLACE, PromptFormat
@@ -54,6 +55,9 @@ class DatasetTask(Task):
         reward: a function that rewards responses, by name (``my_rewards.exact``), file
             (``my_rewards.py:exact``) or itself; its forms stand in
             :mod:`lit_entropy.tasks.reward_functions`.
+        ground_truth: what makes the answer's field the reference answer where it holds a record:
+            ``countdown`` or ``knights_and_knaves``, or a function of the value that gives a text,
+            by name, file or itself, see :mod:`lit_entropy.tasks.ground_truth`.
 
     Attributes:
         statistics: rows, bad rows and duplicates of each set that was read.
@@ -80,6 +84,7 @@ class DatasetTask(Task):
         validation_limit: int | None = None,
         seed: int = 0,
         reward: str | Reward | None = None,
+        ground_truth: str | GroundTruth | None = None,
     ) -> None:
         _check_parts(checker, reward, answer_field)
         if duplicates not in get_args(Duplicates):
@@ -103,7 +108,8 @@ class DatasetTask(Task):
         drop = duplicates == "drop"
         function = self.reward_function
         rows = self._rows if function is not None and function.batched else None
-        self._reader = SetReader(checker, form, prompt_field, answer_field, drop, rows)
+        reader = None if ground_truth is None else GroundTruthReader(ground_truth)
+        self._reader = SetReader(checker, form, prompt_field, answer_field, drop, rows, reader)
         self._validation_sets: list[LoadedSet] | None = None
         self._problems: dict[str, list[Problem]] = {}
 

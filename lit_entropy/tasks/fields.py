@@ -2,18 +2,19 @@ r"""From a row to its prompt and reference answer, in the formats that data sets
 
 - verl: ``data_source``, ``prompt`` (messages), ``reward_model.ground_truth``.
 - TRL: ``prompt`` (text or messages) and a column such as ``answer`` or ``solution``.
+- text alone: messages, or a list of one answer, written as JSON.
 - GSM8K: ``question``, ``answer`` with the number after ``####``; MATH: ``problem``, ``solution``
   with the answer in ``\boxed{}``.
 
 A reason, the message of a ``ValueError`` here, is completed with set and row by the caller.
 """
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from lit_entropy.tasks.written import written_answer, written_messages
 from lit_entropy.verify.answers import MARKER, boxed_text
 
 AUTO = "auto"
@@ -23,6 +24,8 @@ ANSWER_FIELDS = ("reward_model.ground_truth", "ground_truth", "answer", "final_a
 
 Prompt = str | list[dict[str, str]]
 _ABSENT = object()
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Fields(NamedTuple):
@@ -77,13 +80,17 @@ def nested(record: Mapping[str, object], name: str, absent: object = None) -> ob
 def read_prompt(record: Mapping[str, object], name: str) -> Prompt:
     """A non-empty text, or chat messages with non-empty texts that end with the user's.
 
+    Messages may be stored as their JSON.
+
     Raises:
-        ValueError: missing, empty or of another type; the message is the reason.
+        ValueError: missing, empty, of another type, or no Unicode; the message is the reason.
     """
     prompt = _value(record, name)
     if isinstance(prompt, str):
+        prompt = _read(written_messages, prompt, name)
+    if isinstance(prompt, str):
         if prompt.strip():
-            return prompt
+            return _whole(prompt, f"field {name!r}")
         raise ValueError(f"field {name!r} is an empty prompt")
     if not isinstance(prompt, list):
         raise ValueError(
@@ -104,37 +111,80 @@ def read_prompt(record: Mapping[str, object], name: str) -> Prompt:
     return messages
 
 
-def read_answer(record: Mapping[str, object], name: str) -> str:
+def read_answer(
+    record: Mapping[str, object], name: str, ground_truth: Callable[[object], str] | None = None
+) -> str:
     r"""The reference answer: what follows ``####``, the last ``\boxed{}``, or the whole text.
+
+    Args:
+        record: the row.
+        name: the answer's field.
+        ground_truth: reads what stands there; what it gives is the reference answer as it is.
 
     Raises:
         ValueError: missing, empty, several, or of another type; the message is the reason.
     """
     value = _value(record, name)
+    if ground_truth is not None:
+        return _answer_text(_read(ground_truth, value, name), name)
+    if isinstance(value, str):
+        value = _read(written_answer, value, name)
     if isinstance(value, list):
         if len(value) != 1:
             raise ValueError(f"field {name!r} holds {len(value)} answers, {value!r:.80}; give one")
         value = value[0]
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, dict):
+        raise ValueError(
+            f"field {name!r}: {value!r:.80} is a record of {sorted(value)}; say what reads it with "
+            "data.task.ground_truth (countdown, knights_and_knaves, or a function of yours), or "
+            "name a field in it with data.task.answer_field"
+        )
+    if str(value) in ("nan", "NaN", "inf", "-inf", "null"):
         raise ValueError(f"field {name!r}: {value} is no answer")
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ValueError(
             f"field {name!r}: {value!r:.80} is a {type(value).__name__}; give a text or a number"
         )
-    if isinstance(value, float):  # its digits written out: 1e-05 in a text has another reading
-        value = format(Decimal(repr(value)).normalize(), "f")
+    if isinstance(value, float):
+        value = Decimal(repr(value)).normalize()
+    if isinstance(value, Decimal):  # its digits written out: 1e-05 in a text has another reading
+        value = format(value, "f")
     text = str(value)
     boxed = None if MARKER in text else boxed_text(text)
     text = text.rpartition(MARKER)[2] if boxed is None else boxed
-    if not text.strip():
-        raise ValueError(f"field {name!r} is an empty answer")
-    return text.strip()
+    return _answer_text(text, name)
 
 
 def source_of(record: Mapping[str, object]) -> str:
     """The row's ``data_source`` in letters that a metric key may have; empty where it has none."""
     value = record.get("data_source")
     return re.sub(r"[^\w.-]+", "_", value).strip("_") if isinstance(value, str) else ""
+
+
+def _read(reader: Callable[[T], R], value: T, name: str) -> R:
+    """What a reader makes of a field; its reason names the field."""
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise ValueError(f"field {name!r}: {error}") from error
+
+
+def _answer_text(text: str, name: str) -> str:
+    if not text.strip():
+        raise ValueError(f"field {name!r} is an empty answer")
+    return _whole(text.strip(), f"field {name!r}")
+
+
+def _whole(text: str, place: str) -> str:
+    r"""The text, if it is Unicode: JSON's ``\ud83d`` without its other half encodes nothing."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{place}: character {error.start} of {text!r:.80} is half a surrogate pair, which no "
+            "tokenizer reads; mend the text"
+        ) from None
+    return text
 
 
 def _value(record: Mapping[str, object], name: str) -> object:
@@ -153,4 +203,5 @@ def _message(message: object, place: str) -> tuple[str, str]:
             raise ValueError(f"{place}: its {key} is {value!r:.80}; give a text")
         if not value.strip():
             raise ValueError(f"{place}: its {key} is empty")
+        _whole(value, f"{place}: its {key}")
     return message["role"], message["content"]

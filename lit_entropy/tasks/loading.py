@@ -14,7 +14,9 @@ from lit_entropy.tasks.fields import (
     read_prompt,
     source_of,
 )
+from lit_entropy.tasks.ground_truth import GroundTruthReader
 from lit_entropy.tasks.loaded_set import ROW_BITS, LoadedSet, set_number
+from lit_entropy.tasks.media import refuse_media
 from lit_entropy.tasks.prompts import PromptFormat, question_key
 from lit_entropy.tasks.records import DataFile, Row, read_rows
 from lit_entropy.types import Problem
@@ -37,6 +39,7 @@ class SetReader:
         answer_field: field of the reference answer, or ``auto``.
         drop_duplicates: whether rows that ask the same as an earlier one are left out.
         records: where the row of each problem is kept by its id; None keeps none.
+        ground_truth: reads the answer's field; None takes the text that stands there.
     """
 
     checker: AnswerChecker | None
@@ -45,6 +48,7 @@ class SetReader:
     answer_field: str | None = AUTO
     drop_duplicates: bool = False
     records: dict[int, Mapping[str, object]] | None = None
+    ground_truth: GroundTruthReader | None = None
 
     def read(self, file: DataFile, label: str, number: int, source: str | None) -> LoadedSet:
         """Read a set.
@@ -104,8 +108,11 @@ class SetReader:
         self, row: Row, fields: Fields, form: PromptFormat, identity: int, source: str | None
     ) -> tuple[str, Problem]:
         prompt = read_prompt(row.record, fields.prompt)
+        refuse_media(row.record, prompt)
         shown = form.show(prompt)
-        answer = read_answer(row.record, fields.answer) if fields.answer != NO_ANSWER else ""
+        answer = ""
+        if fields.answer != NO_ANSWER:
+            answer = read_answer(row.record, fields.answer, self.ground_truth)
         reason = None if self.checker is None else self.checker.check_gold(answer)
         if reason is not None:
             raise ValueError(f"field {fields.answer!r}: {reason}")

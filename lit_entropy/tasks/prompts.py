@@ -47,6 +47,10 @@ class PromptFormat:
             )
         if self.system_prompt is not None and not self.system_prompt.strip():
             raise ValueError(f"system_prompt={self.system_prompt!r} is empty: use null for none")
+        for name in ("template", "system_prompt"):
+            text = getattr(self, name) or ""
+            if re.search("[\ud800-\udfff]", text):
+                raise ValueError(f"{name}={text!r:.80} holds half a surrogate pair: mend the text")
 
     def with_template(self, template: str | None) -> PromptFormat:
         """The same with another template; None changes nothing."""

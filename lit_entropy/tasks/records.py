@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from lit_entropy.tasks.arrow import batch_records, narrow_columns, plain_number, written_out
 
 HUB = "hub:"
 #: Rows of a parquet file that are turned into Python objects at a time.
@@ -72,7 +74,7 @@ def read_rows(file: DataFile, label: str) -> Iterator[Row]:
     return _read_jsonl(path, place) if path.suffix == ".jsonl" else _read_parquet(path, place)
 
 
-def plain_record(record: Mapping[object, object]) -> dict[str, object]:
+def plain_record(record: Mapping[Any, object]) -> dict[str, object]:
     """A row with :func:`plain` values."""
     return {str(key): plain(item) for key, item in record.items()}
 
@@ -82,10 +84,10 @@ def plain(value: object) -> object:
     if isinstance(value, Mapping):
         return plain_record(value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return [plain(item) for item in value] if value.ndim else plain(value[()])
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    return plain_number(value) if isinstance(value, np.generic) else value
 
 
 def _read_jsonl(path: Path, place: str) -> Iterator[Row]:
@@ -116,9 +118,12 @@ def _read_parquet(path: Path, place: str) -> Iterator[Row]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                for record in batch.to_pylist():
+                for record in batch_records(batch):
                     number += 1
-                    yield Row(number, plain_record(record))
+                    if isinstance(record, str):
+                        yield Row(number, {}, record)
+                    else:
+                        yield Row(number, plain_record(record))
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{place}: no readable parquet file ({error})") from error
 
@@ -143,4 +148,9 @@ def _read_hub(file: DataFile, place: str) -> Iterator[Row]:
         if len(loaded) > 1:
             raise ValueError(f"{place}: name its split, one of {list(loaded)}")
         loaded = next(iter(loaded.values()))
-    return (Row(number, plain_record(record)) for number, record in enumerate(loaded, start=1))
+    features = getattr(loaded, "features", None)  # a stream may not know them
+    narrow = narrow_columns(features.arrow_schema) if features else {}
+    return (
+        Row(number, plain_record(written_out(record, narrow)))
+        for number, record in enumerate(loaded, start=1)
+    )

@@ -110,13 +110,17 @@ def reward_function(reward: str | Reward | None) -> RewardFunction | None:
     return None if reward is None else RewardFunction(reward)
 
 
-def load_function(path: str) -> Any:
+def load_function(path: str, setting: str = "data.task.reward") -> Any:
     """What stands at ``package.module.name`` or ``file.py:name``.
+
+    Args:
+        path: where it stands.
+        setting: the setting that names it, for errors.
 
     Raises:
         ValueError: no such file, module or name, or the module cannot be imported.
     """
-    label = f"data.task.reward={path!r}"
+    label = f"{setting}={path!r}"
     place, separator, name = path.rpartition(":")
     if not separator:
         place, separator, name = path.rpartition(".")

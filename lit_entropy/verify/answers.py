@@ -100,6 +100,13 @@ def boxed_text(text: str) -> str | None:
     return None
 
 
+def tagged_text(text: str) -> str | None:
+    r"""The content of the last ``<answer>...</answer>``, of the last box where there is none."""
+    end = text.rfind("</answer>")
+    start = text.rfind("<answer>", 0, max(end, 0))
+    return boxed_text(text) if start < 0 else text[start + len("<answer>") : end]
+
+
 def count_boxes(text: str) -> int:
     """The number of boxes in a text."""
     return len(_BOX.findall(ascii_text(text)))

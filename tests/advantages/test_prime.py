@@ -195,6 +195,29 @@ def test_padding_changes_nothing(make_experience: Callable[..., Experience]) -> 
     torch.testing.assert_close(actual[:, : expected.shape[1]], expected, rtol=1e-6, atol=1e-7)
 
 
+def test_what_an_environment_wrote_changes_nothing(
+    make_experience: Callable[..., Experience],
+) -> None:
+    """Its tokens are read: they are no part of the reward model's logit, nor trained on."""
+    experience = make_experience()
+    written_BT = torch.zeros_like(experience.response_mask_BT)
+    written_BT[:, 1] = experience.response_mask_BT[:, 2]
+    assert written_BT.any()
+    given = {
+        "environment_BT": written_BT,
+        "response_mask_BT": experience.response_mask_BT & ~written_BT,
+        "mask_BT": experience.mask_BT & ~written_BT,
+    }
+    results = []
+    for token in (3, 11):
+        tokens_BT = experience.tokens_BT.masked_fill(written_BT, token)
+        estimator = PRIME(optimizer=sgd)
+        rollout = rollout_of(replace(experience, tokens_BT=tokens_BT, **given))
+        results.append((advantages(estimator, rollout)[0], weights(estimator)))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
 def test_scaled_rewards_only_change_the_size_of_the_returns(
     make_experience: Callable[..., Experience],
 ) -> None:

@@ -77,15 +77,54 @@ def test_a_subclass_in_a_file_and_in_print_config(
     assert next(iter(model)) == "class_path" and model["extra"] == 3.0 and "policy" in model
 
 
+FILES = {
+    "m.yaml": f"class_path: {MODEL}\ninit_args: {{extra: 3.0, loss: loss.yaml}}\n",
+    "loss.yaml": "class_path: lit_entropy.losses.PolicyGradient\n",
+    "d.yaml": f"class_path: {DATA}\ngroup_size: 6\n",
+    "both.yaml": "model: m.yaml\ndata: d.yaml\n",
+}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--model", "parts/m.yaml", "--data=parts/d.yaml"],
+        ["--model=own_classes.Unused", "--model=parts/m.yaml", "--data", "parts/d.yaml"],
+        ["--config", "parts/both.yaml"],
+    ],
+)
+def test_a_subclass_in_a_file_of_its_own(
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Files that such a file names lie beside it."""
+    (tmp_path / "parts").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / "parts" / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", "quickstart", *flags, "--print_config"])
+    printed = capsys.readouterr()
+    assert end.value.code == 0, printed.err
+    config = yaml.safe_load(printed.out)
+    model, data = config["model"], config["data"]
+    assert model["class_path"] == MODEL and model["extra"] == 3.0
+    assert model["loss"]["class_path"] == "lit_entropy.losses.PolicyGradient"
+    assert data["class_path"] == DATA and data["group_size"] == 6
+
+
 def test_what_is_chosen() -> None:
     words = ["fit", "--model=a.B", "--model", "a.C", "--data.class_path", "d.E", "--model.x", "1"]
-    paths, rest = choose([*words, "--data.init_args.y=2", "--model.loss", "KLCov"])
-    assert paths == {"model": "a.C", "data": "d.E"}
+    paths, rest, named = choose([*words, "--data.init_args.y=2", "--model.loss", "KLCov"])
+    assert paths == {"model": "a.C", "data": "d.E"} and named == {"a.B", "a.C", "d.E"}
     assert rest == ["fit", "--model.x", "1", "--data.y=2", "--model.loss", "KLCov"]
     part = {"class_path": "a.B", "init_args": {"x": 1}, "loss": {"class_path": "L"}}
     expected = {"model": {"x": 1, "loss": {"class_path": "L"}}, "run": 1}
     assert flat({"model": part, "run": 1}) == expected
     assert flat({"fit": {"model": part, "run": 1}}) == {"fit": expected}
+    assert flat(part) == part and flat(part, ["a.B"]) == {"x": 1, "loss": {"class_path": "L"}}
     assert flat("text") == "text" and flat(part) == part
     assert with_paths("a: 1\nmodel:\n  x: 1\n", {"model": "a.B"}) == (
         "a: 1\nmodel:\n  class_path: a.B\n  x: 1\n"
@@ -99,6 +138,7 @@ def test_what_is_chosen() -> None:
         ("--model=own_classes.Nope", "model=own_classes.Nope: module 'own_classes' has no attri"),
         ("--model=nowhere.Nope", "model=nowhere.Nope: No module named 'nowhere'; give module.C"),
         (f"--model={DATA}", f"model={DATA}: no subclass of lit_entropy.EntropyModule"),
+        ("--model=no.yaml", "model=no.yaml: no such file; give an existing one, or module.Class"),
         ("--data=DataModule", "data=DataModule: no subclass of lit_entropy.PromptDataModule"),
     ],
 )

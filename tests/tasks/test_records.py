@@ -166,6 +166,23 @@ def test_hub_rows_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         rows("hub:owner/name", split="x")
 
 
+def test_narrow_floats_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package gives 0.10000000149011612 too; what its columns are says the schema."""
+    table = pa.table({"a": pa.array([0.1, 2.5], pa.float32()), "b": ["x", "y"]})
+
+    class Loaded(list[Any]):
+        features = SimpleNamespace(arrow_schema=table.schema)
+
+    loaded = Loaded(table.to_pylist())
+    monkeypatch.setitem(
+        sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *_, **__: loaded)
+    )
+    assert [row.record for row in rows("hub:owner/name")] == [
+        {"a": 0.1, "b": "x"},
+        {"a": 2.5, "b": "y"},
+    ]
+
+
 def test_a_local_folder_through_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
@@ -179,3 +196,35 @@ def test_a_local_folder_through_datasets(tmp_path: Path, monkeypatch: pytest.Mon
         rows(f"hub:{folder}")
     with pytest.raises(ValueError, match="Unknown split"):
         rows(f"hub:{folder}", split="validation")
+
+
+NARROW = [0.1, 3.14, 1e-5, 5.0, None]
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+def test_floats_are_the_shortest_decimals_that_give_them(tmp_path: Path, kind: pa.DataType) -> None:
+    """Alone, in lists, in records, and where a column names its values by number."""
+    column = pa.array(NARROW).cast(kind)
+    table = {
+        "a": column,
+        "list": pa.ListArray.from_arrays(pa.array([0, 1, 2, 3, 4, 5], pa.int32()), column),
+        "record": pa.StructArray.from_arrays([column, pa.array(["x"] * 5)], ["gold", "kind"]),
+    }
+    if kind != pa.float16():  # which Arrow does not encode so
+        table["named"] = column.dictionary_encode()
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    read = [row.record for row in rows(str(tmp_path / "a.parquet"))]
+    golds: Any = NARROW
+    if kind == pa.float16():  # three digits and a little
+        golds = [0.1, 3.14, 1.0e-05, 5.0, None]
+    assert [record["a"] for record in read] == golds
+    assert [record["list"] for record in read] == [[gold] for gold in golds]
+    assert [record["record"]["gold"] for record in read] == golds
+    assert [record.get("named", record["a"]) for record in read] == golds
+
+
+def test_narrow_numbers_of_numpy_are_shortest_decimals() -> None:
+    value = {"a": np.float32(0.1), "b": np.array([0.1, 2.5], np.float32), "c": np.float16(0.1)}
+    assert plain(value) == {"a": 0.1, "b": [0.1, 2.5], "c": 0.1}
+    assert plain(np.array([[0.1]], np.float32)) == [[0.1]] and plain(np.array(0.1)) == 0.1
+    assert plain(np.array(0.1, np.float32)) == 0.1
