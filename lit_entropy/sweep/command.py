@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,9 @@ from lit_entropy.sweep.check import check_points
 from lit_entropy.sweep.figure import sweep_figure
 from lit_entropy.sweep.file import SweepFile, read_file
 from lit_entropy.sweep.grid import Sweep, SweepRun, check_words, runs
-from lit_entropy.sweep.table import FEWEST, as_csv, as_markdown, rows, unlogged
+from lit_entropy.sweep.table import FEWEST, Comparison, as_csv, as_markdown, rows, unlogged
 
 METRICS = ("entropy/token_mean", "rollout/accuracy", "rollout/length", "val/accuracy")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared, and to what."""
-
-    metrics: list[str]
-    baseline: str
 
 
 def sweep(

@@ -19,6 +19,14 @@ TITLE = ("point", "metric", "seeds", "mean", "half_width", "difference", "differ
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What is compared, and to what."""
+
+    metrics: list[str]
+    baseline: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One metric of one point, in the unit of the metric.
 
