@@ -30,6 +30,8 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
     """
     if ":" in name or Path(name).is_file():
         return name
+    if Path(name).is_dir():
+        raise ValueError(f"{flag} {name} is a folder: name a file in it")
     names = shipped_names(folder)
     short = name.removesuffix(".yaml")
     if short in names:

@@ -4,12 +4,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
+from lit_entropy.cli.values import read_values
 from lit_entropy.data import PromptDataModule
 from lit_entropy.module import EntropyModule
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import configs_folder, find_config
+
+_KINDS = {list: "list", int: "number", float: "number", bool: "truth value"}
 
 
 def has_key(key: str) -> bool:
@@ -53,6 +54,8 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     word, folder = key.rpartition(".")[2], value.partition("/")[0]
     if key in ("c", "config"):
         value = find_config(value, flag)
+        if ":" not in value or Path(value).is_file():
+            _check_mapping(Path(value))
     elif word and word in (folder, f"{folder}s") and (configs_folder() / folder).is_dir():
         value = find_config(value, flag, folder)
     elif not value.endswith(".yaml"):
@@ -62,20 +65,34 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     return value
 
 
+def _check_mapping(path: Path) -> None:
+    """Refuse a file that holds no keys; what else is wrong with it :func:`check_file` says.
+
+    Raises:
+        ValueError: one line with the file.
+    """
+    values = read_values(path)
+    kind = "nothing" if values is None else f"a {_KINDS.get(type(values), 'text')}"
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {kind}: a configuration is keys, 'data: {{seed: 1}}' say")
+    if odd := [key for key in values if not isinstance(key, str)]:
+        raise ValueError(f"{path}: the key {odd[0]!r} is no text; a configuration's keys are names")
+
+
 def check_file(
     path: Path, has_key: Callable[[str], bool], seen: frozenset[Path] = frozenset()
 ) -> None:
     """Refuse old names and keys in a configuration file and in the component files it names.
 
     Raises:
-        ValueError: one line with the file, the old name and the new one.
+        ValueError: one line with the file and the old name and the new one, or what is wrong with
+            it, see :func:`lit_entropy.cli.values.read_values`.
     """
-    if path in seen or not path.is_file():
+    if path in seen or not path.exists():
         return
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return  # the parser says what is wrong with it
+    values = read_values(path)
+    if values is None:
+        raise ValueError(f"{path} holds nothing: write what it is to configure")
     for key, value in leaves(values):
         check_key(str(path), key, has_key)
         if isinstance(value, str):

@@ -5,9 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from lit_entropy.cli.values import ConfigLoader
+from lit_entropy.cli.values import read_values
 from lit_entropy.data import PromptDataModule
 from lit_entropy.module import EntropyModule
 
@@ -151,8 +149,5 @@ def _class_of(group: str, file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _values(file: Path) -> Any:
-    """What a file holds; of one that cannot be read None, as the parser says what is wrong."""
-    try:
-        return yaml.load(file.read_text(), ConfigLoader)  # a safe loader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
+    """What a file holds; None where there is none, as the parser then says."""
+    return read_values(file) if file.exists() else None

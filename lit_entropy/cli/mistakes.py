@@ -20,6 +20,8 @@ REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
 
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
+_IN_A_FLAG = re.compile(r'\s*in "<unicode string>", line \d+, column (\d+):.*?\^', re.DOTALL)
+_NO_COMPONENT = re.compile(r"Config file loop detected: (\S+) -> ")  # a list of texts is a path
 _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
 _LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
@@ -60,7 +62,10 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         return _unknown_flag(message, parser)
     if message.startswith("the following arguments are required: "):
         return _missing(message, arguments)
+    message = _IN_A_FLAG.sub(r" in column \1", message)
     key = ".".join(_KEY.findall(message))
+    if found := _NO_COMPONENT.search(message):
+        return f"{key}: {found[1]} holds neither the keys of a component nor its name"
     if not key:
         return one_line(message)
     rest = _KEY.split(message)[-1]

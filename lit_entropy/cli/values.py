@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -31,7 +32,22 @@ _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ConfigLoader(_Loader):
-    """YAML 1.2's words for booleans; other than in it, ``007`` and ``0x10`` are text."""
+    """YAML 1.2's words for booleans; other than in it, ``007`` and ``0x10`` are text.
+
+    A key that stands twice in a mapping is refused; YAML's own readers take the last one.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping's values; ``<<`` is no key."""
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+                continue
+            if key.value in first:
+                problem = f"the key {key.value} stands twice, first in line {first[key.value]}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            first[key.value] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep)
 
 
 ConfigLoader.yaml_implicit_resolvers = {}
@@ -77,6 +93,46 @@ def load_values(text: str) -> Any:
         if words == set(value) or text.strip() == f"{next(iter(value))}:":
             return text
     return value
+
+
+def read_values(path: Path) -> Any:
+    """The values that a configuration file holds.
+
+    Raises:
+        ValueError: one line with the file, the place in it and what is wrong: it is a folder, not
+            to be read, not UTF-8, not YAML, or has a key twice.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is no UTF-8; save the "
+            "file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return yaml.load(text, ConfigLoader)  # a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}, {yaml_fault(error)}") from error
+
+
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """Line and column of a mistake in YAML, and what it is, in one line."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1} is no text (#x{error.character:04x}); remove it"
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    context = ""
+    if error.context:
+        start = error.context_mark
+        other = start is not None and start.line != mark.line
+        context = f"{error.context}{f' from line {start.line + 1}' if other else ''}, "
+    return f"line {mark.line + 1}, column {mark.column + 1}: {context}{error.problem}"
 
 
 def dump_values(values: object) -> str:

@@ -13,13 +13,14 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
 from lit_entropy.sweep.check import check_points
 from lit_entropy.sweep.figure import sweep_figure
 from lit_entropy.sweep.file import SweepFile, read_file
 from lit_entropy.sweep.grid import Sweep, SweepRun, check_words, runs
-from lit_entropy.sweep.table import FEWEST, Comparison, as_csv, as_markdown, rows, unlogged
+from lit_entropy.sweep.table import Comparison, as_csv, as_markdown, rows, unlogged
 
 METRICS = ("entropy/token_mean", "rollout/accuracy", "rollout/length", "val/accuracy")
 
@@ -148,10 +149,10 @@ def _remarks(
 ) -> list[str]:
     """What a reader of the table must know."""
     remarks = ["Means over the last tenth of the RL steps; of validations the last at least."]
-    if len(wanted.seeds) >= FEWEST:
+    if len(wanted.seeds) >= FEWEST_SEEDS:
         remarks.append("± is half the 95 % t interval over seeds; differences are paired by seed.")
     else:
-        remarks.append(f"No intervals: they are given from {FEWEST} seeds on.")
+        remarks.append(f"No intervals: they are given from {FEWEST_SEEDS} seeds on.")
     names = {run.name for run in done}
     if absent := [run.name for run in planned if run.name not in names]:
         remarks.append(f"Not finished, and not in the table: {', '.join(absent)}.")

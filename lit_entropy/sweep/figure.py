@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.seeds import curve, seed_mean
+from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import (
     BLACK,
     BLUE,
@@ -24,11 +24,10 @@ from lit_entropy.figures.style import (
     TEAL,
     paper_figure,
 )
-from lit_entropy.sweep.table import FEWEST, last_tenth
+from lit_entropy.sweep.table import last_tenth
 
 COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, SKY, PURPLE, TEAL)
 COLUMNS = 3
-HOW = "seeds thin, means thick, 95 % t intervals of three seeds or more as bands"
 
 
 def colours(count: int) -> list[str]:
@@ -67,22 +66,16 @@ def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
         for panel in panels[len(drawn) :]:
             panel.set_visible(False)
         names = [f"{label} ({_seeds(groups[label])})" for label in handles]
-        figure.legend(list(handles.values()), names, loc="outside upper center", ncols=3, title=HOW)
+        figure.legend(list(handles.values()), names, loc="outside upper center", ncols=3)
     return figure
 
 
 def _draw(panel: Axes, runs: Sequence[Run], key: str, colour: str) -> Line2D:
     """The runs of one point in one panel; returns the line of their mean."""
-    mean = seed_mean(runs, key)
-    for run in runs if mean.seeds > 1 else ():
-        panel.plot(*curve(run, key), color=colour, linewidth=0.5, alpha=0.5)
-    if mean.seeds >= FEWEST:
-        low_N, high_N = mean.mean_N - mean.half_width_N, mean.mean_N + mean.half_width_N
-        panel.fill_between(mean.step_N, low_N, high_N, color=colour, alpha=0.15, linewidth=0)
-    few = "o" if len(mean.step_N) < 5 else None  # points that lines alone would hide
-    (line,) = panel.plot(
-        mean.step_N, mean.mean_N, color=colour, linewidth=1.5, marker=few, markersize=2.5
-    )
+    mean = seed_lines(panel, runs, key, colour, "")
+    line = panel.lines[-1]
+    if len(mean.step_N) < 5:  # points that lines alone would hide
+        line.set(marker="o", markersize=2.5)
     return line
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from lit_entropy.figures.estimates import Estimate, by_seed, estimate, paired
 from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.seeds import FEWEST_SEEDS
 
-#: From so many seeds a t interval is given: that of two is 13 standard errors wide each way.
-FEWEST = 3
 TITLE = ("point", "metric", "seeds", "mean", "half_width", "difference", "difference_half_width",
          "difference_seeds", "p_value")  # fmt: skip
 
@@ -111,12 +110,12 @@ def _row(label: str, metric: str, values: dict[int, float], base: Mapping[int, f
         None if pair is None else pair.mean,
         None if pair is None else _half_width(pair),
         [] if pair is None else pair.seeds,
-        None if pair is None or len(pair.seeds) < FEWEST else pair.p_value,
+        None if pair is None or len(pair.seeds) < FEWEST_SEEDS else pair.p_value,
     )
 
 
 def _half_width(value: Estimate) -> float | None:
-    return value.half_width if len(value.values) >= FEWEST else None
+    return value.half_width if len(value.values) >= FEWEST_SEEDS else None
 
 
 def unlogged(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_entropy.checkpoints.io import resolve_checkpoint
@@ -151,6 +151,16 @@ def test_every_argument_of_a_command_has_help(name: str) -> None:
     parser = ExperimentParser()
     add_command_arguments(parser, COMMANDS[name], lambda _: None)
     assert [action.dest for action in parser._actions if not action.help] == []
+
+
+@pytest.mark.parametrize("name", ["fit", "validate", "test", "predict"])
+def test_every_key_of_an_experiment_has_help(name: str) -> None:
+    parser = capture_parser(lambda: main([name, "--config", "quickstart"]))
+    actions = parser._subcommands_action._name_parser_map[name]._actions
+    assert [action.dest for action in actions if not (action.help or "").strip()] == []
+    assert {"data.group_size", "model.loss", "run.name", "trainer.max_epochs"} <= {
+        action.dest for action in actions
+    }
 
 
 def test_help_of_a_component(capsys: pytest.CaptureFixture[str]) -> None:
