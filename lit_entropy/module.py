@@ -24,6 +24,7 @@ from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, c
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.module import EvaluatedModule
+from lit_entropy.functional.checks import require_temperature
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.policy.checks import check_adapters
@@ -36,6 +37,7 @@ from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.step.settings import check_lengths, check_rates, check_trainer
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import LossBatch, LossOutput, State
 
@@ -81,8 +83,7 @@ class EntropyModule(EvaluatedModule):
             max_new_tokens: longest response, end-of-sequence token included.
         """
         super().__init__(evaluation or Evaluation())
-        if temperature <= 0:
-            raise ValueError(f"model.temperature={temperature} must be positive")
+        require_temperature("model.temperature", temperature)
         if max_new_tokens < 1:
             raise ValueError(f"model.max_new_tokens={max_new_tokens} must be at least 1")
         self.policy = policy
@@ -97,6 +98,7 @@ class EntropyModule(EvaluatedModule):
         self.temperature = temperature
         self.max_new_tokens = max_new_tokens
         self.update_means = UpdateMeans()
+        self._stops = False  # once the RL step has ended
         self.alarm = LearningAlarm()
         self.rollout: Rollout | None = None  # of the RL step under way
         names = [type(regularizer).__name__ for regularizer in self.regularizers]
@@ -231,8 +233,13 @@ class EntropyModule(EvaluatedModule):
         self._batch_start = time.perf_counter()
 
     def on_train_batch_end(self, outputs: STEP_OUTPUT, batch: Microbatch, batch_idx: int) -> None:
-        """Stop the clock of the update."""
+        """Stop the clock of the update; a wish to stop waits for the end of the RL step.
+
+        A checkpoint in its middle could not be continued exactly, and its row would be half one.
+        """
         self.stopwatch.add("update", time.perf_counter() - self._batch_start)
+        if self.trainer.should_stop and batch_idx + 1 < int(self.trainer.num_training_batches):
+            self._stops, self.trainer.should_stop = True, False
 
     def on_train_epoch_end(self) -> None:
         """Log the RL step; its number is the x axis of every logger."""
@@ -245,6 +252,8 @@ class EntropyModule(EvaluatedModule):
         values |= self.update_means.reset(self.device)
         self.log_values(values)
         self.step_axis.write(self.trainer.loggers, self.rl_step, self.trainer.global_step)
+        if self._stops:
+            self._stops, self.trainer.should_stop = False, True
 
     # ------------------------------------------------------------------ optimisation
 
@@ -252,9 +261,11 @@ class EntropyModule(EvaluatedModule):
         """One optimizer over everything trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = self.optimizer(parameters)
+        check_rates(optimizer)
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
+        check_lengths(scheduler)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_interval},
@@ -276,6 +287,7 @@ class EntropyModule(EvaluatedModule):
         check_strategy(strategy)
         self.engine.setup(self.policy)
         if stage == "fit":
+            check_trainer(self.trainer.check_val_every_n_epoch, self.trainer.gradient_clip_val)
             self.step_axis.attach(self.trainer.loggers)
             self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])

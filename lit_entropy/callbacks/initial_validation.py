@@ -6,6 +6,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from lit_entropy.callbacks.base import trained_module, trained_run
+from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
 
 
@@ -34,6 +35,9 @@ class InitialValidation(Callback):
         metrics = module.validation_metrics()
         module.step_axis.add(metrics)
         module.step_axis.write(trainer.loggers, 0, updates=0)
+        for callback in run.callbacks:
+            if isinstance(callback, RunCheckpoint):
+                callback.check_validation(metrics)
         folder = trainer.log_dir  # a broadcast: every rank must ask
         for callback in run.callbacks:
             if isinstance(callback, Samples) and trainer.is_global_zero:

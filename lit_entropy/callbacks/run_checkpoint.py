@@ -3,10 +3,13 @@
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from pathlib import Path
+from difflib import get_close_matches
+from pathlib import Path, PurePath
+from typing import Literal
 
 import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, Timer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
@@ -23,7 +26,7 @@ class RunCheckpoint(ModelCheckpoint):
         every_n_epochs: int = 10,
         save_top_k: int = 1,
         monitor: str | None = None,
-        mode: str = "min",
+        mode: Literal["min", "max"] | None = None,
         save_weights_only: bool = False,
     ) -> None:
         """Set where and when; ``last.ckpt`` is written beside the numbered ones.
@@ -34,24 +37,50 @@ class RunCheckpoint(ModelCheckpoint):
             filename: name of a checkpoint; ``{step}`` is the RL step.
             every_n_epochs: RL steps between checkpoints.
             save_top_k: numbered checkpoints to keep; -1 keeps all.
-            monitor: metric that decides which are kept; by default the newest.
-            mode: min or max of the metric.
-            save_weights_only: leave out what a resume needs.
+            monitor: metric that decides which numbered ones are kept, as far as it was measured in
+                the RL step; by default the newest. ``last.ckpt`` is always the newest.
+            mode: whether the smallest or the largest values of the metric are kept.
+            save_weights_only: not possible; ``lit-entropy export`` writes the weights alone.
+
+        Raises:
+            ValueError: a cadence below 1, a name with a folder, a metric without a mode, or
+                checkpoints that no run can continue from.
         """
+        if save_weights_only:
+            raise ValueError(
+                "checkpoint.save_weights_only=true leaves nothing to resume from: leave it out; "
+                "lit-entropy export writes the weights alone"
+            )
+        if every_n_epochs < 1:
+            raise ValueError(
+                f"checkpoint.every_n_epochs={every_n_epochs} must be at least 1; the last RL step "
+                "is saved in any case"
+            )
+        if not filename or PurePath(filename).name != filename:
+            raise ValueError(
+                f"checkpoint.filename={filename!r} must be a name without folders: the checkpoints "
+                "of a run lie in its own"
+            )
+        if monitor is not None and mode is None:
+            raise ValueError(
+                f"checkpoint.monitor={monitor} needs checkpoint.mode: max keeps the largest "
+                "values, min the smallest"
+            )
         super().__init__(
             dirpath=dirpath,
             filename=filename,
             every_n_epochs=every_n_epochs,
             save_top_k=save_top_k,
             monitor=monitor,
-            mode=mode,
-            save_weights_only=save_weights_only,
+            mode=mode or "min",
+            save_weights_only=False,
             save_last=True,
             save_on_train_epoch_end=True,
             auto_insert_metric_name=False,
             enable_version_counter=False,  # last.ckpt is always the newest
         )
         self._logged_before: dict[str, Tensor] = {}
+        self._judged: Tensor | None = None  # the monitored value that the last choice was made by
         self._fitted = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -65,6 +94,12 @@ class RunCheckpoint(ModelCheckpoint):
         self.dirpath = os.path.realpath(str(self.dirpath))
         if stage == "fit":
             run = trained_run(trainer)
+            validates = trainer.limit_val_batches != 0
+            if self.monitor is not None and self.monitor.startswith("val/") and not validates:
+                raise ValueError(
+                    f"checkpoint.monitor={self.monitor} needs validations: raise "
+                    "trainer.limit_val_batches, or leave it out"
+                )
             check_whole_steps(
                 run.datamodule.plan.updates_per_step,
                 fast_dev_run=bool(run.fast_dev_run),
@@ -113,6 +148,13 @@ class RunCheckpoint(ModelCheckpoint):
         """Note what the validation has logged, which is in its own row."""
         super().on_validation_end(trainer, pl_module)
         self._logged_before = dict(trainer.logged_metrics)
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.check_validation(trainer.callback_metrics)
+
+    def check_validation(self, known: Iterable[str]) -> None:
+        """Refuse a metric of validations that the first one has not logged; see check_monitor."""
+        if self.monitor is not None and self.monitor.startswith("val/"):
+            check_monitor(self.monitor, [key for key in known if key.startswith("val/")])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the RL step, once its row of ``metrics.csv`` is complete.
@@ -125,7 +167,17 @@ class RunCheckpoint(ModelCheckpoint):
         if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv
             row = {key: float(value) for key, value in fresh.items()}
             trainer.logger.log_metrics(row, step=trainer.global_step - 1)  # the last update
-        super().on_train_epoch_end(trainer, pl_module)
+        known = trainer.callback_metrics
+        if self.monitor is not None and not self.monitor.startswith("val/"):
+            check_monitor(self.monitor, known)
+        value = None if self.monitor is None else known.get(self.monitor)
+        if self.monitor is None or (value is not None and value is not self._judged):
+            super().on_train_epoch_end(trainer, pl_module)
+        due = (trainer.current_epoch + 1) % int(self.every_n_epochs or 1) == 0
+        if due:
+            self._judged = value
+            if self._last_global_step_saved != trainer.global_step:  # not among the best
+                self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the last RL step when the cadence left it out."""
@@ -137,6 +189,25 @@ class RunCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """One key whatever the cadence, so that changing it on a resume keeps the state."""
         return self._generate_state_key(monitor=self.monitor, mode=self.mode)
+
+
+def check_monitor(monitor: str, known: Iterable[str]) -> None:
+    """Refuse to go on where checkpoints would be chosen by a metric that nothing logs.
+
+    Args:
+        monitor: key of the metric.
+        known: the keys that have been logged: of a validation all of ``val/``, else all others.
+
+    Raises:
+        ValueError: names the key and near ones.
+    """
+    known = sorted(set(known) - {"step"})
+    if monitor not in known:
+        near = get_close_matches(monitor, known, 3, 0.5) or known
+        raise ValueError(
+            f"checkpoint.monitor={monitor} is not logged by this run: name one of "
+            f"{', '.join(near)}, say, or leave it out"
+        )
 
 
 def check_whole_steps(

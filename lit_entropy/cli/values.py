@@ -27,11 +27,7 @@ _REFERENCE = re.compile(r"(\\*)\$\{")
 _ABSOLUTE = re.compile(r"(?<!\\)((?:\\\\)*)\$\{([A-Za-z_][\w.\[\]]*)\}")
 
 
-# a tenth of the time, where PyYAML was built with libyaml
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class ConfigLoader(_Loader):
+class ConfigLoader(yaml.SafeLoader):
     """YAML 1.2's words for booleans; other than in it, ``007`` and ``0x10`` are text.
 
     A key that stands twice in a mapping is refused; YAML's own readers take the last one.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from lit_entropy.functional.checks import require_temperature
+
 Sampling = Literal["always", "ends"]
 
 
@@ -40,8 +42,7 @@ class SetSampling:
         """Raise ValueError for a number out of range; ``name`` is its dotted key."""
         if self.samples < 0:
             raise ValueError(f"{name}.samples={self.samples} must not be negative")
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"{name}.temperature={self.temperature} must be positive and finite")
+        require_temperature(f"{name}.temperature", self.temperature)
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"{name}.max_new_tokens={self.max_new_tokens} must be at least 1")
         if not self.samples and not self.greedy:

@@ -21,6 +21,16 @@ def require_non_negative(field: str, value: float) -> float:
     return value
 
 
+def require_temperature(field: str, value: float) -> float:
+    """``value`` if it is a temperature to sample at, from 0.01 on, else a ValueError.
+
+    Logits over a smaller one leave the range of float32, over an infinite one they are all equal.
+    """
+    if not 0.01 <= value < math.inf:  # false for NaN too
+        raise ValueError(f"{field}={value!r} must be a finite number >= 0.01")
+    return value
+
+
 def require_choice(field: str, value: str, choices: Iterable[str]) -> str:
     """``value`` if it is one of ``choices``, else a ValueError that lists them."""
     names = tuple(choices)

@@ -42,6 +42,10 @@ class StepPlan:
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatch_size", "update_epochs"):
             check_positive(name, getattr(self, name))
+        if self.microbatches < 1:
+            raise ValueError(
+                f"trainer.accumulate_grad_batches={self.microbatches} must be at least 1"
+            )
         if self.max_resamples < 0:
             raise ValueError(f"data.max_resamples={self.max_resamples} must not be negative")
         check_choice("group_filter", self.group_filter, get_args(GroupFilter))

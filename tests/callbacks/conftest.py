@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.tracking.means import exact
 from lit_entropy.types import Experience
 
 
@@ -33,6 +34,9 @@ class RolloutModule(LightningModule):
     def stopwatch(self, name: str) -> Iterator[None]:
         self.timed.append(name)
         yield
+
+    def log_values(self, values: dict[str, float]) -> None:
+        self.log_dict(exact(values), on_step=False, on_epoch=True, batch_size=1)
 
     def train_dataloader(self) -> list[int]:
         return [0, 1]

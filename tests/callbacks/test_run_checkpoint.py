@@ -256,6 +256,79 @@ def test_settings_that_do_not_cut_an_rl_step() -> None:
         set_up(max_epochs=2, **arguments)
 
 
+class StopAtFirst(L.Callback):
+    """Asks to stop after the first update of the second RL step."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 3:
+            trainer.should_stop = True
+
+
+def test_a_wish_to_stop_waits_for_the_end_of_the_rl_step(tmp_path: Path, seven: Path) -> None:
+    """2 updates an RL step: the checkpoint is that of a run of two RL steps, and goes on as one."""
+    stops = "--trainer.callbacks=test_run_checkpoint.StopAtFirst"
+    cli = train(tmp_path, 7, EVERY_TWO, stops)
+    assert cli.trainer.global_step == 4 and cli.trainer.should_stop
+    assert load(tmp_path)["epoch"] == 1 and load(tmp_path)["rl_steps"] == 2
+    assert metrics(tmp_path)["step"].tolist() == [1, 2]
+    train(tmp_path, 7, EVERY_TWO, "--ckpt_path=last", stops)
+    assert_same_weights(load(tmp_path)["state_dict"], load(seven)["state_dict"])
+
+
+VALIDATED = ["--trainer.callbacks=null", "--trainer.check_val_every_n_epoch=2"]
+
+
+def test_the_best_and_the_newest_are_two_files(tmp_path: Path) -> None:
+    """A monitored value that gets worse: the first is kept, the last one is the newest."""
+    monitor = ["--checkpoint.monitor=rollout/length", "--checkpoint.mode=max"]
+    train(tmp_path, 4, "--checkpoint.every_n_epochs=1", *monitor)
+    lengths = metrics(tmp_path)["rollout/length"]
+    best = int(lengths.argmax()) + 1
+    assert best < 4 and files(tmp_path / NAME) == ["last.ckpt", f"rl_step_{best:05d}.ckpt"]
+    assert load(tmp_path)["rl_steps"] == 4
+    assert load(tmp_path, file=f"rl_step_{best:05d}.ckpt")["rl_steps"] == best
+
+
+def test_a_validation_chooses_where_it_was_made(tmp_path: Path) -> None:
+    """Of four RL steps two are validated: the others are no candidates, by a stale score."""
+    monitor = ["--checkpoint.monitor=val/length", "--checkpoint.mode=min"]
+    fit(tmp_path, *VALIDATED, *monitor, "--trainer.max_epochs=4", "--checkpoint.save_top_k=-1")
+    assert files(tmp_path / NAME) == ["last.ckpt", "rl_step_00002.ckpt", "rl_step_00004.ckpt"]
+    assert load(tmp_path)["rl_steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "message", "arguments"),
+    [
+        ("policy/entropie", r"monitor=policy/entropie is not logged.*policy/", ALONE),
+        ("val/acuracy", r"monitor=val/acuracy is not logged.*val/accuracy", VALIDATED),
+        ("val/accuracy", "val/accuracy needs validations", ALONE),
+    ],
+)
+def test_a_metric_that_nothing_logs(
+    tmp_path: Path, key: str, message: str, arguments: list[str]
+) -> None:
+    monitor = [f"--checkpoint.monitor={key}", "--checkpoint.mode=max", "--trainer.max_epochs=2"]
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, *arguments, *monitor)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"monitor": "val/accuracy"}, "monitor=val/accuracy needs checkpoint.mode"),
+        ({"every_n_epochs": 0}, "every_n_epochs=0 must be at least 1"),
+        ({"filename": "../../other/{step}"}, "a name without folders"),
+        ({"filename": "below/{step}"}, "a name without folders"),
+        ({"filename": ""}, "a name without folders"),
+        ({"save_weights_only": True}, "leaves nothing to resume from"),
+    ],
+)
+def test_settings_that_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RunCheckpoint(**arguments)
+
+
 def test_one_state_key_whatever_the_cadence() -> None:
     keys = {RunCheckpoint(every_n_epochs=n).state_key for n in (1, 2, 10)}
     assert len(keys) == 1

@@ -1,0 +1,48 @@
+"""Numbers of the trainer, the optimizer and its schedule that would fail in the middle of a run."""
+
+import math
+
+from torch.optim import Optimizer
+
+#: What schedules call their lengths; the next step divides by it.
+LENGTHS = ("T_max", "T_0", "total_iters", "total_steps", "step_size")
+
+
+def check_trainer(check_val_every_n_epoch: int | None, gradient_clip_val: float | None) -> None:
+    """Refuse a cadence below 1 and a norm that clips nothing.
+
+    Args:
+        check_val_every_n_epoch: RL steps between validations.
+        gradient_clip_val: largest norm of a gradient; None or 0 for no clipping.
+
+    Raises:
+        ValueError: names the setting and the remedy.
+    """
+    if check_val_every_n_epoch is not None and check_val_every_n_epoch < 1:
+        raise ValueError(
+            f"trainer.check_val_every_n_epoch={check_val_every_n_epoch} must be at least 1: set "
+            "trainer.limit_val_batches=0 for no validation"
+        )
+    if gradient_clip_val is not None and not 0 <= gradient_clip_val < math.inf:
+        raise ValueError(
+            f"trainer.gradient_clip_val={gradient_clip_val} must be a finite number >= 0: use 0 or "
+            "null for no clipping"
+        )
+
+
+def check_rates(optimizer: Optimizer) -> None:
+    """Raise ValueError for an infinite learning rate; torch refuses NaN and negative ones."""
+    for group in optimizer.param_groups:
+        if not math.isfinite(float(group["lr"])):
+            raise ValueError(f"model.optimizer has lr={float(group['lr'])}: use a finite number")
+
+
+def check_lengths(scheduler: object) -> None:
+    """Raise ValueError for a schedule of length 0."""
+    for name in LENGTHS:
+        length = getattr(scheduler, name, None)
+        if isinstance(length, int) and length < 1:
+            raise ValueError(
+                f"model.lr_scheduler={type(scheduler).__name__} has {name}={length}: it must be at "
+                "least 1"
+            )

@@ -1,0 +1,54 @@
+"""Numbers that would fail in the middle of a run are refused at setup, by name."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from runs import ALONE, fit
+
+from lit_entropy.step.settings import check_lengths, check_rates, check_trainer
+
+COSINE = "--model.lr_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"
+TWO = ["--model.evaluation.samples=2", "--model.evaluation.pass_k=[]"]
+ADAM = "--model.optimizer=torch.optim.AdamW"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trainer.accumulate_grad_batches=0"], "trainer.accumulate_grad_batches=0 must be at"),
+        (["--trainer.check_val_every_n_epoch=0"], "trainer.check_val_every_n_epoch=0 must be at"),
+        (["--trainer.gradient_clip_val=.nan"], "trainer.gradient_clip_val=nan must be a finite"),
+        (["--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val=-1 must be a finite"),
+        ([COSINE, "--model.lr_scheduler.T_max=0"], "CosineAnnealingLR has T_max=0"),
+        ([ADAM, "--model.optimizer.lr=.inf"], "model.optimizer has lr=inf"),
+    ],
+)
+def test_a_run_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, *ALONE, *arguments)
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+@pytest.mark.parametrize("value", ["0", "0.009", "1e-30", ".inf", ".nan", "-1"])
+def test_temperatures(tmp_path: Path, value: str) -> None:
+    for key in ("model.temperature", "model.evaluation.temperature"):
+        with pytest.raises(ValueError, match=r"temperature=.* must be a finite number >= 0.01"):
+            fit(tmp_path, *ALONE, f"--{key}={value}", *TWO)
+
+
+def test_what_is_right_passes() -> None:
+    check_trainer(1, None)
+    check_trainer(None, 0.0)
+    check_trainer(10, 1.0)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], lr=1e-3)
+    check_rates(optimizer)
+    check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 1))
+    check_lengths(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0))
+    with pytest.raises(ValueError, match="StepLR has step_size=0"):
+        check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 0))
+    with pytest.raises(ValueError, match="gradient_clip_val=inf"):
+        check_trainer(1, math.inf)
