@@ -1,7 +1,9 @@
 """Errors with a remedy, shared by training and checkpointing."""
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # that an error can be named does not need torch
+    from torch import Tensor
 
 
 class NonFiniteError(FloatingPointError):
@@ -20,7 +22,7 @@ class CheckpointError(RuntimeError):
     """A file is not a readable checkpoint of this project."""
 
 
-def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
+def ensure_finite(name: str, tensor: "Tensor", step: int) -> None:
     """Stop at the first NaN or infinity, before it reaches the weights or a file.
 
     Args:
@@ -31,10 +33,10 @@ def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
     Raises:
         NonFiniteError: naming quantity, RL step, number of bad entries and the remedy.
     """
-    finite = torch.isfinite(tensor)
+    finite = tensor.isfinite()
     if bool(finite.all()):
         return
-    nan = int(torch.isnan(tensor).sum())
+    nan = int(tensor.isnan().sum())
     bad = int((~finite).sum())
     raise NonFiniteError(
         f"{name} is not finite at RL step {step}: {bad} of {tensor.numel()} entries "

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from lit_entropy.data import PromptDataModule
-from lit_entropy.module import EntropyModule
+from lit_entropy.cli.classes import base_class
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import configs_folder, find_config
 
@@ -15,8 +14,7 @@ from lit_entropy.shipped import configs_folder, find_config
 def has_key(key: str) -> bool:
     """Whether ``model.*`` or ``data.*`` is a setting."""
     group, _, name = key.partition(".")
-    part = EntropyModule if group == "model" else PromptDataModule
-    return name in inspect.signature(part).parameters
+    return name in inspect.signature(base_class(group)).parameters
 
 
 def ready_arguments(

@@ -1,89 +1,122 @@
-"""Subcommands that are plain functions: their signature is their command line."""
+"""Subcommands by name; of those that are plain functions the signature is the command line."""
 
+import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch.cli import LightningArgumentParser
-
-from lit_entropy.checkpoints.export import export
-from lit_entropy.evaluation.report.compare import compare
-from lit_entropy.planning.command import plan
-from lit_entropy.planning.experiment import Parsed
-from lit_entropy.pretraining.command import pretrain
-from lit_entropy.reproduce.command import figures, reproduce
 
 Command = Callable[..., object]
 
-#: One that takes an ``experiment`` has the settings of fit beside its own; one that takes ``main``
-#: gets the command line itself.
-COMMANDS: dict[str, Command] = {
-    "pretrain": pretrain,
-    "plan": plan,
-    "reproduce": reproduce,
-    "figures": figures,
-    "export": export,
-    "compare": compare,
+#: Subcommands that train or evaluate an experiment.
+SUMMARIES = {
+    "fit": "Train a policy; one Lightning epoch is one RL step.",
+    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
+    "test": "As validate, logged under test/.",
+    "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
+}
+#: The function of every other one, imported when it is called. One that takes an ``experiment`` has
+#: the settings of fit beside its own; one that takes ``main`` gets the command line itself.
+COMMANDS = {
+    "pretrain": "lit_entropy.pretraining.command.pretrain",
+    "plan": "lit_entropy.planning.command.plan",
+    "reproduce": "lit_entropy.reproduce.command.reproduce",
+    "figures": "lit_entropy.reproduce.command.figures",
+    "export": "lit_entropy.checkpoints.export.export",
+    "compare": "lit_entropy.evaluation.report.compare.compare",
 }
 
 
+def load(name: str) -> Command:
+    """The function of a subcommand, imported."""
+    module, _, function = COMMANDS[name].rpartition(".")
+    command: Command = getattr(import_module(module), function)
+    return command
+
+
+def summaries() -> dict[str, str]:
+    """What each subcommand does, in one sentence: the first line of a function's documentation.
+
+    Nothing is imported for it: the lines are read from the source.
+    """
+    lines = {name: (ast.get_docstring(_source(name)) or "").splitlines()[0] for name in COMMANDS}
+    return SUMMARIES | lines
+
+
+def takes_experiment(name: str) -> bool:
+    """Whether a function subcommand has the settings of fit beside its own."""
+    return "experiment" in {argument.arg for argument in _source(name).args.args}
+
+
+@cache
+def _source(name: str) -> ast.FunctionDef:
+    _, *parts, function = COMMANDS[name].split(".")
+    text = Path(__file__).parents[1].joinpath(*parts).with_suffix(".py").read_text("utf-8")
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return next(node for node in nodes if node.name == function)
+
+
 def add_command_arguments(
-    parser: LightningArgumentParser,
+    parser: ArgumentParser,
     function: Command,
-    add_experiment: Callable[[LightningArgumentParser], None],
+    add_experiment: Callable[[Any], None] | None = None,
 ) -> None:
     """Give a subcommand's parser the parameters of its function.
 
     Args:
         parser: the parser of the subcommand.
         function: what the subcommand runs.
-        add_experiment: adds the settings of an experiment to a parser.
+        add_experiment: adds the settings of an experiment to a parser, for a function that takes
+            one.
     """
-    positional = _required_lists(function)
+    positional = set(_required_lists(function))
     for name in positional:
-        parser.add_argument(str(name), nargs="+", type=str, help=_help(function, str(name)))
-    if _takes_experiment(function):
+        parser.add_argument(name, nargs="+", type=str, help=_help(function, name))
+    if add_experiment is not None:
         add_experiment(parser)
-    given = positional | {"experiment", "main"}
+    given: set[str | int] = {*positional, "experiment", "main"}
     parser.add_function_arguments(function, as_group=False, skip=given)
 
 
 def run_command(
-    function: Command,
+    name: str,
     parser: ArgumentParser,
     config: Namespace,
-    main: Callable[[list[str]], object],
+    main: Callable[[], Callable[[list[str]], object]],
 ) -> None:
-    """Run a subcommand's function with what was parsed for it."""
+    """Run a subcommand's function with what was parsed for it.
+
+    Args:
+        name: of the subcommand.
+        parser: its parser.
+        config: what was parsed.
+        main: gives the command line, asked for only where the function takes it.
+    """
+    function = load(name)
     names = inspect.signature(function).parameters.keys() - {"experiment"}
     arguments = {key: value for key, value in config.as_dict().items() if key in names}
-    if _takes_experiment(function):
+    if takes_experiment(name):
+        from lit_entropy.planning.experiment import Parsed
+
         arguments["experiment"] = Parsed(parser, config)
     if "main" in names:
-        arguments["main"] = main
+        arguments["main"] = main()
     function(**arguments)
 
 
-def summary(function: Command) -> str:
-    """The first line of a function's documentation."""
-    return (function.__doc__ or "").strip().splitlines()[0]
-
-
-def _required_lists(function: Command) -> set[str | int]:
+def _required_lists(function: Command) -> Iterator[str]:
     """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
-    return {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
-    }
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list"):
+            yield name
 
 
 def _help(function: Command, name: str) -> str | None:
     """What a function's documentation says of a parameter."""
     parameters = docstring_parser.parse(inspect.getdoc(function) or "").params
     return next((entry.description for entry in parameters if entry.arg_name == name), None)
-
-
-def _takes_experiment(function: Command) -> bool:
-    return "experiment" in inspect.signature(function).parameters

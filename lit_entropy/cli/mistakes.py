@@ -2,14 +2,14 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
-from typing import Any, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.errors import CheckpointError
@@ -26,13 +26,24 @@ _NAMES |= {"int": "a whole number", "float": "a number"}
 
 def is_refusal(error: BaseException) -> bool:
     """Whether an error is a refusal of this package or of Lightning, not a fault in a program."""
-    if isinstance(error, MisconfigurationException):
+    if _is_of_lightning(error, "MisconfigurationException"):
         return True
     last: TracebackType | None = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
     return isinstance(error, REFUSALS) and module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def ended_by_signal(end: SystemExit) -> bool:
+    """Whether Lightning ended the process at a SIGTERM, which it does with exit code 0."""
+    return _is_of_lightning(end, "SIGTERMException")
+
+
+def refuse(message: str) -> NoReturn:
+    """End the process with exit code 2 and what is wrong."""
+    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -69,6 +80,11 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         if classes:  # elsewhere a class is the odd one of several types
             return _unknown_component(key, found[1], classes)
     return _wrong_value(key, rest)
+
+
+def _is_of_lightning(error: BaseException, name: str) -> bool:
+    module = sys.modules.get("lightning.pytorch.utilities.exceptions")  # else it raised nothing
+    return module is not None and isinstance(error, getattr(module, name))
 
 
 def _near(word: str, names: Sequence[str]) -> str:

@@ -2,12 +2,12 @@
 
 import sys
 from contextvars import ContextVar
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
-from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.mistakes import explained
@@ -15,6 +15,16 @@ from lit_entropy.cli.values import below, dump_references, dump_values, load_val
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
 MODE = "omegaconf+"
+#: Of the parser of the whole command line.
+WHOLE = {
+    "prog": "lit-entropy",
+    "parser_mode": MODE,
+    "version": version("lit_entropy"),
+    "description": "Study, reproduce and control policy entropy in reinforcement learning of "
+    "reasoning language models.",
+}
+#: Options that need no subcommand.
+WITHOUT_COMMAND = ("-h", "--help", "--version")
 _within: ContextVar[bool] = ContextVar("within a dump", default=False)
 
 
@@ -25,7 +35,7 @@ def set_up_parsing() -> None:
     jsonargparse.set_dumper("references", dump_references)
 
 
-class ExperimentParser(LightningArgumentParser):
+class CommandParser(ArgumentParser):
     """Keys are never abbreviated, and ``${key}`` is a setting of the subcommand wherever it stands.
 
     A component's file or a flag may hold it as well as an experiment's file.
@@ -35,8 +45,8 @@ class ExperimentParser(LightningArgumentParser):
         """Make the parser.
 
         Args:
-            args: as of ``LightningArgumentParser``.
-            options: as of ``LightningArgumentParser``.
+            args: as of ``ArgumentParser``.
+            options: as of ``ArgumentParser``.
         """
         super().__init__(*args, **{"allow_abbrev": False} | options)
 

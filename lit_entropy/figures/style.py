@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from scipy import stats
 
 from lit_entropy.figures.runs import Run
+from lit_entropy.functional.quantiles import t_quantile
 
 #: Width of a figure over both columns and over one, inches.
 FULL_WIDTH, COLUMN_WIDTH = 7.0, 3.4
@@ -151,7 +151,7 @@ def t_half_width(values_SN: np.ndarray) -> np.ndarray:
     if seeds == 1:
         return np.full(values_SN.shape[1:], np.nan)
     error_N = values_SN.std(axis=0, ddof=1) / np.sqrt(seeds)
-    return error_N * float(stats.t.ppf(0.975, seeds - 1))
+    return error_N * t_quantile(0.975, seeds - 1)
 
 
 def seed_lines(axes: Axes, runs: Sequence[Run], key: str, colour: str, label: str) -> SeedMean:
