@@ -11,6 +11,8 @@ from typing import Any
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
+from lit_entropy.cli.imports import without_collections
+
 Command = Callable[..., object]
 
 #: Subcommands that train or evaluate an experiment.
@@ -35,7 +37,8 @@ COMMANDS = {
 def load(name: str) -> Command:
     """The function of a subcommand, imported."""
     module, _, function = COMMANDS[name].rpartition(".")
-    command: Command = getattr(import_module(module), function)
+    with without_collections():
+        command: Command = getattr(import_module(module), function)
     return command
 
 

@@ -17,6 +17,7 @@ from lit_entropy.cli.commands import (
     summaries,
     takes_experiment,
 )
+from lit_entropy.cli.imports import without_collections
 from lit_entropy.cli.mistakes import ended_by_signal, is_refusal, refuse, unresolved
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
@@ -49,8 +50,8 @@ def start(arguments: list[str]) -> None:
 
 def experiment_main() -> Callable[[list[str]], object]:
     """The command line of experiments, with torch and Lightning."""
-    from lit_entropy.cli.main import main
-
+    with without_collections():
+        from lit_entropy.cli.main import main
     return main
 
 

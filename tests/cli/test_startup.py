@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lit_entropy.cli.commands import COMMANDS, SUMMARIES, load, summaries, takes_experiment
+from lit_entropy.cli.imports import without_collections
 from lit_entropy.cli.main import main
 from lit_entropy.cli.start import needs_experiment, start
 
@@ -136,3 +138,20 @@ def test_a_sigterm_ends_with_its_own_code(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SystemExit) as end:
         start(["export"])
     assert end.value.code == 143
+
+
+def test_nothing_is_collected_while_modules_are_imported() -> None:
+    """The collector is as it was afterwards, and does not visit what was there."""
+    gc.unfreeze()
+    try:
+        for enabled in (True, False):
+            (gc.enable if enabled else gc.disable)()
+            with pytest.raises(ImportError), without_collections():
+                kept = [[] for _ in range(10)]
+                assert not gc.isenabled()
+                raise ImportError
+            assert gc.isenabled() == enabled
+            assert gc.get_freeze_count() > len(kept)
+            assert not any(each is kept for each in gc.get_objects())
+    finally:
+        gc.enable()
