@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # that an error can be named does not need torch
+    from torch import Tensor
 
 
 class NonFiniteError(FloatingPointError):
@@ -42,7 +43,7 @@ class DryRunError(ValueError):
     """A configuration that a run may take, but of which a dry run does not know enough."""
 
 
-def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
+def ensure_finite(name: str, tensor: "Tensor", step: int) -> None:
     """Stop at the first NaN or infinity, before it reaches the weights or a file.
 
     Args:
@@ -53,10 +54,10 @@ def ensure_finite(name: str, tensor: Tensor, step: int) -> None:
     Raises:
         NonFiniteError: naming quantity, RL step, number of bad entries and the remedy.
     """
-    finite = torch.isfinite(tensor)
+    finite = tensor.isfinite()
     if bool(finite.all()):
         return
-    nan = int(torch.isnan(tensor).sum())
+    nan = int(tensor.isnan().sum())
     bad = int((~finite).sum())
     raise NonFiniteError(
         f"{name} is not finite at RL step {step}: {bad} of {tensor.numel()} entries "

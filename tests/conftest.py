@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 
@@ -11,4 +13,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config, "workerinput"
     )
     if not distributes:
+        gc.disable()  # half a million objects are imported, none of them garbage
         config.pluginmanager.import_plugin("shared_fixtures")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is not looked at in the collections of every fit."""
+    gc.freeze()
+    gc.enable()

@@ -37,8 +37,8 @@ def part(path: Path) -> str:
 
 
 def imports(tree: ast.Module) -> set[str]:
-    """Modules of the package that a file names in an import, also where only types are checked."""
-    names = set()
+    """Modules of the package that a file imports, also where only types are checked, or by name."""
+    names = imports_by_name(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -48,6 +48,20 @@ def imports(tree: ast.Module) -> set[str]:
             names.add(home)
             names |= {f"{home}.{alias.name}" for alias in node.names} & MODULES.keys()
     return {name for name in names if name.partition(".")[0] == "lit_entropy"}
+
+
+def imports_by_name(tree: ast.Module) -> set[str]:
+    """Modules of the package that stand as text in a file which calls ``import_module``."""
+    nodes = list(ast.walk(tree))
+    if not any(isinstance(node, ast.Name) and node.id == "import_module" for node in nodes):
+        return set()
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parts = node.value.split(".")
+            stems = [".".join(parts[:count]) for count in range(len(parts), 1, -1)]
+            names |= set([stem for stem in stems if stem in MODULES][:1])
+    return names
 
 
 def module_name(path: Path) -> str:
@@ -122,6 +136,9 @@ def test_the_checks_can_fail() -> None:
     found = imports(ast.parse("\n".join(lines)))
     parts = ("module", "cli.main", "step", "step.collect")
     assert found == {f"lit_entropy.{name}" for name in parts}
+    named = 'import_module("lit_entropy.cli.main.main"), "of lit_entropy.step.order", "lit_entropy"'
+    assert imports(ast.parse(named)) == {"lit_entropy.cli.main"}
+    assert imports(ast.parse('"lit_entropy.cli.main"')) == set()
     assert room_of("lit_entropy") == "__init__" and room_of("lit_entropy.step.collect") == "step"
     with pytest.raises(CycleError):
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()

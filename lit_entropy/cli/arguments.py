@@ -4,9 +4,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lit_entropy.cli.classes import base_class
 from lit_entropy.cli.values import read_values
-from lit_entropy.data import PromptDataModule
-from lit_entropy.module import EntropyModule
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import configs_folder, find_config
 
@@ -16,8 +15,7 @@ _KINDS = {list: "list", int: "number", float: "number", bool: "truth value"}
 def has_key(key: str) -> bool:
     """Whether ``model.*`` or ``data.*`` is a setting."""
     group, _, name = key.partition(".")
-    part = EntropyModule if group == "model" else PromptDataModule
-    return name in inspect.signature(part).parameters
+    return name in inspect.signature(base_class(group)).parameters
 
 
 def ready_arguments(

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_entropy.cli.values import read_values
-from lit_entropy.data import PromptDataModule
-from lit_entropy.module import EntropyModule
 
-BASES: dict[str, type] = {"model": EntropyModule, "data": PromptDataModule}
+#: Where their keys stand -> the classes of the project, imported where they are needed.
+BASES = {"model": "lit_entropy.module.EntropyModule", "data": "lit_entropy.data.PromptDataModule"}
 
 
 class Chosen(NamedTuple):
@@ -59,6 +58,13 @@ def choose(arguments: Sequence[str]) -> Chosen:
     return Chosen(dict(found), rest, frozenset(path for _, path in found))
 
 
+def base_class(group: str) -> type:
+    """The project's own class of ``model`` or ``data``."""
+    module, _, name = BASES[group].rpartition(".")
+    base: type = getattr(import_module(module), name)
+    return base
+
+
 def load_class(group: str, path: str) -> type:
     """The class that a path names.
 
@@ -69,7 +75,7 @@ def load_class(group: str, path: str) -> type:
     Raises:
         ValueError: there is no such class, or it is not a subclass of the one that it replaces.
     """
-    base = BASES[group]
+    base = base_class(group)
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name) if module else None

@@ -1,80 +1,125 @@
-"""Subcommands that are plain functions: their signature is their command line."""
+"""Subcommands by name; of those that are plain functions the signature is the command line."""
 
+import ast
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch.cli import LightningArgumentParser
 
-from lit_entropy.checkpoints.export import export
+from lit_entropy.cli.imports import without_collections
 from lit_entropy.cli.values import load_values
-from lit_entropy.evaluation.report.compare import compare
-from lit_entropy.planning.command import plan
-from lit_entropy.planning.experiment import Parsed
-from lit_entropy.pretraining.command import pretrain
-from lit_entropy.reproduce.command import figures, reproduce
-from lit_entropy.sweep.command import sweep
 
 Command = Callable[..., object]
 
-#: One that takes an ``experiment`` has the settings of fit beside its own; one that takes ``main``
-#: gets the command line itself, one that takes ``words`` those that are not its own.
-COMMANDS: dict[str, Command] = {
-    "pretrain": pretrain,
-    "plan": plan,
-    "sweep": sweep,
-    "reproduce": reproduce,
-    "figures": figures,
-    "export": export,
-    "compare": compare,
+#: Subcommands that train or evaluate an experiment.
+SUMMARIES = {
+    "fit": "Train a policy; one Lightning epoch is one RL step.",
+    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
+    "test": "As validate, logged under test/.",
+    "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
+}
+#: The function of every other one, imported when it is called. One that takes an ``experiment`` has
+#: the settings of fit beside its own; one that takes ``main`` gets the command line itself, one
+#: that takes ``words`` those that are not its own.
+COMMANDS = {
+    "pretrain": "lit_entropy.pretraining.command.pretrain",
+    "plan": "lit_entropy.planning.command.plan",
+    "sweep": "lit_entropy.sweep.command.sweep",
+    "reproduce": "lit_entropy.reproduce.command.reproduce",
+    "figures": "lit_entropy.reproduce.command.figures",
+    "export": "lit_entropy.checkpoints.export.export",
+    "compare": "lit_entropy.evaluation.report.compare.compare",
 }
 
 
+def load(name: str) -> Command:
+    """The function of a subcommand, imported."""
+    module, _, function = COMMANDS[name].rpartition(".")
+    with without_collections():
+        command: Command = getattr(import_module(module), function)
+    return command
+
+
+def summaries() -> dict[str, str]:
+    """What each subcommand does, in one sentence: the first line of a function's documentation.
+
+    Nothing is imported for it: the lines are read from the source.
+    """
+    lines = {name: (ast.get_docstring(_source(name)) or "").splitlines()[0] for name in COMMANDS}
+    return SUMMARIES | lines
+
+
+def takes_experiment(name: str) -> bool:
+    """Whether a function subcommand has the settings of fit beside its own."""
+    return "experiment" in _parameters(name)
+
+
+def _parameters(name: str) -> set[str]:
+    arguments = _source(name).args
+    return {argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)}
+
+
+@cache
+def _source(name: str) -> ast.FunctionDef:
+    _, *parts, function = COMMANDS[name].split(".")
+    text = Path(__file__).parents[1].joinpath(*parts).with_suffix(".py").read_text("utf-8")
+    nodes = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return next(node for node in nodes if node.name == function)
+
+
 def add_command_arguments(
-    parser: LightningArgumentParser,
+    parser: ArgumentParser,
     function: Command,
-    add_experiment: Callable[[LightningArgumentParser], None],
+    add_experiment: Callable[[Any], None] | None = None,
 ) -> None:
     """Give a subcommand's parser the parameters of its function.
 
     Args:
         parser: the parser of the subcommand.
         function: what the subcommand runs.
-        add_experiment: adds the settings of an experiment to a parser.
+        add_experiment: adds the settings of an experiment to a parser, for a function that takes
+            one.
     """
-    positional = _required_lists(function) - {"words"}
+    positional = set(_required_lists(function)) - {"words"}
     for name in positional:
-        parser.add_argument(str(name), nargs="+", type=str, help=_help(function, str(name)))
-    if _takes_experiment(function):
+        parser.add_argument(name, nargs="+", type=str, help=_help(function, name))
+    if add_experiment is not None:
         add_experiment(parser)
-    given = positional | {"experiment", "main", "words"}
+    given: set[str | int] = {*positional, "experiment", "main", "words"}
     parser.add_function_arguments(function, as_group=False, skip=given)
 
 
 def run_command(
-    function: Command,
+    name: str,
     parser: ArgumentParser,
     config: Namespace,
-    main: Callable[[list[str]], object],
+    main: Callable[[], Callable[[list[str]], object]],
     words: list[str],
 ) -> None:
     """Run a subcommand's function with what was parsed for it.
 
     Args:
-        function: what the subcommand runs.
+        name: of the subcommand.
         parser: its parser.
         config: what was parsed.
-        main: the command line.
+        main: gives the command line, asked for only where the function takes it.
         words: those of the command that are not its own.
     """
+    function = load(name)
     names = inspect.signature(function).parameters.keys() - {"experiment"}
     arguments = {key: value for key, value in config.as_dict().items() if key in names}
-    if _takes_experiment(function):
+    if takes_experiment(name):
+        from lit_entropy.planning.experiment import Parsed
+
         arguments["experiment"] = Parsed(parser, config)
     if "main" in names:
-        arguments["main"] = main
+        arguments["main"] = main()
     if "words" in names:
         arguments["words"] = words
     function(**arguments)
@@ -90,8 +135,7 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
         All words, and none, for a subcommand that passes nothing on. Of others the first have each
         ``--over.key value`` as one mapping, the second every ``--key=value`` as two words.
     """
-    function = COMMANDS.get(words[0]) if words else None
-    names = {} if function is None else inspect.signature(function).parameters
+    names = _parameters(words[0]) if words and words[0] in COMMANDS else set()
     if "words" not in names:
         return words, []
     own, passed, over = words[:1], list[str](), dict[str, object]()
@@ -112,25 +156,14 @@ def split_words(words: list[str]) -> tuple[list[str], list[str]]:
     return [*own, *(["--over", json.dumps(over)] if over else [])], passed
 
 
-def summary(function: Command) -> str:
-    """The first line of a function's documentation."""
-    return (function.__doc__ or "").strip().splitlines()[0]
-
-
-def _required_lists(function: Command) -> set[str | int]:
+def _required_lists(function: Command) -> Iterator[str]:
     """Parameters that are typed one after the other, without a flag: ``figures RUN...``."""
-    return {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list")
-    }
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is parameter.empty and str(parameter.annotation).startswith("list"):
+            yield name
 
 
 def _help(function: Command, name: str) -> str | None:
     """What a function's documentation says of a parameter."""
     parameters = docstring_parser.parse(inspect.getdoc(function) or "").params
     return next((entry.description for entry in parameters if entry.arg_name == name), None)
-
-
-def _takes_experiment(function: Command) -> bool:
-    return "experiment" in inspect.signature(function).parameters

@@ -1,12 +1,9 @@
-"""The command line: ``lit-entropy fit|validate|test|predict|pretrain|compare|...``."""
+"""The command line of experiments: ``lit-entropy fit|validate|test|predict|plan``."""
 
-import logging
-import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -17,34 +14,28 @@ from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
-from lit_entropy.cli.classes import BASES, choose, load_class
+from lit_entropy.cli.classes import BASES, base_class, choose, load_class
 from lit_entropy.cli.commands import (
     COMMANDS,
+    SUMMARIES,
     add_command_arguments,
+    load,
     run_command,
     split_words,
-    summary,
+    summaries,
+    takes_experiment,
 )
-from lit_entropy.cli.loggers import in_run_folder, with_save_dirs
-from lit_entropy.cli.mistakes import is_refusal, unresolved
+from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
+from lit_entropy.cli.mistakes import refuse, unresolved
 from lit_entropy.cli.names import changes_of, name_run
+from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
-from lit_entropy.cli.parser import MODE, ExperimentParser, set_up_parsing
+from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
-from lit_entropy.errors import FailedRunsError
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
 from lit_entropy.tracking.run_lock import RunLock
-
-#: An environment variable: set, a refusal is shown with its traceback as well.
-DEBUG = "LIT_ENTROPY_DEBUG"
-SUMMARIES = {
-    "fit": "Train a policy; one Lightning epoch is one RL step.",
-    "validate": "Evaluate on held-out problems: greedy accuracy, avg@n, pass@k; many checkpoints.",
-    "test": "As validate, logged under test/.",
-    "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
-}
 
 
 def fixed_seed(seed: bool | int) -> int:
@@ -52,6 +43,10 @@ def fixed_seed(seed: bool | int) -> int:
     if isinstance(seed, bool):
         raise ValueError(f"seed_everything={seed} must be a whole number, 0 say")
     return seed
+
+
+class ExperimentParser(CommandParser, LightningArgumentParser):
+    """The parser of a command that takes an experiment."""
 
 
 class EntropyCLI(LightningCLI):
@@ -109,16 +104,17 @@ class EntropyCLI(LightningCLI):
         # 0.1 s each: here that of the one that is called, or all where options come first
         self._subcommand_parsers = {}
         subcommands = parser.add_subcommands()
-        helps = SUMMARIES | {name: summary(function) for name, function in COMMANDS.items()}
+        helps = summaries()
         for name, description in helps.items():
-            filled = name == self._called or self._called not in (*helps, "-h", "--help")
+            filled = name == self._called or self._called not in (*helps, *WITHOUT_COMMAND)
             if filled and name in SUMMARIES:
                 options = {"description": description} | kwargs.get(name, {})
                 own = self._prepare_subcommand_parser(L.Trainer, name, **options)
             else:
                 own = self.init_parser(description=description)
             if filled and name in COMMANDS:
-                add_command_arguments(own, COMMANDS[name], self._add_arguments)
+                add_experiment = self._add_arguments if takes_experiment(name) else None
+                add_command_arguments(own, load(name), add_experiment)
             self._subcommand_parsers[name] = own
             subcommands.add_subcommand(name, own, help=description)
 
@@ -204,7 +200,7 @@ class EntropyCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
             parser, config = self._parser(subcommand), self.config[subcommand]
-            run_command(COMMANDS[subcommand], parser, config, main, self._passed)
+            run_command(subcommand, parser, config, lambda: main, self._passed)
             return
         try:
             super()._run_subcommand(subcommand)
@@ -216,11 +212,6 @@ class EntropyCLI(LightningCLI):
             self._lock.release()
 
 
-def is_no_advertisement(record: logging.LogRecord) -> bool:
-    """Whether a message of Lightning is about the run, not about packages to install."""
-    return "💡 Tip" not in record.getMessage()
-
-
 def main(args: list[str] | None = None) -> EntropyCLI:
     """Run the command line.
 
@@ -230,26 +221,20 @@ def main(args: list[str] | None = None) -> EntropyCLI:
     Returns:
         The CLI object, with the trainer, module and data of the finished run.
     """
-    # values that are logged have been reduced over the ranks already
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(is_no_advertisement)
-    # a notice of torch to Lightning, on every start
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-    # the arguments are always given: those of the process, with shipped configurations found
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+    hide_notices()
     try:
         words, passed = split_words(sys.argv[1:] if args is None else args)
         paths, arguments, named = choose(ready_arguments(with_save_dirs(words)))
-        classes = BASES | {group: load_class(group, path) for group, path in paths.items()}
+        bases = {group: base_class(group) for group in BASES}
+        classes = bases | {group: load_class(group, path) for group, path in paths.items()}
     except ValueError as error:
         refuse(str(error))
-    set_up_parsing(named)
+    set_up_parsing(named, completed)
     try:
         return EntropyCLI(
             arguments,
             passed,
-            {group: path for group, path in paths.items() if classes[group] != BASES[group]},
+            {group: path for group, path in paths.items() if classes[group] != bases[group]},
             model_class=classes["model"],
             datamodule_class=classes["data"],
             save_config_callback=ExperimentRecord,
@@ -257,33 +242,9 @@ def main(args: list[str] | None = None) -> EntropyCLI:
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             parser_class=ExperimentParser,
-            parser_kwargs={
-                "prog": "lit-entropy",
-                "parser_mode": MODE,
-                "description": "Study, reproduce and control policy entropy in reinforcement "
-                "learning of reasoning language models.",
-            },
+            parser_kwargs=dict(WHOLE),
         )
     except OmegaConfBaseException as error:
         refuse(unresolved(error))
     except SIGTERMException:  # Lightning would end with exit code 0
         sys.exit(143)
-
-
-def console() -> None:
-    """Entry point of the console script: a refusal is one line, any other error a traceback."""
-    try:
-        main()
-    except FailedRunsError as error:
-        print(f"lit-entropy: {error}", file=sys.stderr)
-        sys.exit(1)
-    except Exception as error:
-        if os.environ.get(DEBUG) or not is_refusal(error):
-            raise
-        refuse(str(error))
-
-
-def refuse(message: str) -> NoReturn:
-    """End the process with exit code 2 and what is wrong."""
-    print(f"lit-entropy: error: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -3,14 +3,14 @@
 import inspect
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
-from typing import Any, get_args, get_type_hints
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.errors import CheckpointError
@@ -30,13 +30,24 @@ _NAMES |= {"int": "a whole number", "float": "a number"}
 
 def is_refusal(error: BaseException) -> bool:
     """Whether an error is a refusal of this package or of Lightning, not a fault in a program."""
-    if isinstance(error, MisconfigurationException):
+    if _is_of_lightning(error, "MisconfigurationException"):
         return True
     last: TracebackType | None = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
     return isinstance(error, REFUSALS) and module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def ended_by_signal(end: SystemExit) -> bool:
+    """Whether Lightning ended the process at a SIGTERM, which it does with exit code 0."""
+    return _is_of_lightning(end, "SIGTERMException")
+
+
+def refuse(message: str) -> NoReturn:
+    """End the process with exit code 2 and what is wrong."""
+    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -104,6 +115,11 @@ def _one_seed(key: str, seeds: list[int], arguments: Sequence[str]) -> str:
     typed = " ".join(["lit-entropy sweep", shlex.join(others)]).rstrip()
     listed = ",".join(map(str, seeds))
     return f'{key}={listed}: a run has one seed; a run for each: {typed} --seeds "{seeds}"'
+
+
+def _is_of_lightning(error: BaseException, name: str) -> bool:
+    module = sys.modules.get("lightning.pytorch.utilities.exceptions")  # else it raised nothing
+    return module is not None and isinstance(error, getattr(module, name))
 
 
 def _near(word: str, names: Sequence[str]) -> str:

@@ -1,30 +1,42 @@
 """The parser of the command line and of configuration files."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
-from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from lit_entropy.cli.classes import flat, with_paths
-from lit_entropy.cli.loggers import completed
 from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
 MODE = "omegaconf+"
+#: Of the parser of the whole command line.
+WHOLE = {
+    "prog": "lit-entropy",
+    "parser_mode": MODE,
+    "version": version("lit_entropy"),
+    "description": "Study, reproduce and control policy entropy in reinforcement learning of "
+    "reasoning language models.",
+}
+#: Options that need no subcommand.
+WITHOUT_COMMAND = ("-h", "--help", "--version")
 _within: ContextVar[bool] = ContextVar("within a dump", default=False)
 
 
-def set_up_parsing(named: Collection[str] = ()) -> None:
+def set_up_parsing(
+    named: Collection[str] = (), completed: Callable[[Any], Any] = lambda values: values
+) -> None:
     """Let jsonargparse read and write values as :mod:`lit_entropy.cli.values` does.
 
     Args:
         named: class paths of the module and the data module that the command or its files name.
+        completed: adds to a file's values what an experiment's parser needs.
     """
     jsonargparse.set_loader(
         MODE, lambda text: completed(flat(load_values(text), named)), (yaml.YAMLError,)
@@ -33,7 +45,7 @@ def set_up_parsing(named: Collection[str] = ()) -> None:
     jsonargparse.set_dumper("references", dump_references)
 
 
-class ExperimentParser(LightningArgumentParser):
+class CommandParser(ArgumentParser):
     """Keys are never abbreviated, and ``${key}`` is a setting of the subcommand wherever it stands.
 
     A component's file or a flag may hold it as well as an experiment's file.
@@ -43,8 +55,8 @@ class ExperimentParser(LightningArgumentParser):
         """Make the parser.
 
         Args:
-            args: as of ``LightningArgumentParser``.
-            options: as of ``LightningArgumentParser``.
+            args: as of ``ArgumentParser``.
+            options: as of ``ArgumentParser``.
         """
         super().__init__(*args, **{"allow_abbrev": False} | options)
 

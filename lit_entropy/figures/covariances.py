@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import savgol_filter
+import scipy
 
 from lit_entropy.figures.estimates import smoothed, smoothing_window
 from lit_entropy.figures.outcomes import ENTROPY
@@ -45,7 +45,8 @@ def with_fall(run: Run) -> Run:
             f"has {len(step_N)} of {step_N[0]:g} to {step_N[-1]:g}: log it at every RL step"
         )
     fall_N = np.full(len(run.history["step"]), np.nan)
-    fall_N[np.isfinite(run.history[ENTROPY])] = -savgol_filter(entropy_N, window, 1, deriv=1)
+    slope_N = scipy.signal.savgol_filter(entropy_N, window, 1, deriv=1)
+    fall_N[np.isfinite(run.history[ENTROPY])] = -slope_N
     return replace(run, history={**run.history, FALL: fall_N})
 
 

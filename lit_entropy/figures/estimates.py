@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import FEWEST_SEEDS, curve, t_half_width
@@ -170,7 +170,7 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     p_value = None
     # scipy has no p-value without spread
     if len(seeds) >= FEWEST_SEEDS and len(set(differences)) > 1:
-        p_value = float(stats.ttest_rel(left, right).pvalue)
+        p_value = float(scipy.stats.ttest_rel(left, right).pvalue)
     mean = estimate(differences)
     return Paired(mean.values, mean.mean, mean.half_width, seeds, p_value)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from lit_entropy.figures.estimates import (
     Estimate,
@@ -78,7 +78,7 @@ def _measure(groups: dict[float, list[Run]]) -> Knob:
         entropy,
         [over_seeds(group, accuracy_plateau) for group in groups.values()],
         [_unsteadiness(group) for group in groups.values()],
-        float(stats.spearmanr(knob_R, level_R)[0]) if spread else None,
+        float(scipy.stats.spearmanr(knob_R, level_R)[0]) if spread else None,
     )
 
 

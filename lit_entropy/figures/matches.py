@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from lit_entropy.figures.estimates import Estimate, estimate
 from lit_entropy.figures.runs import Run, by_label
@@ -97,9 +96,9 @@ def measure_dynamics(runs: Sequence[Run]) -> Agreements:
 
 
 def _agreement(group: Sequence[Run], match: Match) -> Agreement:
-    data = [tuple(map(torch.from_numpy, pairs(run, match))) for run in group]
+    data = [pairs(run, match) for run in group]
 
-    def over(statistic: Callable[[torch.Tensor, torch.Tensor], float | None]) -> Estimate | None:
+    def over(statistic: Callable[[np.ndarray, np.ndarray], float | None]) -> Estimate | None:
         values = [statistic(*sides) for sides in data]
         defined = [value for value in values if value is not None]
         return estimate(defined) if len(defined) == len(values) else None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy import stats
 
 from lit_entropy.figures.marks import BAND, SEED_LINE
 from lit_entropy.figures.runs import Run
+from lit_entropy.functional.quantiles import t_quantile
 
 #: Seeds below which nothing has an interval: the t interval of two is 13 standard errors wide each
 #: way.
@@ -70,7 +70,7 @@ def t_half_width(values_SN: np.ndarray) -> np.ndarray:
     if seeds < FEWEST_SEEDS:
         return np.full(values_SN.shape[1:], np.nan)
     error_N = values_SN.std(axis=0, ddof=1) / np.sqrt(seeds)
-    return error_N * float(stats.t.ppf(0.975, seeds - 1))
+    return error_N * t_quantile(0.975, seeds - 1)
 
 
 def seed_lines(axes: Axes, runs: Sequence[Run], key: str, colour: str, label: str) -> SeedMean:

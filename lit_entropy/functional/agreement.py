@@ -1,23 +1,30 @@
 """How well predicted changes agree with realised ones, over N steps.
 
-Each function takes float tensors [N] and returns None where the number is not defined.
+Each function takes float tensors or arrays [N] and returns None where the number is not defined.
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:  # figures need no torch
+    from torch import Tensor
+
+    Vector = Tensor | np.ndarray
 
 
-def slope_through_origin(predicted_N: Tensor, realised_N: Tensor) -> float | None:
+def slope_through_origin(predicted_N: "Vector", realised_N: "Vector") -> float | None:
     """Least-squares slope of realised on predicted without intercept: sum xy / sum xx.
 
     With predictions made at unit step size this is the effective step size. None when every
     prediction is 0.
     """
     predicted_N, realised_N = _pairs(predicted_N, realised_N)
-    square = float(predicted_N.square().sum())
+    square = float((predicted_N**2).sum())
     return float((predicted_N * realised_N).sum()) / square if square > 0 else None
 
 
-def squared_correlation(predicted_N: Tensor, realised_N: Tensor) -> float | None:
+def squared_correlation(predicted_N: "Vector", realised_N: "Vector") -> float | None:
     """Squared Pearson correlation; None below three pairs (two always give 1) or without spread."""
     predicted_N, realised_N = _pairs(predicted_N, realised_N)
     # compared, not subtracted: the rounded mean of equal numbers may differ from them
@@ -28,38 +35,55 @@ def squared_correlation(predicted_N: Tensor, realised_N: Tensor) -> float | None
     return min(float((x_N * y_N).sum()) ** 2, 1.0)
 
 
-def sign_agreement(predicted_N: Tensor, realised_N: Tensor) -> float | None:
+def sign_agreement(predicted_N: "Vector", realised_N: "Vector") -> float | None:
     """Share of pairs with the same sign (0 agrees with 0 only), in [0, 1]; None without pairs."""
     predicted_N, realised_N = _pairs(predicted_N, realised_N)
     if len(predicted_N) == 0:
         return None
-    return float((predicted_N.sign() == realised_N.sign()).double().mean())
+    same_N = _sign(predicted_N) == _sign(realised_N)
+    return float(same_N.sum()) / len(same_N)
 
 
-def relative_error(predicted_N: Tensor, realised_N: Tensor) -> float | None:
+def relative_error(predicted_N: "Vector", realised_N: "Vector") -> float | None:
     """||predicted - realised|| / ||realised|| (Euclidean); None where nothing was realised."""
     predicted_N, realised_N = _pairs(predicted_N, realised_N)
-    scale = float(realised_N.abs().max()) if len(realised_N) else 0.0
+    scale = _size(realised_N) if len(realised_N) else 0.0
     if scale == 0:
         return None
     # scaled first, so that squares of small changes do not underflow
     difference_N = (predicted_N - realised_N) / scale
-    return float(difference_N.norm() / (realised_N / scale).norm())
+    return float(_norm(difference_N) / _norm(realised_N / scale))
 
 
-def _pairs(predicted_N: Tensor, realised_N: Tensor) -> tuple[Tensor, Tensor]:
-    if predicted_N.dim() != 1 or predicted_N.shape != realised_N.shape:
+def _pairs(predicted_N: "Vector", realised_N: "Vector") -> tuple[Any, Any]:
+    if predicted_N.ndim != 1 or predicted_N.shape != realised_N.shape:
         raise ValueError(
             f"predicted_N {tuple(predicted_N.shape)} and realised_N {tuple(realised_N.shape)} "
             "must be two vectors of one length"
         )
-    return predicted_N.double(), realised_N.double()
+    return _double(predicted_N), _double(realised_N)
 
 
-def _constant(value_N: Tensor) -> bool:
+def _double(value_N: "Vector") -> Any:
+    return value_N.astype(np.float64) if isinstance(value_N, np.ndarray) else value_N.double()
+
+
+def _sign(value_N: Any) -> Any:
+    return np.sign(value_N) if isinstance(value_N, np.ndarray) else value_N.sign()
+
+
+def _size(value_N: Any) -> float:
+    return float(abs(value_N).max())
+
+
+def _norm(value_N: Any) -> Any:
+    return np.linalg.norm(value_N) if isinstance(value_N, np.ndarray) else value_N.norm()
+
+
+def _constant(value_N: Any) -> bool:
     return bool((value_N == value_N[0]).all())
 
 
-def _unit(value_N: Tensor) -> Tensor:
-    scaled_N = value_N / value_N.abs().max()
-    return scaled_N / scaled_N.norm()
+def _unit(value_N: Any) -> Any:
+    scaled_N = value_N / _size(value_N)
+    return scaled_N / _norm(scaled_N)

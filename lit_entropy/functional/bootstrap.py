@@ -7,11 +7,10 @@ autocorrelated, and the textbook interval, which counts each pair as independent
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from lit_entropy.functional.law import Array, checked, fit
-from lit_entropy.functional.rng import uniforms
+from lit_entropy.functional.rng_numpy import uniforms
 
 
 class Interval(NamedTuple):
@@ -120,9 +119,7 @@ def _estimators(entropy_N: Array) -> tuple[Array, Array]:
 def _circular_blocks(count: int, block: int, resamples: int, seed: int) -> np.ndarray:
     """Indices int64 [R, N] of residuals: blocks that start anywhere and run on over the end."""
     blocks = -(-count // block)
-    draws_RM = uniforms(
-        seed, "law bootstrap", torch.arange(resamples)[:, None], torch.arange(blocks)
-    ).numpy()
+    draws_RM = uniforms(seed, "law bootstrap", np.arange(resamples)[:, None], np.arange(blocks))
     start_RM1 = (draws_RM * count).astype(np.int64)[..., None]
     return ((start_RM1 + np.arange(block)) % count).reshape(resamples, -1)[:, :count]
 

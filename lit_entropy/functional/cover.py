@@ -1,8 +1,8 @@
 """Cover@tau: the share of problems that are solved reliably (Dragoi et al., 2025, 2510.08325)."""
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 
@@ -66,7 +66,7 @@ def cover_bounds(
     correct, samples = correct_N.double().numpy(), samples_N.double().numpy()
     tail = (1.0 - confidence) / 2.0
     # a beta distribution needs positive parameters: 0 and n right have ends 0 and 1
-    low = stats.beta.ppf(tail, np.maximum(correct, 1e-9), samples - correct + 1)
-    high = stats.beta.ppf(1.0 - tail, correct + 1, np.maximum(samples - correct, 1e-9))
+    low = scipy.stats.beta.ppf(tail, np.maximum(correct, 1e-9), samples - correct + 1)
+    high = scipy.stats.beta.ppf(1.0 - tail, correct + 1, np.maximum(samples - correct, 1e-9))
     low, high = np.where(correct == 0, 0.0, low), np.where(correct == samples, 1.0, high)
     return float((low >= tau).mean()), float((high >= tau).mean())

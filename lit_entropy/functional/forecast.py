@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from lit_entropy.functional.law import MINIMUM, Array, LawFit, checked, fit, has_spread, line
 
@@ -104,7 +104,7 @@ def sigmoid(step_N: Array, accuracy_N: Array, at_M: Array) -> Array:
     margin = 1e-9 * (high - low)  # the solver wants starts inside the bounds
     bounds = ([low, low, np.log(span) - 5, 0.2], [high, high, np.log(span) + 5, 5.0])
     solutions = [
-        least_squares(lambda p: _curve(p, time_N) - accuracy_N, start, bounds=bounds)
+        scipy.optimize.least_squares(lambda p: _curve(p, time_N) - accuracy_N, start, bounds=bounds)
         for start in (
             (*np.clip(accuracy_N[[0, -1]], low + margin, high - margin), np.log(span * part), 1.0)
             for part in (0.1, 0.5, 1.0, 3.0)

@@ -1,7 +1,7 @@
 """The implicit process reward model (2412.01981) and PRIME's returns (2502.01456)."""
 
+import scipy
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -102,7 +102,7 @@ def area_under_curve(scores_N: Tensor, labels_N: Tensor) -> float | None:
     pairs = int(right.sum()) * int((~right).sum())
     if pairs == 0:
         return None
-    ranks = rankdata(scores_N.double().cpu().numpy())
+    ranks = scipy.stats.rankdata(scores_N.double().cpu().numpy())
     count = int(right.sum())
     return float((ranks[right].sum() - count * (count + 1) / 2) / pairs)
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
 
 from lit_entropy.functional.bootstrap import LawIntervals, bootstrap
 from lit_entropy.functional.forecast import first_points, forecast, window_sensitivity
@@ -42,7 +42,7 @@ def caveats(
 
 
 def _on_entropy(step_N: Array, entropy_N: Array) -> list[str]:
-    rank = float(spearmanr(step_N, entropy_N).statistic)
+    rank = float(scipy.stats.spearmanr(step_N, entropy_N).statistic)
     sentences = []
     if rank > FALLING:
         sentences.append(

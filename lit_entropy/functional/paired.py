@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from scipy import stats
 from torch import Tensor
+
+from lit_entropy.functional.quantiles import t_quantile
 
 
 class Difference(NamedTuple):
@@ -80,7 +81,7 @@ def interval(
     mean: float, error: float, problems: int, freedom: float, confidence: float = 0.95
 ) -> Difference:
     """The t interval of a difference with a known standard error."""
-    half_width = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    half_width = t_quantile(0.5 + confidence / 2, freedom) * error
     return Difference(mean, error, mean - half_width, mean + half_width, problems, freedom)
 
 

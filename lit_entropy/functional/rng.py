@@ -4,25 +4,10 @@ No generator state exists, so nothing has to be saved for an exact resume, and a
 depend on batch composition, order, microbatch size, device or rank.
 """
 
-import hashlib
-
 import torch
 from torch import Tensor
 
-_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)  # constants of splitmix64 (Steele et al., 2014), as int64
-_MIX_2 = 0x94D049BB133111EB - (1 << 64)
-_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
-
-
-def _shift_right(value: Tensor, bits: int) -> Tensor:
-    """Logical right shift; torch shifts int64 arithmetically."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _mix(value: Tensor) -> Tensor:
-    value = (value ^ _shift_right(value, 30)) * _MIX_1
-    value = (value ^ _shift_right(value, 27)) * _MIX_2
-    return value ^ _shift_right(value, 31)
+from lit_entropy.functional.mixing import absorb, key_number, shift_right
 
 
 def hash_keys(*keys: int | str | Tensor) -> Tensor:
@@ -36,11 +21,9 @@ def hash_keys(*keys: int | str | Tensor) -> Tensor:
     """
     state = torch.zeros((), dtype=torch.int64)
     for key in keys:
-        if isinstance(key, str):
-            digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-            key = int.from_bytes(digest, "little", signed=True)
+        key = key_number(key) if isinstance(key, str) else key
         tensor = key.long() if isinstance(key, Tensor) else torch.tensor(key, dtype=torch.int64)
-        state = _mix(state.to(tensor.device) + tensor * _GOLDEN + _GOLDEN)
+        state = absorb(state.to(tensor.device), tensor)
     return state
 
 
@@ -53,7 +36,8 @@ def uniforms(*keys: int | str | Tensor) -> Tensor:
     Returns:
         float64 tensor of the keys' broadcast shape.
     """
-    return _shift_right(hash_keys(*keys), 11).double() * 2.0**-53
+    bits: Tensor = shift_right(hash_keys(*keys), 11)
+    return bits.double() * 2.0**-53
 
 
 def generator(*keys: int | str) -> torch.Generator:

@@ -13,10 +13,10 @@ from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_entropy.checkpoints.io import resolve_checkpoint
-from lit_entropy.cli import main as command_line
-from lit_entropy.cli.commands import COMMANDS, add_command_arguments
-from lit_entropy.cli.main import console, main
-from lit_entropy.cli.parser import ExperimentParser
+from lit_entropy.cli import start as command_line
+from lit_entropy.cli.commands import COMMANDS, add_command_arguments, load
+from lit_entropy.cli.main import ExperimentParser, main
+from lit_entropy.cli.start import console
 from lit_entropy.errors import NonFiniteError, ensure_finite
 from lit_entropy.losses import KLCov
 from lit_entropy.tracking.run_folder import claim_run_folder
@@ -107,7 +107,7 @@ def test_a_refusal_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(command_line, "main", call)
+    monkeypatch.setattr(command_line, "start", lambda _: call())
     with pytest.raises(SystemExit) as end:
         console()
     assert end.value.code == 2
@@ -121,7 +121,7 @@ def test_a_refusal_is_one_line(
 def test_a_fault_is_a_traceback(
     call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "main", call)
+    monkeypatch.setattr(command_line, "start", lambda _: call())
     with pytest.raises((ValueError, NonFiniteError)):
         console()
 
@@ -149,7 +149,7 @@ def test_every_argument_of_a_component_has_help(package: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_of_a_command_has_help(name: str) -> None:
     parser = ExperimentParser()
-    add_command_arguments(parser, COMMANDS[name], lambda _: None)
+    add_command_arguments(parser, load(name))
     assert [action.dest for action in parser._actions if not action.help] == []
 
 

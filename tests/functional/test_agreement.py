@@ -81,3 +81,10 @@ def test_scale_of_predictions_moves_the_slope_alone(
         reference = float(torch.corrcoef(torch.stack([x, y]))[0, 1]) ** 2
         assert r2 == pytest.approx(reference, abs=1e-9)
     assert sign_agreement(scale * x, y) == sign_agreement(x, y)
+
+
+def test_arrays_give_what_tensors_give() -> None:
+    for function in (slope_through_origin, squared_correlation, sign_agreement, relative_error):
+        for x, y in ((X, Y), (X.float() * 1e-3, Y.float()), (torch.zeros(3), Y), (X[:2], Y[:2])):
+            tensors, arrays = function(x, y), function(x.numpy(), y.numpy())
+            assert arrays == (None if tensors is None else pytest.approx(tensors, rel=1e-14))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lit_entropy.functional import rng_numpy
 from lit_entropy.functional.rng import generator, hash_keys, permutation, uniforms
 
 MODULUS = 1 << 64
@@ -156,3 +158,13 @@ def test_generator_is_a_function_of_the_keys() -> None:
     first = torch.rand(5, generator=generator(3, "draws"))
     assert torch.equal(first, torch.rand(5, generator=generator(3, "draws")))
     assert not torch.equal(first, torch.rand(5, generator=generator(4, "draws")))
+
+
+def test_numpy_draws_the_same_bits() -> None:
+    ids, tokens = torch.arange(-3, 4)[:, None], torch.tensor([0, 1, -(2**63), 2**63 - 1])
+    drawn = uniforms(7, "a purpose", -1, ids, tokens)
+    found = rng_numpy.uniforms(7, "a purpose", -1, ids.numpy(), tokens.numpy())
+    assert found.dtype == np.float64 and (found == drawn.numpy()).all()
+    assert rng_numpy.uniforms(3, "x").shape == () and float(uniforms(3, "x")) == float(
+        rng_numpy.uniforms(3, "x")
+    )

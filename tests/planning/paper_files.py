@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from lit_entropy.cli import commands
 from lit_entropy.cli import main as cli
 from lit_entropy.planning.experiment import Parsed
 
@@ -26,7 +25,7 @@ def parser_of_plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Parsed]:
         """Keep the experiment."""
         calls.append(experiment)
 
-    monkeypatch.setitem(commands.COMMANDS, "plan", keep)
+    monkeypatch.setattr("lit_entropy.planning.command.plan", keep)
     cli.main(["plan", "--config", str(CONFIGS / "quickstart.yaml")])
     parser = calls[0].parser
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from lit_entropy.evaluation.records import Record
 from lit_entropy.evaluation.sampling import SetSampling
+from lit_entropy.functional.quantiles import t_quantile
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Score:
     @property
     def half_width(self) -> float | None:
         """Half the width of the 95 % t interval over problems; None where nothing spreads."""
-        return self.se * float(stats.t.ppf(0.975, self.problems - 1)) if self.se else None
+        return self.se * t_quantile(0.975, self.problems - 1) if self.se else None
 
 
 @dataclass(frozen=True)
