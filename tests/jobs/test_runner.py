@@ -90,7 +90,7 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
     assert train(main, [bad, good], tmp_path, 1, said.append) == [bad.name]
     assert "FAILED" in said[1] and "finished" in said[2]
     log = (tmp_path / "logs" / f"{bad.name}.log").read_text()
-    assert "temperature=-1.0 must be positive" in log
+    assert "temperature=-1.0 must be a finite number >= 0.01" in log
     assert is_done(good, tmp_path / "runs") and not is_done(bad, tmp_path / "runs")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from runs import ALONE, UNNAMED
 
-from lit_entropy.cli import main as command_line
-from lit_entropy.cli.main import console, main
+from lit_entropy.cli.main import main
+from lit_entropy.cli.start import console
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.tracking.metrics_file import read_metrics, read_rows
 
@@ -63,10 +63,10 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
 def test_failed_runs_are_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> None:
+    def fail(arguments: list[str]) -> None:
         raise FailedRunsError(["a-seed0", "b-seed1"], Path("logs"))
 
-    monkeypatch.setattr(command_line, "main", fail)
+    monkeypatch.setattr("lit_entropy.cli.start.start", fail)
     with pytest.raises(SystemExit) as end:
         console()
     assert end.value.code == 1

@@ -107,7 +107,7 @@ def test_words_that_are_refused(word: str, message: str) -> None:
         (["--over.model.loss", "[PPOClip, NoSuch]"], "^NoSuch: model.loss=NoSuch: neither a known"),
         (["--over.model.temprature", "[1]"], "temprature 1; did you mean --model.temperature"),
         (["--over.model.temperature", "[1, -1]"],
-         "^temperature_-1: model.temperature=-1.0 must be positive$"),
+         "^temperature_-1: model.temperature=-1.0 must be a finite number >= 0.01$"),
         (["--over.model.loss", "[KLCov]", "--gpu", "h100"], "unrecognized arguments: --gpu h100"),
         (["--over.model.loss", "[KLCov]", "--baseline", "GRPO"],
          "^baseline=GRPO: the points are KLCov$"),
