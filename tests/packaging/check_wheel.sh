@@ -45,10 +45,10 @@ assert configs_folder().is_relative_to(sys.argv[1]), configs_folder()
 PYTHON
 "$bin/lit-entropy" fit --config quickstart --print_config > printed.yaml
 grep -q "class_path: lit_entropy.losses.PPOClip" printed.yaml
-"$bin/lit-entropy" fit --config base --config experiment/kl_cov --run.wandb off \
+"$bin/lit-entropy" fit --config base --config experiment/kl_cov --run.name kl_cov --run.wandb off \
     --data.prompts_per_step 4 --data.group_size 2 --data.minibatch_size 8 \
     --data.task.validation_size 10 --model.max_new_tokens 8 \
     --trainer.max_epochs 1 --trainer.accelerator cpu --trainer.callbacks null
-grep -q "class_path: lit_entropy.losses.KLCov" runs/kl_cov-seed0/config.yaml
-test "$(wc -l < runs/kl_cov-seed0/metrics.csv)" -ge 2
+grep -q "class_path: lit_entropy.losses.KLCov" runs/kl_cov/config.yaml
+test "$(wc -l < runs/kl_cov/metrics.csv)" -ge 2
 echo "the wheel finds its configurations and trains outside of the checkout"
