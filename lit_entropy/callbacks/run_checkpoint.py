@@ -1,18 +1,18 @@
 """Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
 
 import os
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Literal
 
 import lightning as L
-from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
+from lit_entropy.callbacks.checkpoint_checks import check_whole_steps, unknown_metric
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 
 
@@ -82,6 +82,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._logged_before: dict[str, Tensor] = {}
         self._judged: Tensor | None = None  # the monitored value that the last choice was made by
         self._fitted = False
+        self._warned = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -152,9 +153,11 @@ class RunCheckpoint(ModelCheckpoint):
             self.check_validation(trainer.callback_metrics)
 
     def check_validation(self, known: Iterable[str]) -> None:
-        """Refuse a metric of validations that the first one has not logged; see check_monitor."""
-        if self.monitor is not None and self.monitor.startswith("val/"):
-            check_monitor(self.monitor, [key for key in known if key.startswith("val/")])
+        """Refuse a metric of validations that the first one has not logged."""
+        names = [key for key in known if key.startswith("val/")]
+        monitor = self.monitor or ""
+        if monitor.startswith("val/") and monitor not in names:
+            raise ValueError(unknown_metric(monitor, names))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the RL step, once its row of ``metrics.csv`` is complete.
@@ -168,13 +171,15 @@ class RunCheckpoint(ModelCheckpoint):
             row = {key: float(value) for key, value in fresh.items()}
             trainer.logger.log_metrics(row, step=trainer.global_step - 1)  # the last update
         known = trainer.callback_metrics
-        if self.monitor is not None and not self.monitor.startswith("val/"):
-            check_monitor(self.monitor, known)
         value = None if self.monitor is None else known.get(self.monitor)
         if self.monitor is None or (value is not None and value is not self._judged):
             super().on_train_epoch_end(trainer, pl_module)
         due = (trainer.current_epoch + 1) % int(self.every_n_epochs or 1) == 0
         if due:
+            if self.monitor is not None and value is None and not self._warned:
+                self._warned = True
+                text = unknown_metric(self.monitor, known)
+                rank_zero_warn(f"{text}; until it is logged, last.ckpt alone is written")
             self._judged = value
             if self._last_global_step_saved != trainer.global_step:  # not among the best
                 self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
@@ -189,70 +194,3 @@ class RunCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """One key whatever the cadence, so that changing it on a resume keeps the state."""
         return self._generate_state_key(monitor=self.monitor, mode=self.mode)
-
-
-def check_monitor(monitor: str, known: Iterable[str]) -> None:
-    """Refuse to go on where checkpoints would be chosen by a metric that nothing logs.
-
-    Args:
-        monitor: key of the metric.
-        known: the keys that have been logged: of a validation all of ``val/``, else all others.
-
-    Raises:
-        ValueError: names the key and near ones.
-    """
-    known = sorted(set(known) - {"step"})
-    if monitor not in known:
-        near = get_close_matches(monitor, known, 3, 0.5) or known
-        raise ValueError(
-            f"checkpoint.monitor={monitor} is not logged by this run: name one of "
-            f"{', '.join(near)}, say, or leave it out"
-        )
-
-
-def check_whole_steps(
-    updates_per_step: int,
-    *,
-    fast_dev_run: bool,
-    val_check_interval: float | None,
-    max_steps: int,
-    limit_train_batches: float | None,
-    callbacks: Sequence[L.Callback],
-) -> None:
-    """Raise ValueError where a trainer of these settings would cut an RL step short."""
-    if fast_dev_run:
-        raise ValueError(
-            "trainer.fast_dev_run cuts RL steps: set trainer.max_epochs=1 and small data sizes"
-        )
-    # None: by time; the number 1 is one batch
-    if isinstance(val_check_interval, int) or val_check_interval != 1.0:
-        raise ValueError(
-            f"trainer.val_check_interval={val_check_interval} validates within an RL step: set "
-            "trainer.check_val_every_n_epoch, which counts RL steps"
-        )
-    if max_steps != -1 and max_steps % updates_per_step:
-        raise ValueError(
-            f"trainer.max_steps={max_steps} ends within an RL step of {updates_per_step} "
-            "updates: take a multiple, or trainer.max_epochs, which counts RL steps"
-        )
-    # overfit_batches sets it too; the number 1 is one batch
-    if isinstance(limit_train_batches, int) or limit_train_batches != 1.0:
-        raise ValueError(
-            "trainer.limit_train_batches or overfit_batches cuts minibatches apart: set "
-            "data.prompts_per_step and data.minibatch_size instead"
-        )
-    for callback in callbacks:
-        if (
-            isinstance(callback, GradientAccumulationScheduler)
-            and callback.going_to_accumulate_grad_batches()
-        ):
-            raise ValueError(
-                "GradientAccumulationScheduler changes the microbatches during a run: set "
-                "trainer.accumulate_grad_batches"
-            )
-        if isinstance(callback, Timer) and callback._interval == "step":
-            duration = timedelta(seconds=callback._duration or 0)
-            raise ValueError(
-                f"trainer.max_time={duration} may end within an RL step: use the callback "
-                "lightning.pytorch.callbacks.Timer with interval: epoch"
-            )

@@ -300,7 +300,6 @@ def test_a_validation_chooses_where_it_was_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "message", "arguments"),
     [
-        ("policy/entropie", r"monitor=policy/entropie is not logged.*policy/", ALONE),
         ("val/acuracy", r"monitor=val/acuracy is not logged.*val/accuracy", VALIDATED),
         ("val/accuracy", "val/accuracy needs validations", ALONE),
     ],
@@ -311,6 +310,14 @@ def test_a_metric_that_nothing_logs(
     monitor = [f"--checkpoint.monitor={key}", "--checkpoint.mode=max", "--trainer.max_epochs=2"]
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, *arguments, *monitor)
+
+
+def test_a_metric_that_is_not_logged_yet(tmp_path: Path) -> None:
+    """It may come later, of a callback with a cadence: the newest is kept, and that is said."""
+    monitor = ["--checkpoint.monitor=rollout/lenght", "--checkpoint.mode=max"]
+    with pytest.warns(UserWarning, match=r"rollout/lenght is not logged.*rollout/length.*alone is"):
+        train(tmp_path, 2, *monitor)
+    assert files(tmp_path / NAME) == ["last.ckpt"] and load(tmp_path)["rl_steps"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""What a checkpoint at the boundaries of RL steps asks of the trainer and of its metric."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+
+import lightning as L
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
+
+
+def unknown_metric(monitor: str, known: Iterable[str]) -> str:
+    """What to say of a monitored metric that has not been logged, with near names.
+
+    Args:
+        monitor: its key.
+        known: the keys that have been logged.
+    """
+    names = sorted(set(known) - {"step"})
+    near = get_close_matches(monitor, names, 3, 0.5) or names
+    return f"checkpoint.monitor={monitor} is not logged by this run: name one of {', '.join(near)}"
+
+
+def check_whole_steps(
+    updates_per_step: int,
+    *,
+    fast_dev_run: bool,
+    val_check_interval: float | None,
+    max_steps: int,
+    limit_train_batches: float | None,
+    callbacks: Sequence[L.Callback],
+) -> None:
+    """Raise ValueError where a trainer of these settings would cut an RL step short."""
+    if fast_dev_run:
+        raise ValueError(
+            "trainer.fast_dev_run cuts RL steps: set trainer.max_epochs=1 and small data sizes"
+        )
+    # None: by time; the number 1 is one batch
+    if isinstance(val_check_interval, int) or val_check_interval != 1.0:
+        raise ValueError(
+            f"trainer.val_check_interval={val_check_interval} validates within an RL step: set "
+            "trainer.check_val_every_n_epoch, which counts RL steps"
+        )
+    if max_steps != -1 and max_steps % updates_per_step:
+        raise ValueError(
+            f"trainer.max_steps={max_steps} ends within an RL step of {updates_per_step} "
+            "updates: take a multiple, or trainer.max_epochs, which counts RL steps"
+        )
+    # overfit_batches sets it too; the number 1 is one batch
+    if isinstance(limit_train_batches, int) or limit_train_batches != 1.0:
+        raise ValueError(
+            "trainer.limit_train_batches or overfit_batches cuts minibatches apart: set "
+            "data.prompts_per_step and data.minibatch_size instead"
+        )
+    for callback in callbacks:
+        if (
+            isinstance(callback, GradientAccumulationScheduler)
+            and callback.going_to_accumulate_grad_batches()
+        ):
+            raise ValueError(
+                "GradientAccumulationScheduler changes the microbatches during a run: set "
+                "trainer.accumulate_grad_batches"
+            )
+        if isinstance(callback, Timer) and callback._interval == "step":
+            duration = timedelta(seconds=callback._duration or 0)
+            raise ValueError(
+                f"trainer.max_time={duration} may end within an RL step: use the callback "
+                "lightning.pytorch.callbacks.Timer with interval: epoch"
+            )
