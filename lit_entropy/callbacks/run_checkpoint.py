@@ -73,7 +73,6 @@ class RunCheckpoint(ModelCheckpoint):
             save_top_k=save_top_k,
             monitor=monitor,
             mode=mode or "min",
-            save_weights_only=False,
             save_last=True,
             save_on_train_epoch_end=True,
             auto_insert_metric_name=False,
