@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import transformers
@@ -19,13 +19,23 @@ from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
-from lit_entropy.pretraining.tokenizer import chain_tokenizer
+from lit_entropy.pretraining.strategies import StrategyPrior, strategy_texts
+from lit_entropy.pretraining.tokenizer import (
+    CHARACTERS,
+    DISCOVERY_CHARACTERS,
+    character_tokenizer,
+)
 from lit_entropy.types import Config
 
 WEIGHTS = "model.safetensors"
-#: Parameters that belong to one task alone, left out of the other's recipe.
-CHAIN_ONLY = ("max_length", *(item.name for item in fields(Mixture)))
-COUNTDOWN_ONLY = ("task", "min_numbers", "max_numbers", "attempts")
+#: A record of parameters of one task.
+R = TypeVar("R", AttemptMixture, StrategyPrior)
+#: Parameters that belong to one task alone, left out of the recipes of others.
+ONLY = {
+    "chain": ("max_length", *(item.name for item in fields(Mixture))),
+    "countdown": ("min_numbers", "max_numbers", "attempts"),
+    "discovery": ("strategies",),
+}
 
 
 def pretrain(
@@ -45,10 +55,11 @@ def pretrain(
     error: float = 0.05,
     dtype: Literal["float32", "bfloat16"] = "float32",
     progress: bool = True,
-    task: Literal["chain", "countdown"] = "chain",
+    task: Literal["chain", "countdown", "discovery"] = "chain",
     min_numbers: int = 3,
     max_numbers: int = 5,
     attempts: AttemptMixture | None = None,
+    strategies: StrategyPrior | None = None,
 ) -> Path:
     """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to one of the tiny tasks.
 
@@ -72,10 +83,11 @@ def pretrain(
         error: Probability that a written result is a wrong digit.
         dtype: Type of the saved weights; training is in float32.
         progress: Whether to show a progress bar.
-        task: Chain arithmetic or countdown.
+        task: Chain arithmetic, countdown or strategy discovery.
         min_numbers: Countdown: fewest numbers of a pretraining prompt.
         max_numbers: Countdown: most numbers of a pretraining prompt.
         attempts: Countdown: shares of the styles of response and their faults.
+        strategies: Discovery: the prior over strategies, and the world that it is of.
 
     Returns:
         The folder, with weights, configuration, tokenizer and ``recipe.json``.
@@ -84,13 +96,17 @@ def pretrain(
         ValueError: for a non-empty folder or a parameter out of range.
     """
     recipe = {k: v for k, v in locals().items() if k not in ("output", "progress")}
-    for name in COUNTDOWN_ONLY if task == "chain" else CHAIN_ONLY:
+    for name in [name for other in ONLY if other != task for name in ONLY[other]]:
         del recipe[name]
+    if task == "chain":
+        del recipe["task"]  # the recipes of the shipped bases do not name it
     folder = Path(output)
     _check(folder, recipe)
     if task == "countdown":
-        recipe["attempts"] = asdict(_mixture(attempts))
-    tokenizer = chain_tokenizer()
+        recipe["attempts"] = asdict(_record(AttemptMixture, attempts))
+    if task == "discovery":
+        recipe["strategies"] = asdict(_record(StrategyPrior, strategies))
+    tokenizer = character_tokenizer(DISCOVERY_CHARACTERS if task == "discovery" else CHARACTERS)
     batches = PretrainingBatches(tokenizer, _texts(recipe), batch_size, steps, seed)
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
@@ -102,16 +118,18 @@ def pretrain(
     return write_recipe(folder, recipe)
 
 
-def _mixture(attempts: AttemptMixture | Mapping[str, float] | None) -> AttemptMixture:
-    """The mixture; the command line gives its fields as a mapping."""
-    if isinstance(attempts, AttemptMixture):
-        return attempts
-    return AttemptMixture(**(attempts or {}))
+def _record(kind: type[R], given: R | Mapping[str, Any] | None) -> R:
+    """The record; the command line gives its fields as a mapping."""
+    if isinstance(given, Mapping):
+        return kind(**given)
+    return kind() if given is None else given
 
 
 def _texts(recipe: Config) -> Callable[[Tensor], list[tuple[str, str]]]:
     """Prompts and responses by their numbers, as the recipe says."""
     seed = recipe["seed"]
+    if "strategies" in recipe:
+        return partial(strategy_texts, mixture=StrategyPrior(**recipe["strategies"]), seed=seed)
     if "attempts" in recipe:
         counts = {name: recipe[name] for name in ("min_numbers", "max_numbers")}
         return partial(

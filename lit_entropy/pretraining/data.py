@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
 from lit_entropy.functional.rng import permutation
-from lit_entropy.pretraining.tokenizer import CHARACTERS, SPACE
+from lit_entropy.pretraining.tokenizer import SPACE
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 
@@ -39,7 +39,9 @@ class PretrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
     ) -> None:
         self.tokenizer, self.texts = tokenizer, texts
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self._ids = {c: tokenizer.convert_tokens_to_ids(c.replace(" ", SPACE)) for c in CHARACTERS}
+        self._ids = {
+            symbol.replace(SPACE, " "): token for symbol, token in tokenizer.get_vocab().items()
+        }
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         per_window = self.window * self.batch_size

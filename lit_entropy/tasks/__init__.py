@@ -4,7 +4,16 @@ from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.countdown import Countdown
 from lit_entropy.tasks.dataset import DatasetTask
+from lit_entropy.tasks.discovery import StrategyDiscovery
 from lit_entropy.tasks.records import DataFile
 from lit_entropy.tasks.sums import ShortSums
 
-__all__ = ["ChainArithmetic", "Countdown", "DataFile", "DatasetTask", "ShortSums", "Task"]
+__all__ = [
+    "ChainArithmetic",
+    "Countdown",
+    "DataFile",
+    "DatasetTask",
+    "ShortSums",
+    "StrategyDiscovery",
+    "Task",
+]

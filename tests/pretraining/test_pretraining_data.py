@@ -9,10 +9,10 @@ import torch
 
 from lit_entropy.pretraining.data import IGNORED, PretrainingBatches
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
-from lit_entropy.pretraining.tokenizer import chain_tokenizer
+from lit_entropy.pretraining.tokenizer import character_tokenizer
 
 MIXTURE = Mixture(0.4, 0.1, 4, 0.2, 0.3, 0.6, 0.05)
-TOKENIZER = chain_tokenizer()
+TOKENIZER = character_tokenizer()
 
 
 def batches(steps: int, seed: int = 0) -> list:

@@ -7,12 +7,12 @@ import torch
 
 from lit_entropy.pretraining.data import IGNORED
 from lit_entropy.pretraining.model import Pretraining, build_model
-from lit_entropy.pretraining.tokenizer import chain_tokenizer
+from lit_entropy.pretraining.tokenizer import character_tokenizer
 
 
 def test_loss_is_the_mean_over_response_tokens() -> None:
     torch.manual_seed(0)
-    model = build_model("xs", chain_tokenizer())
+    model = build_model("xs", character_tokenizer())
     ids_BL = torch.randint(4, 21, (3, 9))
     labels_BL = ids_BL.clone()
     labels_BL[:, :4] = IGNORED
@@ -39,4 +39,4 @@ def test_schedule_by_hand() -> None:
 
 def test_unknown_size_is_refused() -> None:
     with pytest.raises(ValueError, match="size is 'big'"):
-        build_model("big", chain_tokenizer())
+        build_model("big", character_tokenizer())

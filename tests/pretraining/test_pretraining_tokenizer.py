@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 import lit_entropy
-from lit_entropy.pretraining.tokenizer import CHARACTERS, chain_tokenizer
+from lit_entropy.pretraining.tokenizer import CHARACTERS, character_tokenizer
 
 SHIPPED = Path(lit_entropy.__file__).parent / "assets" / "chain-s"
-TOKENIZERS = [chain_tokenizer(), AutoTokenizer.from_pretrained(SHIPPED)]
+TOKENIZERS = [character_tokenizer(), AutoTokenizer.from_pretrained(SHIPPED)]
 
 
 @given(st.text(CHARACTERS, max_size=40))
