@@ -10,6 +10,7 @@ from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.callbacks.progress import RLProgressBar
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
+from lit_entropy.callbacks.strategy_shares import StrategyShares
 from lit_entropy.callbacks.summary import RunSummary
 from lit_entropy.callbacks.token_page import TokenPage
 from lit_entropy.callbacks.update_anatomy import UpdateAnatomy
@@ -26,6 +27,7 @@ __all__ = [
     "RunCheckpoint",
     "RunSummary",
     "Samples",
+    "StrategyShares",
     "TokenPage",
     "UpdateAnatomy",
 ]
