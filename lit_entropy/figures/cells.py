@@ -17,6 +17,7 @@ class Cell:
         overrides: Further settings of the command line, key and value.
         kind: Whether a claim rests on it, or it is one point of a sweep, or a control.
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
+        suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Cell:
     overrides: dict[str, str] = field(default_factory=dict)
     kind: Kind = "claim"
     single_update: bool = False
+    suite: str = "tiny"
 
 
 GRPO = Cell("grpo", "GRPO", "grpo")

@@ -59,18 +59,19 @@ class Plan(NamedTuple):
 PLANNED = Plan(seeds=3, steps=100)
 
 
-def shortfall(runs: Sequence[Run]) -> str:
+def shortfall(runs: Sequence[Run], plan: Plan | None = None) -> str:
     """What the runs lack of the plan, ``2 of 3 seeds, 7 of 100 RL steps`` say; else nothing.
 
     The setting with the fewest seeds counts, and the shortest run.
     """
+    plan = PLANNED if plan is None else plan
     seeds: dict[tuple[str, float | None], set[int]] = {}
     for run in runs:
         seeds.setdefault((run.label, run.x), set()).add(run.seed)
     fewest = min(len(each) for each in seeds.values())
     shortest = min(float(np.nanmax(run.history["step"])) for run in runs)
-    parts = [f"{fewest} of {PLANNED.seeds} seeds"] if fewest < PLANNED.seeds else []
-    parts += [f"{shortest:g} of {PLANNED.steps} RL steps"] if shortest < PLANNED.steps else []
+    parts = [f"{fewest} of {plan.seeds} seeds"] if fewest < plan.seeds else []
+    parts += [f"{shortest:g} of {plan.steps} RL steps"] if shortest < plan.steps else []
     return ", ".join(parts)
 
 
@@ -130,6 +131,7 @@ class Entry(Generic[M]):
         tables: Tables of the report, from the numbers.
         overlay: The same figure for runs of any labels; None for one that is about those named.
         labels: The labels that it is about; by default those of its cells.
+        plan: What its verdicts need; by default what the paper's claims do.
     """
 
     key: str
@@ -144,6 +146,7 @@ class Entry(Generic[M]):
     tables: Callable[[M], list[Table]] = _no_tables
     overlay: Overlay | None = None
     labels: tuple[str, ...] = ()
+    plan: Plan | None = None
 
     @property
     def about(self) -> set[str]:

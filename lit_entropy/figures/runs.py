@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 History = Mapping[str, np.ndarray]
-#: The task that stands for the paper's code runs.
-CODE_TASK = "Countdown"
+#: The task that stands for the paper's code runs, and the one that exploration limits.
+CODE_TASK, EXPLORATION_TASK = "Countdown", "StrategyDiscovery"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,19 @@ def _common_model(runs: Sequence[Run]) -> object:
 
 
 def first_task(runs: Sequence[Run]) -> list[Run]:
-    """Runs of every model on anything but the second task; all, where none is on another."""
-    return [run for run in runs if run.facts.get("task") != CODE_TASK] or list(runs)
+    """Runs of every model on anything but the other tasks; all, where none is on another."""
+    others = (CODE_TASK, EXPLORATION_TASK)
+    return [run for run in runs if run.facts.get("task") not in others] or list(runs)
 
 
 def mathematics(runs: Sequence[Run]) -> list[Run]:
-    """Runs of one model on anything but the second task."""
+    """Runs of one model on anything but the other tasks."""
     return one_model(first_task(runs))
+
+
+def exploration(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one model on the task that exploration limits."""
+    return one_model([run for run in runs if run.facts.get("task") == EXPLORATION_TASK])
 
 
 def code(runs: Sequence[Run]) -> list[Run]:

@@ -5,6 +5,7 @@ from lit_entropy.figures.collapse import FIGURE_1
 from lit_entropy.figures.comparison import FIGURE_6, FIGURE_13
 from lit_entropy.figures.control import FIGURE_9, FIGURE_10
 from lit_entropy.figures.controls import CONTROLS
+from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.dynamics import FIGURE_8
 from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.figures.forecast import FIGURE_5, FIGURE_5B
@@ -18,5 +19,6 @@ from lit_entropy.figures.tail import TABLE_1
 
 ENTRIES: tuple[AnyEntry, ...] = (
     FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_5, FIGURE_5B, FIGURE_6, FIGURE_7, FIGURE_8,
-    SECTION_3, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, FIGURE_12, TABLE_2, FIGURE_13, CONTROLS,
+    SECTION_3, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, FIGURE_12, TABLE_2, FIGURE_13,
+    CONTROLS,
 )  # fmt: skip

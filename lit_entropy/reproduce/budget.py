@@ -1,9 +1,11 @@
 """How much a reproduction may cost: RL steps and seeds."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from lit_entropy.figures.cells import Kind
-from lit_entropy.figures.entries import PLANNED
+from lit_entropy.figures.cells import Cell
+from lit_entropy.figures.discovery import DISCOVERY
+from lit_entropy.figures.entries import PLANNED, Plan
 
 
 @dataclass(frozen=True)
@@ -13,18 +15,27 @@ class Budget:
     steps: int  # RL steps of a run
     claim_seeds: int  # of the cells that claims and controls rest on
     sweep_seeds: int  # of each point of a sweep
-    overlays: tuple[str, ...] = ()  # files in ``configs/suite`` that are laid over the experiment
-    rollout: int = 256  # responses per RL step, prompts times samples, as the overlays set it
+    overlay: str = ""  # laid over the experiment: ``configs/suite/<suite>_<overlay>.yaml``
+    rollout: int = 256  # responses per RL step, prompts times samples, as the overlay sets it
+    own: Mapping[str, Plan] = field(default_factory=dict)  # suites with a size of their own
 
-    def seeds(self, kind: Kind) -> range:
-        """The seeds of a setting of this kind."""
-        return range(self.sweep_seeds if kind == "sweep" else self.claim_seeds)
+    def seeds(self, cell: Cell) -> range:
+        """The seeds of a setting."""
+        if cell.suite in self.own:
+            return range(self.own[cell.suite].seeds)
+        return range(self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds)
+
+    def steps_of(self, cell: Cell) -> int:
+        """RL steps of a setting's runs."""
+        return self.own[cell.suite].steps if cell.suite in self.own else self.steps
 
 
+#: The suites whose claims need another size than the paper's others.
+OWN = {"discovery": DISCOVERY.plan} if DISCOVERY.plan else {}
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {
-    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlays=("smoke",), rollout=32),
-    "quick": Budget(steps=PLANNED.steps, claim_seeds=PLANNED.seeds, sweep_seeds=1),
-    "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3),
+    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlay="smoke", rollout=32),
+    "quick": Budget(PLANNED.steps, claim_seeds=PLANNED.seeds, sweep_seeds=1, own=OWN),
+    "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3, own=OWN),
 }

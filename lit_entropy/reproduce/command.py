@@ -35,10 +35,11 @@ def reproduce(
 
     Args:
         main: The command line that trains a run.
-        suite: Which runs: tiny is chain arithmetic and countdown with the shipped bases.
+        suite: Which runs: tiny is chain arithmetic, countdown and strategy discovery with the
+            shipped bases.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
-            seeds for claims, 1 per sweep point) takes about 90 minutes on two cores; full (300, 5
-            and 3) a night.
+            seeds for claims, 1 per sweep point; strategy discovery 300 and 5) takes about 110
+            minutes on two cores; full (300, 5 and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.
@@ -173,10 +174,13 @@ def figures(
 
 
 def _setting(size: Budget, suite: str, budget: str) -> str:
+    own = "".join(
+        f"; {name}: {plan.steps} RL steps, {plan.seeds} seeds" for name, plan in size.own.items()
+    )
     return (
         f"Suite {suite}, budget {budget}: {size.steps} RL steps, {size.claim_seeds} seeds for "
-        f"claims and controls, {size.sweep_seeds} for each point of a sweep; intervals are 95 % t "
-        f"intervals over seeds unless said otherwise. lit_entropy {version('lit_entropy')}. The "
+        f"claims and controls, {size.sweep_seeds} for each point of a sweep{own}; intervals are "
+        f"95 % t intervals over seeds unless said otherwise. lit_entropy {version('lit_entropy')}. The "
         "commands are to be typed in a checkout."
     )
 

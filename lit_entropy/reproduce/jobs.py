@@ -63,7 +63,7 @@ def plan(cells: Sequence[Cell], budget: Budget) -> list[PlannedRun]:
     runs = [
         PlannedRun(cell, seed, _settings(cell, seed, budget))
         for cell in cells
-        for seed in budget.seeds(cell.kind)
+        for seed in budget.seeds(cell)
     ]
     sweeps_last = {"claim": 0, "control": 1, "sweep": 2}
     return sorted(runs, key=lambda run: (sweeps_last[run.cell.kind], run.seed))
@@ -75,10 +75,11 @@ def figure_order(figure: str) -> tuple[bool, int, str]:
 
 
 def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
-    budget_overlays = (f"suite/{name}" for name in budget.overlays)
-    overlays = ("base", "suite/tiny", f"experiment/{cell.experiment}", *budget_overlays)
+    overlays = ["base", f"suite/{cell.suite}", f"experiment/{cell.experiment}"]
+    if budget.overlay:
+        overlays.append(f"suite/{cell.suite}_{budget.overlay}")
     files = [item for name in overlays for item in ("--config", f"configs/{name}.yaml")]
-    values = {**cell.overrides, "trainer.max_epochs": str(budget.steps)}
+    values = {**cell.overrides, "trainer.max_epochs": str(budget.steps_of(cell))}
     if cell.single_update:
         values["data.minibatch_size"] = str(budget.rollout)
     values["seed_everything"] = str(seed)

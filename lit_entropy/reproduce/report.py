@@ -145,7 +145,7 @@ def _picture(entry: AnyEntry, figure: Figure, folder: Path) -> bytes:
 def _judge(entry: AnyEntry, measures: object, runs: Sequence[Run]) -> list[Judged]:
     """Every claim beside what was measured; no verdict where the runs fall short of the plan."""
     own = [run for run in runs if run.label in entry.about]
-    lacking = shortfall(own) if own else f"no run of {', '.join(sorted(entry.about))}"
+    lacking = shortfall(own, entry.plan) if own else f"no run of {', '.join(sorted(entry.about))}"
     claims = []
     for claim in entry.claims:
         found = claim.judge(measures)

@@ -41,6 +41,8 @@ def history(seed: int, floor: float = 0.05, answers: float = 0.0) -> dict[str, n
         "cov/mean": 0.05 * decay + seed / 1000,
         "policy/kl_selected": 0.01 * decay,
         "dynamics/bandit_covariance": 0.04 * decay + 0.001,
+        "strategies/found": np.minimum(1.0, k / STEPS * (0.5 + floor)),
+        "strategies/effective": 1 + 4 * decay,
     }
     for share, times in {"2e-4": 400, "2e-3": 100, "2e-2": 30, "0.2": 10, "0.5": 2}.items():
         rollout[f"cov/top_{share}"] = times * rollout["cov/mean"]
@@ -117,6 +119,13 @@ LEVELS = {"KL-Cov": (0.4, 0.03), "Clip-Cov": (0.3, 0.02), "clip-higher": (0.06, 
 LOSSES = {"KL-Cov": "KLCov", "Clip-Cov": "ClipCov"}
 
 
+def task_of(cell: Cell) -> str:
+    """The class of the task that a cell trains on."""
+    if cell.suite == "discovery":
+        return "StrategyDiscovery"
+    return "Countdown" if "countdown" in cell.name else "ChainArithmetic"
+
+
 def config_of(cell: Cell, seed: int) -> dict[str, Any]:
     """The configuration of a cell's run, its knob and model included."""
     key = {"KL-Cov": "kl_coef", "Clip-Cov": "fraction"}.get(cell.label)
@@ -129,7 +138,7 @@ def config_of(cell: Cell, seed: int) -> dict[str, Any]:
         regularizers=json.loads(cell.overrides.get("model.regularizers", "[]")),
         seed=seed,
         model=cell.overrides.get("model.policy.model", "chain-s"),
-        task="Countdown" if "countdown" in cell.name else "ChainArithmetic",
+        task=task_of(cell),
         **knob,
     )
 

@@ -59,20 +59,23 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 )
 def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     planned = runs(budget)
-    # 13 settings of claims, 3 controls, and 16 points of sweeps
-    assert len(planned) == 16 * claims + 16 * sweeps
+    # 13 settings of claims, 3 controls, and 16 points of sweeps; 4 methods on strategy discovery
+    discovery = 4 * (2 if budget == "smoke" else 5)
+    assert len(planned) == 16 * claims + 16 * sweeps + discovery
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
-            "configs/suite/tiny.yaml",
+            f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        assert files(run)[3:] == (["configs/suite/smoke.yaml"] if budget == "smoke" else [])
+        assert files(run)[3:] == (
+            [f"configs/suite/{run.cell.suite}_smoke.yaml"] if budget == "smoke" else []
+        )
         assert all((ROOT / file).is_file() for file in files(run))
         assert run.name == f"{run.cell.name}-seed{run.seed}"
         assert run.settings[-2:] == ("--seed_everything", str(run.seed))
         steps = run.settings[run.settings.index("--trainer.max_epochs") + 1]
-        assert int(steps) == BUDGETS[budget].steps
+        assert int(steps) == BUDGETS[budget].steps_of(run.cell)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -114,7 +117,8 @@ def test_only_what_the_figures_need() -> None:
 
 
 def test_an_unknown_figure_is_named_with_those_there_are() -> None:
-    order = ", ".join([*map(str, range(1, 14)), "5b", "controls", "dynamics", "table-1", "table-2"])
+    named = ("5b", "controls", "discovery", "dynamics", "table-1", "table-2")
+    order = ", ".join([*map(str, range(1, 14)), *named])
     with pytest.raises(ValueError, match=f"^figures='14': choose of {order}$"):
         runs("smoke", "8", "14")
 
@@ -199,7 +203,7 @@ def test_a_digest_is_of_the_contents_alone(configs: Path, monkeypatch: pytest.Mo
         ("loss/kl_cov_tiny.yaml", "2.0e-2", "3.0e-2", {"kl_cov", "kl_cov_single_update"}),
         ("experiment/rloo.yaml", "advantage/rloo", "advantage/grpo", {"rloo"}),
         ("advantage/rloo.yaml", "class_path:", "also: 1\nclass_path:", {"rloo"}),
-        ("suite/smoke.yaml", "group_size: 4", "group_size: 2", None),
+        ("suite/tiny_smoke.yaml", "group_size: 4", "group_size: 2", None),
     ],
 )
 def test_a_changed_value_changes_the_digest_of_what_reads_it(

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from made_runs import task_of
 
 from lit_entropy.figures import control, steering
 from lit_entropy.figures.cells import Cell
@@ -19,7 +20,7 @@ from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import CONFIGS, cells_of
 
 CELLS = cells_of(ENTRIES)
-KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls"} | {
+KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls", "discovery"} | {
     "table-1",
     "table-2",
 }
@@ -40,7 +41,7 @@ def test_every_figure_has_runs_and_claims() -> None:
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names) == 32
+    assert len(set(names)) == len(names) == 36
     assert names[:3] == ["grpo", "kl_cov", "clip_cov"]  # those that most figures need come first
     assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
@@ -53,6 +54,7 @@ def test_names_are_unique_and_experiments_exist() -> None:
         ("6", set(ALGORITHMS)),
         ("11", set(METHODS)),
         ("table-2", set(METHODS)),
+        ("discovery", set(METHODS)),
         ("13", {"GRPO", DISTRIBUTIONS[1]}),
         ("controls", set(COLOURS)),
         ("8", {"policy gradient"}),
@@ -79,7 +81,7 @@ def test_no_run_behind_a_figure_is_left_out_of_it(entry) -> None:
             {"step": [], "dynamics/fixed/delta": []},
             facts={
                 "model": cell.overrides.get("model.policy.model", "chain-s"),
-                "task": "Countdown" if "countdown" in cell.name else "ChainArithmetic",
+                "task": task_of(cell),
             },
         )
         for cell in of(entry.key)
@@ -133,8 +135,9 @@ def test_the_ladder_is_four_shipped_bases() -> None:
 )
 def test_seeds_by_budget(budget: str, claims: int, sweeps: int) -> None:
     for cell in CELLS:
-        assert list(BUDGETS[budget].seeds(cell.kind)) == list(
-            range(sweeps if cell.kind == "sweep" else claims)
-        )
+        own = cell.suite == "discovery" and budget != "smoke"
+        seeds = 5 if own else sweeps if cell.kind == "sweep" else claims
+        assert list(BUDGETS[budget].seeds(cell)) == list(range(seeds))
+        assert BUDGETS[budget].steps_of(cell) == (300 if own else BUDGETS[budget].steps)
     assert {cell.kind for figure in ("5", "6", "7", "8", "11") for cell in of(figure)} == {"claim"}
     assert {cell.kind for figure in ("9", "10", "12") for cell in of(figure)} == {"claim", "sweep"}

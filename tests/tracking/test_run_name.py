@@ -30,7 +30,7 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
         (["--model.loss.init_args.clip_high", "0.3"], "quickstart-clip_high_0.3-seed0"),
         (["--model.loss.fraction=0.1", *LOSS], "quickstart-KLCov-seed0"),  # of another class
         (["--model.loss", "/far/away/loss/kl_cov.yaml"], "quickstart-kl_cov-seed0"),
-        (["--config", "configs/strategy/fsdp2.yaml", "--config", "configs/suite/smoke.yaml"],
+        (["--config", "configs/strategy/fsdp2.yaml", "--config", "configs/suite/tiny_smoke.yaml"],
          "quickstart-smoke-seed0"),  # a strategy changes no training
         (["--model.policy.model", "/data/models/tiny"], "quickstart-model_tiny-seed0"),
         (["--model.regularizers+", "EntropyBonus", "--model.regularizers+", "ReferenceKL"],

@@ -1,0 +1,206 @@
+"""Fig. 11 (arXiv 2505.22617) where exploration limits: strategy discovery."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lit_entropy.figures.as_text import points, show
+from lit_entropy.figures.cells import Cell
+from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay, Plan, Table
+from lit_entropy.figures.estimates import Estimate, Paired, labelled, over_seeds, plateau, positive
+from lit_entropy.figures.methods import COVARIANCE_METHODS, METHODS, base_of
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, Levels, gain, levels
+from lit_entropy.figures.panels import frame_lines, legend_of_labels
+from lit_entropy.figures.runs import Run, by_label, exploration
+from lit_entropy.figures.seeds import curve, seed_lines
+from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
+
+FOUND, EFFECTIVE = "strategies/found", "strategies/effective"
+#: Panels against the RL step: key, label of the y axis.
+PANELS = (
+    (ENTROPY, "entropy, token mean (nats)"),
+    (ACCURACY, "held-out accuracy (greedy)"),
+    (FOUND, "contexts whose true strategy leads"),
+    (EFFECTIVE, "strategies still tried"),
+)
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """What one method came to; estimates over seeds, differences paired by seed."""
+
+    levels: Levels  # differences to GRPO
+    found: Estimate  # share of contexts, last fifth
+    found_gain: Paired | None  # over GRPO
+    over_clip_higher: Paired | None  # accuracy of the last fifth
+    early_gain: Paired | None  # accuracy over GRPO after a tenth of the run
+    discovery_step: Estimate | None  # first RL step at which half of the contexts are found
+
+
+@dataclass(frozen=True)
+class Discoveries:
+    """By label."""
+
+    methods: dict[str, Discovered]
+
+
+def measure_discovery(runs: Sequence[Run]) -> Discoveries:
+    """The numbers of the figure.
+
+    Raises:
+        ValueError: a method has no run, or a run lacks a key.
+    """
+    groups = labelled(runs, *METHODS)
+    return Discoveries(_measured(groups, groups["GRPO"], groups["clip-higher"]))
+
+
+def found_plateau(run: Run) -> float:
+    """Share of contexts whose true strategy is the likeliest, mean of the last fifth."""
+    return plateau(run, FOUND)
+
+
+def early_accuracy(run: Run) -> float:
+    """Held-out accuracy at the first validation after a tenth of the run."""
+    step_N, value_N = curve(run, ACCURACY)
+    return float(value_N[10 * step_N >= step_N[-1]][0])
+
+
+def discovery_step(run: Run) -> float:
+    """First RL step at which half of the contexts are found; infinity where none is."""
+    step_N, value_N = curve(run, FOUND)
+    reached_N = step_N[value_N >= 0.5]
+    return float(reached_N[0]) if len(reached_N) else float("inf")
+
+
+def figure_discovery(runs: Sequence[Run]) -> Figure:
+    """Entropy, held-out accuracy, contexts found and strategies tried, against the RL step."""
+    return _draw(labelled(runs, *METHODS))
+
+
+def _measured(
+    groups: Mapping[str, Sequence[Run]], base: Sequence[Run], rival: Sequence[Run]
+) -> dict[str, Discovered]:
+    found = {}
+    for label, group in groups.items():
+        steps = over_seeds(group, discovery_step)
+        found[label] = Discovered(
+            levels(group, base),
+            over_seeds(group, found_plateau),
+            gain(group, base, found_plateau),
+            gain(group, rival, lambda run: plateau(run, ACCURACY)),
+            gain(group, base, early_accuracy),
+            steps if np.isfinite(steps.mean) else None,
+        )
+    return found
+
+
+def _draw(groups: Mapping[str, Sequence[Run]]) -> Figure:
+    look = looks(groups)
+    with paper_figure(FULL_WIDTH, 4.8) as figure:
+        panels = list(figure.subplots(2, 2).flat)
+        for axes, (key, name), letter in zip(panels, PANELS, "abcd", strict=True):
+            for label, group in groups.items():
+                seed_lines(axes, group, key, look[label].colour, label)
+            axes.set(xlabel="RL step", ylabel=name)
+            axes.set_title(f"({letter})", loc="left", fontsize=7)
+            frame_lines(axes)
+        legend_of_labels(figure, panels[0])
+    return figure
+
+
+def _overlay(runs: Sequence[Run]) -> Figure:
+    return _draw(by_label(runs))
+
+
+def _alone(group: Sequence[Run]) -> Discovered:
+    return _measured({"": group}, group, group)[""]
+
+
+def _table(found: Mapping[str, Discovered]) -> list[Table]:
+    header = ["", "accuracy, last fifth", "over the baseline (points)", "contexts found",
+              "half of them found at RL step", "entropy, last fifth"]  # fmt: skip
+    rows = [
+        [name, show(d.levels.accuracy), points(d.levels.accuracy_gain), show(d.found),
+         show(d.discovery_step, 0), show(d.levels.entropy_plateau, 4)]
+        for name, d in found.items()
+    ]  # fmt: skip
+    return [Table(header, rows)]
+
+
+def _tables(measures: Discoveries) -> list[Table]:
+    return _table(measures.methods)
+
+
+def _overlay_tables(runs: Sequence[Run]) -> list[Table]:
+    groups = by_label(runs)
+    base = groups[base_of(groups)]
+    return _table(_measured(groups, base, base))
+
+
+def _of_both(m: Discoveries) -> dict[str, Discovered]:
+    return {name: m.methods[name] for name in COVARIANCE_METHODS}
+
+
+def _judge_accuracy(m: Discoveries) -> Judgement:
+    gains = {name: d.levels.accuracy_gain for name, d in _of_both(m).items()}
+    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
+    return Judgement(positive(*gains.values()), text)
+
+
+def _judge_rival(m: Discoveries) -> Judgement:
+    gains = {name: d.over_clip_higher for name, d in _of_both(m).items()}
+    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
+    return Judgement(positive(*gains.values()), text)
+
+
+def _judge_held(m: Discoveries) -> Judgement:
+    gains = {name: d.levels.entropy_gain for name, d in _of_both(m).items()}
+    text = "; ".join(f"{name} {show(value, 4, signed=True)} nats" for name, value in gains.items())
+    return Judgement(positive(*gains.values()), text)
+
+
+def _judge_early(m: Discoveries) -> Judgement:
+    gains = {name: d.early_gain for name, d in _of_both(m).items()}
+    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
+    if any(value is None or value.half_width is None for value in gains.values()):
+        return Judgement(None, text)
+    behind = [value is not None and value.bounds[0] <= 0 for value in gains.values()]
+    return Judgement(all(behind), text)
+
+
+def _judge_found(m: Discoveries) -> Judgement:
+    gains = {name: d.found_gain for name, d in _of_both(m).items()}
+    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
+    return Judgement(positive(*gains.values()), text)
+
+
+#: Settings that the sweeps in ``configs/sweep`` chose stand in the experiments' files.
+CELLS = tuple(
+    Cell(f"discovery_{name}", label, f"discovery/{name}", suite="discovery")
+    for name, label in (
+        ("grpo", "GRPO"), ("clip_higher", "clip-higher"), ("clip_cov", "Clip-Cov"),
+        ("kl_cov", "KL-Cov"),
+    )
+)  # fmt: skip
+DISCOVERY = Entry(
+    "discovery", "Strategy discovery", "Fig. 11 where exploration limits",
+    f"{SEEDS} A context has one true strategy, which the base seldom tries, and a decoy that is "
+    "rewarded half of the time. (c) and (d) are exact, from the policy's first token.",
+    measure_discovery, figure_discovery,
+    (
+        Claim("Test accuracy rises above GRPO's.", "+1.8 and +2.0 points (7B), +4.5 and +6.4 (32B)",
+              "paired 95 % intervals above 0 for both", _judge_accuracy),
+        Claim("Test accuracy rises above clip-higher's.", "+1.6 and +1.8 points (7B)",
+              "paired 95 % intervals above 0 for both", _judge_rival),
+        Claim("Clip-Cov and KL-Cov keep the entropy above GRPO's.", "whole training",
+              "paired 95 % intervals above 0 for both", _judge_held),
+        Claim("GRPO is not behind at first.", "Fig. 11: the curves cross",
+              "after a tenth of the run no paired 95 % interval lies above 0", _judge_early),
+        Claim("What is gained is exploration: more true strategies lead.", "section 4",
+              "paired 95 % intervals above 0 for both", _judge_found),
+    ),
+    CELLS, select=exploration, tables=_tables, plan=Plan(seeds=5, steps=300),
+    overlay=Overlay(_alone, _overlay, tables=_overlay_tables),
+)  # fmt: skip
