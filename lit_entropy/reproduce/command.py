@@ -180,8 +180,8 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
     return (
         f"Suite {suite}, budget {budget}: {size.steps} RL steps, {size.claim_seeds} seeds for "
         f"claims and controls, {size.sweep_seeds} for each point of a sweep{own}; intervals are "
-        f"95 % t intervals over seeds unless said otherwise. lit_entropy {version('lit_entropy')}. The "
-        "commands are to be typed in a checkout."
+        "95 % t intervals over seeds unless said otherwise. lit_entropy "
+        f"{version('lit_entropy')}. The commands are to be typed in a checkout."
     )
 
 

@@ -9,6 +9,9 @@ from runs import ALONE, CONFIGS, fit, metrics
 
 from lit_entropy.callbacks import StrategyShares
 from lit_entropy.callbacks.strategy_shares import strategy_shares
+from lit_entropy.cli.main import main
+from lit_entropy.figures.cells import Cell
+from lit_entropy.figures.discovery import CELLS
 
 DISCOVERY = [
     f"--config={CONFIGS / 'experiment' / 'discovery' / 'grpo.yaml'}",
@@ -73,3 +76,20 @@ def test_another_task_is_refused(tmp_path: Path) -> None:
 def test_every_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match=r"StrategyShares\.every=0 must be at least 1"):
         StrategyShares(every=0)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_method_of_the_report_logs_them(tmp_path: Path, cell: Cell) -> None:
+    overlays = ("suite/discovery", f"experiment/{cell.experiment}", "suite/discovery_smoke")
+    main(
+        [
+            *("fit", "--config", "base"),
+            *(word for name in overlays for word in ("--config", name)),
+            *("--run.folder", str(tmp_path), "--run.name", "run", "--run.wandb", "off"),
+            *("--trainer.max_epochs", "1"),
+        ]
+    )
+    rows = metrics(tmp_path, "run")
+    assert rows["strategies/true"][1] == pytest.approx(0.0268, abs=5e-4)
+    # greedy: the decoy in every context, on one problem of each
+    assert 0.25 < rows["val/accuracy"][0] < 0.75

@@ -46,6 +46,10 @@ def test_every_yaml_is_reached_by_a_test() -> None:
     known |= set((CONFIGS / "suite").glob("*.yaml"))  # run by tests/reproduce/test_smoke.py
     # by tests/distributed and tests/test_recipes.py
     known |= {CONFIGS / "strategy" / "ddp.yaml", CONFIGS / "strategy" / "fsdp2.yaml"}
+    # by tests/callbacks/test_strategy_shares.py and tests/sweep/test_shipped_sweeps.py
+    known |= {
+        path for name in ("experiment/discovery", "sweep") for path in (CONFIGS / name).glob("*")
+    }
     # built without weights by tests/planning/test_paper_configs.py
     known |= set((CONFIGS / "experiment" / "paper").rglob("*.yaml"))
     known |= {path for folder in COMPONENTS for path in (CONFIGS / folder).glob("*.yaml")}

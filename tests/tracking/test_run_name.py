@@ -31,7 +31,7 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
         (["--model.loss.fraction=0.1", *LOSS], "quickstart-KLCov-seed0"),  # of another class
         (["--model.loss", "/far/away/loss/kl_cov.yaml"], "quickstart-kl_cov-seed0"),
         (["--config", "configs/strategy/fsdp2.yaml", "--config", "configs/suite/tiny_smoke.yaml"],
-         "quickstart-smoke-seed0"),  # a strategy changes no training
+         "quickstart-tiny_smoke-seed0"),  # a strategy changes no training
         (["--model.policy.model", "/data/models/tiny"], "quickstart-model_tiny-seed0"),
         (["--model.regularizers+", "EntropyBonus", "--model.regularizers+", "ReferenceKL"],
          "quickstart-EntropyBonus-ReferenceKL-seed0"),

@@ -1,0 +1,28 @@
+"""The shipped sweeps: equal budgets, seeds that judge nothing, and settings that a run takes."""
+
+from pathlib import Path
+
+import pytest
+from runs import CONFIGS
+
+from lit_entropy.cli.main import main
+from lit_entropy.figures.discovery import CELLS, DISCOVERY
+from lit_entropy.sweep.check import check_points
+from lit_entropy.sweep.file import read_file
+from lit_entropy.sweep.grid import Sweep, runs
+
+FILES = sorted((CONFIGS / "sweep").glob("*.yaml"))
+
+
+def test_every_method_of_strategy_discovery_is_tuned() -> None:
+    assert [path.stem for path in FILES] == sorted(cell.name for cell in CELLS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_equal_budgets_and_seeds_that_judge_nothing(path: Path) -> None:
+    found = read_file(path)
+    wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
+    assert len(wanted.points) == 6 and found.seeds == [100, 101] and found.metric == "val/accuracy"
+    assert DISCOVERY.plan and DISCOVERY.plan.seeds < 100
+    assert "trainer.max_epochs" in str(found) and "200" in str(found)
+    assert check_points(main, runs(wanted)[:1]) == []
