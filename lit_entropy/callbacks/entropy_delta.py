@@ -1,10 +1,13 @@
-"""The change of entropy from one rollout to the next, beside what the theorems predicted for it."""
+"""The change of entropy over each RL step, beside what the theorems predicted for it."""
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
-from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, rollout_predictions
+from lit_entropy.callbacks.probe import ProbeSource, from_state, snapshot, to_state
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
 from lit_entropy.step.rollout import Rollout
@@ -20,9 +23,11 @@ STATISTICS = {
 class EntropyDelta(RolloutCallback):
     """Realised against predicted change of entropy (arXiv 2505.22617, Theorems 1 and 2, Fig. 8).
 
-    At RL step k + 1 every key speaks of the step k -> k + 1: H_k is the token mean of rollout k's
-    exact entropies (all response tokens), the predictions are made from rollout k's scored tokens
-    under pi_k, at unit step size. The first rollout logs nothing.
+    At RL step k + 1 every key speaks of the step k -> k + 1: H_k is the mean exact entropy of pi_k
+    at states that never change, the prefixes of one response of the first policy to each of
+    ``probe_prompts`` held-out prompts; the predictions are made from rollout k's scored tokens
+    under pi_k, at unit step size. The first rollout logs nothing. It costs one forward pass of
+    these responses an RL step.
 
     ================================== ========================================================
     key (nats unless said otherwise)   formula
@@ -45,22 +50,38 @@ class EntropyDelta(RolloutCallback):
     run over the last ``window`` steps that had a prediction.
 
     Args:
+        probe_prompts: Held-out prompts of the fixed states, all where there are fewer. 0 takes each
+            rollout's own states (all response tokens), whose change is also that of the responses
+            and has their sampling noise.
         window: Number of last steps over which agreement is measured, at least 3; null for all.
 
     Raises:
-        ValueError: the window is below 3.
+        ValueError: the window is below 3, or the number of prompts below 0.
     """
+
+    _source: ProbeSource
+    _probe: dict[str, Tensor]
 
     _step: int | None
     _entropy: float
     _predicted: dict[str, float]
     _history: list[dict[str, float]]
 
-    def __init__(self, window: int | None = None) -> None:
+    def __init__(self, probe_prompts: int = 16, window: int | None = None) -> None:
+        if probe_prompts < 0:
+            raise ValueError(f"probe_prompts={probe_prompts}: give 0 or more")
         if window is not None and window < 3:
             raise ValueError(f"window must be null or at least 3, got {window}")
-        self.window = window
+        self.probe_prompts, self.window = probe_prompts, window
+        self._probe = {}
         self._forget()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what samples and measures the fixed states."""
+        if self.probe_prompts:
+            data, sampler = trained_run(trainer).datamodule, trained_module(pl_module).sampler
+            problems, encode = data.validation_problems, data.source.encode
+            self._source = ProbeSource(sampler, problems, encode, data.plan.seed)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -70,7 +91,8 @@ class EntropyDelta(RolloutCallback):
         return ("dynamics/delta", *predicted, *statistics)
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
-        step, entropy = rollout.rl_step, rollout.entropy
+        step = rollout.rl_step
+        entropy = self._entropy_at_states(ranks) if self.probe_prompts else rollout.entropy
         predicted = rollout_predictions(rollout, ranks)
         if self._step is not None and step != self._step + 1:
             rank_zero_warn(
@@ -82,6 +104,15 @@ class EntropyDelta(RolloutCallback):
         values = {} if first else self._compare(entropy - self._entropy)
         self._step, self._entropy, self._predicted = step, entropy, predicted
         return values
+
+    def _entropy_at_states(self, ranks: Ranks) -> float:
+        """Mean entropy at the fixed states, sampled by the first call; equal on every rank."""
+        source = self._source
+        if not self._probe:
+            count = min(self.probe_prompts, len(source.problems))
+            self._probe = to_state(source.states(count, ranks.device))
+        states = from_state(self._probe, ranks.device)
+        return float(snapshot(source.sampler, states).entropies_M.mean())
 
     def _compare(self, delta: float) -> dict[str, float]:
         values = {"dynamics/delta": delta}
@@ -106,6 +137,7 @@ class EntropyDelta(RolloutCallback):
 
     def state_dict(self) -> State:
         return {
+            "probe": {name: tensor.clone() for name, tensor in self._probe.items()},
             "rl_step": self._step,
             "entropy": self._entropy,
             "predicted": dict(self._predicted),
@@ -113,6 +145,8 @@ class EntropyDelta(RolloutCallback):
         }
 
     def load_state_dict(self, state_dict: State) -> None:
+        probe = state_dict.get("probe", {})
+        self._probe = {name: tensor.clone() for name, tensor in probe.items()}
         self._step = state_dict.get("rl_step")
         if state_dict.get("step") is not None:  # a checkpoint that counts RL steps from 0
             self._step = state_dict["step"] + 1

@@ -44,9 +44,13 @@ AT_STATES = (
         True,
     ),
 )  # fmt: skip
-#: What EntropyDelta measures, whose states are each rollout's own.
-BETWEEN_ROLLOUTS = Change(
-    "dynamics/delta", "dynamics/predicted_theorem2", "from rollout to rollout", "Theorem 2", True
+#: What EntropyDelta measures: the states are fixed, the prediction is the rollout's.
+OVER_STEPS = Change(
+    "dynamics/delta",
+    "dynamics/predicted_theorem2",
+    "fixed states",
+    "Theorem 2",
+    True,
 )
 
 
@@ -54,7 +58,8 @@ def summary_figure(history: History) -> Figure:
     """Entropy, accuracy, and realised against predicted entropy change.
 
     Two panels show the change where the run has ``EntropyDynamics``: Lemma 1 at fixed states, and
-    Theorem 2 at the rollout's. Otherwise one shows Theorem 2 from rollout to rollout.
+    Theorem 2 at the rollout's. Otherwise one shows the change at fixed states beside Theorem 2 of
+    the rollout.
 
     Args:
         history: one array a metric key, all of one length, with ``step`` the RL step; NaN where a
@@ -71,7 +76,7 @@ def summary_figure(history: History) -> Figure:
             f"history has no 'step' (it has {sorted(history)}): pass read_metrics(...)"
         )
     changes = [each for each in AT_STATES if _points(history, each) is not None]
-    changes = changes or [BETWEEN_ROLLOUTS]
+    changes = changes or [OVER_STEPS]
     with paper_figure(FULL_WIDTH, 2.2 if len(changes) == 1 else 4.0) as figure:
         axes = figure.subplots(1, 3) if len(changes) == 1 else figure.subplots(2, 2).flatten()
         plot_entropy(axes[0], history)

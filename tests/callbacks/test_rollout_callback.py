@@ -82,7 +82,7 @@ def test_two_processes_log_what_one_logs(
     ]
 
     def run(**options: Any) -> list[dict[str, float]]:
-        callbacks = [EntropyMonitor(), CovarianceMonitor(), EntropyDelta()]
+        callbacks = [EntropyMonitor(), CovarianceMonitor(), EntropyDelta(0)]
         return run_rollouts(callbacks, experiences, 4, **options)
 
     one = run()

@@ -56,7 +56,7 @@ def test_panels_show_the_logged_numbers():
     )
     # through the origin: (0.4 * 0.2 + 0.3 * 0.1) / (0.4^2 + 0.3^2) = 0.11 / 0.25
     assert line_of(change, "slope 0.44, fitted here").get_slope() == pytest.approx(440)
-    assert "rollout to rollout" in change.get_title(loc="left")
+    assert change.get_title(loc="left") == "(c)  fixed states"
 
 
 def test_what_is_measured_at_the_same_states_has_two_panels():
