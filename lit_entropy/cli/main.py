@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
@@ -193,7 +194,8 @@ class EntropyCLI(LightningCLI):
         name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
         samples = [sample for batch in outputs for sample in batch]
         path = Path(self.trainer.log_dir or ".") / name
-        path.write_text(to_lines(samples))
+        with atomic_write(path) as file:
+            file.write(to_lines(samples).encode())
         print(f"predictions: {path}", flush=True)
         return outputs
 
