@@ -64,10 +64,10 @@ class RunCheckpoint(ModelCheckpoint):
                 f"checkpoint.every_n_epochs={every_n_epochs} must be at least 1; the last RL step "
                 "is saved in any case"
             )
-        if not filename or PurePath(filename).name != filename:
+        if PurePath(filename).name != filename or not filename or not filename.isprintable():
             raise ValueError(
-                f"checkpoint.filename={filename!r} must be a name without folders: the checkpoints "
-                "of a run lie in its own"
+                f"checkpoint.filename={filename!r} must be a name without folders and without "
+                "characters that cannot be shown: the checkpoints of a run lie in its own folder"
             )
         if monitor is not None and mode is None:
             raise ValueError(

@@ -35,7 +35,7 @@ from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
+from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder, sweep_run_folder
 from lit_entropy.tracking.run_lock import RunLock
 
 
@@ -152,6 +152,8 @@ class EntropyCLI(LightningCLI):
         folder = Path(run.folder) / run.name
         self._claimed = None if resume else folder
         self._lock = RunLock(folder)
+        if resume:
+            sweep_run_folder(folder)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""

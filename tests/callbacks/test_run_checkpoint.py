@@ -328,6 +328,7 @@ def test_a_metric_that_is_not_logged_yet(tmp_path: Path) -> None:
         ({"filename": "../../other/{step}"}, "a name without folders"),
         ({"filename": "below/{step}"}, "a name without folders"),
         ({"filename": ""}, "a name without folders"),
+        ({"filename": "step\n{step}"}, r"filename='step\\n\{step\}' must be a name without"),
         ({"save_weights_only": True}, "leaves nothing to resume from"),
     ],
 )
