@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.errors import ContractError
-from lit_entropy.types import Completions, LossOutput, Maximum, Mean
+from lit_entropy.types import Completions, LossOutput, Maximum, Mean, Problem
 
 _KINDS = {"float": "a floating-point", "bool": "a bool", "int": "an int64"}
 
@@ -187,19 +187,21 @@ def checked_completions(owner: object, given: object, rows: int) -> Completions:
     return given
 
 
-def checked_rewards(owner: object, method: str, given: object, count: int) -> list[float | None]:
-    """Rewards of ``count`` responses: a number or None for each.
+def checked_rewards(
+    owner: object, method: str, given: object, problems: Sequence[Problem]
+) -> list[float | None]:
+    """Rewards of responses: a number or None for each.
 
     Args:
         owner: the task, or the reward function.
         method: which of its methods gave them.
         given: what it gave; numbers of numpy and torch are numbers too.
-        count: responses that it was given.
+        problems: the problem of each response.
 
     Raises:
         ContractError: they are something else.
     """
-    remedy = "give one for each response, None where it could not be checked"
+    count, remedy = len(problems), "give one for each response, None where it could not be checked"
     flat = isinstance(given, Tensor | np.ndarray) and given.ndim == 1
     if not flat and not isinstance(given, list | tuple):
         refuse(owner, method, f"a list of {count} rewards", given, remedy)
@@ -210,7 +212,8 @@ def checked_rewards(owner: object, method: str, given: object, count: int) -> li
         )
     for place, value in enumerate(values):
         if value is not None and not is_number(value):
-            refuse(owner, f"{method}, response {place}", "a number or None", value, remedy)
+            where = f"{method}, response {place} (to problem {problems[place].id})"
+            refuse(owner, where, "a number or None", value, remedy)
     return [None if value is None else float(value) for value in values]  # type: ignore[arg-type]
 
 

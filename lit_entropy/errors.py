@@ -1,6 +1,8 @@
 """Errors with a remedy, shared by training and checkpointing."""
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,41 @@ class FailedRunsError(RuntimeError):
 
 class DryRunError(ValueError):
     """A configuration that a run may take, but of which a dry run does not know enough."""
+
+
+#: What a file system says that takes no more: it is full, or what a user or a file may have is.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def disk_full(error: BaseException) -> str | None:
+    """What to say of an error that a full disk has caused, in one line; None for any other.
+
+    Writers of other libraries raise errors of their own, from the system's or with its words.
+    """
+    for cause in _causes(error):
+        code = cause.errno if isinstance(cause, OSError) else None
+        said = [full for full in FULL if f"(os error {full})" in str(cause)]
+        code = code if code in FULL else next(iter(said), None)
+        if code is not None:
+            notes = [n for e in _causes(error) for n in getattr(e, "__notes__", [])]
+            name = getattr(cause, "filename", None)
+            place = notes[0] if notes else f"while writing {name}" if name else ""
+            place = f" {place}" if place else ""
+            return (
+                f"disk full ({os.strerror(code)}){place}: free some space or raise the limit; a "
+                "run goes on with --ckpt_path last"
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it was raised from or while handling."""
+    found: BaseException | None = error
+    for _ in range(20):  # they may go round
+        if found is None:
+            return
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def ensure_finite(name: str, tensor: "Tensor", step: int) -> None:

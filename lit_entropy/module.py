@@ -16,6 +16,7 @@ from torch.serialization import MAP_LOCATION
 
 from lit_entropy.advantages.base import AdvantageEstimator
 from lit_entropy.checkpoints.build import configuration_in, module_arguments
+from lit_entropy.checkpoints.complete import require_complete, require_parts
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.contracts import checked_loss
 from lit_entropy.data import PromptDataModule
@@ -304,7 +305,16 @@ class EntropyModule(EvaluatedModule):
         checkpoint["advantage"] = self.advantage.state_dict()
 
     def on_load_checkpoint(self, checkpoint: State) -> None:
-        """The RL step that a validation belongs to, and what the estimator has learned."""
-        self.rl_step = checkpoint["rl_steps"]
+        """The RL step that a validation belongs to, and what the estimator has learned.
+
+        Raises:
+            CheckpointError: a fit could not go on from it where it was written.
+        """
         if self.trainer.state.fn == TrainerFn.FITTING:  # an evaluation needs the policy alone
+            sharded = self.trainer.strategy.restore_checkpoint_after_setup
+            apart = ["optimizer_states"] if sharded else []
+            apart += [] if self.advantage.state_dict() else ["advantage"]
+            require_complete(checkpoint, str(self.trainer.ckpt_path), apart)
             self.advantage.load_state_dict(checkpoint.get("advantage", {}))
+        require_parts(checkpoint, str(self.trainer.ckpt_path), ["rl_steps"])
+        self.rl_step = checkpoint["rl_steps"]

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
 from lit_entropy.callbacks.checkpoint_checks import check_whole_steps, unknown_metric
+from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
+from lit_entropy.types import State
+
+#: Key of a checkpoint: the rows of ``metrics.csv`` before it.
+ROWS = "metrics_rows"
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -28,6 +33,7 @@ class RunCheckpoint(ModelCheckpoint):
         monitor: str | None = None,
         mode: Literal["min", "max"] | None = None,
         save_weights_only: bool = False,
+        accept_edited_metrics: bool = False,
     ) -> None:
         """Set where and when; ``last.ckpt`` is written beside the numbered ones.
 
@@ -41,6 +47,8 @@ class RunCheckpoint(ModelCheckpoint):
                 the RL step; by default the newest. ``last.ckpt`` is always the newest.
             mode: whether the smallest or the largest values of the metric are kept.
             save_weights_only: not possible; ``lit-entropy export`` writes the weights alone.
+            accept_edited_metrics: resume also where rows of ``metrics.csv`` were changed by others
+                since the checkpoint was written, and take them as they are.
 
         Raises:
             ValueError: a cadence below 1, a name with a folder, a metric without a mode, or
@@ -56,10 +64,10 @@ class RunCheckpoint(ModelCheckpoint):
                 f"checkpoint.every_n_epochs={every_n_epochs} must be at least 1; the last RL step "
                 "is saved in any case"
             )
-        if not filename or PurePath(filename).name != filename:
+        if PurePath(filename).name != filename or not filename or not filename.isprintable():
             raise ValueError(
-                f"checkpoint.filename={filename!r} must be a name without folders: the checkpoints "
-                "of a run lie in its own"
+                f"checkpoint.filename={filename!r} must be a name without folders and without "
+                "characters that cannot be shown: the checkpoints of a run lie in its own folder"
             )
         if monitor is not None and mode is None:
             raise ValueError(
@@ -82,6 +90,7 @@ class RunCheckpoint(ModelCheckpoint):
         self._judged: Tensor | None = None  # the monitored value that the last choice was made by
         self._fitted = False
         self._warned = False
+        self._accepts_edited = accept_edited_metrics
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -188,6 +197,33 @@ class RunCheckpoint(ModelCheckpoint):
         super().on_train_end(trainer, pl_module)
         if self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
+    ) -> None:
+        """Note the rows of ``metrics.csv`` that the checkpoint continues."""
+        if trainer.is_global_zero and isinstance(trainer.logger, RunLogger):
+            updates = trained_run(trainer).datamodule.plan.updates_per_step
+            checkpoint[ROWS] = trainer.logger.noted_rows(trainer.global_step // updates)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
+    ) -> None:
+        """Refuse to continue where the rows so far are not those that the run has written.
+
+        Raises:
+            ValueError: names the RL step whose row is missing, altered or doubled.
+        """
+        fits = trainer.state.fn == TrainerFn.FITTING and not self._accepts_edited
+        if not fits or not trainer.is_global_zero or not isinstance(trainer.logger, RunLogger):
+            return
+        if ROWS in checkpoint:
+            trainer.logger.require_rows(checkpoint[ROWS])
+        else:
+            rank_zero_warn(
+                f"{trainer.ckpt_path} is of an earlier version, which did not note the rows of "
+                "metrics.csv: whether they are complete is not checked"
+            )
 
     @property
     def state_key(self) -> str:

@@ -57,6 +57,9 @@ def export(
         if target.is_dir():
             target.rmdir()
         os.rename(temporary, target)
+    except Exception as error:
+        error.add_note(f"while writing {target}")
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f"wrote {target}")

@@ -13,8 +13,10 @@ from lightning.fabric.utilities.load import _METADATA_FILENAME as REST
 from torch.distributed.checkpoint import DefaultLoadPlanner, FileSystemReader
 from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.metadata import Metadata
-from torch.distributed.checkpoint.planner import ReadItem
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
+from torch.futures import Future
 
+from lit_entropy.checkpoints.intact import load_intact, require_digest, require_intact
 from lit_entropy.errors import CheckpointError
 from lit_entropy.types import State
 
@@ -63,8 +65,9 @@ class SafeReader(FileSystemReader):
         """
         path = Path(self.path) / ".metadata"
         try:
-            with open(path, "rb") as file:
-                metadata: Metadata = _Description(file).load()
+            description = path.read_bytes()
+            require_digest(path.parent, description)
+            metadata: Metadata = _Description(io.BytesIO(description)).load()
             assert metadata.storage_meta is not None
             metadata.storage_meta.load_id = self.load_id
         except CheckpointError:
@@ -74,6 +77,24 @@ class SafeReader(FileSystemReader):
                 f"{path} cannot be read ({error!r}): resume from another checkpoint"
             ) from error
         return metadata
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        """Fill what the plan asks for, each part once it is known to be what was written.
+
+        Raises:
+            CheckpointError: a part has another checksum than it was written with; names its file.
+        """
+        for item in plan.items:
+            place = self.storage_data[item.storage_index]
+            path = Path(self.path) / place.relative_path
+            with open(path, "rb") as file:
+                file.seek(place.offset)
+                part = io.BytesIO(file.read(place.length))
+            try:
+                require_intact(part)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}, {item.storage_index.fqn}: {error}") from error
+        return super().read_data(plan, planner)
 
 
 class _SafeBytes(DefaultLoadPlanner):
@@ -115,15 +136,21 @@ def load_rest(path: str | Path) -> State:
     """
     file = Path(path) / REST
     try:
-        rest: State = torch.load(file, map_location="cpu", weights_only=True)
+        with open(file, "rb") as opened:
+            rest: State = load_intact(opened)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # torch raises half a dozen types for a damaged file
         raise CheckpointError(
-            f"{file} cannot be read ({type(error).__name__}: {error}): resume from another "
-            "checkpoint"
+            f"{file} cannot be read ({_reason(error)}): resume from another checkpoint"
         ) from error
     return rest
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line."""
+    first = str(error).partition("\n")[0]
+    return first if isinstance(error, CheckpointError) else f"{type(error).__name__}: {first}"
 
 
 def _read(
@@ -134,7 +161,7 @@ def _read(
     try:
         dcp.load(state, storage_reader=reader, planner=planner, no_dist=no_dist)
     except dcp.CheckpointException as error:
-        causes = "; ".join(str(cause) for cause, _ in error.failures.values())
+        causes = "; ".join(_reason(cause) for cause, _ in error.failures.values())
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint of this run ({causes}): resume from another one"
         ) from error

@@ -11,10 +11,11 @@ from typing import overload
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
-from torch.serialization import MAP_LOCATION
+from torch.serialization import MAP_LOCATION, set_crc32_options
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_whole, replace_folder
+from lit_entropy.checkpoints.intact import load_intact
 from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
 from lit_entropy.errors import CheckpointError, ensure_finite
 from lit_entropy.types import State
@@ -54,6 +55,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep_unfinished(target.parent)
         new = target.with_name(f"{target.name}.new") if is_distributed(target) else target
+        set_crc32_options(True)  # what a load compares
         with atomic_write(new) as file:
             torch.save(checkpoint, file)
         if new != target:  # a file does not replace a folder in one step
@@ -65,7 +67,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: MAP_LOCATION = "cpu",
         weights_only: bool | None = None,
     ) -> State:
-        """Read a checkpoint with ``weights_only=True``.
+        """Read a checkpoint with ``weights_only=True``, every byte of it against its checksum.
 
         Args:
             path: local file, or a folder to which several ranks wrote, which is joined in memory.
@@ -74,7 +76,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Raises:
             FileNotFoundError: no such file.
-            CheckpointError: the file is empty, truncated or not a checkpoint.
+            CheckpointError: the file is empty, truncated, changed by as much as a bit, or not a
+                checkpoint.
         """
         if weights_only is False:
             raise ValueError("weights_only=False runs code from the file: leave it out.")
@@ -83,11 +86,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not Path(path).is_file():
             raise FileNotFoundError(f"No checkpoint file {path} (remote addresses are not read).")
         try:
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+            with open(path, "rb") as file:
+                checkpoint = load_intact(file, map_location)
+        except CheckpointError as error:
+            raise _unreadable(path, str(error)) from error
         except (OSError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # torch raises half a dozen types for a damaged file
-            raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+            first = str(error).partition("\n")[0]
+            raise _unreadable(path, f"{type(error).__name__}: {first}") from error
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise _unreadable(path, "it holds no state_dict")
         return checkpoint

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
@@ -34,7 +35,7 @@ from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder
+from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder, sweep_run_folder
 from lit_entropy.tracking.run_lock import RunLock
 
 
@@ -151,6 +152,8 @@ class EntropyCLI(LightningCLI):
         folder = Path(run.folder) / run.name
         self._claimed = None if resume else folder
         self._lock = RunLock(folder)
+        if resume:
+            sweep_run_folder(folder)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""
@@ -193,7 +196,8 @@ class EntropyCLI(LightningCLI):
         name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
         samples = [sample for batch in outputs for sample in batch]
         path = Path(self.trainer.log_dir or ".") / name
-        path.write_text(to_lines(samples))
+        with atomic_write(path) as file:
+            file.write(to_lines(samples).encode())
         print(f"predictions: {path}", flush=True)
         return outputs
 

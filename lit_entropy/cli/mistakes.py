@@ -13,10 +13,18 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from jsonargparse import ArgumentParser
 from omegaconf.errors import OmegaConfBaseException
 
-from lit_entropy.errors import CheckpointError
+from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
 
 #: Errors that tell a user what to change, when this package raises them.
-REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
+REFUSALS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    CheckpointError,
+    ContractError,
+    NonFiniteError,
+    UncheckedError,
+)
 
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")

@@ -7,6 +7,7 @@ import lightning as L
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfigCallback
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.checkpoints.folders import is_distributed, load_rest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.checkpoints.resume import check_same_experiment
@@ -73,7 +74,8 @@ class ExperimentRecord(SaveConfigCallback):
         path, number = Path(folder) / self.config_filename, 2
         while path.exists() and path.read_text(encoding="utf-8") != text:
             path, number = path.with_name(f"config-{number}.yaml"), number + 1
-        path.write_text(text, encoding="utf-8")
+        with atomic_write(path) as file:  # a half one would stop every resume
+            file.write(text.encode())
         for logger in trainer.loggers:
             logger.log_hyperparams(self.values)
 

@@ -22,22 +22,29 @@ from lit_entropy.cli.imports import without_collections
 from lit_entropy.cli.mistakes import ended_by_signal, is_refusal, refuse, unresolved
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
-from lit_entropy.errors import FailedRunsError
+from lit_entropy.errors import FailedRunsError, disk_full
 
 #: An environment variable: set, a refusal is shown with its traceback as well.
 DEBUG = "LIT_ENTROPY_DEBUG"
 
 
 def console() -> None:
-    """Entry point of the console script: a refusal is one line, any other error a traceback."""
+    """Entry point of the console script.
+
+    A refusal and a full disk are one line, any other error a traceback.
+    """
     try:
         start(sys.argv[1:])
     except FailedRunsError as error:
         print(f"lit-entropy: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        if os.environ.get(DEBUG) or not is_refusal(error):
+        full = disk_full(error)
+        if os.environ.get(DEBUG) or not (full or is_refusal(error)):
             raise
+        if full:
+            print(f"lit-entropy: {full}", file=sys.stderr)
+            sys.exit(1)
         refuse(str(error))
 
 

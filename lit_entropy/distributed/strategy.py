@@ -23,6 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from lit_entropy.atomic import sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_into, load_rest, replace_folder
+from lit_entropy.checkpoints.intact import write_digest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, checked_tensors
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.types import State
@@ -77,6 +78,7 @@ class FullySharded(ModelParallelStrategy):
         super().save_checkpoint(checkpoint, temporary, storage_options)
         self.barrier()
         if self.is_global_zero:
+            write_digest(temporary)
             replace_folder(temporary, target)
         self.barrier()
 

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.marks import GREY, explain
 
 #: Width of a figure over both columns and over one, inches.
@@ -146,9 +147,11 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     png, pdf = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf"))
     with paper_style():
-        figure.savefig(png)
+        with atomic_write(png) as file:
+            figure.savefig(file, format="png")
         layout = figure.get_layout_engine()
         figure.set_layout_engine("none")  # the PDF has the places that the PNG's layout found
-        figure.savefig(pdf, metadata={"CreationDate": None})
+        with atomic_write(pdf) as file:
+            figure.savefig(file, format="pdf", metadata={"CreationDate": None})
         figure.set_layout_engine(layout)
     return png, pdf

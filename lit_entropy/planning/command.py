@@ -5,6 +5,7 @@ from json import dumps
 from pathlib import Path
 from typing import Literal
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.planning.experiment import Parsed, build
 from lit_entropy.planning.hardware import HARDWARE, Rates
 from lit_entropy.planning.plan import Plan, growth, make_plan, remedies
@@ -78,7 +79,8 @@ def plan(
     if json is not None:
         record = as_record(made) | {"remedies": advice, "fits_with_remedies": mended.fits}
         record["growth"] = {label: as_record(other) for label, other in grown}
-        Path(json).write_text(dumps(record, indent=2) + "\n")
+        with atomic_write(Path(json)) as file:
+            file.write((dumps(record, indent=2) + "\n").encode())
     return made
 
 

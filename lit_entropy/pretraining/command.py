@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lit_entropy.atomic import atomic_write
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
@@ -162,7 +163,8 @@ def write_recipe(folder: Path, recipe: Config) -> Path:
     """Write ``recipe.json``: the parameters, the versions and the weights' sha256."""
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     record = {"parameters": dict(recipe), "versions": versions, "sha256": weights_hash(folder)}
-    (folder / "recipe.json").write_text(json.dumps(record, indent=2) + "\n")
+    with atomic_write(folder / "recipe.json") as file:
+        file.write((json.dumps(record, indent=2) + "\n").encode())
     return folder
 
 

@@ -81,7 +81,7 @@ class RewardFunction:
             given = self.function(**self._batch(problems, responses, columns))
         else:
             given = [self.function(*pair) for pair in zip(problems, responses, strict=True)]
-        return checked_rewards(self.function, "__call__", given, len(responses))
+        return checked_rewards(self.function, "__call__", given, problems)
 
     def _batch(
         self,

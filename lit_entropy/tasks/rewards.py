@@ -43,7 +43,7 @@ def reward_responses(
             ``is_correct`` no truth value.
     """
     start = time.perf_counter()
-    given = checked_rewards(task, "rewards", task.rewards(problems, responses), len(responses))
+    given = checked_rewards(task, "rewards", task.rewards(problems, responses), problems)
     task.check_seconds += time.perf_counter() - start
     task.checks += len(responses)
     rewards: list[float | None] = []

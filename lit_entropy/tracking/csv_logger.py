@@ -5,14 +5,21 @@ import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from lit_entropy.tracking.metrics_file import METRICS_FILE, MetricsFile, read_metrics
+from lit_entropy.tracking.metrics_file import (
+    METRICS_FILE,
+    MetricsFile,
+    read_metrics,
+    read_rows,
+)
 from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.row_digests import changed_rows
 from lit_entropy.tracking.run_folder import claim_run_folder
 from lit_entropy.tracking.wandb_logger import SafeWandbLogger
 from lit_entropy.tracking.wandb_session import wandb_available
@@ -64,6 +71,27 @@ class RunLogger(CSVLogger):
             Path(self.log_dir).mkdir(parents=True, exist_ok=True)
             self._metrics_file = MetricsFile(Path(self.log_dir) / METRICS_FILE)
         return self._metrics_file
+
+    def noted_rows(self, step: int) -> dict[str, Any]:
+        """What a checkpoint of an RL step keeps of the table, on rank 0."""
+        return self.experiment.noted(step)
+
+    def require_rows(self, noted: Mapping[str, Any]) -> None:
+        """Refuse to add to a table whose rows are not those that a checkpoint noted.
+
+        Raises:
+            ValueError: names the RL step whose row is missing, altered or doubled.
+        """
+        path = Path(self.log_dir) / METRICS_FILE
+        problems = changed_rows(noted, read_rows(path) if path.exists() else [])
+        if problems:
+            step, problem = next(iter(problems.items()))
+            more = f", and {len(problems) - 1} further ones changed" if len(problems) > 1 else ""
+            raise ValueError(
+                f"{path}: the row of RL step {step} {problem} since the checkpoint was "
+                f"written{more}. Restore the file, or set checkpoint.accept_edited_metrics=true to "
+                "go on with it as it is"
+            )
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int | None = None) -> None:

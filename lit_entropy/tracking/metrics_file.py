@@ -7,10 +7,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished
+from lit_entropy.tracking.row_digests import Digests, noted_rows, row_digest
 
 METRICS_FILE = "metrics.csv"
 STEP = "step"
@@ -40,6 +42,7 @@ class MetricsFile:
         self._last: Row = {}
         self._last_offset = 0
         self._last_step = -1
+        self._digests: Digests = {}
         if self.path.exists():
             sweep_unfinished(self.path.parent)
             rows = self._read()
@@ -81,7 +84,20 @@ class MetricsFile:
         else:
             self._replace_last(merged)
         self._last, self._last_step = merged, step
+        self._digests[step] = row_digest(merged)
         return conflicts
+
+    def noted(self, step: int) -> dict[str, Any]:
+        """What a checkpoint of an RL step keeps of its row and of those before it.
+
+        See :func:`lit_entropy.tracking.row_digests.noted_rows`.
+        """
+        digests = {at: digest for at, digest in self._digests.items() if at <= step}
+        final = max(digests, default=-1)
+        last = self._last
+        if final != self._last_step:  # rows behind the checkpoint that a resumed run repeats
+            last = next((row for row in self._read() if int(row[STEP]) == final), {})
+        return noted_rows(digests, last)
 
     def _amend(self, step: int, new: Row) -> dict[str, tuple[str, str]]:
         """Complete an earlier row, which a resumed run passes again."""
@@ -131,6 +147,7 @@ class MetricsFile:
                 file.write(_line(row, columns))
         self._columns, self._last_offset = columns, offset
         self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
+        self._digests = {int(row[STEP]): row_digest(row) for row in rows}
 
 
 def _line(row: Row, columns: Sequence[str]) -> bytes:

@@ -7,10 +7,13 @@ from typing import Protocol, runtime_checkable
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
+from lit_entropy.atomic import sweep_unfinished
 from lit_entropy.tracking.metrics_file import METRICS_FILE
 
 #: Checkpoints by name; ``.old`` is one whose replacement was killed.
 PATTERNS = ("*.ckpt", "*.ckpt.old")
+#: Folders within that of a run to which files are written beside their names.
+WRITTEN = ("checkpoints", "samples", "tokens", "figures")
 
 
 def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
@@ -29,11 +32,18 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
         ``name``, or the first free one of ``name-2``, ``name-3``, ... for a fresh start.
 
     Raises:
-        ValueError: a name that leaves ``save_dir``, or lies within the folder of another run.
+        ValueError: a name that leaves ``save_dir``, lies within the folder of another run, or has
+            a character that cannot be shown.
     """
     path = PurePath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"name={name!r} must be a relative name below save_dir, such as 'kl_cov'")
+    for key, text in (("name", name), ("save_dir", str(save_dir))):
+        if not text.isprintable():
+            raise ValueError(
+                f"{key}={text!r} holds a line end or another character that cannot be shown: leave "
+                "it out, terminals and logs would act on it"
+            )
     if getattr(rank_zero_only, "rank", 0) not in (None, 0):
         return name
     if resume:
@@ -56,6 +66,16 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
             rank_zero_info(f"{Path(save_dir) / name} is an earlier run: this one is {candidate}")
         return candidate
     raise AssertionError("unreachable")
+
+
+def sweep_run_folder(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write into a run's folder.
+
+    Call it as the folder's owner. What stays is every file under a name of its own.
+    """
+    if getattr(rank_zero_only, "rank", 0) in (None, 0):
+        for written in (folder, *(folder / name for name in WRITTEN)):
+            sweep_unfinished(written)
 
 
 def release_run_folder(folder: Path | None) -> None:

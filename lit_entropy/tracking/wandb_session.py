@@ -1,9 +1,13 @@
 """Starting a Weights & Biases run without surprises: bounded waiting, nothing private sent."""
 
+import http.client
+import json
 import netrc
 import os
 import secrets
-import socket
+import ssl
+import threading
+import urllib.error
 import urllib.request
 import warnings
 from pathlib import Path
@@ -40,20 +44,50 @@ def wandb_available() -> bool:
 def check_reachable(timeout: float) -> None:
     """Fail at once where ``wandb.init`` would retry for long or ask for a key.
 
+    One question to the server, answered whole: one that hangs, sends a byte now and then or is
+    broken would hold up the library for minutes at the start and again at the end.
+
     Args:
-        timeout: seconds to wait for a connection.
+        timeout: seconds to wait for the answer, in all.
 
     Raises:
         PermissionError: no login.
-        OSError: no connection to the server.
+        OSError: no connection, no answer in time, or the server answers that it is broken.
     """
     if not wandb_available():
         raise PermissionError("no WANDB_API_KEY and no netrc entry: run `wandb login`")
-    server = urlsplit(_server())
-    if server.scheme in urllib.request.getproxies():
-        return  # only the proxy can tell
-    port = server.port or (443 if server.scheme == "https" else 80)
-    socket.create_connection((server.hostname or "", port), timeout).close()
+    outcome: list[OSError | None] = []
+
+    def ask() -> None:
+        outcome.append(_server_problem(timeout))
+
+    thread = threading.Thread(target=ask, daemon=True)  # a time limit of a socket is one a byte
+    thread.start()
+    thread.join(timeout)
+    problem = outcome[0] if outcome else TimeoutError(f"no answer within {timeout:g} s")
+    if problem is not None:
+        raise problem
+
+
+def _server_problem(timeout: float) -> OSError | None:
+    """What is wrong with the server; None where it answers, be it that a login is missing."""
+    question = json.dumps({"query": "query { serverInfo { cliVersionInfo } }"}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{_server()}/graphql", question, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            answer.read()
+    except urllib.error.HTTPError as error:
+        return OSError(f"it answers with HTTP status {error.code}") if error.code >= 500 else None
+    except urllib.error.URLError as error:
+        # the library has certificates of its own
+        certificate = isinstance(error.reason, ssl.SSLCertVerificationError)
+        return None if certificate else OSError(str(error.reason))
+    except OSError as error:
+        return error
+    except http.client.HTTPException as error:
+        return OSError(f"it does not speak HTTP ({error!r})")
+    return None
 
 
 def run_id(folder: Path, new: bool = False) -> str:

@@ -328,6 +328,7 @@ def test_a_metric_that_is_not_logged_yet(tmp_path: Path) -> None:
         ({"filename": "../../other/{step}"}, "a name without folders"),
         ({"filename": "below/{step}"}, "a name without folders"),
         ({"filename": ""}, "a name without folders"),
+        ({"filename": "step\n{step}"}, r"filename='step\\n\{step\}' must be a name without"),
         ({"save_weights_only": True}, "leaves nothing to resume from"),
     ],
 )
@@ -340,3 +341,26 @@ def test_one_state_key_whatever_the_cadence() -> None:
     keys = {RunCheckpoint(every_n_epochs=n).state_key for n in (1, 2, 10)}
     assert len(keys) == 1
     assert RunCheckpoint(monitor="val/accuracy", mode="max").state_key not in keys
+
+
+def test_a_changed_row_is_refused_by_a_resume(copy: Path) -> None:
+    """Before a row is written; an option takes the table as it is."""
+    path = copy / NAME / "metrics.csv"
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*whole[:3], *whole[4:]]))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"metrics\.csv: the row of RL step 3 is missing since"):
+        train(copy, 6, EVERY_TWO, "--ckpt_path=last")
+    assert path.read_bytes() == before
+    train(copy, 6, EVERY_TWO, "--ckpt_path=last", "--checkpoint.accept_edited_metrics=true")
+    assert metrics(copy)["step"].tolist() == [1, 2, 4, 5, 6]
+    assert load(copy)["metrics_rows"]["steps"].tolist() == [1, 2, 4, 5, 6]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_taken_with_a_warning(copy: Path) -> None:
+    path = copy / NAME / "checkpoints" / "last.ckpt"
+    checkpoint = load(copy)
+    del checkpoint["metrics_rows"]
+    torch.save(checkpoint, path)
+    with pytest.warns(UserWarning, match="earlier version, which did not note the rows"):
+        train(copy, 6, EVERY_TWO, "--ckpt_path=last")

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 import torch
+from runs import ALONE, fit
+from test_resume import assert_same_state
 
+from lit_entropy.checkpoints.export import export
 from lit_entropy.checkpoints.io import (
     AtomicCheckpointIO,
     check_same_experiment,
     resolve_checkpoint,
 )
 from lit_entropy.errors import CheckpointError, NonFiniteError
+from lit_entropy.module import EntropyModule
 
 FORK = multiprocessing.get_context("fork")  # a fresh interpreter would take seconds a trial
 
@@ -254,3 +258,56 @@ def test_resume_lists_every_difference_and_takes_an_own_ignore_list():
     assert "seed_everything: 0 -> 1" in str(caught.value)
     assert "trainer.max_epochs: 10 -> 99" in str(caught.value)
     check_same_experiment(CONFIG, new, may_change=("seed_everything", "trainer"))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a run, with weights, moments, loops and configuration."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("written")
+    fit(folder, *ALONE, "--trainer.max_epochs=1")
+    return folder / "quickstart-seed0" / "checkpoints" / "last.ckpt"
+
+
+def flipped(whole: bytes, position: int, bit: int) -> bytes:
+    return whole[:position] + bytes([whole[position] ^ 1 << bit]) + whole[position + 1 :]
+
+
+def test_a_flipped_bit_is_refused(written: Path, tmp_path: Path) -> None:
+    """Two hundred of them: what loads at all holds the same bits, the flip is in the padding."""
+    whole, places = written.read_bytes(), random.Random(0)
+    expected = torch.load(written, weights_only=True)
+    path, loaded = tmp_path / "last.ckpt", 0
+    for _ in range(200):
+        path.write_bytes(flipped(whole, places.randrange(len(whole)), places.randrange(8)))
+        try:
+            found = AtomicCheckpointIO().load_checkpoint(path)
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path} is damaged") and "\n" not in str(error)
+        else:
+            loaded += 1
+            assert_same_state(found, expected)
+    assert loaded < 10
+
+
+def test_a_flipped_bit_of_a_weight_is_refused_by_name(written: Path, tmp_path: Path) -> None:
+    """torch itself loads it, with another weight."""
+    whole = written.read_bytes()
+    weight = torch.load(written, weights_only=True)["state_dict"]["policy.model.lm_head.weight"]
+    place = whole.index(weight.numpy().tobytes())
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(flipped(whole, place + 6, 3))
+    torch.load(path, weights_only=True)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is damaged .*Bad CRC-32 for file"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    with pytest.raises(CheckpointError, match="Bad CRC-32"):
+        export(str(path), str(tmp_path / "exported"))
+    with pytest.raises(CheckpointError, match="Bad CRC-32"):
+        EntropyModule.load_from_checkpoint(path)
+    assert not (tmp_path / "exported").exists()
+
+
+def test_checksums_are_written_whatever_the_process_has_set(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    AtomicCheckpointIO().save_checkpoint(checkpoint(2.5), tmp_path / "last.ckpt")
+    assert AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")["epoch"] == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from test_resume import assert_same_state
 
 from lit_entropy.checkpoints.folders import (
     RECORDS,
@@ -20,6 +22,7 @@ from lit_entropy.checkpoints.folders import (
     load_into,
     replace_folder,
 )
+from lit_entropy.checkpoints.intact import DIGEST, write_digest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.errors import CheckpointError
 
@@ -44,7 +47,14 @@ def write(folder: Path) -> Path:
     state = {"state_dict": WEIGHTS, "optimizer_0": MOMENTS}
     dcp.save(state, storage_writer=writer, no_dist=True)
     torch.save({"epoch": 2, "rl_steps": 3}, folder / "meta.pt")
+    write_digest(folder)
     return folder
+
+
+def describe(folder: Path, content: bytes) -> None:
+    """Another description, with the digest that whoever forges it would add."""
+    (folder / ".metadata").write_bytes(content)
+    write_digest(folder)
 
 
 def test_a_folder_is_read_as_the_file_of_one_process(tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ class Code:
 def test_a_description_that_names_code_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "last.ckpt")
     marker = tmp_path / "ran"
-    (path / ".metadata").write_bytes(pickle.dumps(Code(str(marker))))
+    describe(path, pickle.dumps(Code(str(marker))))
     with pytest.raises(CheckpointError, match=r"refers to posix\.mkdir"):
         AtomicCheckpointIO().load_checkpoint(path)
     assert not marker.exists()
@@ -95,7 +105,7 @@ def test_what_the_records_module_imports_is_no_record(tmp_path: Path, name: str)
     """``dataclass`` would compile the names of a record's fields, which a pickle may set."""
     assert hasattr(dcp.metadata, name)
     path = write(tmp_path / "last.ckpt")
-    (path / ".metadata").write_bytes(f"c{RECORDS}\n{name}\n.".encode())
+    describe(path, f"c{RECORDS}\n{name}\n.".encode())
     with pytest.raises(CheckpointError, match=rf"refers to torch.*metadata\.{name}$"):
         AtomicCheckpointIO().load_checkpoint(path)
 
@@ -116,7 +126,7 @@ def test_values_that_name_code_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"hello", b"I1\n.", b"S'a'\n(tR."])
 def test_a_damaged_description_is_named(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "last.ckpt")
-    (path / ".metadata").write_bytes(content)
+    describe(path, content)
     with pytest.raises(CheckpointError, match=r"\.metadata cannot be read .* another checkpoint"):
         load_into(path, {"state_dict": dict(WEIGHTS)})
 
@@ -161,3 +171,39 @@ def test_a_file_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS, "epoch": 5}, target)
     assert os.listdir(tmp_path) == ["last.ckpt"]
     assert AtomicCheckpointIO().load_checkpoint(target)["epoch"] == 5
+
+
+def test_a_flipped_bit_of_a_folder_is_refused(tmp_path: Path) -> None:
+    """In any of its files; what loads at all holds the same bits."""
+    path, places = write(tmp_path / "last.ckpt"), random.Random(0)
+    expected = AtomicCheckpointIO().load_checkpoint(path)
+    refused = 0
+    for file in sorted(path.iterdir()):
+        whole = file.read_bytes()
+        for _ in range(25):
+            place = places.randrange(len(whole))
+            changed = bytes([whole[place] ^ 1 << places.randrange(8)])
+            file.write_bytes(whole[:place] + changed + whole[place + 1 :])
+            try:
+                assert_same_state(AtomicCheckpointIO().load_checkpoint(path), expected)
+            except CheckpointError as error:
+                assert str(path) in str(error) and "\n" not in str(error)
+                refused += 1
+        file.write_bytes(whole)
+    assert refused > 0.6 * 25 * len(list(path.iterdir()))
+
+
+def test_a_changed_description_is_refused(tmp_path: Path) -> None:
+    """It says where the tensors lie: with places swapped each part would still be whole."""
+    path = write(tmp_path / "last.ckpt")
+    description = (path / ".metadata").read_bytes()
+    (path / ".metadata").write_bytes(description.replace(b"exp_avg", b"exp_avh"))
+    with pytest.raises(CheckpointError, match=r"\.metadata is damaged .*another checkpoint"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+def test_a_folder_of_an_earlier_version_loads_with_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "last.ckpt")
+    (path / DIGEST).unlink()
+    with pytest.warns(UserWarning, match=r"earlier version, without \.metadata\.sha256"):
+        assert AtomicCheckpointIO().load_checkpoint(path)["epoch"] == 2

@@ -228,8 +228,16 @@ TWO = [Problem(7, "1+1 ", "2")] * 2
         (1.0, r"rewards: expected a list of 2 rewards, found a float \(1\.0\)"),
         ("ab", "rewards: expected a list of 2 rewards, found a str"),
         ((value for value in (1.0, 0.0)), "found a generator"),
-        ([1.0, "0.5"], r"rewards, response 1: expected a number or None, found a str \('0\.5'\)"),
-        ([[1.0], [0.0]], r"rewards, response 0: .* found a list"),
+        (
+            [1.0, "0.5"],
+            r"rewards, response 1 \(to problem 7\): expected a number or None, found a str "
+            r"\('0\.5'\)",
+        ),
+        ([[1.0], [0.0]], r"rewards, response 0 \(to problem 7\): .* found a list"),
+        ([{}, 1.0], r"response 0 \(to problem 7\): .* found a dict \(\{\}\); give one for each"),
+        ([1.0, 1j], r"response 1 \(to problem 7\): .* found a complex"),
+        (np.array(["1", "0"]), r"response 0 \(to problem 7\): .* found a str_"),
+        (np.array([None, 0.5j]), r"response 1 \(to problem 7\): .* found a complex"),
         (torch.ones(2, 1), r"rewards: expected a list of 2 rewards, found .* \[2, 1\]"),
         ({0: 1.0, 1: 0.0}, "found a dict"),
         ([1.0], "gave 1 rewards for 2 responses: give one for each"),

@@ -134,7 +134,9 @@ def test_a_file_that_fails_is_named(file: Path) -> None:
 def test_what_a_function_returns_is_checked(file: Path) -> None:
     with pytest.raises(ContractError, match=r"user_rewards.*\.short\.__call__ gave 1 rewards for"):
         RewardFunction(f"{file}:short")([TEXT] * 2, ["a", "b"], {})
-    with pytest.raises(ContractError, match=r"short\.__call__, response 0: expected a number or N"):
+    with pytest.raises(
+        ContractError, match=r"short\.__call__, response 0 \(to pro.* a number or N"
+    ):
         RewardFunction(f"{file}:short")([TEXT], ["a"], {})
 
 
