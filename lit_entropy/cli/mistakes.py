@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.errors import CheckpointError
 from lit_entropy.shipped import SUFFIXES
+from lit_entropy.tracking.redaction import redact_text
 
 #: Errors that tell a user what to change, when this package raises them.
 REFUSALS = (ValueError, FileNotFoundError, FileExistsError, CheckpointError)
@@ -48,8 +49,8 @@ def ended_by_signal(end: SystemExit) -> bool:
 
 
 def refuse(message: str) -> NoReturn:
-    """End the process with exit code 2 and what is wrong."""
-    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    """End the process with exit code 2 and what is wrong, secrets redacted."""
+    print(f"lit-entropy: error: {redact_text(message)}", file=sys.stderr)
     sys.exit(2)
 
 

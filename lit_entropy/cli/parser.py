@@ -14,6 +14,7 @@ from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
 from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
+from lit_entropy.tracking.redaction import redact_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
 MODE = "omegaconf+"
@@ -88,7 +89,7 @@ class CommandParser(ArgumentParser):
         return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End the process: how help is got, then what is wrong in one line.
+        """End the process: how help is got, then what is wrong in one line, secrets redacted.
 
         Args:
             message: of jsonargparse.
@@ -99,7 +100,7 @@ class CommandParser(ArgumentParser):
             super().error(message, ex)
         words = parser.prog.replace("[options] ", "").replace(" [options]", "")
         arguments = getattr(self, "args", None) or []
-        text = explained(message, parser, arguments)
+        text = redact_text(explained(message, parser, arguments))
         sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
         sys.stderr.write(f"{words}: error: {text}\n")
         self.exit(2)
