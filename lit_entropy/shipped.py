@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+#: How the names of components' files end; that of an experiment's file may have any name.
+SUFFIXES = (".yaml", ".yml")
+
 
 def configs_folder() -> Path:
     """The folder of the shipped configurations: in the package, or beside it in a checkout."""
@@ -23,19 +26,19 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
     Args:
         name: a path, or the name of a shipped configuration; a URL or YAML text is left alone.
         flag: the option that it was given to, for the message.
-        folder: the shipped folder of such configurations; all if empty.
+        folder: the shipped folder of such components; experiments, of any name, if empty.
 
     Raises:
         ValueError: neither a file nor shipped; lists the shipped ones.
     """
-    if ":" in name or Path(name).is_file():
+    if ":" in name or (Path(name).is_file() and (not folder or name.endswith(SUFFIXES))):
         return name
-    if Path(name).is_dir():
-        raise ValueError(f"{flag} {name} is a folder: name a file in it")
     names = shipped_names(folder)
     short = name.removesuffix(".yaml")
     if short in names:
         return str(configs_folder() / f"{short}.yaml")
+    if Path(name).is_dir():
+        raise ValueError(f"{flag} {name} is a folder: name a file in it")
     raise ValueError(
         f"{flag} {name}: neither a file nor a shipped configuration; shipped are {', '.join(names)}"
     )

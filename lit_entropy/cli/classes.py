@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lit_entropy.cli.component_files import is_component_file
 from lit_entropy.cli.values import read_values
 
 #: Where their keys stand -> the classes of the project, imported where they are needed.
@@ -127,8 +128,8 @@ def _arguments(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _holds_values(group: str, value: str) -> bool:
     """Whether what follows ``--model`` is a file of its arguments, not a class."""
-    if Path(value).suffix not in (".yaml", ".yml"):
-        return Path(value).is_file()
+    if not is_component_file(value):
+        return False
     if not Path(value).exists():
         raise ValueError(f"{group}={value}: no such file; give an existing one, or module.Class")
     return True
@@ -141,7 +142,11 @@ def _named(file: Path) -> Iterator[tuple[str, str]]:
     for part in parts:  # of the file, or of a subcommand in it
         for group in BASES:
             entry = part.get(group) if isinstance(part, dict) else None
-            if isinstance(entry, str) and (file.parent / entry).is_file():
+            if (
+                isinstance(entry, str)
+                and is_component_file(entry)
+                and (file.parent / entry).is_file()
+            ):
                 yield from _class_of(group, file.parent / entry)
             elif isinstance(entry, dict) and isinstance(entry.get("class_path"), str):
                 yield group, entry["class_path"]

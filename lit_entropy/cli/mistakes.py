@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -14,6 +15,8 @@ from jsonargparse import ArgumentParser
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
+from lit_entropy.shipped import SUFFIXES
+from lit_entropy.tracking.redaction import redact_text
 
 #: Errors that tell a user what to change, when this package raises them.
 REFUSALS = (
@@ -30,6 +33,7 @@ _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _IN_A_FLAG = re.compile(r'\s*in "<unicode string>", line \d+, column (\d+):.*?\^', re.DOTALL)
 _NO_COMPONENT = re.compile(r"Config file loop detected: (\S+) -> ")  # a list of texts is a path
+_NO_PATH = re.compile(r"Expected a path but (.+) either not accessible or invalid")
 _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
 _LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
@@ -53,8 +57,8 @@ def ended_by_signal(end: SystemExit) -> bool:
 
 
 def refuse(message: str) -> NoReturn:
-    """End the process with exit code 2 and what is wrong."""
-    print(f"lit-entropy: error: {message}", file=sys.stderr)
+    """End the process with exit code 2 and what is wrong, secrets redacted."""
+    print(f"lit-entropy: error: {redact_text(message)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -93,6 +97,10 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         return _one_seed(key, seeds, arguments)
     if found := re.search(r"Option '([^']+)' is not accepted", rest):
         return _unknown_argument(key, found[1], _CLASS.findall(message)[:1])
+    found = _NO_PATH.search(rest)
+    if found and Path(found[1]).is_file() and not found[1].endswith(SUFFIXES):
+        endings = " or ".join(SUFFIXES)
+        return f"{key}={found[1]}: a component's file has a name that ends in {endings}"
     if found := re.search(r"Expected a dot import path string: (\S+)", rest):
         classes = list(_classes(_type_of(key, parser, _CLASS.findall(message))))
         if classes:  # elsewhere a class is the odd one of several types

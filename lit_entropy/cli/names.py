@@ -9,6 +9,7 @@ import yaml
 from lit_entropy.cli.options import RunOptions
 from lit_entropy.cli.values import ConfigLoader
 from lit_entropy.moved import leaves
+from lit_entropy.tracking.redaction import redact
 from lit_entropy.tracking.run_name import changed, is_named, run_name
 
 
@@ -48,7 +49,7 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
             count += 1
             own = f"{key.rstrip('+')}+{count}" if key.endswith("+") else key
             value = Path(value).name if value.endswith(".yaml") else value
-            found = found._replace(later=changed(found.later, {own: value}))
+            found = found._replace(later=changed(found.later, {own: _shown(own, value)}))
     return found._replace(later=dict(classes) | found.later)
 
 
@@ -65,6 +66,12 @@ def name_run(run: RunOptions, changes: Changes, seed: int) -> None:
         return
     run.name = run_name(run.name, changes.earlier, changes.later, seed, changes.seeded)
     run.changes = changed(changes.earlier, changes.later)
+
+
+def _shown(key: str, value: str) -> str:
+    """A value for a name of a run, which is a folder and stands on servers: no secret."""
+    name = key.partition("+")[0]
+    return value if redact({name: value}) == {name: value} else "hidden"
 
 
 def _settings(words: Sequence[str]) -> Iterator[tuple[str, str]]:

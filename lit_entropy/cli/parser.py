@@ -8,11 +8,13 @@ from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, _common
 
 from lit_entropy.cli.classes import flat, with_paths
+from lit_entropy.cli.component_files import install, keep_text
 from lit_entropy.cli.mistakes import explained
 from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
+from lit_entropy.tracking.redaction import redact_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
 MODE = "omegaconf+"
@@ -43,6 +45,7 @@ def set_up_parsing(
     )
     jsonargparse.set_dumper("yaml", dump_values)
     jsonargparse.set_dumper("references", dump_references)
+    install(lambda: isinstance(_common.parent_parser.get(), CommandParser))
 
 
 class CommandParser(ArgumentParser):
@@ -63,8 +66,30 @@ class CommandParser(ArgumentParser):
     #: Class paths of the module and of the data module where they are not the project's own.
     paths: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
 
+    def add_class_arguments(self, *args: Any, **options: Any) -> list[str]:
+        """Add the arguments of a class; as of ``ArgumentParser``, but text stays text.
+
+        Args:
+            args: as of ``ArgumentParser``.
+            options: as of ``ArgumentParser``.
+        """
+        added = super().add_class_arguments(*args, **options)
+        keep_text(self)
+        return added
+
+    def add_function_arguments(self, *args: Any, **options: Any) -> list[str]:
+        """Add the arguments of a function; as of ``ArgumentParser``, but text stays text.
+
+        Args:
+            args: as of ``ArgumentParser``.
+            options: as of ``ArgumentParser``.
+        """
+        added = super().add_function_arguments(*args, **options)
+        keep_text(self)
+        return added
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End the process: how help is got, then what is wrong in one line.
+        """End the process: how help is got, then what is wrong in one line, secrets redacted.
 
         Args:
             message: of jsonargparse.
@@ -75,7 +100,7 @@ class CommandParser(ArgumentParser):
             super().error(message, ex)
         words = parser.prog.replace("[options] ", "").replace(" [options]", "")
         arguments = getattr(self, "args", None) or []
-        text = explained(message, parser, arguments)
+        text = redact_text(explained(message, parser, arguments))
         sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
         sys.stderr.write(f"{words}: error: {text}\n")
         self.exit(2)

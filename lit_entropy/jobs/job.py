@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from lit_entropy.shipped import configs_folder
+from lit_entropy.tracking.redaction import redact_words
 
 
 class Job(ABC):
@@ -44,9 +45,9 @@ class Job(ABC):
         ).hexdigest()
 
     def command(self, folder: Path) -> str:
-        """The command line that makes this run in ``folder``, typed in ``root``."""
+        """The command line that makes this run in ``folder``, typed in ``root``; no secrets."""
         place = ("--run.folder", str(folder), "--run.name", self.name)
-        return shlex.join(("lit-entropy", "fit", *self.settings, *place))
+        return shlex.join(("lit-entropy", "fit", *redact_words(self.settings), *place))
 
     def arguments(self, folder: Path, resume: Path | None) -> list[str]:
         """Arguments for the command line's ``main``, with files that are found from anywhere."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
+from lit_entropy.tracking.redaction import redact_words
 
 DONE = "done.json"
 #: The command line as a function of its arguments.
@@ -32,16 +33,16 @@ def is_done(run: Job, runs: Path) -> bool:
     if not path.exists():
         return False
     record = json.loads(path.read_text())
-    settings = record["settings"]
-    if settings == list(run.settings) and record["digest"] != run.digest:
+    settings, wanted = record["settings"], redact_words(run.settings)
+    if settings == wanted and record["digest"] != run.digest:
         raise ValueError(
             f"{path.parent} was trained before a configuration file it reads was changed: name "
             "another --output, or move it away to train it again"
         )
-    if settings != list(run.settings):
+    if settings != wanted:
         raise ValueError(
             f"{path.parent} was trained with other settings: name another --output, or move it.\n"
-            f"  there:  {' '.join(settings)}\n  wanted: {' '.join(run.settings)}"
+            f"  there:  {' '.join(settings)}\n  wanted: {' '.join(wanted)}"
         )
     return True
 
@@ -142,7 +143,7 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
         sys.stderr.flush()
         raise
     with atomic_write(folder / DONE) as file:
-        record = {"settings": list(run.settings), "digest": run.digest}
+        record = {"settings": redact_words(run.settings), "digest": run.digest}
         file.write(json.dumps(record, indent=2).encode())
 
 

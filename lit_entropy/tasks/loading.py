@@ -147,11 +147,16 @@ def named_sets(validation: str | dict[str, str | DataFile] | None) -> dict[str, 
     """The validation sets by name; a single one has the empty name.
 
     Raises:
-        ValueError: a name that no metric key may have, or (once in thousands of sets) one whose
-            problems would have the ids of another set's.
+        ValueError: a mapping without sets, a name that no metric key may have, or (once in
+            thousands of sets) one whose problems would have the ids of another set's.
     """
     if isinstance(validation, str):
         return {"": DataFile(validation)}
+    if validation is not None and not validation:
+        raise ValueError(
+            f"validation={validation}: name a set, or use null to hold out a part of the training "
+            "data"
+        )
     sets = {}
     numbers: dict[int, str] = {}
     for name, file in (validation or {}).items():

@@ -1,0 +1,151 @@
+"""What is hidden of secrets, by name, by value and by form, and what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lit_entropy.cli.mistakes import refuse
+from lit_entropy.cli.names import changes_of
+from lit_entropy.shipped import configs_folder, shipped_names
+from lit_entropy.tracking.redaction import (
+    REDACTED,
+    is_secret_name,
+    redact,
+    redact_text,
+    redact_words,
+)
+
+#: Names under which secrets are found in the wild.
+NAMES = [
+    "GH_PAT", "DATABASE_URL", "PGPASSWORD", "SSHPASS", "ROOT_PWD", "MYSQL_PWD",
+    "PASSPHRASE", "REGISTRY_AUTH", "SLACK_WEBHOOK", "WEBHOOK", "PRIVATEKEY", "OPENAIKEY",
+    "TOKEN2", "pat", "HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "AZURE_STORAGE_CONNECTION_STRING",
+    "GOOGLE_APPLICATION_CREDENTIALS_JSON", "OPENAI_API_KEY", "ANTHROPIC_API_KEY",
+    "DOCKER_PASSWORD", "DOCKERPASS", "npm_token", "PYPI_TOKEN", "CI_JOB_TOKEN",
+    "GITLAB_TOKEN", "SENTRY_DSN", "REDIS_URL", "MONGO_URI", "JWT", "SESSION_SECRET",
+    "COOKIE", "authToken", "apiKey", "APIKEY", "access-key", "clientSecret", "userPassword",
+    "passwd", "bearer", "BEARER_TOKEN", "SIGNATURE", "SAS", "otp", "PIN", "basic_auth",
+    "http.proxy.auth", "VLLM_API_KEY", "COMET_API_KEY", "sshKey", "PRIVATE_KEY_PEM",
+]  # fmt: skip
+#: Names of settings that hold no secret.
+KEPT = [
+    "tokenizer", "tokenizer_path", "pass_k", "pass_curve", "sort_by_key", "keys",
+    "pin_memory", "path", "patience", "patterns", "compass", "author", "monkey", "keyboard",
+    "bypass", "passes", "spinning", "pinned", "optimizer", "patch", "mapping",
+]  # fmt: skip
+SECRETS = ["ab1", "hunter2", "s3cr3t-value", "xxxxxxxxxxxxxxxxxxxxxxxx", "p@ss w0rd", "ünï"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_is_hidden_by_its_name(name: str) -> None:
+    assert is_secret_name(name)
+    for secret in SECRETS:
+        config = {name: secret, "a": [{name: [secret]}], f"x.{name}": {"inner": secret}}
+        assert secret not in str(redact(config, {}))
+        # and where an environment variable of that name was copied to
+        copied = {"note": secret, "list": [f"before {secret} after"], "keep": "this"}
+        clean = redact(copied, {name: secret})
+        assert secret not in str(clean) and clean["keep"] == "this"
+        assert secret not in redact_text(f"x={secret}: no such file", {name: secret})
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_setting_is_kept_by_its_name(name: str) -> None:
+    assert not is_secret_name(name)
+    assert redact({name: "value", "b": {name: ["value"]}}, {}) == {
+        name: "value",
+        "b": {name: ["value"]},
+    }
+
+
+def test_numbers_stay_but_those_of_passwords() -> None:
+    config: dict[str, Any] = {"max_new_tokens": 16, "tokens_BT": [1, 2], "key": 3, "use_auth": True}
+    assert redact(config, {}) == config
+    for name in ("password", "PIN", "client_secret", "root_pwd"):
+        assert redact({name: 12345678}, {}) == {name: REDACTED}
+    assert redact({"token": None, "auth": ""}, {}) == {"token": None, "auth": ""}
+
+
+def test_a_component_under_a_telling_name_keeps_its_settings() -> None:
+    part = {"class_path": "my.Auth", "init_args": {"api_key": "k-123", "retries": 3}}
+    clean = {"class_path": "my.Auth", "init_args": {"api_key": REDACTED, "retries": 3}}
+    assert redact({"auth": part}, {}) == {"auth": clean}
+
+
+UNLISTED = {"MYSTERY": "zq81-hidden", "GH": "abcd", "LICENSE": "a b c d e f g h"}
+LISTED = {
+    "HOME": "/home/somebody", "DATA_DIR": "/data/of/mine", "USER": "somebody", "PWD": "/work/here",
+    "CUDA_VISIBLE_DEVICES": "0,1,2,3", "MODEL": "Qwen/Qwen2.5-7B", "SLURM_JOB_NAME": "long-name",
+    "RUN_NAME": "baseline-run", "MODE": "offline", "N": "12345", "WORD": "auto", "SEED": "1234567",
+}  # fmt: skip
+
+
+def test_variables_are_hidden_unless_their_name_is_listed(tmp_path: Path) -> None:
+    config = {str(i): value for i, value in enumerate([*UNLISTED.values(), *LISTED.values()])}
+    clean = redact(config, UNLISTED | LISTED)
+    pairs = zip(UNLISTED | LISTED, clean.values(), strict=True)
+    hidden = [name for name, shown in pairs if shown == REDACTED]
+    assert hidden == list(UNLISTED)
+    # within a text only from eight characters on, and an existing path is no secret
+    assert redact({"a": "abcd-run"}, UNLISTED) == {"a": "abcd-run"}
+    assert redact({"a": "x zq81-hidden y"}, UNLISTED) == {"a": REDACTED}
+    assert redact({"a": f"{tmp_path}/x"}, {"SCRATCH": str(tmp_path)}) == {"a": f"{tmp_path}/x"}
+
+
+FORMS = {
+    "postgres://me:w0rd@host:5432/db": f"postgres://{REDACTED}@host:5432/db",
+    "https://token@github.com/a/b.git": f"https://{REDACTED}@github.com/a/b.git",
+    "Authorization: Bearer abc.def": f"Authorization: {REDACTED}",
+    "curl -H 'X-Api-Key: k123'": f"curl -H 'X-Api-Key: {REDACTED}'",
+    "Cookie: session=1a2b": f"Cookie: {REDACTED}",
+    "bearer abcdef": REDACTED,
+    "https://host/path?access_token=t1&page=2": f"https://host/path?access_token={REDACTED}&page=2",
+    '{"password": "w0rd"}': f'{{"password": "{REDACTED}"}}',
+    "sent ghp_0123456789abcdef": f"sent {REDACTED}",
+    "AKIAIOSFODNN7EXAMPLE": REDACTED,
+    "sk-ant-0123456789": REDACTED,
+    "eyJhbGciOi.eyJzdWIi.sig": REDACTED,
+    "https://hooks.slack.com/services/T0/B0/x": REDACTED,
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----": REDACTED,
+    "model.max_new_tokens=many: expected": "model.max_new_tokens=many: expected",
+    "max_new_tokens=16: use at most 8": "max_new_tokens=16: use at most 8",
+    "tokenizer: char": "tokenizer: char",
+    "https://host:8000/v1": "https://host:8000/v1",
+    "mail me@host": "mail me@host",
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_secret_is_hidden_by_its_form(text: str) -> None:
+    assert redact_text(text, {}) == FORMS[text]
+    assert redact({"headers": [text]}, {}) == {"headers": [FORMS[text]]}
+
+
+def test_every_shipped_configuration_is_kept() -> None:
+    for name in shipped_names():
+        config = yaml.safe_load((configs_folder() / f"{name}.yaml").read_text())
+        if isinstance(config, dict):
+            assert redact(config, {}) == config
+
+
+def test_commands_names_and_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "canary-9f")
+    words = ["--model.engine.api_key", "k-1", "--a.token=k-2", "--n", "canary-9f", "--data.seed=1"]
+    shown = ["--model.engine.api_key", REDACTED, f"--a.token={REDACTED}", "--n", REDACTED]
+    assert redact_words(words) == [*shown, "--data.seed=1"]
+    later = changes_of(words, {}).later
+    assert later == {
+        "model.engine.api_key": "hidden", "a.token": "hidden", "n": "hidden", "data.seed": "1",
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        refuse("data.task.train=canary-9f: no such file")
+    assert capsys.readouterr().err == (
+        f"lit-entropy: error: data.task.train={REDACTED}: no such file\n"
+    )
