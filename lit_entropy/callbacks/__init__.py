@@ -11,6 +11,7 @@ from lit_entropy.callbacks.progress import RLProgressBar
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
 from lit_entropy.callbacks.summary import RunSummary
+from lit_entropy.callbacks.theorem_check import TheoremCheck
 from lit_entropy.callbacks.token_page import TokenPage
 from lit_entropy.callbacks.update_anatomy import UpdateAnatomy
 
@@ -26,6 +27,7 @@ __all__ = [
     "RunCheckpoint",
     "RunSummary",
     "Samples",
+    "TheoremCheck",
     "TokenPage",
     "UpdateAnatomy",
 ]
