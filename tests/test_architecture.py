@@ -18,7 +18,7 @@ LAYERS = (
     {"contracts"},
     {"losses", "advantages", "regularizers", "tasks", "policy", "tracking", "jobs"},
     {"checkpoints", "figures", "pretraining"},
-    {"distributed", "reproduce", "sweep"},
+    {"distributed", "laboratory", "reproduce", "sweep"},
     {"rollouts"},
     {"step"},
     {"evaluation", "callbacks", "data"},

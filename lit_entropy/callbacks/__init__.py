@@ -12,6 +12,7 @@ from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import Samples
 from lit_entropy.callbacks.strategy_shares import StrategyShares
 from lit_entropy.callbacks.summary import RunSummary
+from lit_entropy.callbacks.theorem_check import TheoremCheck
 from lit_entropy.callbacks.token_page import TokenPage
 from lit_entropy.callbacks.update_anatomy import UpdateAnatomy
 
@@ -28,6 +29,7 @@ __all__ = [
     "RunSummary",
     "Samples",
     "StrategyShares",
+    "TheoremCheck",
     "TokenPage",
     "UpdateAnatomy",
 ]

@@ -35,6 +35,7 @@ from lit_entropy.policy.dry_run import (
     stand_in_tokenizer,
 )
 from lit_entropy.policy.quiet import quiet
+from lit_entropy.policy.table import SoftmaxTable  # noqa: F401  registers its model type
 
 __all__ = ["Source", "dry_run", "load_model", "load_tokenizer", "locate", "shipped_bases"]
 

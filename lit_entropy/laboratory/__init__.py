@@ -1,0 +1,1 @@
+"""Rung 0: the policy for which the theorems are proved, and what each assumption is worth."""

@@ -1,0 +1,149 @@
+"""How well predictions agree with realised changes of entropy, run by run, and what rows cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lit_entropy.figures.estimates import Estimate, Paired, estimate, paired
+from lit_entropy.functional import agreement
+from lit_entropy.functional.law import fit
+from lit_entropy.laboratory.conditions import Row
+
+#: Columns of a run's states by name, float64 [lines].
+States = Mapping[str, np.ndarray]
+
+
+class Sides(NamedTuple):
+    """Predicted and realised changes of entropy, nats [N] each."""
+
+    predicted_N: np.ndarray
+    realised_N: np.ndarray
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Over one seed; a change that is 0 everywhere has R² 0 and slope 0: nothing was foretold."""
+
+    r2: float
+    slope: float
+    sign: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row over seeds.
+
+    Attributes:
+        row: what is compared.
+        r2, slope, sign: agreement from state to state at all RL steps.
+        step_r2, step_slope, step_sign: agreement of the means over states from RL step to RL step.
+        lost: R² of the reference less that of the row, from state to state, paired by seed.
+    """
+
+    row: Row
+    r2: Estimate
+    slope: Estimate
+    sign: Estimate
+    step_r2: Estimate
+    step_slope: Estimate
+    step_sign: Estimate
+    lost: Paired | None
+
+
+@dataclass(frozen=True)
+class Law:
+    """The law of the table, over seeds: R = -a exp(H) + b, R the expected reward."""
+
+    a: Estimate
+    b: Estimate
+    r2: Estimate
+    positive: Estimate  # share of the RL steps with Cov(log pi, A) > 0
+    foretold: Estimate  # share of the RL steps whose mean change has Theorem 1's sign
+
+
+def states_of(states: States, row: Row) -> Sides:
+    """Each state at each RL step."""
+    chosen_N = states["held_out"] == float(row.held_out)
+    return Sides(states[row.prediction][chosen_N], states["delta"][chosen_N])
+
+
+def steps_of(states: States, row: Row) -> Sides:
+    """Means over states, RL step by RL step; the prediction is that of the training prompts."""
+    realised = _means(states, "delta", row.held_out)
+    return Sides(_means(states, row.prediction, False), realised)
+
+
+def _means(states: States, name: str, held_out: bool) -> np.ndarray:
+    part_N = states["held_out"] == float(held_out)
+    steps = np.unique(states["step"])
+    return np.array([states[name][part_N & (states["step"] == step)].mean() for step in steps])
+
+
+def agree(sides: Sides) -> Agreement:
+    """R², slope through the origin and share of equal signs.
+
+    Raises:
+        ValueError: a prediction is missing.
+    """
+    if not np.isfinite(sides.predicted_N).all():
+        raise ValueError("a state has no prediction: train the condition with TheoremCheck.sampled")
+    r2 = agreement.squared_correlation(*sides)
+    slope = agreement.slope_through_origin(*sides)
+    sign = agreement.sign_agreement(*sides)
+    return Agreement(r2 or 0.0, slope or 0.0, sign or 0.0)
+
+
+def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) -> list[Measured]:
+    """Every row whose condition has runs.
+
+    Args:
+        rows: what is compared; the first is the reference.
+        runs: states by condition and seed.
+    """
+    by_row = {row.label: _agreements(row, runs) for row in rows if runs.get(row.condition)}
+    reference = {seed: found[0].r2 for seed, found in by_row.get(rows[0].label, {}).items()}
+    measured = []
+    for row in rows:
+        if row.label in by_row:
+            found = by_row[row.label]
+            own = {seed: pair[0].r2 for seed, pair in found.items()}
+            lost = paired(reference, own) if row != rows[0] else None
+            measured.append(Measured(row=row, lost=lost, **_estimates(found)))
+    return measured
+
+
+def _agreements(
+    row: Row, runs: Mapping[str, Mapping[int, States]]
+) -> dict[int, tuple[Agreement, Agreement]]:
+    return {
+        seed: (agree(states_of(states, row)), agree(steps_of(states, row)))
+        for seed, states in sorted(runs[row.condition].items())
+    }
+
+
+def _estimates(found: Mapping[int, tuple[Agreement, Agreement]]) -> dict[str, Estimate]:
+    return {
+        f"{prefix}{name}": estimate([getattr(pair[side], name) for pair in found.values()])
+        for side, prefix in enumerate(("", "step_"))
+        for name in ("r2", "slope", "sign")
+    }
+
+
+def measure_law(histories: Sequence[Mapping[str, np.ndarray]], runs: Sequence[States]) -> Law:
+    """Fit the law to the exact entropy and reward of each seed.
+
+    Args:
+        histories: columns of metrics.csv, with ``theorems/entropy``, ``/reward``, ``/covariance``.
+        runs: states of the same runs.
+    """
+    fits = [fit(h["theorems/entropy"], h["theorems/reward"]) for h in histories]
+    row = Row("", "", "theorem1")
+    return Law(
+        a=estimate([each.a for each in fits]),
+        b=estimate([each.b for each in fits]),
+        r2=estimate([each.r2 for each in fits]),
+        positive=estimate([float((h["theorems/covariance"] > 0).mean()) for h in histories]),
+        foretold=estimate([agree(steps_of(states, row)).sign for states in runs]),
+    )
