@@ -19,16 +19,15 @@ T = TypeVar("T")
 
 #: What parsers of model text, of data and of settings look for, and what they might trip over.
 PIECES = [
-    r"\boxed{", r"\boxed ", r"\fbox{", "}", "{", "####", "<answer>", "</answer>", "$",
-    r"\frac{", r"\dfrac", r"\sqrt", "√", "²", "−", "½", "°", r"\text{", "}{", "^{", "_", "12",
-    "1,000", "1 000", "3/4", "0/0", "1/0", "1e999", "9" * 50, "-", "+", "*", "(", ")", "[", "]",
-    "=", "%", ".", ",", r"\circ", r"\pi", r"\infty", "answer: ", "(C)", "option B.",
-    " is a knight", "knave", "Zoey", "44;19=63", "nan", "inf", "null", "true", "None", "١٢",
-    "１２", "\u200b", "\ud83d", "\x00", "\n", " ", "\t", "\u2028", "\\", "'", '"', "${",
-    "${oc.env:HOME}", "${a}", ":", "- ", "? ", "&a ", "*a",
-    "!!python/object/apply:os.system [x]", "<<: ", "|", ">", "#", "@", "`", "~", "{{", "%s",
-    "{0}", "__import__('os')", "class_path", "init_args", ".yaml", "--", "-c", "role",
-    "content", "user",
+    r"\boxed{", r"\boxed ", r"\fbox{", "}", "{", "####", "<answer>", "</answer>", "$", r"\frac{",
+    r"\dfrac", r"\sqrt", "√", "²", "\u2212", "½", "°", r"\text{", "}{", "^{", "_", "12", "1,000",
+    "1 000", "3/4", "0/0", "1/0", "1e999", "9" * 50, "-", "+", "*", "(", ")", "[", "]", "=", "%",
+    ".", ",", r"\circ", r"\pi", r"\infty", "answer: ", "(C)", "option B.", " is a knight",
+    "knave", "Zoey", "44;19=63", "nan", "inf", "null", "true", "None", "١٢", "\uff11\uff12", "\u200b",
+    "\ud83d", "\x00", "\n", " ", "\t", "\u2028", "\\", "'", '"', "${", "${oc.env:HOME}", "${a}",
+    ":", "- ", "? ", "&a ", "*a", "!!python/object/apply:os.system [x]", "<<: ", "|", ">", "#",
+    "@", "`", "~", "{{", "%s", "{0}", "__import__('os')", "class_path", "init_args", ".yaml",
+    "--", "-c", "role", "content", "user",
 ]  # fmt: skip
 
 

@@ -38,16 +38,18 @@ _PROGRAMS = [
 #: Numbers and expressions that are cheap to write and dear to work out.
 _BOMBS = [
     "9^{9^{9^{9^{9}}}}", "9**9**9**9", "(10^{10^{10}})!", "2^{2^{2^{2^{2^{2}}}}}", "99999999999!",
-    r"\prod_{n=1}^{10^{12}} n", r"\sum_{k=1}^{10^9} \frac{1}{k^{k}}", r"\int_0^\infty e^{-x^{x^{x}}}dx",
-    r"\binom{10^{12}}{10^{11}}", "1e999999999", "0x" + "f" * 4000, "1" * 15_000, "0." + "3" * 15_000,
-    r"\sqrt[1000000]{2}^{1000000}", r"(x+y+z+w)^{10000}", r"\frac{1}{0}", r"\log(\log(\log(0)))",
+    r"\prod_{n=1}^{10^{12}} n", r"\sum_{k=1}^{10^9} \frac{1}{k^{k}}",
+    r"\int_0^\infty e^{-x^{x^{x}}}dx", r"\binom{10^{12}}{10^{11}}", "1e999999999",
+    "0x" + "f" * 4000, "1" * 15_000, "0." + "3" * 15_000, r"\sqrt[1000000]{2}^{1000000}",
+    r"(x+y+z+w)^{10000}", r"\frac{1}{0}", r"\log(\log(\log(0)))",
     r"\begin{pmatrix}" + "1&" * 900 + r"\end{pmatrix}", r"\lim_{x\to 0} \sin(1/x)^{1/x^{1/x}}",
 ]  # fmt: skip
 #: Repeated, they make a careless expression backtrack or a parser recurse.
 _REPEATED = [
-    "(", "[", "{", r"\frac{", r"\sqrt{", r"\boxed{", "-", "+-", "1,", "1 000", "a" , "x=", "  ",
-    "####", "<answer>", r"\left(", r"\text{", "^{", "_{", "\\", "$", "**", "1/", "aA1", "is a knight ",
-    "answer: ", "(A)", "\n", "\u0300", "\u202e", "٣", "²", "𝟗", "\u200b", "½", "ﬁ", "\ud83d", "\x00",
+    "(", "[", "{", r"\frac{", r"\sqrt{", r"\boxed{", "-", "+-", "1,", "1 000", "a", "x=", "  ",
+    "####", "<answer>", r"\left(", r"\text{", "^{", "_{", "\\", "$", "**", "1/", "aA1",
+    "is a knight ", "answer: ", "(A)", "\n", "\u0300", "\u202e", "٣", "²", "\U0001d7d7", "\u200b", "½",
+    "\ufb01", "\ud83d", "\x00",
 ]  # fmt: skip
 _FRAMES: list[Callable[[str], str]] = [
     lambda text: f"\\boxed{{{text}}}",

@@ -69,7 +69,7 @@ def test_words_of_a_command() -> None:
         changes = changes_of(chosen.arguments, {})
         run = RunOptions()
         name_run(run, changes, 0)
-        assert changes.explicit or len(run.name) < 400 and "/" not in run.name
+        assert changes.explicit or (len(run.name) < 400 and "/" not in run.name)
 
     assert fuzz(WORDS, are_read) >= 100
 

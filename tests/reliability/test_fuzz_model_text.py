@@ -1,4 +1,4 @@
-"""Any text of a model is read or refused by every checker, and by the trainer's side of the jail."""
+"""Any text of a model is read or refused by every checker, any reply by the other side."""
 
 from __future__ import annotations
 
