@@ -48,7 +48,8 @@ _BOMBS = [
 _REPEATED = [
     "(", "[", "{", r"\frac{", r"\sqrt{", r"\boxed{", "-", "+-", "1,", "1 000", "a", "x=", "  ",
     "####", "<answer>", r"\left(", r"\text{", "^{", "_{", "\\", "$", "**", "1/", "aA1",
-    "is a knight ", "answer: ", "(A)", "\n", "\u0300", "\u202e", "٣", "²", "\U0001d7d7", "\u200b", "½",
+    "is a knight ", "answer: ", "(A)", "\n", "\u0300", "\u202e", "٣", "²", "\U0001d7d7", "\u200b",
+    "½",
     "\ufb01", "\ud83d", "\x00",
 ]  # fmt: skip
 _FRAMES: list[Callable[[str], str]] = [
