@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from lit_entropy.cli.options import RunOptions
-from lit_entropy.cli.values import ConfigLoader
+from lit_entropy.cli.values import parse_yaml
 from lit_entropy.moved import leaves
 from lit_entropy.tracking.redaction import redact
 from lit_entropy.tracking.run_name import changed, is_named, run_name
@@ -103,7 +103,7 @@ def _after_file(before: Changes, file: Path) -> Changes:
 def _settings_of(file: Path) -> dict[str, Any]:
     """The settings in a file, also below a subcommand; what is wrong with it the parser says."""
     try:
-        values = yaml.load(file.read_text(), ConfigLoader)  # a safe loader
+        values = parse_yaml(file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     if not isinstance(values, dict):

@@ -82,13 +82,27 @@ def load_values(text: str) -> Any:
     Raises:
         yaml.YAMLError: not YAML.
     """
-    value = yaml.load(text, ConfigLoader)  # a safe loader
+    value = parse_yaml(text)
     # ``name:`` and ``{a, b}`` on the command line are text, as jsonargparse has it
     if isinstance(value, dict) and value and all(item is None for item in value.values()):
         words = set(text.strip(" {}").replace(" ", "").split(","))
         if words == set(value) or text.strip() == f"{next(iter(value))}:":
             return text
     return value
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        yaml.YAMLError: not YAML, or nested deeper than Python recurses.
+    """
+    try:
+        return yaml.load(text, ConfigLoader)  # a safe loader
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply: a configuration has a few levels") from error
+    except (ValueError, OverflowError) as error:  # of a number: 1_, 5,000 digits
+        raise yaml.YAMLError(str(error).partition(";")[0]) from error
 
 
 def read_values(path: Path) -> Any:
@@ -111,7 +125,7 @@ def read_values(path: Path) -> Any:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     try:
-        return yaml.load(text, ConfigLoader)  # a safe loader
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}, {yaml_fault(error)}") from error
 

@@ -59,7 +59,7 @@ class Server:
             raise ConnectionError(f"{self.url}{path} did not answer: {error!r}") from error
         try:
             return json.loads(text) if text else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServerError(f"{self.url}{path} answered no JSON: {text[:100]!r}") from error
 
     def model(self, wanted: str | None) -> str:

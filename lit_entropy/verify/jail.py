@@ -114,7 +114,7 @@ class Jail:
                 if reply["id"] == self._request:
                     return dict(reply)
             failure: Message = {"failure": "timeout", "clock": True}
-        except (ValueError, TypeError, KeyError):  # no reply of the program's
+        except (ValueError, TypeError, KeyError, RecursionError):  # no reply of the program's
             failure = {"failure": "crashed"}
         self.close()
         return failure

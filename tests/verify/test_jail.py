@@ -297,7 +297,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("reply", ["no JSON", "[1]", "{}"])
+@pytest.mark.parametrize("reply", ["no JSON", "[1]", "{}", "[" * 9000])
 def test_a_reply_that_is_none_of_the_program_s_is_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str
 ) -> None:

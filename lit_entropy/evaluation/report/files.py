@@ -50,7 +50,7 @@ def read_report(path: str | Path) -> Report:
         raise FileNotFoundError(f"there is no {file}: name a validation.json, or its folder")
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is not JSON ({error}): name a validation.json") from error
     unknown = ValueError(
         f"{file} is no validation report of format {FORMAT}: make one by lit-entropy validate"
