@@ -47,5 +47,5 @@ def end_together(
         if flag.item():
             raise SIGTERMException
 
-    connector._sigterm_notifier_fn = note  # type: ignore[method-assign]
+    connector._sigterm_notifier_fn = note  # type: ignore[method-assign, assignment]
     epoch_loop._broadcast_sigterm_tensor = agree  # type: ignore[method-assign]
