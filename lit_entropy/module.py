@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, cast
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,6 +22,7 @@ from lit_entropy.checkpoints.io import AtomicCheckpointIO
 from lit_entropy.contracts import checked_loss
 from lit_entropy.data import PromptDataModule
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
+from lit_entropy.distributed.signals import end_together
 from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, check_strategy
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluation.evaluation import Evaluation
@@ -38,7 +40,7 @@ from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
-from lit_entropy.step.settings import check_lengths, check_rates, check_trainer
+from lit_entropy.step.settings import check_lengths, check_rates, check_trainer, selection_note
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import LossBatch, LossOutput, State
 
@@ -287,8 +289,14 @@ class EntropyModule(EvaluatedModule):
         check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
         check_strategy(strategy)
         self.engine.setup(self.policy)
+        if self.trainer.world_size > 1:
+            connector, loop = self.trainer._signal_connector, self.trainer.fit_loop.epoch_loop
+            end_together(connector, loop, strategy.root_device)
         if stage == "fit":
             check_trainer(self.trainer.check_val_every_n_epoch, self.trainer.gradient_clip_val)
+            note = selection_note(self.loss, str(self.trainer.precision_plugin.precision))
+            if note:
+                rank_zero_info(note)
             self.step_axis.attach(self.trainer.loggers)
             self.advantage.check_group_size(self.data.plan.group_size)
             check_adapters(self.policy, [self.advantage, *self.regularizers])

@@ -31,9 +31,11 @@ def start(
     return process
 
 
-def start_command(log: Path, arguments: list[str]) -> BaseProcess:
+def start_command(
+    log: Path, arguments: list[str], environment: Mapping[str, str] = NOTHING
+) -> BaseProcess:
     """The command line in a new process."""
-    return start(log, main, arguments)
+    return start(log, main, arguments, environment=environment)
 
 
 def _call(

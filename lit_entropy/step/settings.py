@@ -4,6 +4,8 @@ import math
 
 from torch.optim import Optimizer
 
+from lit_entropy.losses.base import PolicyLoss
+
 #: What schedules call their lengths; the next step divides by it.
 LENGTHS = ("T_max", "T_0", "total_iters", "total_steps", "step_size")
 
@@ -28,6 +30,22 @@ def check_trainer(check_val_every_n_epoch: int | None, gradient_clip_val: float 
             f"trainer.gradient_clip_val={gradient_clip_val} must be a finite number >= 0: use 0 or "
             "null for no clipping"
         )
+
+
+def selection_note(loss: PolicyLoss, precision: str) -> str | None:
+    """What holds of the tokens that a loss selects in a low precision; None where all of it holds.
+
+    Args:
+        loss: the policy loss.
+        precision: ``trainer.precision``.
+    """
+    if not loss.selects_tokens or not precision.startswith("bf16"):
+        return None
+    return (
+        f"trainer.precision={precision} rounds log-probs by the shape of their forward pass: which "
+        f"tokens {type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on "
+        "the number of ranks, as it does not with 32-true (docs/pitfalls.md)"
+    )
 
 
 def check_rates(optimizer: Optimizer) -> None:

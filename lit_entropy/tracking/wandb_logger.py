@@ -1,6 +1,7 @@
 """Weights & Biases that never stops or changes a run."""
 
 import os
+import time
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,19 @@ from lit_entropy.tracking.wandb_scores import COLUMNS, split_scores
 from lit_entropy.tracking.wandb_session import RUN_ID_FILE, STEP_METRIC, check_reachable, start_run
 
 
+class _Off(_DummyExperiment):
+    """A run that takes every call and does nothing."""
+
+    config = _DummyExperiment()
+
+
 class SafeWandbLogger(WandbLogger):
     """Sends the run to Weights & Biases; when that fails the run goes on as if it were not there.
 
-    A server that cannot be reached at the start turns the logger to offline mode (``wandb sync``
-    uploads the folder later); an error while logging turns it off. Each gives one warning. The
+    A server that does not answer one question at the start, or answers that it is broken, turns the
+    logger to offline mode (``wandb sync`` uploads the folder later); an error while logging turns
+    it off. Each gives one warning. With the default limits a server that hangs at any time costs a
+    run 10 seconds at most; what it has not taken by then stays in the run's folder. The
     login comes from the environment or netrc alone. Host, command line, git state, console output
     and code stay at home, and the configuration is sent redacted.
     """
@@ -46,8 +55,10 @@ class SafeWandbLogger(WandbLogger):
             save_dir: folder of all runs.
             name: folder of this run within it, and the run's name on the server.
             project: W&B project.
-            offline: write to the run folder alone; WANDB_MODE=offline or disabled do as well.
-            init_timeout: seconds to wait for the server at the start (the library adds up to 10).
+            offline: write to the run folder alone, as with WANDB_MODE=offline; with disabled
+                nothing is written.
+            init_timeout: seconds to wait for the server at the start, in all; at most half of them
+                for its answer to the first question.
             finish_timeout: seconds to wait for the last uploads; the rest stays on disk.
             entity: W&B user or team; None for the login's default.
             group: W&B group, for the seeds of one experiment.
@@ -120,33 +131,38 @@ class SafeWandbLogger(WandbLogger):
         try:
             call()
         except Exception as error:  # whatever it is, training is worth more
-            warnings.warn(f"W&B failed and is off for the rest of the run: {error}", stacklevel=3)
-            self._experiment = _DummyExperiment()  # type: ignore[assignment]
+            text = f"W&B failed and is off for the rest of the run: {_one_line(error)}"
+            warnings.warn(text, stacklevel=3)
+            self._experiment = _Off()  # type: ignore[assignment]
 
     def _start(self) -> Any:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._mode == "disabled":
-            return _DummyExperiment()
-        failed = False
+            return _Off()
+        failed, start = False, time.monotonic()
         if self._mode == "online":
             try:
-                check_reachable(self._init_timeout)
+                check_reachable(self._init_timeout / 2)
                 failed = True  # until proven otherwise
-                return self._open("online")
+                left = self._init_timeout - (time.monotonic() - start)
+                return self._open("online", init_timeout=left)
             except Exception as error:
                 self._warn_offline(error)
         try:
             return self._open("offline", new_id=failed)
         except Exception as error:
-            warnings.warn(f"W&B cannot start and is off for this run: {error}", stacklevel=4)
-            return _DummyExperiment()
+            text = f"W&B cannot start and is off for this run: {_one_line(error)}"
+            warnings.warn(text, stacklevel=4)
+            return _Off()
 
-    def _open(self, mode: Literal["online", "offline"], new_id: bool = False) -> Any:
+    def _open(
+        self, mode: Literal["online", "offline"], new_id: bool = False, init_timeout: float = 0.0
+    ) -> Any:
         return start_run(
             self._folder,
             mode,
             new_id=new_id,
-            init_timeout=self._init_timeout,
+            init_timeout=init_timeout or self._init_timeout,
             finish_timeout=self._finish_timeout,
             tags=self._tags,
             **self._labels,
@@ -154,7 +170,7 @@ class SafeWandbLogger(WandbLogger):
 
     def _warn_offline(self, error: Exception) -> None:
         warnings.warn(
-            f"W&B is not available ({error}). The run goes on offline: `wandb sync "
+            f"W&B is not available ({_one_line(error)}). The run goes on offline: `wandb sync "
             f"{self._folder}/wandb/offline-run-*` uploads it later.",
             stacklevel=5,
         )
@@ -168,6 +184,10 @@ def _tables(rows: Sequence[list[object]]) -> dict[str, object]:
 
     data = [[_plain(cell) for cell in row] for row in rows]
     return {f"scores/{str(rows[0][0]).partition('/')[0]}": wandb.Table(columns=COLUMNS, data=data)}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _plain(cell: object) -> object:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from runs import ALONE, fit
 
-from lit_entropy.step.settings import check_lengths, check_rates, check_trainer
+from lit_entropy.losses import ClipCov, KLCov, PPOClip
+from lit_entropy.step.settings import check_lengths, check_rates, check_trainer, selection_note
 
 COSINE = "--model.lr_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"
 TWO = ["--model.evaluation.samples=2", "--model.evaluation.pass_k=[]"]
@@ -52,3 +53,16 @@ def test_what_is_right_passes() -> None:
         check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 0))
     with pytest.raises(ValueError, match="gradient_clip_val=inf"):
         check_trainer(1, math.inf)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("loss", [KLCov(), ClipCov()])
+def test_what_holds_of_selections_in_a_low_precision_is_said(
+    loss: ClipCov | KLCov, precision: str
+) -> None:
+    note = selection_note(loss, precision)
+    assert note is not None and "\n" not in note
+    assert note.startswith(f"trainer.precision={precision} rounds log-probs")
+    assert f"which tokens {type(loss).__name__} selects depends on" in note
+    assert selection_note(loss, "32-true") is None
+    assert selection_note(PPOClip(), precision) is None

@@ -1,0 +1,54 @@
+"""SIGTERM to one rank of two ends both."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from processes import start_command
+from runs import ALONE
+from two_ranks import arguments
+
+from lit_entropy.tracking.metrics_file import read_rows
+
+#: Seconds.
+LIMIT = 60
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_a_signal_to_one_rank_ends_both(tmp_path: Path, rank: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GROUP_RANK": "0"}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+    command = arguments(
+        tmp_path / "runs", *ALONE, "--model.policy.model=chain-xs", "--trainer.max_epochs=2000",
+        "--trainer.strategy=ddp", "--trainer.devices=2",
+    )  # fmt: skip
+    processes = [
+        start_command(tmp_path / f"rank{r}.log", command, shared | {"RANK": r, "LOCAL_RANK": r})
+        for r in "01"
+    ]
+    table = tmp_path / "runs" / "quickstart-seed0" / "metrics.csv"
+    try:
+        end = time.monotonic() + 200
+        while not (table.exists() and len(table.read_text().splitlines()) > 3):
+            assert all(process.is_alive() for process in processes) and time.monotonic() < end
+            time.sleep(0.05)
+        sent = time.monotonic()
+        os.kill(processes[rank].pid, signal.SIGTERM)
+        for process in processes:
+            process.join(max(0.0, sent + LIMIT - time.monotonic()))
+        codes = [process.exitcode for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    logs = [(tmp_path / f"rank{r}.log").read_text()[-2000:] for r in (0, 1)]
+    assert codes[rank] == 143 and None not in codes and 0 not in codes, (codes, *logs)
+    steps = [int(row["step"]) for row in read_rows(table)]
+    assert steps == list(range(1, len(steps) + 1))
