@@ -29,6 +29,13 @@ def test_paths_and_links_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_each_promise_of_security_names_the_test_that_keeps_it() -> None:
+    text = (ROOT / "SECURITY.md").read_text().split("## What holds")[1].split("\n## ")[0]
+    promises = re.split(r"\n(?=\d+\. \*\*)", text)[1:]
+    assert len(promises) >= 8
+    assert [promise for promise in promises if not re.search(r"`tests/[\w/]+\.py`", promise)] == []
+
+
 def named(path: str) -> object:
     """What a dotted path names; AttributeError or ModuleNotFoundError where it names nothing."""
     parts = path.split(".")
