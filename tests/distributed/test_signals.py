@@ -15,11 +15,12 @@ from two_ranks import arguments
 
 from lit_entropy.tracking.metrics_file import read_rows
 
+pytestmark = pytest.mark.timeout(600)
 #: Seconds.
 LIMIT = 60
 
 
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_a_signal_to_one_rank_ends_both(tmp_path: Path, rank: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
