@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator, TokenContext
+from lit_entropy.functional.advantage import group_mean_center
 from lit_entropy.functional.enumeration import centred_rewards
 from lit_entropy.functional.masked import masked_sum
 
@@ -30,16 +31,22 @@ class ExactGradient(AdvantageEstimator):
         self.natural = natural
 
     def __call__(self, rewards_PG: Tensor) -> Tensor:
-        """The rewards; probabilities, by which they are centred, are known with the tokens."""
-        return rewards_PG.float()
+        """Rewards less the plain mean of the group; probabilities are known with the tokens."""
+        return group_mean_center(rewards_PG).float()
 
     def token_advantages(self, advantages_PG: Tensor, rollout: TokenContext) -> Tensor:
         """Each token's weight, float64 [B, T]; see :class:`AdvantageEstimator`.
 
         Raises:
-            ValueError: a group is not every response to its prompt, or natural gradients are asked
-                for with longer responses.
+            ValueError: a group is not every response to its prompt or is left out of the objective,
+                or natural gradients are asked for with longer responses.
         """
+        if not bool(rollout.trained_P.all()):
+            raise ValueError(
+                f"{int((~rollout.trained_P).sum())} of {len(rollout.trained_P)} groups are left "
+                "out of the objective, and ExactGradient weighs every one: set "
+                "data.group_filter=none"
+            )
         experience, mask_BT = rollout.experience, rollout.experience.response_mask_BT
         if self.natural and mask_BT.shape[1] > 1:
             raise ValueError(
