@@ -1,5 +1,6 @@
 """The shipped configurations: where they lie and how they are named."""
 
+import os
 from pathlib import Path
 
 #: How the names of components' files end; that of an experiment's file may have any name.
@@ -31,13 +32,13 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
     Raises:
         ValueError: neither a file nor shipped; lists the shipped ones.
     """
-    if ":" in name or (Path(name).is_file() and (not folder or name.endswith(SUFFIXES))):
+    if ":" in name or (os.path.isfile(name) and (not folder or name.endswith(SUFFIXES))):
         return name
     names = shipped_names(folder)
     short = name.removesuffix(".yaml")
     if short in names:
         return str(configs_folder() / f"{short}.yaml")
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         raise ValueError(f"{flag} {name} is a folder: name a file in it")
     raise ValueError(
         f"{flag} {name}: neither a file nor a shipped configuration; shipped are {', '.join(names)}"

@@ -16,8 +16,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved"},
     {"contracts"},
-    {"losses", "advantages", "regularizers", "tasks", "policy", "tracking", "jobs"},
-    {"checkpoints", "figures", "pretraining"},
+    {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},
+    {"checkpoints", "figures", "pretraining", "jobs"},
     {"distributed", "laboratory", "reproduce", "sweep"},
     {"rollouts"},
     {"step"},

@@ -1,6 +1,7 @@
 """What was typed, made ready for the parser: shipped configurations found, old names refused."""
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     word, folder = key.rpartition(".")[2], value.partition("/")[0]
     if key in ("c", "config"):
         value = find_config(value, flag)
-        if ":" not in value or Path(value).is_file():
+        if ":" not in value or os.path.isfile(value):
             _check_mapping(Path(value))
     elif word and word in (folder, f"{folder}s") and (configs_folder() / folder).is_dir():
         value = find_config(value, flag, folder)
@@ -86,7 +87,7 @@ def check_file(
         ValueError: one line with the file and the old name and the new one, or what is wrong with
             it, see :func:`lit_entropy.cli.values.read_values`.
     """
-    if path in seen or not path.exists():
+    if path in seen or not os.path.exists(path):  # of a name that is too long, False
         return
     values = read_values(path)
     if values is None:

@@ -1,5 +1,6 @@
 """Subclasses of the module and of the data module, named where their keys stand."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -130,7 +131,7 @@ def _holds_values(group: str, value: str) -> bool:
     """Whether what follows ``--model`` is a file of its arguments, not a class."""
     if not is_component_file(value):
         return False
-    if not Path(value).exists():
+    if not os.path.exists(value):
         raise ValueError(f"{group}={value}: no such file; give an existing one, or module.Class")
     return True
 
@@ -145,7 +146,7 @@ def _named(file: Path) -> Iterator[tuple[str, str]]:
             if (
                 isinstance(entry, str)
                 and is_component_file(entry)
-                and (file.parent / entry).is_file()
+                and os.path.isfile(file.parent / entry)
             ):
                 yield from _class_of(group, file.parent / entry)
             elif isinstance(entry, dict) and isinstance(entry.get("class_path"), str):
@@ -161,4 +162,4 @@ def _class_of(group: str, file: Path) -> Iterator[tuple[str, str]]:
 
 def _values(file: Path) -> Any:
     """What a file holds; None where there is none, as the parser then says."""
-    return read_values(file) if file.exists() else None
+    return read_values(file) if os.path.exists(file) else None

@@ -1,13 +1,13 @@
 """What is wrong with a command, in one line: the key, the value, and what it may be."""
 
 import inspect
+import os
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -98,7 +98,7 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
     if found := re.search(r"Option '([^']+)' is not accepted", rest):
         return _unknown_argument(key, found[1], _CLASS.findall(message)[:1])
     found = _NO_PATH.search(rest)
-    if found and Path(found[1]).is_file() and not found[1].endswith(SUFFIXES):
+    if found and os.path.isfile(found[1]) and not found[1].endswith(SUFFIXES):
         endings = " or ".join(SUFFIXES)
         return f"{key}={found[1]}: a component's file has a name that ends in {endings}"
     if found := re.search(r"Expected a dot import path string: (\S+)", rest):

@@ -14,6 +14,8 @@ ROW_BITS = 32
 SET_BITS = 20
 #: Bad rows that an error lists.
 LISTED = 20
+#: Longest reason that it shows, characters: names of columns are as long as a file makes them.
+LONGEST_REASON = 900
 
 
 def set_number(name: str) -> int:
@@ -51,7 +53,7 @@ class LoadedSet:
         """Count a bad row."""
         self.bad += 1
         if len(self.reasons) < LISTED:
-            self.reasons.append(f"row {row}, {reason}")
+            self.reasons.append(f"row {row}, {reason:.{LONGEST_REASON}}")
 
     def report(self) -> str:
         """The bad rows, one per line."""

@@ -15,7 +15,7 @@ from lit_entropy.tasks.fields import (
     source_of,
 )
 from lit_entropy.tasks.ground_truth import GroundTruthReader
-from lit_entropy.tasks.loaded_set import ROW_BITS, LoadedSet, set_number
+from lit_entropy.tasks.loaded_set import LONGEST_REASON, ROW_BITS, LoadedSet, set_number
 from lit_entropy.tasks.media import refuse_media
 from lit_entropy.tasks.prompts import PromptFormat, question_key
 from lit_entropy.tasks.records import DataFile, Row, read_rows
@@ -96,7 +96,7 @@ class SetReader:
         try:
             return find_fields(record, prompt, NO_ANSWER if answer is None else answer)
         except ValueError as error:
-            raise SettingError(f"{place}: {error}") from error
+            raise SettingError(f"{place}: {error!s:.{LONGEST_REASON}}") from error
 
     def _answer_field(self, file: DataFile, record: Mapping[str, object]) -> str | None:
         """The setting; None where no answer is needed and none is there or wanted."""

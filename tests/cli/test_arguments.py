@@ -132,3 +132,10 @@ def test_options_before_the_subcommand_count(
     with pytest.raises(SystemExit):
         main(["fit", *quickstart[:2], "--trainer.max_epochs=7", quickstart[2]])
     assert capsys.readouterr().out == given and "max_epochs: 7" in given
+
+
+def test_a_text_that_is_too_long_for_a_name_is_a_text() -> None:
+    notes = f"--run.notes={'x' * 500}.yaml"
+    assert ready_arguments([notes]) == [notes]
+    with pytest.raises(ValueError, match="neither a file nor a shipped configuration"):
+        ready_arguments(["--config", "x" * 500])

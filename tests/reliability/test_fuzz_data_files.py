@@ -103,12 +103,12 @@ def test_fields_of_any_row() -> None:
             try:
                 refuse_media(row, read_prompt(row, name))
             except ValueError as error:
-                assert len(str(error)) < 4_000
+                assert str(error)
             for reader in readers:
                 try:
                     assert read_answer(row, name, reader).strip()
                 except ValueError as error:
-                    assert len(str(error)) < 4_000
+                    assert str(error)
 
     assert fuzz(ROWS | USUAL, are_read) >= 100
 
