@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from lit_entropy.closest import did_you_mean
+
 #: How the names of components' files end; that of an experiment's file may have any name.
 SUFFIXES = (".yaml", ".yml")
 
@@ -30,7 +32,7 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
         folder: the shipped folder of such components; experiments, of any name, if empty.
 
     Raises:
-        ValueError: neither a file nor shipped; lists the shipped ones.
+        ValueError: neither a file nor shipped; names what is near, or lists the shipped ones.
     """
     if ":" in name or (os.path.isfile(name) and (not folder or name.endswith(SUFFIXES))):
         return name
@@ -40,6 +42,18 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
         return str(configs_folder() / f"{short}.yaml")
     if os.path.isdir(name):
         raise ValueError(f"{flag} {name} is a folder: name a file in it")
-    raise ValueError(
-        f"{flag} {name}: neither a file nor a shipped configuration; shipped are {', '.join(names)}"
+    near = did_you_mean(short.removesuffix(".yml"), names) or did_you_mean(
+        Path(short).name, [shipped.rpartition("/")[2] for shipped in names]
     )
+    shipped = near or f"; shipped are {', '.join(_in_short(names, folder))}"
+    raise ValueError(f"{flag} {name}: neither a file nor a shipped configuration{shipped}")
+
+
+def _in_short(names: list[str], folder: str) -> list[str]:
+    """The names in a folder; of its folders the number in each."""
+    short: dict[str, int] = {}
+    for name in names:
+        first, slash, _ = name.removeprefix(f"{folder}/").partition("/")
+        key = f"{folder}/{first}" if folder else first
+        short[f"{key}/" if slash else key] = short.get(f"{key}/", 0) + 1
+    return [f"{key}... ({count})" if key.endswith("/") else key for key, count in short.items()]

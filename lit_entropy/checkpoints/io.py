@@ -5,6 +5,7 @@ is a plain copy when that lies on another filesystem, and it swallows ``Permissi
 """
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import overload
 
@@ -84,7 +85,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if is_distributed(path):
             return load_whole(path)
         if not Path(path).is_file():
-            raise FileNotFoundError(f"No checkpoint file {path} (remote addresses are not read).")
+            raise FileNotFoundError(
+                f"there is no checkpoint file {path} (remote addresses are not read)"
+                f"{_meant(Path(path))}"
+            )
         try:
             with open(path, "rb") as file:
                 checkpoint = load_intact(file, map_location)
@@ -155,5 +159,27 @@ def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> 
     # .old: a folder whose replacement was killed between two renames
     found = [*folder.glob("*.ckpt"), *folder.glob("*.ckpt.old")]
     present = sorted(str(file) for file in found)
-    remedy = f"Name one of {present}" if present else "Leave ckpt_path out to start a fresh run"
-    raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}. {remedy}.")
+    remedy = f"; name one of {present}" if present else _meant(path) or _nearest_run(folder.parent)
+    remedy = remedy or "; leave it out for a fresh start"
+    raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}{remedy}")
+
+
+def _meant(path: Path) -> str:
+    """The checkpoints of a run whose folder was named in place of a checkpoint."""
+    last = [path / "checkpoints" / "last.ckpt", path / "last.ckpt"]
+    found = [str(file) for file in last if file.exists()]
+    if not found and path.is_dir():
+        found = [str(file) for file in sorted(path.glob("**/last.ckpt"))[:3]]
+    return f"; did you mean {' or '.join(found)}?" if found else ""
+
+
+def _nearest_run(folder: Path) -> str:
+    """The newest checkpoint of the run named most like one that has none."""
+    runs = {file.parts[-3]: file for file in folder.parent.glob("*/checkpoints/last.ckpt")}
+    near = get_close_matches(folder.name, runs, n=1, cutoff=0.4)
+    if not near:
+        return ""
+    return (
+        f"; last is that of the run which the command names, and what it changes changes the name: "
+        f"to continue {near[0]} write --ckpt_path {runs[near[0]]}"
+    )

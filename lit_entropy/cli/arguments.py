@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lit_entropy.cli.classes import base_class
-from lit_entropy.cli.values import read_values
+from lit_entropy.cli.values import NEGATIVE, read_values
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import configs_folder, find_config
 
@@ -36,7 +36,7 @@ def ready_arguments(
     flag = ""
     for argument in arguments:
         value, start = argument, ""
-        if argument.startswith("-") and not argument[1:2].isdigit():
+        if argument.startswith("-") and not NEGATIVE.match(argument):
             flag, equals, value = argument.partition("=")
             check_key(flag, flag.strip("-+"), has_key)
             if not equals:

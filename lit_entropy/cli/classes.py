@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_entropy.cli.component_files import is_component_file
+from lit_entropy.cli.imports import import_fault
 from lit_entropy.cli.values import read_values
 
 #: Where their keys stand -> the classes of the project, imported where they are needed.
@@ -81,11 +82,8 @@ def load_class(group: str, path: str) -> type:
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name) if module else None
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(
-            f"{group}={path}: {error}; give module.Class of a module that Python finds "
-            "(PYTHONPATH=. for one beside you)"
-        ) from error
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{group}={path}: {import_fault(path) or error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(
             f"{group}={path}: no subclass of lit_entropy.{base.__name__}; give module.Class of one"

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, Namespace
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -15,6 +16,7 @@ from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
+from lit_entropy.cli.building import Builder, mark
 from lit_entropy.cli.classes import BASES, base_class, choose, load_class
 from lit_entropy.cli.commands import (
     COMMANDS,
@@ -26,6 +28,7 @@ from lit_entropy.cli.commands import (
     summaries,
     takes_experiment,
 )
+from lit_entropy.cli.early import check_accelerator, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.mistakes import refuse, unresolved
 from lit_entropy.cli.names import changes_of, name_run
@@ -35,15 +38,13 @@ from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.tracking.run_folder import claim_run_folder, release_run_folder, sweep_run_folder
+from lit_entropy.tracking.run_folder import (
+    announce_run,
+    claim_run_folder,
+    release_run_folder,
+    sweep_run_folder,
+)
 from lit_entropy.tracking.run_lock import RunLock
-
-
-def fixed_seed(seed: bool | int) -> int:
-    """The seed as a number: a drawn one could not key the counter-based random numbers."""
-    if isinstance(seed, bool):
-        raise ValueError(f"seed_everything={seed} must be a whole number, 0 say")
-    return seed
 
 
 class ExperimentParser(CommandParser, LightningArgumentParser):
@@ -69,6 +70,12 @@ class EntropyCLI(LightningCLI):
         self._changes = changes_of(args[1:], paths)
         super().__init__(args=args, **options)
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed: a number, since a drawn one could not key the random numbers."""
+        text = "Seed of prompts, samples, minibatches and random token draws."
+        default = self.seed_everything_default
+        parser.add_argument("--seed_everything", type=int, default=default, help=text)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run options, the checkpoint callback and the links."""
         cast(ExperimentParser, parser).paths = self._paths
@@ -81,7 +88,7 @@ class EntropyCLI(LightningCLI):
                 "trainer.use_distributed_sampler": False,
             }
         )
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=fixed_seed)
+        parser.link_arguments("seed_everything", "data.seed")
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: object
@@ -126,6 +133,7 @@ class EntropyCLI(LightningCLI):
 
     def _set_seed(self) -> None:
         if self.config["subcommand"] not in COMMANDS:
+            check_seed(self.config[self.config["subcommand"]].seed_everything)
             super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
@@ -133,6 +141,7 @@ class EntropyCLI(LightningCLI):
         if self.subcommand in COMMANDS:
             return
         config = self.config[self.subcommand]
+        check_accelerator(config.trainer.accelerator)
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
@@ -148,7 +157,8 @@ class EntropyCLI(LightningCLI):
                 run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
-        run.name = claim_run_folder(run.folder, name, resume=resume)
+        run.name = claim_run_folder(run.folder, name, resume=resume, announce=False)
+        self._announce = partial(announce_run, run.folder, name, run.name)
         folder = Path(run.folder) / run.name
         self._claimed = None if resume else folder
         self._lock = RunLock(folder)
@@ -162,11 +172,26 @@ class EntropyCLI(LightningCLI):
         config = self.config[self.subcommand]
         try:
             with in_run_folder(config.trainer, Path(config.run.folder) / config.run.name):
-                super().instantiate_classes()
+                self._build(config)
         except BaseException:
             self._lock.release()
             release_run_folder(self._claimed)
             raise
+        self._announce()  # not before: what is refused has no name
+
+    def _build(self, config: Namespace) -> None:
+        """Build all parts; the first that refuses ends it, whatever other types its key takes."""
+        groups = {self._model_class: "model", self._datamodule_class: "data"}
+        builder = Builder(config, groups | {RunCheckpoint: "checkpoint", RunOptions: "run"})
+        self.parser.add_instantiator(builder, object)
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            if builder.failure not in (None, error):
+                raise builder.failure from None
+            raise
+        if builder.failure is not None:
+            raise builder.failure
 
     def instantiate_trainer(self, **kwargs: object) -> L.Trainer:
         """Build the trainer with the CSV logger first and checkpoints written atomically."""
@@ -174,11 +199,14 @@ class EntropyCLI(LightningCLI):
         trainer = config.trainer
         plugins = trainer.get("plugins") or []
         plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
-        return super().instantiate_trainer(
-            logger=run_loggers(config.run, trainer.get("logger")),
-            plugins=[*plugins, AtomicCheckpointIO()],
-            **kwargs,
-        )
+        loggers = run_loggers(config.run, trainer.get("logger"))
+        try:
+            return super().instantiate_trainer(
+                logger=loggers, plugins=[*plugins, AtomicCheckpointIO()], **kwargs
+            )
+        except Exception as error:
+            mark(error, "trainer")
+            raise
 
     def validate(self, **arguments: Any) -> Report:
         """Evaluate the policies asked for and write ``validation.json``, a table and a plot."""

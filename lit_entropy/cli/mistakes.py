@@ -5,8 +5,8 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn, get_args, get_type_hints
@@ -14,6 +14,9 @@ from typing import Any, NoReturn, get_args, get_type_hints
 from jsonargparse import ArgumentParser
 from omegaconf.errors import OmegaConfBaseException
 
+from lit_entropy.cli.building import marked, with_key
+from lit_entropy.cli.imports import import_fault
+from lit_entropy.closest import did_you_mean
 from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
 from lit_entropy.shipped import SUFFIXES
 from lit_entropy.tracking.redaction import redact_text
@@ -29,7 +32,14 @@ REFUSALS = (
     UncheckedError,
 )
 
+#: An environment variable: set, as by ``--debug``, every error is shown with its traceback.
+DEBUG = "LIT_ENTROPY_DEBUG"
+_WORK = {
+    ("lightning.pytorch.trainer.trainer", "_run_stage"),
+    ("lit_entropy.cli.commands", "run_command"),
+}
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
+_LINK = re.compile(r"Call to compute_fn of link '[^']*' with args \(.*?\) failed: ", re.DOTALL)
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _IN_A_FLAG = re.compile(r'\s*in "<unicode string>", line \d+, column (\d+):.*?\^', re.DOTALL)
 _NO_COMPONENT = re.compile(r"Config file loop detected: (\S+) -> ")  # a list of texts is a path
@@ -40,15 +50,45 @@ _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneTy
 _NAMES |= {"int": "a whole number", "float": "a number"}
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether an error is a refusal of this package or of Lightning, not a fault in a program."""
-    if _is_of_lightning(error, "MisconfigurationException"):
-        return True
-    last: TracebackType | None = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    module = "" if last is None else str(last.tb_frame.f_globals.get("__name__"))
-    return isinstance(error, REFUSALS) and module.partition(".")[0] == __name__.partition(".")[0]
+def refusal(error: BaseException) -> str | None:
+    """What to say of an error that a user can mend, at most four lines; None for other faults.
+
+    That is what this package or Lightning refuses, what a part of the configuration raised when it
+    was built, and anything else that stopped a command of an experiment before its work began.
+    """
+    frames = list(_frames(error.__traceback__))
+    own = bool(frames) and frames[-1][0].partition(".")[0] == __name__.partition(".")[0]
+    if _is_of_lightning(error, "MisconfigurationException") or (own and _is_worded(error)):
+        return _few_lines(with_key(error))
+    if marked(error) is None and not _before_work(frames):
+        return None
+    kind = "" if isinstance(error, ValueError) else f" [{type(error).__name__}]"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    file = f"{Path(place.filename).name}, line {place.lineno}"
+    return _few_lines(f"{with_key(error)}{kind} ({file}; --debug shows the traceback)")
+
+
+def _is_worded(error: BaseException) -> bool:
+    return isinstance(error, REFUSALS)
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
+    """Module and function of each call on the way to an error."""
+    while trace is not None:
+        frame = trace.tb_frame
+        yield str(frame.f_globals.get("__name__")), frame.f_code.co_name
+        trace = trace.tb_next
+
+
+def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
+    """Whether a fit, validate, test or predict had not reached its first batch."""
+    return ("lit_entropy.cli.main", "main") in frames and not _WORK.intersection(frames)
+
+
+def _few_lines(text: str) -> str:
+    """The first lines of a message and its last, which says what to do."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join([*lines[:3], *lines[3:][-1:]])
 
 
 def ended_by_signal(end: SystemExit) -> bool:
@@ -56,10 +96,22 @@ def ended_by_signal(end: SystemExit) -> bool:
     return _is_of_lightning(end, "SIGTERMException")
 
 
+def debugging() -> bool:
+    """Whether the traceback of every error is shown."""
+    return bool(os.environ.get(DEBUG))
+
+
 def refuse(message: str) -> NoReturn:
     """End the process with exit code 2 and what is wrong, secrets redacted."""
+    show_traceback(sys.exception())
     print(f"lit-entropy: error: {redact_text(message)}", file=sys.stderr)
     sys.exit(2)
+
+
+def show_traceback(error: BaseException | None) -> None:
+    """Print the traceback of an error where all are shown, secrets redacted."""
+    if error is not None and debugging():
+        print(redact_text("".join(traceback.format_exception(error))), file=sys.stderr)
 
 
 def unresolved(error: OmegaConfBaseException) -> str:
@@ -85,7 +137,7 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         return _unknown_flag(message, parser)
     if message.startswith("the following arguments are required: "):
         return _missing(message, arguments)
-    message = _IN_A_FLAG.sub(r" in column \1", message)
+    message = _LINK.sub("", _IN_A_FLAG.sub(r" in column \1", message))
     key = ".".join(_KEY.findall(message))
     if found := _NO_COMPONENT.search(message):
         return f"{key}: {found[1]} holds neither the keys of a component nor its name"
@@ -105,6 +157,8 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
         classes = list(_classes(_type_of(key, parser, _CLASS.findall(message))))
         if classes:  # elsewhere a class is the odd one of several types
             return _unknown_component(key, found[1], classes)
+    if (path := _dotted(rest)) and (fault := import_fault(path)):
+        return f"{key}={path}: {fault}"
     text = _wrong_value(key, rest)
     several = _LIST.match(text)
     if trains and several and "list" not in text.lower():
@@ -112,6 +166,14 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
             text = f"{several[1]}: expected one component"
         return f"{text}; for a run with each value: lit-entropy sweep --over.{key}"
     return text
+
+
+def _dotted(rest: str) -> str | None:
+    """The value that a message is about, where it is written like the path of a class."""
+    found = _CLASS.findall(rest) or re.findall(r"(?:Got|Given) value: ['\"]?([\w.]+)['\"]?$", rest)
+    path = found[-1] if found else ""
+    parts = path.split(".")
+    return path if len(parts) > 1 and all(part.isidentifier() for part in parts) else None
 
 
 def _several(rest: str) -> list[int] | None:
@@ -138,15 +200,10 @@ def _is_of_lightning(error: BaseException, name: str) -> bool:
     return module is not None and isinstance(error, getattr(module, name))
 
 
-def _near(word: str, names: Sequence[str]) -> str:
-    near = get_close_matches(word, names, n=3, cutoff=0.7)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
 def _unknown_flag(message: str, parser: ArgumentParser) -> str:
     flag = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
     options = [option for option in parser._option_string_actions if option.startswith("--")]
-    return f"{one_line(message)}{_near(flag, options)}"
+    return f"{one_line(message)}{did_you_mean(flag, options)}"
 
 
 def _missing(message: str, arguments: Sequence[str]) -> str:
@@ -167,7 +224,7 @@ def _unknown_argument(key: str, name: str, paths: Sequence[str]) -> str:
         short = path.rpartition(".")[2]
         known = [] if cls is None else [n for n in inspect.signature(cls).parameters if n != "self"]
     listed = f"; it has {', '.join(known)}" if known else ""
-    return f"{key}: {short} has no argument {name}{_near(name, known)}{listed}"
+    return f"{key}: {short} has no argument {name}{did_you_mean(name, known)}{listed}"
 
 
 def _unknown_component(key: str, value: str, classes: Sequence[type]) -> str:
@@ -176,7 +233,7 @@ def _unknown_component(key: str, value: str, classes: Sequence[type]) -> str:
     ours = sorted({cls.__name__ for cls in classes if cls.__module__.startswith(f"{own}.")})
     return (
         f"{key}={value}: neither a known component nor a file nor a class_path (module.Class)"
-        f"{_near(value, names)}; known are {', '.join(ours or names)}"
+        f"{did_you_mean(value, names)}; known are {', '.join(ours or names)}"
     )
 
 

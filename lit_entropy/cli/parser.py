@@ -12,8 +12,15 @@ from jsonargparse import ArgumentParser, Namespace, _common
 
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
-from lit_entropy.cli.mistakes import explained
-from lit_entropy.cli.values import below, dump_references, dump_values, load_values, map_text
+from lit_entropy.cli.mistakes import explained, show_traceback
+from lit_entropy.cli.values import (
+    NEGATIVE,
+    below,
+    dump_references,
+    dump_values,
+    load_values,
+    map_text,
+)
 from lit_entropy.tracking.redaction import redact_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
@@ -24,7 +31,7 @@ WHOLE = {
     "parser_mode": MODE,
     "version": version("lit_entropy"),
     "description": "Study, reproduce and control policy entropy in reinforcement learning of "
-    "reasoning language models.",
+    "reasoning language models. --debug, anywhere in a command, shows the traceback of an error.",
 }
 #: Options that need no subcommand.
 WITHOUT_COMMAND = ("-h", "--help", "--version")
@@ -62,6 +69,8 @@ class CommandParser(ArgumentParser):
             options: as of ``ArgumentParser``.
         """
         super().__init__(*args, **{"allow_abbrev": False} | options)
+        # of argparse, whose own takes -1 and -0.1 for values, not -1e-4
+        self._negative_number_matcher = NEGATIVE
 
     #: Class paths of the module and of the data module where they are not the project's own.
     paths: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
@@ -98,6 +107,7 @@ class CommandParser(ArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         if not self.exit_on_error:
             super().error(message, ex)
+        show_traceback(ex)
         words = parser.prog.replace("[options] ", "").replace(" [options]", "")
         arguments = getattr(self, "args", None) or []
         text = redact_text(explained(message, parser, arguments))

@@ -19,33 +19,47 @@ from lit_entropy.cli.commands import (
     takes_experiment,
 )
 from lit_entropy.cli.imports import without_collections
-from lit_entropy.cli.mistakes import ended_by_signal, is_refusal, refuse, unresolved
+from lit_entropy.cli.mistakes import (
+    DEBUG,
+    debugging,
+    ended_by_signal,
+    refusal,
+    refuse,
+    unresolved,
+)
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.errors import FailedRunsError, disk_full
 
-#: An environment variable: set, a refusal is shown with its traceback as well.
-DEBUG = "LIT_ENTROPY_DEBUG"
+#: A word that may stand anywhere in a command.
+DEBUG_FLAG = "--debug"
 
 
 def console() -> None:
     """Entry point of the console script.
 
-    A refusal and a full disk are one line, any other error a traceback.
+    A refusal, a mistake in a configuration and a full disk are a few lines, any other error a
+    traceback; with ``--debug`` all are.
     """
+    words = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
+    before = os.environ.get(DEBUG, "")
+    if len(words) < len(sys.argv) - 1:
+        os.environ[DEBUG] = "1"  # for the processes of a sweep as well
     try:
-        start(sys.argv[1:])
+        start(words)
     except FailedRunsError as error:
         print(f"lit-entropy: {error}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        full = disk_full(error)
-        if os.environ.get(DEBUG) or not (full or is_refusal(error)):
+        full, refused = disk_full(error), refusal(error)
+        if debugging() or not (full or refused):
             raise
         if full:
             print(f"lit-entropy: {full}", file=sys.stderr)
             sys.exit(1)
-        refuse(str(error))
+        refuse(refused or "")
+    finally:
+        os.environ[DEBUG] = before
 
 
 def start(arguments: list[str]) -> None:

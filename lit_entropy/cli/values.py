@@ -21,6 +21,8 @@ _MEANINGS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "merge": (r"<<", "<"),
 }
+#: Words that start with ``-`` and are values, not flags.
+NEGATIVE = re.compile(r"-(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$|-\.?inf$", re.IGNORECASE)
 _LOOKS_LIKE_A_NUMBER = re.compile(r"[-+]?\.?[0-9]")
 _LINE_ENDS = frozenset("\r\x85\u2028\u2029")
 _REFERENCE = re.compile(r"(\\*)\$\{")

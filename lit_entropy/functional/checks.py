@@ -7,10 +7,8 @@ from collections.abc import Iterable
 def require_fraction(field: str, value: float) -> float:
     """``value`` if it is a finite number in [0, 1], else a ValueError."""
     if not 0.0 <= value <= 1.0:  # false for NaN too
-        raise ValueError(
-            f"{field}={value!r} is outside [0, 1]: give a fraction, never a percentage "
-            f"(0.2 % is 0.002)"
-        )
+        percent = f" ({value:g} % is {value / 100:g})" if 1.0 < value <= 100.0 else ""
+        raise ValueError(f"{field}={value!r} is outside [0, 1]: give a fraction{percent}")
     return value
 
 

@@ -53,8 +53,15 @@ class StepPlan:
             raise ValueError(
                 f"data.minibatch_size={self.minibatch_size} does not divide the {self.sequences} "
                 f"sequences of an RL step (prompts_per_step={self.prompts_per_step} x "
-                f"group_size={self.group_size})"
+                f"group_size={self.group_size}): take {self._near_sizes()}"
             )
+
+    def _near_sizes(self) -> str:
+        """The divisors of the sequences around the minibatch size."""
+        total, size = self.sequences, self.minibatch_size
+        below = next((n for n in range(min(size, total), 0, -1) if total % n == 0), 1)
+        above = next((n for n in range(size, total + 1) if total % n == 0), below)
+        return f"{below}" if above == below else f"{below} or {above}"
 
     @property
     def sequences(self) -> int:

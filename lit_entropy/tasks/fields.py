@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
+from lit_entropy.closest import did_you_mean
 from lit_entropy.tasks.written import written_answer, written_messages
 from lit_entropy.verify.answers import MARKER, boxed_text
 
@@ -190,7 +191,8 @@ def _whole(text: str, place: str) -> str:
 def _value(record: Mapping[str, object], name: str) -> object:
     value = nested(record, name)
     if value is None:
-        raise ValueError(f"field {name!r} is missing or null (columns: {columns(record)})")
+        near = did_you_mean(name, columns(record))
+        raise ValueError(f"field {name!r} is missing or null (columns: {columns(record)}){near}")
     return value
 
 

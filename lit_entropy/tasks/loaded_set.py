@@ -12,8 +12,8 @@ from lit_entropy.types import Problem
 #: reader of JSON keeps it exact.
 ROW_BITS = 32
 SET_BITS = 20
-#: Bad rows that an error lists.
-LISTED = 20
+#: Different reasons of bad rows that an error lists, and rows that it names of each.
+LISTED = 3
 #: Longest reason that it shows, characters: names of columns are as long as a file makes them.
 LONGEST_REASON = 900
 
@@ -38,7 +38,7 @@ class LoadedSet:
         rows: rows of the file.
         duplicates: rows that were left out because an earlier one asks the same.
         bad: rows that cannot be used.
-        reasons: row number and reason of the first of them.
+        reasons: numbers of the rows with each reason.
     """
 
     place: str
@@ -47,19 +47,21 @@ class LoadedSet:
     rows: int = 0
     duplicates: int = 0
     bad: int = 0
-    reasons: list[str] = field(default_factory=list)
+    reasons: dict[str, list[int]] = field(default_factory=dict)
 
     def reject(self, row: int, reason: str) -> None:
         """Count a bad row."""
         self.bad += 1
-        if len(self.reasons) < LISTED:
-            self.reasons.append(f"row {row}, {reason:.{LONGEST_REASON}}")
+        reason = f"{reason:.{LONGEST_REASON}}"
+        if reason in self.reasons or len(self.reasons) < LISTED:
+            self.reasons.setdefault(reason, []).append(row)
 
     def report(self) -> str:
-        """The bad rows, one per line."""
-        lines = [f"{self.place}: {self.bad} of {self.rows} rows cannot be used", *self.reasons]
-        if self.bad > len(self.reasons):
-            lines.append(f"and {self.bad - len(self.reasons)} more")
+        """The bad rows, those of one reason in one line."""
+        lines = [f"{self.place}: {self.bad} of {self.rows} rows cannot be used"]
+        lines += [f"{_rows(rows)}, {why}" for why, rows in self.reasons.items()]
+        if left := self.bad - sum(map(len, self.reasons.values())):
+            lines[-1] += f"; and {left} more {'row' if left == 1 else 'rows'} for other reasons"
         return "\n  ".join(lines)
 
     def without(self, others: list[LoadedSet]) -> LoadedSet:
@@ -69,7 +71,8 @@ class LoadedSet:
             for other in others
             for question, problem in zip(other.questions, other.problems, strict=True)
         }
-        kept = LoadedSet(self.place, [], [], self.rows, self.duplicates, self.bad, [*self.reasons])
+        kept = LoadedSet(self.place, [], [], self.rows, self.duplicates, self.bad)
+        kept.reasons = {reason: [*rows] for reason, rows in self.reasons.items()}
         for question, problem in zip(self.questions, self.problems, strict=True):
             if (place := known.get(question)) is None:
                 kept.problems.append(problem)
@@ -97,6 +100,14 @@ class LoadedSet:
         for question, problem in zip(self.questions, self.problems, strict=True):
             sides[question in held_out].append(problem)
         return sides
+
+
+def _rows(rows: list[int]) -> str:
+    """``row 3``, or ``rows 1, 2, 3 and 17 more``."""
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    first = ", ".join(map(str, rows[:LISTED]))
+    return f"rows {first} and {len(rows) - LISTED} more" if len(rows) > LISTED else f"rows {first}"
 
 
 def row_of(problem: Problem) -> int:

@@ -16,7 +16,7 @@ PATTERNS = ("*.ckpt", "*.ckpt.old")
 WRITTEN = ("checkpoints", "samples", "tokens", "figures")
 
 
-def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
+def claim_run_folder(save_dir: str | Path, name: str, resume: bool, announce: bool = True) -> str:
     """Make the folder of a run; call it before anything writes there.
 
     A folder that exists belongs to another run, even when nothing is in it yet: its process may
@@ -27,6 +27,7 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
         save_dir: folder of all runs.
         name: wanted name; may contain ``/`` to group runs, must stay below ``save_dir``.
         resume: True to continue the run of this very name.
+        announce: say that the name was taken; see :func:`announce_run`.
 
     Returns:
         ``name``, or the first free one of ``name-2``, ``name-3``, ... for a fresh start.
@@ -62,10 +63,22 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool) -> str:
             (Path(save_dir) / candidate).mkdir()  # fails if it exists: the claim, free of races
         except FileExistsError:
             continue
-        if number > 1:
-            rank_zero_info(f"{Path(save_dir) / name} is an earlier run: this one is {candidate}")
+        if announce:
+            announce_run(save_dir, name, candidate)
         return candidate
     raise AssertionError("unreachable")
+
+
+def announce_run(save_dir: str | Path, name: str, claimed: str) -> None:
+    """Say that the name of a run was taken and which one it has.
+
+    Args:
+        save_dir: folder of all runs.
+        name: as it was wanted.
+        claimed: as it is.
+    """
+    if claimed != name:
+        rank_zero_info(f"{Path(save_dir) / name} is an earlier run: this one is {claimed}")
 
 
 def sweep_run_folder(folder: Path) -> None:
