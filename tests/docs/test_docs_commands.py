@@ -105,7 +105,9 @@ def test_every_other_command_is_parsed(checkout: Path, parser: ArgumentParser) -
 
 def test_the_sweep_of_a_file_is_a_grid(checkout: Path) -> None:
     found = read_file(checkout / "losses.yaml")
-    assert found.over == {"model.loss": ["PPOClip", "KLCov"]} and found.seeds == [0, 1, 2]
+    assert found.over == {
+        "model.loss": ["PPOClip", "configs/loss/kl_cov_tiny.yaml"]
+    } and found.seeds == [0, 1, 2]
 
 
 def test_a_command_that_is_wrong_is_found(checkout: Path, parser: ArgumentParser) -> None:
