@@ -89,6 +89,7 @@ class RunCheckpoint(ModelCheckpoint):
         )
         self._logged_before: dict[str, Tensor] = {}
         self._judged: Tensor | None = None  # the monitored value that the last choice was made by
+        self._fits = False  # in a fit, not in an evaluation
         self._fitted = False
         self._began_at: int | None = None  # updates made before this fit; None until it trains
         self._warned = False
@@ -101,6 +102,7 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the setting and the remedy.
         """
         super().setup(trainer, pl_module, stage)
+        self._fits = stage == "fit"
         # the default is relative to the working folder, which may be another one on a resume
         self.dirpath = os.path.realpath(str(self.dirpath))
         if stage == "fit":
@@ -238,6 +240,11 @@ class RunCheckpoint(ModelCheckpoint):
             return f"{text}: it goes on after RL step {saved}"
         steps = f"step {begun} is" if begun == saved + 1 else f"steps {saved + 1} to {begun} are"
         return f"{text}: RL {steps} made again"
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """Take over which checkpoints were the best ones, for a fit: others write none."""
+        if self._fits:
+            super().load_state_dict(state_dict)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
