@@ -21,9 +21,10 @@ class Samples(Callback):
 
     Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response per line in full, where 10
     is the number of finished RL steps; ``validate.jsonl`` for a validation outside of training, and
-    ``validate-base.jsonl`` where several policies are validated and this one is ``base``. A file is never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a
-    warning. A W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table``
-    per validation.
+    ``validate-base.jsonl`` where several policies are validated and this one is ``base``. A file is
+    never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a warning. A
+    W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table`` per
+    validation.
 
     ================== =========================================================== =====
     key                content                                                     unit
