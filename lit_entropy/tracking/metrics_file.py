@@ -40,7 +40,11 @@ class MetricsFile:
             ValueError: the file is not a table of this kind.
         """
         self.path = Path(path)
-        self._forget()
+        self._columns: list[str] = []
+        self._last: Row = {}
+        self._last_offset = 0
+        self._last_step = -1
+        self._digests: Digests = {}
         if self.path.exists():
             sweep_unfinished(self.path.parent)
             rows = self._read()
@@ -142,11 +146,8 @@ class MetricsFile:
 
     def _forget(self) -> None:
         """Begin as with a table that does not exist."""
-        self._columns: list[str] = []
-        self._last: Row = {}
-        self._last_offset = 0
-        self._last_step = -1
-        self._digests: Digests = {}
+        self._columns, self._last, self._digests = [], {}, {}
+        self._last_offset, self._last_step = 0, -1
 
     def _read(self) -> list[Row]:
         return read_rows(self.path) if self.path.exists() else []
