@@ -36,11 +36,18 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         os.close(directory)
 
 
-def write_once(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+def write_once(folder: Path, stem: str, suffix: str, content: bytes, warn: bool = True) -> Path:
     """Write ``<stem><suffix>``, or ``<stem>-2<suffix>`` and so on where it holds something else.
 
+    Args:
+        folder: made where it does not exist.
+        stem: name of the file without its ending.
+        suffix: the ending, with its dot.
+        content: of the file.
+        warn: whether a warning names a file that is not the first.
+
     Returns:
-        The file that holds the content; a warning names it where it is not the first.
+        The file that holds the content.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, count = folder / f"{stem}{suffix}", 1
@@ -49,7 +56,7 @@ def write_once(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
             return path
         count += 1
         path = folder / f"{stem}-{count}{suffix}"
-    if count > 1:
+    if count > 1 and warn:
         message = f"{stem}{suffix} in {folder} holds something else; writing {path.name}"
         warnings.warn(message, stacklevel=2)
     with atomic_write(path) as file:

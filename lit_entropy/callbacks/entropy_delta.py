@@ -7,7 +7,13 @@ from torch import Tensor
 
 from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.predictions import BANDIT_LEVEL, TOKEN_LEVEL, rollout_predictions
-from lit_entropy.callbacks.probe import ProbeSource, from_state, snapshot, to_state
+from lit_entropy.callbacks.probe import (
+    ProbeSource,
+    from_state,
+    snapshot,
+    tell_fewer_held_out,
+    to_state,
+)
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
 from lit_entropy.step.rollout import Rollout
@@ -76,6 +82,12 @@ class EntropyDelta(RolloutCallback):
         self._probe = {}
         self._forget()
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say where the data have fewer held-out prompts than are asked for."""
+        if stage == "fit" and self.probe_prompts:
+            problems = trained_run(trainer).datamodule.validation_problems
+            tell_fewer_held_out("EntropyDelta", self.probe_prompts, len(problems))
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures the fixed states."""
         if self.probe_prompts:
@@ -109,8 +121,7 @@ class EntropyDelta(RolloutCallback):
         """Mean entropy at the fixed states, sampled by the first call; equal on every rank."""
         source = self._source
         if not self._probe:
-            count = min(self.probe_prompts, len(source.problems))
-            self._probe = to_state(source.states(count, ranks.device))
+            self._probe = to_state(source.states(self.probe_prompts, ranks.device))
         states = from_state(self._probe, ranks.device)
         return float(snapshot(source.sampler, states).entropies_M.mean())
 

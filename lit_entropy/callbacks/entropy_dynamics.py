@@ -11,10 +11,11 @@ from lit_entropy.callbacks.on_policy import on_policy_change
 from lit_entropy.callbacks.probe import (
     ProbeSource,
     Snapshot,
-    check_probe,
     from_state,
     kept_states,
     snapshot,
+    tell_fewer,
+    tell_fewer_held_out,
     to_state,
 )
 from lit_entropy.callbacks.state_change import (
@@ -78,14 +79,14 @@ class EntropyDynamics(RolloutCallback):
 
     Args:
         every: RL steps between measurements; the first is always measured.
-        probe_prompts: Held-out prompts of the fixed states.
-        rollout_prompts: Groups of the rollout whose states are measured.
+        probe_prompts: Held-out prompts of the fixed states, all where there are fewer.
+        rollout_prompts: Groups of the rollout whose states are measured, all where there are fewer.
         window: Last measurements over which the run's agreement is taken, at least 3; null: all.
         max_states: Most states a set whose logits are kept; more are thinned at random. The split
             ``on_policy`` always uses all of them.
 
     Raises:
-        ValueError: an argument is out of range or exceeds what the data offer.
+        ValueError: an argument is out of range, or the data have no held-out problem.
     """
 
     _probe: dict[str, Tensor]
@@ -121,17 +122,15 @@ class EntropyDynamics(RolloutCallback):
         self._forget()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the numbers of prompts against the data."""
+        """Say where the data have fewer prompts than are asked for."""
         if stage != "fit":
             return
         data = trained_run(trainer).datamodule
-        check_probe(len(data.validation_problems), "EntropyDynamics", self.probe_prompts)
-        prompts = data.plan.prompts_per_step
-        if self.rollout_prompts > prompts:
-            raise ValueError(
-                f"EntropyDynamics.rollout_prompts={self.rollout_prompts} exceeds "
-                f"data.prompts_per_step={prompts}: lower it"
-            )
+        tell_fewer_held_out("EntropyDynamics", self.probe_prompts, len(data.validation_problems))
+        prompts, name = data.plan.prompts_per_step, "EntropyDynamics.rollout_prompts"
+        tell_fewer(
+            name, self.rollout_prompts, prompts, "prompts an RL step (data.prompts_per_step)"
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures."""
@@ -154,7 +153,8 @@ class EntropyDynamics(RolloutCallback):
         source = self._source
         if not self._probe:
             self._probe = to_state(source.states(self.probe_prompts, ranks.device))
-        self._own = rollout.experience.rows(torch.arange(self.rollout_prompts * rollout.group_size))
+        rows = min(self.rollout_prompts * rollout.group_size, len(rollout.experience))
+        self._own = rollout.experience.rows(torch.arange(rows))
         sets = {"fixed": from_state(self._probe, ranks.device), "own": self._own.sequences}
         for name, states in sets.items():
             kept_BT = kept_states(states.sampled_BT, self.max_states, source.seed)

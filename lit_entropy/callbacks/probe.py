@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lit_entropy.distributed.sharding import whole_parameters
@@ -56,8 +57,12 @@ class ProbeSource:
     seed: int
 
     def states(self, count: int, device: torch.device) -> Sequences:
-        """One response to each of ``count`` held-out problems, spread evenly over their order."""
+        """One response to each of ``count`` held-out problems, spread evenly over their order.
+
+        All of them are taken where there are fewer.
+        """
         problems = self.problems
+        count = min(count, len(problems))
         chosen = [problems[index * len(problems) // count] for index in range(count)]
         return sample_states(
             self.sampler,
@@ -91,13 +96,29 @@ def sample_states(
     return sampler.sequences(prompts, completions).to(device)
 
 
-def check_probe(available: int, name: str, count: int) -> None:
-    """Raise ValueError where the task has fewer held-out problems than the probe takes."""
-    if count > available:
-        raise ValueError(
-            f"{name}.probe_prompts={count} exceeds the {available} held-out problems: lower it, "
-            "or raise the validation size of data.task"
-        )
+def tell_fewer(name: str, wanted: int, available: int, what: str) -> None:
+    """Say that a callback takes all there are, where its argument asks for more.
+
+    Args:
+        name: the argument, with its callback.
+        wanted: its value.
+        available: how many there are.
+        what: of what, with the key that decides it.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if available == 0:
+        callback = name.partition(".")[0]
+        raise ValueError(f"{callback} needs {what}, and there are none")
+    if wanted > available:
+        rank_zero_info(f"{name}={wanted}: there are {available} {what}, which are all taken")
+
+
+def tell_fewer_held_out(callback: str, wanted: int, available: int) -> None:
+    """:func:`tell_fewer` of the held-out prompts of a probe."""
+    what = "held-out problems (validation size of data.task)"
+    tell_fewer(f"{callback}.probe_prompts", wanted, available, what)
 
 
 def kept_states(mask_BT: Tensor, maximum: int, seed: int) -> Tensor:

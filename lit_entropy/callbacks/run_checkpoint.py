@@ -1,6 +1,7 @@
 """Checkpoints at the boundaries of RL steps, the only places from which a resume is exact."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
@@ -88,7 +89,9 @@ class RunCheckpoint(ModelCheckpoint):
         )
         self._logged_before: dict[str, Tensor] = {}
         self._judged: Tensor | None = None  # the monitored value that the last choice was made by
+        self._fits = False  # in a fit, not in an evaluation
         self._fitted = False
+        self._began_at: int | None = None  # updates made before this fit; None until it trains
         self._warned = False
         self._accepts_edited = accept_edited_metrics
 
@@ -99,6 +102,7 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the setting and the remedy.
         """
         super().setup(trainer, pl_module, stage)
+        self._fits = stage == "fit"
         # the default is relative to the working folder, which may be another one on a resume
         self.dirpath = os.path.realpath(str(self.dirpath))
         if stage == "fit":
@@ -131,12 +135,19 @@ class RunCheckpoint(ModelCheckpoint):
                 self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same under strategies that load a checkpoint later (FSDP2)."""
+        """The same under strategies that load a checkpoint later (FSDP2).
+
+        From here on nothing refuses the resume: rows after its checkpoint leave ``metrics.csv``.
+        """
         super().on_train_start(trainer, pl_module)
         if trainer.strategy.restore_checkpoint_after_setup:
             folder = trainer.log_dir
             if trainer.is_global_zero:
                 self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
+        self._began_at = trainer.global_step
+        if trainer.ckpt_path is not None and isinstance(trainer.logger, RunLogger):
+            updates = trained_run(trainer).datamodule.plan.updates_per_step
+            trainer.logger.resume_after(trainer.global_step // updates)
 
     def _check_folders(
         self, folder: str | None, checkpoint: str | Path | None, loggers: Iterable[object]
@@ -197,6 +208,43 @@ class RunCheckpoint(ModelCheckpoint):
         super().on_train_end(trainer, pl_module)
         if self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Say how a run that ends early is continued, by Ctrl-C, a signal or an error."""
+        super().on_exception(trainer, pl_module, exception)
+        if self._began_at is not None and trainer.global_step > 0:
+            updates_per_step = trained_run(trainer).datamodule.plan.updates_per_step
+            rank_zero_info(self.way_on(trainer.global_step, updates_per_step, trainer.ckpt_path))
+
+    def way_on(self, updates: int, updates_per_step: int, resumed: str | Path | None) -> str:
+        """How a run that was interrupted is continued, and what that repeats.
+
+        Args:
+            updates: made so far.
+            updates_per_step: of one RL step.
+            resumed: the checkpoint that this fit has continued, if any.
+        """
+        newest = Path(str(self.dirpath)) / "last.ckpt"
+        path = newest if self._last_global_step_saved else resumed
+        if path is None:
+            return (
+                f"The run ended before its first checkpoint, {self.every_n_epochs} RL steps from "
+                "the start (checkpoint.every_n_epochs): it can only be started again"
+            )
+        saved = (self._last_global_step_saved or self._began_at or 0) // updates_per_step
+        begun = -(-updates // updates_per_step)
+        text = f"Continue with the same command and --ckpt_path {shlex.quote(str(path))}"
+        if begun <= saved:
+            return f"{text}: it goes on after RL step {saved}"
+        steps = f"step {begun} is" if begun == saved + 1 else f"steps {saved + 1} to {begun} are"
+        return f"{text}: RL {steps} made again"
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """Take over which checkpoints were the best ones, for a fit: others write none."""
+        if self._fits:
+            super().load_state_dict(state_dict)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State

@@ -1,6 +1,7 @@
 """A table of prompts, responses and rewards at each validation."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,10 +20,11 @@ class Samples(Callback):
     The rows are spread evenly over the problems, which are ordered by difficulty.
 
     Files: ``<trainer.log_dir>/samples/step_00010.jsonl``, one response per line in full, where 10
-    is the number of finished RL steps; ``validate.jsonl`` for a validation outside of training. A
-    file is never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a
-    warning. A W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table``
-    per validation.
+    is the number of finished RL steps; ``validate.jsonl`` for a validation outside of training, and
+    ``validate-base.jsonl`` where several policies are validated and this one is ``base``. A file is
+    never changed: other content for the same step goes to ``step_00010-2.jsonl``, with a warning. A
+    W&B logger also gets the table ``samples/validation``, one immutable ``wandb.Table`` per
+    validation.
 
     ================== =========================================================== =====
     key                content                                                     unit
@@ -59,7 +61,8 @@ class Samples(Callback):
                 f"with the keys {COLUMNS} at the end of validation"
             )
         if trainer.is_global_zero:
-            self.write(samples, folder, trainer.loggers, rl_steps)
+            policy = "" if training else getattr(pl_module, "policy_name", "")
+            self.write(samples, folder, trainer.loggers, rl_steps, policy)
 
     def write(
         self,
@@ -67,6 +70,7 @@ class Samples(Callback):
         folder: str | None,
         loggers: Sequence[Logger],
         rl_steps: int | None,
+        policy: str = "",
     ) -> None:
         """Write the file and the W&B table.
 
@@ -75,11 +79,14 @@ class Samples(Callback):
             folder: the run's; by default the current one.
             loggers: the run's.
             rl_steps: number of finished RL steps; None outside of training.
+            policy: name of the one that responded, where several are validated.
         """
         count = min(self.rows, len(samples))
         spread = [samples[index * len(samples) // count] for index in range(count)]
         kept = [{column: sample[column] for column in COLUMNS} for sample in spread]
-        stem = "validate" if rl_steps is None else f"step_{rl_steps:05d}"
+        name = re.sub(r"[^\w.+-]+", "-", policy).strip("-.")
+        outside = f"validate-{name}" if name else "validate"
+        stem = outside if rl_steps is None else f"step_{rl_steps:05d}"
         write_once(Path(folder or ".") / "samples", stem, ".jsonl", to_lines(kept).encode())
         data = [[self._short(value) for value in sample.values()] for sample in kept]
         for logger in loggers:

@@ -14,9 +14,9 @@ from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_
 from lit_entropy.callbacks.counterfactual import Counterfactual, Updates, trainable
 from lit_entropy.callbacks.probe import (
     ProbeSource,
-    check_probe,
     from_state,
     snapshot,
+    tell_fewer_held_out,
     to_state,
 )
 from lit_entropy.distributed.ranks import Ranks
@@ -70,10 +70,10 @@ class UpdateAnatomy(RolloutCallback):
 
     Args:
         every: RL steps between measurements; the first is always measured.
-        probe_prompts: Held-out prompts of the fixed states.
+        probe_prompts: Held-out prompts of the fixed states, all where there are fewer.
 
     Raises:
-        ValueError: an argument is out of range or exceeds what the data offer.
+        ValueError: an argument is out of range, or the data have no held-out problem.
     """
 
     def __init__(self, every: int = 10, probe_prompts: int = 16) -> None:
@@ -90,7 +90,7 @@ class UpdateAnatomy(RolloutCallback):
         if stage == "fit":
             require_replicas(pl_module.device_mesh is not None, "UpdateAnatomy")
             problems = trained_run(trainer).datamodule.validation_problems
-            check_probe(len(problems), "UpdateAnatomy", self.probe_prompts)
+            tell_fewer_held_out("UpdateAnatomy", self.probe_prompts, len(problems))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples, measures and updates."""

@@ -84,6 +84,7 @@ def evaluate(
     checking: dict[Target, Checking] = {}
     # the base before anything is loaded over it
     for target in sorted(policies, key=lambda target: target.checkpoint is not None):
+        model.policy_name = "" if model.logs_validation else target.name
         trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
         reports[target] = policy_report(
             target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation

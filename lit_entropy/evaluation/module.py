@@ -62,6 +62,7 @@ class EvaluatedModule(L.LightningModule):
         self._batches = 0  # of this validation, answered so far
         self._summary: dict[str, float] | None = None  # of the last validation, once it is made
         self.logs_validation = True  # False where several policies share one run folder
+        self.policy_name = ""  # that of the one that is evaluated, where they do
         self.validation_records: list[Record] = []  # this rank's
         self.gathered_records: list[Record] = []  # all ranks', of the last validation
         self.validation_samples: list[dict[str, object]] = []

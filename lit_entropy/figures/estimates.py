@@ -102,13 +102,32 @@ def first(run: Run, key: str) -> float:
 
 
 def last(run: Run, key: str) -> float:
-    """The last finite ``key`` of a run."""
-    return float(curve(run, key)[1][-1])
+    """The last finite ``key`` of a run.
+
+    Raises:
+        ValueError: it was measured before training alone.
+    """
+    return float(_trained(run, key)[1][-1])
+
+
+def _trained(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """The curve of a key; that of the base alone, RL step 0, is no result of a run."""
+    step_N, value_N = curve(run, key)
+    if step_N[-1] == 0:
+        raise ValueError(
+            f"run {run.name} has {key} of RL step 0 alone, the base's: train longer, or lower "
+            "trainer.check_val_every_n_epoch"
+        )
+    return step_N, value_N
 
 
 def plateau_values(run: Run, key: str) -> np.ndarray:
-    """Values of ``key`` in the last fifth: at RL steps above 0.8 times the last one that has it."""
-    step_N, value_N = curve(run, key)
+    """Values of ``key`` in the last fifth: at RL steps above 0.8 times the last one that has it.
+
+    Raises:
+        ValueError: it was measured before training alone.
+    """
+    step_N, value_N = _trained(run, key)
     return value_N[(5 * step_N > 4 * step_N[-1]) | (step_N == step_N[-1])]
 
 

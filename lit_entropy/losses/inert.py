@@ -2,6 +2,9 @@
 
 import warnings
 
+#: Selections from which a quota is judged, half of them empty.
+_FIRST = 4
+
 
 class InertAlarm:
     """Warns once when a condition held in every call over ``patience`` consecutive updates."""
@@ -34,4 +37,45 @@ class InertAlarm:
             self.raised = True
             warnings.warn(
                 f"{self.cause} (updates {self._since} to {update})", UserWarning, stacklevel=3
+            )
+
+
+class ShortQuotaAlarm:
+    """Warns once when the quota of a selection is no token in two of its first four scopes.
+
+    A streak of updates is no measure of it: lengths vary, and a quota of one token now and then
+    ends every streak.
+    """
+
+    def __init__(self, name: str, fraction: float) -> None:
+        """Prepare the alarm.
+
+        Args:
+            name: of the method.
+            fraction: share of the scored tokens that it selects.
+        """
+        self.raised = False
+        self._name, self._fraction = name, fraction
+        self._scopes, self._empty = 0, 0
+
+    def observe(self, quota: int, tokens: int) -> None:
+        """Record a scope.
+
+        Args:
+            quota: tokens to select.
+            tokens: scored tokens of the scope, more than 0.
+        """
+        if self.raised or self._scopes == _FIRST:
+            return
+        self._scopes += 1
+        self._empty += quota == 0
+        if self._empty == _FIRST // 2:
+            self.raised = True
+            warnings.warn(
+                f"{self._name} does not act: model.loss.fraction={self._fraction} of {tokens} "
+                "scored tokens is less than one token, so that none is selected. Raise it, to "
+                f"{10 / tokens:.1g} for about ten tokens, or set model.loss.quota=official, which "
+                "selects at least one",
+                UserWarning,
+                stacklevel=4,
             )

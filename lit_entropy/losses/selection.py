@@ -9,11 +9,11 @@ from torch import Tensor
 from lit_entropy.functional.advantage import nearly_equal
 from lit_entropy.functional.checks import require_choice, require_fraction
 from lit_entropy.functional.covariance import Center, token_covariance
-from lit_entropy.functional.quota import Quota
+from lit_entropy.functional.quota import Quota, quota_count
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
-from lit_entropy.losses.inert import InertAlarm
+from lit_entropy.losses.inert import InertAlarm, ShortQuotaAlarm
 from lit_entropy.types import LossBatch, Mean, PolicyOutput
 
 Scope = Literal["minibatch", "microbatch"]
@@ -73,6 +73,7 @@ class CovarianceLoss(PolicyLoss):
             f"fraction={fraction} of the scored tokens is less than one; raise fraction (or widen "
             f"the bounds)"
         )
+        self._short_quota = ShortQuotaAlarm(name, fraction)
 
     @torch.no_grad()
     def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
@@ -103,9 +104,13 @@ class CovarianceLoss(PolicyLoss):
         advantages_N = batch.advantages_BT[batch.mask_BT]
         if self.fraction == 0 or advantages_N.numel() == 0:
             return
+        tokens = advantages_N.numel()
+        self._short_quota.observe(quota_count(self.fraction, tokens, self.quota), tokens)
         equal = bool(nearly_equal(advantages_N))
         self._constant_advantages.observe(equal, batch.update)
-        self._nothing_selected.observe(not equal and not bool(selected_BT.any()), batch.update)
+        if not self._short_quota.raised:  # which has said it, with the number
+            silent = not equal and not bool(selected_BT.any())
+            self._nothing_selected.observe(silent, batch.update)
 
     @abstractmethod
     def _choose(

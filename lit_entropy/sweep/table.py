@@ -57,18 +57,28 @@ def last_tenth(run: Run, key: str) -> float | None:
     """Mean of the finite values at RL steps in the last tenth of the run.
 
     A metric of single RL steps, a validation say, that has none there counts with its last value.
+    RL step 0 is the base and no result of a run.
 
     Returns:
-        The mean; None for a run that does not log the metric.
+        The mean; None for a run that does not log the metric at any RL step.
     """
-    value_N = run.history.get(key)
-    if value_N is None or not np.isfinite(value_N).any():
+    step_N, finite_N = run.history["step"], _measured(run, key)
+    if not finite_N.any():
         return None
-    step_N, finite_N = run.history["step"], np.isfinite(value_N)
+    value_N = run.history[key]
     window_N = finite_N & (10 * step_N > 9 * step_N.max())
     if not window_N.any():
         window_N = finite_N & (step_N == step_N[finite_N].max())
     return float(value_N[window_N].mean())
+
+
+def _measured(run: Run, key: str) -> np.ndarray:
+    """Whether a row is that of an RL step and has a finite number of a metric."""
+    step_N = run.history["step"]
+    value_N = run.history.get(key)
+    if value_N is None:
+        return np.zeros(len(step_N), dtype=bool)
+    return np.isfinite(value_N) & (step_N > 0)
 
 
 def rows(runs: Sequence[Run], metrics: Sequence[str], baseline: str) -> list[Row]:
@@ -119,17 +129,49 @@ def _half_width(value: Estimate) -> float | None:
 
 
 def unlogged(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
-    """A line on each metric that some runs do not log, with the keys that are near."""
+    """A line on each metric that some runs do not log, or not at the end, with keys that are near.
+
+    Args:
+        runs: finished ones.
+        metrics: keys of the table.
+    """
     lines = []
     for metric in metrics:
         without = [run.name for run in runs if last_tenth(run, metric) is None]
-        if without and len(without) == len(runs):
+        base = [run.name for run in runs if _of_base_alone(run, metric)]
+        if base and set(base) == set(without):
+            names = "no run" if len(without) == len(runs) else ", ".join(without)
+            verb = "measured by" if len(without) == len(runs) else "not measured by"
+            lines.append(
+                f"{metric}: {verb} {names} after RL step 0, the base's: train longer, or "
+                "lower trainer.check_val_every_n_epoch"
+            )
+        elif without and len(without) == len(runs):
             near = get_close_matches(metric, {key for run in runs for key in run.history}, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             lines.append(f"{metric}: logged by no run{hint}")
         elif without:
             lines.append(f"{metric}: not logged by {', '.join(without)}")
+        lines += _early(runs, metric)
     return lines
+
+
+def _of_base_alone(run: Run, key: str) -> bool:
+    value_N = run.history.get(key)
+    found = value_N is not None and bool(np.isfinite(value_N).any())
+    return found and not _measured(run, key).any()
+
+
+def _early(runs: Sequence[Run], metric: str) -> list[str]:
+    """A line where a metric was not measured in the last tenth of the RL steps."""
+    ends = set()
+    for run in runs:
+        step_N = run.history["step"]
+        measured_M = step_N[_measured(run, metric)]
+        if len(measured_M) and 10 * measured_M[-1] <= 9 * step_N.max():
+            ends.add((int(measured_M[-1]), int(step_N.max())))
+    where = " and ".join(f"{step} of {end}" for step, end in sorted(ends))
+    return [f"{metric}: the last one is of RL step {where}"] if where else []
 
 
 def as_markdown(found: Sequence[Row], baseline: str) -> str:

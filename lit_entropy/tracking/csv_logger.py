@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from torch import Tensor
 
 from lit_entropy.tracking.metrics_file import (
@@ -19,6 +19,7 @@ from lit_entropy.tracking.metrics_file import (
     read_rows,
 )
 from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.redone_rows import RedoneRows
 from lit_entropy.tracking.row_digests import changed_rows
 from lit_entropy.tracking.run_folder import claim_run_folder
 from lit_entropy.tracking.wandb_logger import SafeWandbLogger
@@ -35,12 +36,13 @@ __all__ = [
 
 
 class RunLogger(CSVLogger):
-    """Writes ``<save_dir>/<name>/metrics.csv``, one row an RL step, and never deletes any.
+    """Writes ``<save_dir>/<name>/metrics.csv``, one row an RL step.
 
     Put it first in ``trainer.logger``: the first logger decides ``trainer.log_dir`` and where
     checkpoints go (``<save_dir>/<name>/checkpoints``). The stock ``CSVLogger`` deletes the file
-    when a run is resumed. Numbers that a resumed run repeats are compared with the file: the first
-    value is kept, and a difference is a warning, since an exact resume has none.
+    when a run is resumed; here the rows up to the checkpoint stay, and those after it, which the
+    resumed run makes again, move to ``metrics-abandoned.csv``. They are compared with the new ones:
+    one warning names the first RL step that differs, since an exact resume repeats them.
     """
 
     def __init__(self, save_dir: str = "runs", name: str = "run") -> None:
@@ -52,6 +54,7 @@ class RunLogger(CSVLogger):
         """
         super().__init__(save_dir=save_dir, name=name, version="")
         self._metrics_file: MetricsFile | None = None
+        self._redone = RedoneRows([])
 
     @property
     def log_dir(self) -> str:
@@ -94,6 +97,30 @@ class RunLogger(CSVLogger):
             )
 
     @rank_zero_only
+    def resume_after(self, step: int) -> None:
+        """Set the rows after a checkpoint aside; the resumed run makes them again.
+
+        Args:
+            step: the last RL step of the checkpoint.
+        """
+        rows, file = self.experiment.cut(step)
+        self._redone = RedoneRows(rows)
+        if file is not None:
+            first, last = rows[0]["step"], rows[-1]["step"]
+            rank_zero_info(
+                f"RL steps {first} to {last} came after the checkpoint and are made again: their "
+                f"rows are now in {file}"
+            )
+
+    def _tell(self, difference: str) -> None:
+        if difference:
+            warnings.warn(
+                f"{difference}. {self.log_dir}/{METRICS_FILE} goes on with the new ones. Compare "
+                "config, versions, threads and devices with those of the first part.",
+                stacklevel=3,
+            )
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Tensor | float], step: int | None = None) -> None:
         """Write metrics to the row of an RL step; they are on disk when this returns.
 
@@ -103,15 +130,19 @@ class RunLogger(CSVLogger):
         """
         if step is None:
             raise ValueError("step is None: log the key `step` with the RL step beside the metrics")
-        conflicts = self.experiment.write(step, {key: float(v) for key, v in metrics.items()})
-        for key, (kept, refused) in sorted(conflicts.items()):
-            if not key.startswith("time/"):
-                warnings.warn(
-                    f"RL step {step} repeats {key} with another value: {kept} is kept in "
-                    f"{self.log_dir}/{METRICS_FILE}, {refused} is not. The resume was not exact: "
-                    "compare config, versions, threads and devices with those of the first part.",
-                    stacklevel=2,
-                )
+        values = {key: float(value) for key, value in metrics.items()}
+        self._tell(self._redone.observe(step, values))
+        conflicts = self.experiment.write(step, values)
+        repeated = sorted(key for key in conflicts if not key.startswith("time/"))
+        if repeated:
+            key, more = repeated[0], len(repeated) - 1
+            kept, refused = conflicts[key]
+            warnings.warn(
+                f"RL step {step} repeats {key}{f' and {more} more metrics' if more else ''} with "
+                f"another value: {kept} is kept in {self.log_dir}/{METRICS_FILE}, {refused} is "
+                "not. Log a number of an RL step once.",
+                stacklevel=2,
+            )
 
     @rank_zero_only
     def log_others(self, metrics: Mapping[str, Tensor | float], step: int) -> None:
@@ -133,4 +164,5 @@ class RunLogger(CSVLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Nothing to do: ``log_metrics`` has written."""
+        """Say whether the last RL step was repeated exactly; ``log_metrics`` has written it."""
+        self._tell(self._redone.difference())

@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from lit_entropy.atomic import atomic_write, sweep_unfinished
+from lit_entropy.atomic import atomic_write, sweep_unfinished, write_once
 from lit_entropy.tracking.row_digests import Digests, noted_rows, row_digest
 
 METRICS_FILE = "metrics.csv"
+#: Rows after the checkpoint that a resume continues; further ones ``metrics-abandoned-2.csv``, ...
+ABANDONED = "metrics-abandoned"
 STEP = "step"
 
 Row = dict[str, str]
 
 
 class MetricsFile:
-    """Adds numbers to the table and never takes any away.
+    """Adds numbers to the table; rows that a resume makes again are set aside, never deleted.
 
     Every call is on disk when it returns. A new step is appended with one write; whatever changes
     existing bytes (a second call of a step, a new column) goes to a file beside it that then
@@ -87,6 +89,36 @@ class MetricsFile:
         self._digests[step] = row_digest(merged)
         return conflicts
 
+    def cut(self, step: int) -> tuple[list[Row], Path | None]:
+        """Take away the rows after an RL step, which a resumed run makes again.
+
+        They are written to a file beside the table before they leave it, so that a kill at any time
+        loses none.
+
+        Args:
+            step: the last RL step whose row stays.
+
+        Returns:
+            The rows and the file that has them; none and None where the table ends with that step.
+
+        Raises:
+            OSError: the disk is full, and the like; the table is left as it was.
+        """
+        rows = self._read()
+        kept = [row for row in rows if int(row[STEP]) <= step]
+        cut = [row for row in rows if int(row[STEP]) > step]
+        if not cut:
+            return [], None
+        columns = _columns(cut)
+        table = b"".join(_line(row, columns) for row in [_header(columns), *cut])
+        file = write_once(self.path.parent, ABANDONED, ".csv", table, warn=False)
+        if kept:
+            self._replace(kept)
+        else:
+            self.path.unlink()
+            self._forget()
+        return cut, file
+
     def noted(self, step: int) -> dict[str, Any]:
         """What a checkpoint of an RL step keeps of its row and of those before it.
 
@@ -111,6 +143,11 @@ class MetricsFile:
             row.update({key: value for key, value in new.items() if key not in row})
             self._replace(rows)
         return conflicts
+
+    def _forget(self) -> None:
+        """Begin as with a table that does not exist."""
+        self._columns, self._last, self._digests = [], {}, {}
+        self._last_offset, self._last_step = 0, -1
 
     def _read(self) -> list[Row]:
         return read_rows(self.path) if self.path.exists() else []
@@ -139,15 +176,23 @@ class MetricsFile:
             file.write(_line(row, self._columns))
 
     def _replace(self, rows: Sequence[Row]) -> None:
-        columns = [STEP, *sorted({key for row in rows for key in row} - {STEP})]
+        columns = _columns(rows)
         with atomic_write(self.path) as file:
-            file.write(_line({name: name for name in columns}, columns))  # quoted as needed
+            file.write(_line(_header(columns), columns))
             for row in rows:
                 offset = file.tell()
                 file.write(_line(row, columns))
         self._columns, self._last_offset = columns, offset
         self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
         self._digests = {int(row[STEP]): row_digest(row) for row in rows}
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return [STEP, *sorted({key for row in rows for key in row} - {STEP})]
+
+
+def _header(columns: Sequence[str]) -> Row:
+    return {name: name for name in columns}  # a row like others, so that it is quoted as needed
 
 
 def _line(row: Row, columns: Sequence[str]) -> bytes:

@@ -1,8 +1,10 @@
 """What a run is called after: its experiment, what was changed, and the seed."""
 
+import json
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from hashlib import blake2b
 
 #: Changes that a name spells out; of more, their number stands in it.
 SPELT = 4
@@ -89,7 +91,8 @@ def run_name(
 
     Returns:
         ``quickstart-KLCov-fraction_0.02-seed1``; ``name`` where nothing was changed. Changes beyond
-        :data:`SPELT` are counted: ``-and-2-more``.
+        :data:`SPELT` are counted and stand in four digits that others hardly have:
+        ``-and-2-more-1c9f``.
     """
     found = _SEED.search(name)
     if not later and (int(found[1]) == seed if found else not seeded):
@@ -101,7 +104,10 @@ def run_name(
 
 def _joined(changes: Mapping[str, str]) -> str:
     spelt = parts(changes)
-    more = [f"and-{len(spelt) - SPELT}-more"] if len(spelt) > SPELT else []
+    more = []
+    if len(spelt) > SPELT:  # two runs that differ there alone are no two starts of one
+        rest = json.dumps(dict(list(changes.items())[SPELT:]))
+        more = [f"and-{len(spelt) - SPELT}-more-{_digits(rest)}"]
     return "".join(f"-{text}" for text in [*spelt[:SPELT], *more])
 
 
@@ -110,5 +116,12 @@ def _last(key: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that any file system and shell takes."""
-    return re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)[:LONGEST].strip("_.") or "other"
+    """Text that any file system and shell takes; of a longer one the start and four digits."""
+    plain = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)
+    if len(plain) > LONGEST:
+        plain = f"{plain[: LONGEST - 5]}-{_digits(text)}"
+    return plain.strip("_.") or "other"
+
+
+def _digits(text: str) -> str:
+    return blake2b(text.encode(), digest_size=2).hexdigest()

@@ -11,6 +11,7 @@ import torch
 from runs import experience_of, fit, metrics, parts
 
 from lit_entropy.callbacks import EntropyDynamics
+from lit_entropy.callbacks.probe import tell_fewer_held_out
 from lit_entropy.cli.main import EntropyCLI
 from lit_entropy.policy.policy import Policy
 
@@ -147,17 +148,36 @@ def test_the_probe_is_the_start_policys_and_stays(
     assert columns["dynamics/fixed/lemma1_relative_error"][1] < 1  # row 0 validates the base
 
 
-def test_bad_arguments_are_refused(tmp_path: Path) -> None:
+def test_bad_arguments_are_refused() -> None:
     for name in ("every", "probe_prompts", "rollout_prompts", "max_states"):
         with pytest.raises(ValueError, match=rf"EntropyDynamics.{name}=0 must be at least 1"):
             EntropyDynamics(**{name: 0})
     with pytest.raises(ValueError, match="window=2"):
         EntropyDynamics(window=2)
-    many = ["--trainer.callbacks.probe_prompts=11"]
-    with pytest.raises(ValueError, match="probe_prompts=11 exceeds the 10 held-out"):
-        fit(tmp_path / "probe", *QUICK, *DYNAMICS, *many)
-    with pytest.raises(ValueError, match="rollout_prompts=9 exceeds"):
-        fit(tmp_path / "rows", *QUICK, *DYNAMICS, "--trainer.callbacks.rollout_prompts=9")
+
+
+def test_where_there_are_fewer_prompts_all_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 rows of one's own hold out 2, and a smaller RL step has fewer prompts than 8."""
+    said: list[str] = []
+    monkeypatch.setattr("lit_entropy.callbacks.probe.rank_zero_info", said.append)
+    many = ["--trainer.callbacks.probe_prompts=11", "--trainer.callbacks.rollout_prompts=9"]
+    cli = fit(tmp_path, *QUICK, *DYNAMICS, *many, "--trainer.max_epochs=1")
+    assert said == [
+        "EntropyDynamics.probe_prompts=11: there are 10 held-out problems (validation size of "
+        "data.task), which are all taken",
+        "EntropyDynamics.rollout_prompts=9: there are 8 prompts an RL step "
+        "(data.prompts_per_step), which are all taken",
+    ]
+    callback = callback_of(cli)
+    assert len(callback._probe["tokens_BT"]) == 10 and len(callback._own) == 32  # of 4 each
+    assert np.isfinite(metrics(tmp_path)["dynamics/fixed/delta"][-1])
+
+
+def test_no_held_out_problem_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"EntropyDelta needs held-out problems \(validation size"):
+        tell_fewer_held_out("EntropyDelta", 16, 0)
 
 
 def test_window_and_state_copy() -> None:

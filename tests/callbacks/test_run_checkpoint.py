@@ -275,6 +275,49 @@ def test_a_wish_to_stop_waits_for_the_end_of_the_rl_step(tmp_path: Path, seven: 
     assert_same_weights(load(tmp_path)["state_dict"], load(seven)["state_dict"])
 
 
+class InterruptAt(L.Callback):
+    """Ctrl-C at the first update of an RL step, 2 updates each."""
+
+    def __init__(self, update: int = 7) -> None:
+        self.update = update
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.update:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_says_how_it_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("lit_entropy.callbacks.run_checkpoint.rank_zero_info", said.append)
+    stops = "--trainer.callbacks=test_run_checkpoint.InterruptAt"
+    last = tmp_path / NAME / "checkpoints" / "last.ckpt"
+    with pytest.raises(SystemExit):
+        train(tmp_path, 7, EVERY_TWO, stops)
+    with pytest.raises(SystemExit):  # before the resume's own first checkpoint
+        train(tmp_path, 7, "--checkpoint.every_n_epochs=4", stops, "--ckpt_path=last")
+    again = f"Continue with the same command and --ckpt_path {last}: RL steps 3 to 4 are made again"
+    assert said == [again, again] and last.exists()
+
+
+@pytest.mark.parametrize(
+    ("saved", "began", "updates", "resumed", "said"),
+    [
+        (0, 0, 3, None, "ended before its first checkpoint, 10 RL steps from the start"),
+        (0, 8, 9, "a b.ckpt", "--ckpt_path 'a b.ckpt': RL step 3 is made again"),
+        (8, 0, 8, None, "--ckpt_path runs/last.ckpt: it goes on after RL step 2"),
+        (12, 8, 21, "old.ckpt", "--ckpt_path runs/last.ckpt: RL steps 4 to 6 are made again"),
+    ],
+)
+def test_the_way_on(saved: int, began: int, updates: int, resumed: str | None, said: str) -> None:
+    """4 updates an RL step."""
+    callback = RunCheckpoint(dirpath="runs")
+    callback.dirpath = "runs"
+    callback._last_global_step_saved, callback._began_at = saved, began
+    assert said in callback.way_on(updates, 4, resumed)
+
+
 VALIDATED = ["--trainer.callbacks=null", "--trainer.check_val_every_n_epoch=2"]
 
 

@@ -100,8 +100,15 @@ def test_a_validation_outside_of_training_has_its_own_name(tmp_path: Path) -> No
         default_root_dir=tmp_path,
         enable_progress_bar=False,
     )
-    trainer.validate(ValidatedModule(), verbose=False)
+    module = ValidatedModule()
+    trainer.validate(module, verbose=False)
     assert [path.name for path in (tmp_path / "samples").iterdir()] == ["validate.jsonl"]
+    for module.policy_name in ("base", "quickstart-seed0/last", "../\n"):  # of several policies
+        trainer.validate(module, verbose=False)
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
+        "validate-2.jsonl", "validate-base.jsonl", "validate-quickstart-seed0-last.jsonl",
+        "validate.jsonl",
+    ]  # fmt: skip
 
 
 def test_without_a_logger_the_root_folder_is_used(tmp_path: Path) -> None:

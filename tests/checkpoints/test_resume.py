@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from processes import start_command
-from runs import CONFIGS, SMALL, fit, metrics
+from runs import ALONE, CONFIGS, SMALL, fit, metrics
+
+from lit_entropy.tracking.metrics_file import read_metrics
 
 NAME = "quickstart-seed0"
 # everything with a state: selection, adaptive coefficient, schedule, momentum, EntropyDelta
@@ -97,6 +99,23 @@ def test_resume_after_kills(tmp_path: Path, uninterrupted: Path) -> None:
         assert process.exitcode == -signal.SIGKILL
     fit(tmp_path / "runs", *STATEFUL, f"--trainer.max_epochs={STEPS}", "--ckpt_path=last")
     assert_same_run(tmp_path / "runs", uninterrupted)
+
+
+def test_a_resume_from_an_earlier_checkpoint_leaves_one_trajectory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows of the abandoned part: aside; the table at the end is that of this policy."""
+    keep = ["--checkpoint.save_top_k=-1", *ALONE]
+    fit(tmp_path, *keep, "--trainer.max_epochs=4")
+    before, table = metrics(tmp_path), tmp_path / NAME / "metrics.csv"
+    path = tmp_path / NAME / "checkpoints" / "rl_step_00001.ckpt"
+    fit(tmp_path, *keep, "--trainer.max_epochs=2", f"--ckpt_path={path}")
+    rows, abandoned = metrics(tmp_path), read_metrics(table.with_name("metrics-abandoned.csv"))
+    assert rows["step"].tolist() == [1, 2] and abandoned["step"].tolist() == [2, 3, 4]
+    for key in (key for key in before if not key.startswith("time/")):
+        np.testing.assert_array_equal(rows[key], before[key][:2], err_msg=key)
+        np.testing.assert_array_equal(abandoned[key], before[key][1:], err_msg=key)
+    assert "not exact" not in capsys.readouterr().err
 
 
 def test_resume_by_path_continues_in_its_folder(tmp_path: Path) -> None:

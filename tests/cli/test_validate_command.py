@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,13 @@ def test_several_checkpoints_equal_single_calls(
     run: Path, singles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two = checkpoint(run, 1), checkpoint(run, 2)
-    found = report(validate(run, "--checkpoints", f"[{two}, base, {one}]"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(dirpath has changed|something else).*")
+        folder = validate(run, "--checkpoints", f"[{two}, base, {one}]")
+    found = report(folder)
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        "validate-base.jsonl", *(f"validate-{NAME}-rl_step_0000{n}.jsonl" for n in (1, 2)),
+    ]  # fmt: skip
     printed = capsys.readouterr().out
     assert "## Paired differences" in printed and "validation.md" in printed
     assert [(p["name"], p["rl_step"]) for p in found["policies"]] == [

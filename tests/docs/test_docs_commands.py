@@ -1,5 +1,6 @@
 """Every command of the README and of the site runs, or is parsed where it takes more than this."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,30 @@ def test_every_other_command_is_parsed(checkout: Path, parser: ArgumentParser) -
 
 def test_the_sweep_of_a_file_is_a_grid(checkout: Path) -> None:
     found = read_file(checkout / "losses.yaml")
-    assert found.over == {"model.loss": ["PPOClip", "KLCov"]} and found.seeds == [0, 1, 2]
+    assert found.over == {
+        "model.loss": ["PPOClip", "configs/loss/kl_cov_tiny.yaml"]
+    } and found.seeds == [0, 1, 2]
+
+
+def test_rows_of_ones_own_are_trained_on(checkout: Path) -> None:
+    """The whole recipe, shortened: two of ten rows held out, some responses right."""
+    block = next(block for block in blocks() if " --data.task my_qa.yaml" in block.text)
+    (words,) = commands(block)
+    small = ["--trainer.max_epochs=1", "--trainer.callbacks=InitialValidation", "--run.wandb=off"]
+    cli = main([*words[1:], *small, "--trainer.accelerator=cpu", f"--run.folder={checkout}"])
+    assert len(cli.datamodule.validation_problems) == 2
+    rows = metrics(checkout, Path(cli.trainer.log_dir).name)
+    assert rows["step"].tolist() == [0, 1] and 0.2 < rows["rollout/accuracy"][1] < 1
+
+
+def test_outputs_of_commands_are_not_offered_to_git() -> None:
+    """What commands write where no folder is given, and where the pages say."""
+    text = "".join(page.read_text() for page in PAGES)
+    named = {path.split("/")[0] for path in re.findall(r"--output ([\w./-]+)", text)}
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    defaults = {"anatomy", "figures", "reproduce", "sweeps"}
+    assert [name for name in sorted(named | defaults) if f"/{name}/" not in ignored] == []
+    assert "runs/" in ignored
 
 
 def test_a_command_that_is_wrong_is_found(checkout: Path, parser: ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_entropy.losses import ClipCov, KLCov
-from lit_entropy.losses.inert import InertAlarm
+from lit_entropy.losses.inert import InertAlarm, ShortQuotaAlarm
 
 
 def messages(function) -> list[str]:  # type: ignore[no-untyped-def]
@@ -55,7 +55,36 @@ def test_kl_cov_off_policy_every_second_update_is_silent(make_batch, make_policy
     )
 
 
-@pytest.mark.parametrize("arguments", [{"fraction": 2e-4}, {"fraction": 0.1, "bounds": (50, 60)}])
+def test_a_quota_of_no_token_is_said_at_the_second_scope() -> None:
+    """Now and then one token is no cure: the quickstart's minibatches have 400 to 520 tokens."""
+
+    def observed(*quotas: int) -> list[str]:
+        alarm = ShortQuotaAlarm("KLCov", 0.002)
+        return messages(lambda: [alarm.observe(quota, 450) for quota in quotas])
+
+    said = (
+        "KLCov does not act: model.loss.fraction=0.002 of 450 scored tokens is less than one "
+        "token, so that none is selected. Raise it, to 0.02 for about ten tokens, or set "
+        "model.loss.quota=official, which selects at least one"
+    )
+    assert observed(0, 0, 0, 0) == observed(0, 1, 1, 0) == observed(0, 1, 0) == [said]
+    assert observed(0, 1, 1, 1, 0, 0, 0) == observed(0) == observed(1, 1, 1, 1) == []
+
+
+@pytest.mark.parametrize("kind", [KLCov, ClipCov])
+@pytest.mark.parametrize(
+    ("fraction", "quota", "said"),
+    [(2e-4, "floor", 1), (2e-4, "official", 0), (0.0, "floor", 0), (0.5, "floor", 0)],
+)
+def test_a_fraction_of_less_than_a_token(kind, fraction, quota, said, make_batch, make_policy):  # type: ignore[no-untyped-def]
+    batch = make_batch()
+    found = streak(kind(fraction=fraction, quota=quota), make_policy(batch, drift=0.1), batch, 2)
+    assert len(found) == said
+    tokens = int(batch.mask_BT.sum())
+    assert all(f"fraction={fraction} of {tokens} scored tokens" in text for text in found)
+
+
+@pytest.mark.parametrize("arguments", [{"fraction": 0.1, "bounds": (50, 60)}])
 def test_clip_cov_that_selects_nothing(arguments, make_batch, make_policy) -> None:  # type: ignore[no-untyped-def]
     batch = make_batch()
     (text,) = streak(ClipCov(**arguments), make_policy(batch), batch, 60)

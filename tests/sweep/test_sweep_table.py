@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from lit_entropy.figures.estimates import last, plateau
 from lit_entropy.figures.runs import Run
 from lit_entropy.sweep.figure import colours, sweep_figure
 from lit_entropy.sweep.table import as_csv, as_markdown, last_tenth, rows, unlogged
@@ -89,6 +91,34 @@ def test_what_is_not_logged_is_said() -> None:
     assert [row.point for row in rows(some, [RARE], "a")] == ["c"]
     with pytest.raises(ValueError, match="no run logs any of no/key: name others with --metrics"):
         sweep_figure(some, ["no/key"])
+
+
+def validated(label: str, *steps: int) -> Run:
+    """A run of 20 RL steps and the base's row, validated after ``steps``."""
+    values = [0.46 + step / 100 if step in steps else np.nan for step in range(21)]
+    history = {"step": np.arange(21.0), KEY: np.ones(21), RARE: np.array(values)}
+    return Run(f"{label}-seed0", label, 0, history)
+
+
+def test_the_bases_validation_is_no_result_of_a_run() -> None:
+    untrained, half, whole = validated("a", 0), validated("b", 0, 10), validated("c", 0, 10, 20)
+    assert last_tenth(untrained, RARE) is None and last_tenth(untrained, KEY) == 1.0
+    assert [last_tenth(run, RARE) for run in (half, whole)] == pytest.approx([0.56, 0.66])
+    assert rows([untrained], [RARE], "a") == []
+    remedy = "after RL step 0, the base's: train longer, or lower trainer.check_val_every_n_epoch"
+    assert unlogged([untrained], [RARE]) == [f"{RARE}: measured by no run {remedy}"]
+    assert unlogged([untrained, half, whole], [KEY, RARE]) == [
+        f"{RARE}: not measured by a-seed0 {remedy}",
+        f"{RARE}: the last one is of RL step 10 of 20",
+    ]
+    assert unlogged([whole], [KEY, RARE]) == []
+
+
+@pytest.mark.parametrize("measure", [last, plateau])
+def test_no_figure_takes_the_base_for_the_end_of_a_run(measure: Callable[..., float]) -> None:
+    assert measure(validated("a", 0, 20), RARE) == pytest.approx(0.66)
+    with pytest.raises(ValueError, match=r"a-seed0 has val/accuracy of RL step 0 alone"):
+        measure(validated("a", 0), RARE)
 
 
 @pytest.mark.parametrize("seeds, bands", [(2, 0), (3, 2)])

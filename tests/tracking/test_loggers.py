@@ -98,6 +98,63 @@ def test_a_repeated_value_that_differs_is_a_warning_and_not_lost(tmp_path):
     assert text(tmp_path) == "step,a,b\n3,1.0,2.0\n"
 
 
+def two_parts(folder: Path, again: float) -> tuple[list[str], RunLogger]:
+    """RL steps 1 to 4, continued after 2 with ``a`` times ``again``; the warnings of it."""
+    first = logger_in(folder)
+    for step in range(1, 5):
+        first.log_metrics({"a": float(step), "b": 2.0, "time/step": 1.0}, step)
+    resumed = logger_in(folder)
+    resumed.resume_after(2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in (3, 4, 5):
+            resumed.log_metrics({"a": step * again, "time/step": 7.0}, step)
+            resumed.log_metrics({"b": 2.0}, step)
+        resumed.finalize("success")
+    return [str(warning.message) for warning in caught], resumed
+
+
+def test_rows_after_the_checkpoint_are_set_aside_and_made_again(tmp_path):
+    said, _ = two_parts(tmp_path, again=1.0)
+    assert said == []  # times differ and are no reason
+    assert text(tmp_path) == (
+        "step,a,b,time/step\n1,1.0,2.0,1.0\n2,2.0,2.0,1.0\n"
+        "3,3.0,2.0,7.0\n4,4.0,2.0,7.0\n5,5.0,2.0,7.0\n"
+    )
+    abandoned = tmp_path / "metrics-abandoned.csv"
+    assert abandoned.read_text() == "step,a,b,time/step\n3,3.0,2.0,1.0\n4,4.0,2.0,1.0\n"
+    logger_in(tmp_path).resume_after(5)  # nothing behind it: nothing is set aside
+    logger_in(tmp_path).resume_after(4)
+    assert (tmp_path / "metrics-abandoned-2.csv").read_text() == (
+        "step,a,b,time/step\n5,5.0,2.0,7.0\n"
+    )
+    assert read_metrics(tmp_path)["step"].tolist() == [1, 2, 3, 4]
+    logger_in(tmp_path).resume_after(0)
+    assert not (tmp_path / "metrics.csv").exists()
+    logger_in(tmp_path).log_metrics({"c": 1.0}, 1)
+    assert text(tmp_path) == "step,c\n1,1.0\n"
+
+
+def test_a_resume_that_is_not_exact_is_one_warning(tmp_path):
+    said, _ = two_parts(tmp_path, again=1.25)
+    assert said == [
+        "The resume was not exact: at RL step 3 1 of 2 metrics differ from those before the "
+        "resume, the most by 0.2 of its value (a: 3, now 3.75). "
+        f"{tmp_path}/metrics.csv goes on with the new ones. Compare config, versions, threads and "
+        "devices with those of the first part."
+    ]
+    assert read_metrics(tmp_path)["a"].tolist() == [1.0, 2.0, 3.75, 5.0, 6.25]  # of one run
+
+
+def test_the_last_row_of_a_resume_is_compared_too(tmp_path):
+    logger_in(tmp_path).log_metrics({"a": 1.0}, 1)
+    resumed = logger_in(tmp_path)
+    resumed.resume_after(0)
+    resumed.log_metrics({"a": math.nan}, 1)
+    with pytest.warns(UserWarning, match=r"RL step 1 1 of 1 .*by inf of its value \(a: 1, now nan"):
+        resumed.finalize("interrupted")
+
+
 def test_new_columns_and_missing_earlier_rows(tmp_path):
     logger = logger_in(tmp_path)
     logger.log_metrics({"b": 1.0}, 1)

@@ -38,8 +38,9 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
         (["--data.group_filter", "none", "--model.advantage.whiten", "True"],
          "quickstart-group_filter_none-whiten_True-seed0"),
         (["--a.b.c=1", "--a.d.c=2"], "quickstart-b_c_1-d_c_2-seed0"),
-        ([f"--a.k{i}={i}" for i in range(6)], "quickstart-k0_0-k1_1-k2_2-k3_3-and-2-more-seed0"),
-        (["--a.k=x y/../z:*?" + "long" * 20], "quickstart-k_z_longlonglonglonglonglo-seed0"),
+        ([f"--a.k{i}={i}" for i in range(6)], 
+         "quickstart-k0_0-k1_1-k2_2-k3_3-and-2-more-1247-seed0"),
+        (["--a.k=x y/../z:*?" + "long" * 20], "quickstart-k_z_longlonglonglongl-c1de-seed0"),
         (["--trainer.max_epochs=3", "--trainer.callbacks+", "EntropyLaw", "--run.wandb=off",
           "--trainer.callbacks.every=2", "--model.evaluation.samples=4"], "quickstart-seed0"),
         ([*LOSS, "--run.name=mine"], "quickstart-seed0"),  # what the parser has read
@@ -59,6 +60,19 @@ def test_a_file_may_name_the_run_lie_over_it_or_set_the_seed(tmp_path: Path) -> 
     over.write_text("run: {name: mine, changes: {model.loss: KLCov}}\n")
     again = ["--data.group_size=2", "--config", str(over), "--model.loss=ClipCov"]
     assert named(*QUICKSTART, *again, name="mine-KLCov") == "mine-ClipCov"
+
+
+def test_runs_that_differ_in_what_is_not_spelt_have_two_names() -> None:
+    spelt = ["--a.k1=1", "--a.k2=2", "--a.k3=3", "--a.k4=4"]
+    names = {named(*QUICKSTART, *spelt, f"--data.task.train={file}") for file in ("a", "b", "a")}
+    assert len(names) == 2 and all("-and-1-more-" in name for name in names)
+    long = {named(*QUICKSTART, f"--data.task.train={'x' * 24}{end}.jsonl") for end in "ab"}
+    assert len(long) == 2
+    changes = {f"a.k{i}": str(i) for i in range(6)}
+    name = run_name("quickstart-seed0", {}, changes, 0, False)
+    assert run_name(name, changes, {"a.k5": "7"}, 0, False) == (
+        run_name("quickstart-seed0", {}, changes | {"a.k5": "7"}, 0, False)
+    )
 
 
 def test_the_seed_is_that_of_the_run() -> None:
