@@ -19,7 +19,7 @@ class Builder:
     one; a part that was found and refuses its arguments is no wrong type.
     """
 
-    def __init__(self, config: Namespace, groups: Mapping[type, str]) -> None:
+    def __init__(self, config: Namespace, groups: Mapping[object, str]) -> None:
         """Make the builder.
 
         Args:

@@ -181,8 +181,9 @@ class EntropyCLI(LightningCLI):
 
     def _build(self, config: Namespace) -> None:
         """Build all parts; the first that refuses ends it, whatever other types its key takes."""
-        groups = {self._model_class: "model", self._datamodule_class: "data"}
-        builder = Builder(config, groups | {RunCheckpoint: "checkpoint", RunOptions: "run"})
+        groups: dict[object, str] = {RunCheckpoint: "checkpoint", RunOptions: "run"}
+        groups |= {self._model_class: "model", self._datamodule_class: "data"}
+        builder = Builder(config, groups)
         self.parser.add_instantiator(builder, object)
         try:
             super().instantiate_classes()

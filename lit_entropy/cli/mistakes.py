@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, get_args, get_type_hints
 
