@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import Law, measure_law
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
-from lit_entropy.figures.estimates import labelled
+from lit_entropy.figures.estimates import MissingRunsError, labelled
 from lit_entropy.figures.law import law_table, law_tables
 from lit_entropy.figures.law_panels import (
     dot_panel,
@@ -65,9 +65,8 @@ def measure_6(runs: Sequence[Run]) -> Algorithms:
     present = [label for label in ALGORITHMS if label in by_label(runs)]
     missing = [label for label in ALGORITHMS if label not in present]
     if len(present) < 2:
-        raise ValueError(
-            f"Fig. 6 compares at least two of {list(ALGORITHMS)}, but no run has label {missing}: "
-            "add such runs"
+        raise MissingRunsError(
+            f"Fig. 6 compares at least two of {list(ALGORITHMS)}, but no run has label {missing}"
         )
     both = measure_laws(runs, present)
     return Algorithms(both.laws, both.shared, both.separate_rmse, missing)

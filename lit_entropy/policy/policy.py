@@ -17,7 +17,7 @@ from lit_entropy.policy.checks import (
     end_ids,
     has_plain_head,
 )
-from lit_entropy.policy.loading import load_model, load_tokenizer, locate
+from lit_entropy.policy.loading import MODEL, TOKENIZER, load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
 from lit_entropy.policy.probe import check_model
 from lit_entropy.policy.quiet import quiet
@@ -86,10 +86,11 @@ class Policy(nn.Module):
             raise ValueError(f"length_groups={length_groups}: use at least 1 forward pass")
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype={dtype!r}: use 'float32' or 'bfloat16'")
-        source = locate(model, gguf_file, "model")
+        source = locate(model, gguf_file, MODEL)
         own = tokenizer is None
-        tokenizer_source = source if tokenizer is None else locate(tokenizer, None, "tokenizer")
-        self.tokenizer = load_tokenizer(tokenizer_source, revision if own else None)
+        tokenizer_source = source if tokenizer is None else locate(tokenizer, None, TOKENIZER)
+        field = MODEL if own else TOKENIZER
+        self.tokenizer = load_tokenizer(tokenizer_source, revision if own else None, field)
         self.model = load_model(source, revision, getattr(torch, dtype))
         self.chunk_tokens = chunk_tokens
         self.length_groups = length_groups

@@ -19,6 +19,7 @@ from lit_entropy.figures.entries import (
     Verdict,
     shortfall,
 )
+from lit_entropy.figures.estimates import MissingRunsError
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
 
@@ -95,13 +96,29 @@ def draw_section(
     Runs that cannot show it (too short, of no such method) leave the reason in the section: the
     report is then drawn without that figure.
     """
+    selected: Sequence[Run] = []
     try:
         selected = entry.select(runs)
+        if runs and not selected:
+            raise MissingRunsError("all runs are of another task or model")
         if entry.overlay is not None and {run.label for run in selected} != entry.about:
             return _overlaid(entry, entry.overlay, selected, commands, folder)
         return _of_the_paper(entry, selected, commands, folder)
+    except MissingRunsError as error:
+        return Section(entry, commands, problem=f"Not drawn: {error}; {_remedy(entry, selected)}")
     except ValueError as error:
         return Section(entry, commands, problem=f"Not drawn: {error}")
+
+
+def _remedy(entry: AnyEntry, runs: Sequence[Run]) -> str:
+    """Which experiments make the runs that a figure lacks, and what it calls others."""
+    labels = entry.labels or tuple(cell.label for cell in entry.cells)
+    named = list(zip(labels, entry.cells, strict=True))
+    present = {run.label for run in runs}
+    lacking = dict.fromkeys(cell.experiment for label, cell in named if label not in present)
+    files = " and ".join(f"configs/experiment/{name}.yaml" for name in lacking)
+    others = [f"here {label!r} is {cell.label}" for label, cell in named if label != cell.label]
+    return "; ".join([f"for such runs see {files}", *others])
 
 
 def _of_the_paper(

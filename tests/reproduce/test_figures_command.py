@@ -12,6 +12,7 @@ from reproduce.made_runs import STEPS, config, history, write_run, write_table
 
 from lit_entropy.cli.main import main
 from lit_entropy.figures import entries, style
+from lit_entropy.figures.comparison import DISTRIBUTIONS
 from lit_entropy.reproduce.command import figures, reproduce
 
 
@@ -118,6 +119,21 @@ def test_a_figure_that_was_asked_for_says_what_is_lacking(tmp_path: Path) -> Non
     problem = record(tmp_path / "out")["figures"]["table-2"]["problem"]
     assert problem.startswith("Not drawn: no run has label ['clip-higher', 'Clip-Cov', 'KL-Cov']")
     assert "clip-higher" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_figure_says_which_experiment_makes_its_runs(tmp_path: Path) -> None:
+    """Also where it is about another task, or has another name for the runs that are there."""
+    figures(folders(tmp_path, seeds=1), str(tmp_path / "out"), only="4,13")
+    found = record(tmp_path / "out")["figures"]
+    assert found["4"]["problem"] == (
+        "Not drawn: all runs are of another task or model; for such runs see "
+        "configs/experiment/grpo_countdown.yaml"
+    )
+    ten, six = DISTRIBUTIONS
+    assert found["13"]["problem"] == (
+        f"Not drawn: no run has label ['{six}'] (labels: ['{ten}']); for such runs see "
+        f"configs/experiment/grpo_short.yaml; here '{ten}' is GRPO"
+    )
 
 
 def test_what_is_unknown_is_named_before_anything_is_written(tmp_path: Path) -> None:
