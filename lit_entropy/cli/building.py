@@ -9,7 +9,7 @@ from typing import Any, cast
 from jsonargparse import Namespace
 
 _KEY = "lit_entropy_key"
-_NAME = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)*)(?:[=:]| is )")
+_NAME = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)*)(?:[=:]| is | must )")
 _PLAIN = (str, int, float)
 
 

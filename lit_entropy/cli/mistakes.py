@@ -90,7 +90,9 @@ def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
 def _few_lines(text: str) -> str:
     """The first lines of a message and its last, which says what to do."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join([*lines[:3], *lines[3:][-1:]])
+    if len(lines) > 4:
+        lines = [*lines[:2], f"{lines[2]} ... ({len(lines) - 4} more: --debug)", lines[-1]]
+    return "\n".join(lines)
 
 
 def ended_by_signal(end: SystemExit) -> bool:

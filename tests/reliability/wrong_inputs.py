@@ -1,7 +1,7 @@
 """Wrong inputs of every kind: the words of a command, and what its last line must hold.
 
-``Q`` stands for a fit of the quickstart, ``V`` for its validation, ``P`` for its plan. Where nothing
-follows ``|`` the last line holds the last key of the command.
+``Q`` stands for a fit of the quickstart, ``V`` for its validation, ``P`` for its plan. Where
+nothing follows ``|`` the last line holds the last key of the command.
 """
 
 import json
@@ -126,7 +126,7 @@ Q --trainer.callbacks+ my_part.Nothing
 Q --trainer.callbacks+ my_part.Loss
 Q --trainer.callbacks+ my_part.BrokenCallback
 Q --trainer.callbacks+ nowhere.Callback
-Q --trainer.callbacks+ Samples --trainer.callbacks.rows -1 | rows=-1
+Q --trainer.callbacks+ Samples --trainer.callbacks.rows -1 | callbacks[8].rows must
 Q --trainer.callbacks+ EntropyDynamics --trainer.callbacks.every 0 | every=0
 Q --trainer.callbacks+ EntropyDynamics --trainer.callbacks.evry 2 | every
 Q --trainer.logger nowhere.Logger
@@ -153,7 +153,7 @@ Q --seed_everything -3
 Q --seed_everything 99999999999
 Q --ckpt_path nowhere.ckpt
 Q --ckpt_path last
-Q --ckpt_path last --model.optimizer.lr 1e-4 | --ckpt_path runs/quickstart-seed0/checkpoints/last.ckpt
+Q --ckpt_path last --model.optimizer.lr 1e-4 | --ckpt_path runs/quickstart-seed0/check
 Q --unknown 3
 Q extra | extra
 V --checkpoints [nowhere.ckpt] | nowhere.ckpt
