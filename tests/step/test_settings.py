@@ -48,7 +48,7 @@ def test_what_is_right_passes() -> None:
     check_rates(optimizer)
     check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 1))
     check_lengths(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0))
-    with pytest.raises(ValueError, match="StepLR step_size=0"):
+    with pytest.raises(ValueError, match="step_size=0: StepLR"):
         check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 0))
     with pytest.raises(ValueError, match="gradient_clip_val=inf"):
         check_trainer(1, math.inf)
