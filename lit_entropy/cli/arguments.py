@@ -60,7 +60,12 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     elif not value.endswith(".yaml"):
         check_names(flag, value)
         return value
-    check_file(Path(value), has_key)
+    try:
+        check_file(Path(value), has_key)
+    except ValueError as error:
+        if key in ("c", "config"):
+            raise
+        raise ValueError(f"{key}={value}: {error}") from error
     return value
 
 

@@ -3,12 +3,13 @@
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from jsonargparse import Namespace
 
 _KEY = "lit_entropy_key"
-_NAME = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)*)[=:]")
+_NAME = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)*)(?:[=:]| is | must )")
 _PLAIN = (str, int, float)
 
 
@@ -35,11 +36,51 @@ class Builder:
             return class_type(*args, **arguments)
         except Exception as error:
             if marked(error) is None:
-                key = self._groups.get(class_type) if isinstance(class_type, type) else None
+                key = self._groups.get(class_type)
                 mark(error, key or _find(self._config, class_type, arguments), class_type)
                 _name_argument(error, arguments)
                 self.failure = self.failure or error
             raise
+
+
+@contextmanager
+def naming(parser: Any, config: Namespace, groups: Mapping[Any, str]) -> Iterator[None]:
+    """Build within it: the first part that refuses ends it, whatever other types its key takes.
+
+    Args:
+        parser: whose parts are built.
+        config: the settings of the subcommand.
+        groups: keys of the classes whose arguments stand without a class path.
+    """
+    builder = Builder(config, groups)
+    parser.add_instantiator(builder, object)
+    try:
+        yield
+    except Exception as error:
+        if builder.failure not in (None, error):
+            raise builder.failure from None
+        raise
+    if builder.failure is not None:
+        raise builder.failure
+
+
+def mark_trainer(error: Exception, settings: Mapping[str, object]) -> None:
+    """Name the setting of the Trainer that an error of Lightning is about.
+
+    Args:
+        error: what the Trainer raised.
+        settings: those of ``trainer``.
+    """
+    text = str(error)
+    found = [
+        (at.start(), -len(key), key) for key in settings if (at := re.search(_whole(key), text))
+    ]
+    if found and marked(error) is None:
+        key = min(found)[2]
+        mark(error, f"trainer.{key}={settings[key]}")
+    elif marked(error) is None:
+        mark(error, "trainer")
+        _name_argument(error, settings)
 
 
 def mark(error: BaseException, key: str, class_type: object = None) -> None:

@@ -40,4 +40,4 @@ def check_accelerator(accelerator: object) -> None:
 
 
 def _is_here(name: str) -> bool:
-    return bool(AcceleratorRegistry.get(name).is_available())
+    return bool(AcceleratorRegistry[name]["accelerator"].is_available())

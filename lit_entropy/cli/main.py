@@ -16,7 +16,7 @@ from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
-from lit_entropy.cli.building import Builder, mark
+from lit_entropy.cli.building import mark, mark_trainer, naming
 from lit_entropy.cli.classes import BASES, base_class, choose, load_class
 from lit_entropy.cli.commands import (
     COMMANDS,
@@ -157,7 +157,11 @@ class EntropyCLI(LightningCLI):
                 run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
-        run.name = claim_run_folder(run.folder, name, resume=resume, announce=False)
+        try:
+            run.name = claim_run_folder(run.folder, name, resume=resume, announce=False)
+        except ValueError as error:
+            mark(error, "run", RunOptions)
+            raise
         self._announce = partial(announce_run, run.folder, name, run.name)
         folder = Path(run.folder) / run.name
         self._claimed = None if resume else folder
@@ -180,19 +184,14 @@ class EntropyCLI(LightningCLI):
         self._announce()  # not before: what is refused has no name
 
     def _build(self, config: Namespace) -> None:
-        """Build all parts; the first that refuses ends it, whatever other types its key takes."""
-        groups: dict[object, str] = {RunCheckpoint: "checkpoint", RunOptions: "run"}
-        groups |= {self._model_class: "model", self._datamodule_class: "data"}
-        builder = Builder(config, groups)
-        self.parser.add_instantiator(builder, object)
-        try:
+        with naming(self.parser, config, self._groups):
             super().instantiate_classes()
-        except Exception as error:
-            if builder.failure not in (None, error):
-                raise builder.failure from None
-            raise
-        if builder.failure is not None:
-            raise builder.failure
+
+    @property
+    def _groups(self) -> dict[Any, str]:
+        """The classes whose arguments stand without a class path, with their keys."""
+        own = {self._model_class: "model", self._datamodule_class: "data"}
+        return own | {RunCheckpoint: "checkpoint", RunOptions: "run"}
 
     def instantiate_trainer(self, **kwargs: object) -> L.Trainer:
         """Build the trainer with the CSV logger first and checkpoints written atomically."""
@@ -206,7 +205,7 @@ class EntropyCLI(LightningCLI):
                 logger=loggers, plugins=[*plugins, AtomicCheckpointIO()], **kwargs
             )
         except Exception as error:
-            mark(error, "trainer")
+            mark_trainer(error, trainer.as_dict())
             raise
 
     def validate(self, **arguments: Any) -> Report:
@@ -233,7 +232,8 @@ class EntropyCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand in COMMANDS:
             parser, config = self._parser(subcommand), self.config[subcommand]
-            run_command(subcommand, parser, config, lambda: main, self._passed)
+            with naming(parser, config, self._groups):
+                run_command(subcommand, parser, config, lambda: main, self._passed)
             return
         try:
             super()._run_subcommand(subcommand)

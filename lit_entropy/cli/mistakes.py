@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.cli.building import marked, with_key
 from lit_entropy.cli.imports import import_fault
+from lit_entropy.cli.values import read_values
 from lit_entropy.closest import did_you_mean
 from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
 from lit_entropy.shipped import SUFFIXES
@@ -89,7 +90,9 @@ def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
 def _few_lines(text: str) -> str:
     """The first lines of a message and its last, which says what to do."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join([*lines[:3], *lines[3:][-1:]])
+    if len(lines) > 4:
+        lines = [*lines[:2], f"{lines[2]} ... ({len(lines) - 4} more: --debug)", lines[-1]]
+    return "\n".join(lines)
 
 
 def ended_by_signal(end: SystemExit) -> bool:
@@ -141,6 +144,8 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
     message = _LINK.sub("", _IN_A_FLAG.sub(r" in column \1", message))
     key = ".".join(_KEY.findall(message))
     if found := _NO_COMPONENT.search(message):
+        if fault := _unknown_in_file(key, found[1], parser):
+            return fault
         return f"{key}: {found[1]} holds neither the keys of a component nor its name"
     if not key:
         return one_line(message)
@@ -223,9 +228,27 @@ def _unknown_argument(key: str, name: str, paths: Sequence[str]) -> str:
     for path in paths:
         cls = _imported(path)
         short = path.rpartition(".")[2]
-        known = [] if cls is None else [n for n in inspect.signature(cls).parameters if n != "self"]
+        known = [] if cls is None else _parameters(cls)
     listed = f"; it has {', '.join(known)}" if known else ""
     return f"{key}: {short} has no argument {name}{did_you_mean(name, known)}{listed}"
+
+
+def _unknown_in_file(key: str, file: str, parser: ArgumentParser) -> str | None:
+    """What a component's file says that its class does not take; None where it is no such file."""
+    values = read_values(Path(file)) if Path(file).is_file() else None
+    if not isinstance(values, dict) or "class_path" not in values:
+        return None
+    name = str(values["class_path"]).rpartition(".")[2]
+    for cls in _classes(_type_of(key, parser, [])):
+        odd = [arg for arg in values.get("init_args") or {} if arg not in _parameters(cls)]
+        if cls.__name__ == name and odd:
+            path = f"{cls.__module__}.{name}"
+            return f"{_unknown_argument(key, str(odd[0]), [path])} (in {file})"
+    return None
+
+
+def _parameters(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name != "self"]
 
 
 def _unknown_component(key: str, value: str, classes: Sequence[type]) -> str:

@@ -87,7 +87,8 @@ class Rates:
     def __post_init__(self) -> None:
         for name in ("utilisation", "decode"):
             if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)} must lie in (0, 1]")
+                option = {"decode": "decode_efficiency"}.get(name, name)
+                raise ValueError(f"{option}={getattr(self, name)} must lie in (0, 1]")
 
     def link(self, hardware: Hardware, devices: int) -> float:
         """Bytes a second between devices: the slowest link that a collective crosses."""

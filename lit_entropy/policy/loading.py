@@ -195,9 +195,9 @@ def _explained(field: str, source: Source) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{field}={source.location!r}: could not be loaded from disk or the hub ({said[0]}); "
+            f"{field}={source.location!r}: could not be loaded from disk or the hub ({reason}); "
             f"check the name and the connection, or name a folder or a shipped base "
             f"{shipped_bases()}"
         ) from error

@@ -52,7 +52,7 @@ def check_rates(optimizer: Optimizer) -> None:
     """Raise ValueError for an infinite learning rate; torch refuses NaN and negative ones."""
     for group in optimizer.param_groups:
         if not math.isfinite(float(group["lr"])):
-            raise ValueError(f"model.optimizer has lr={float(group['lr'])}: use a finite number")
+            raise ValueError(f"model.optimizer.lr={float(group['lr'])}: use a finite number")
 
 
 def check_lengths(scheduler: object) -> None:
@@ -61,6 +61,5 @@ def check_lengths(scheduler: object) -> None:
         length = getattr(scheduler, name, None)
         if isinstance(length, int) and length < 1:
             raise ValueError(
-                f"model.lr_scheduler={type(scheduler).__name__} has {name}={length}: it must be at "
-                "least 1"
+                f"model.lr_scheduler.{name}={length}: {type(scheduler).__name__} needs at least 1"
             )

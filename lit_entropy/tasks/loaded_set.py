@@ -13,7 +13,7 @@ from lit_entropy.types import Problem
 ROW_BITS = 32
 SET_BITS = 20
 #: Different reasons of bad rows that an error lists, and rows that it names of each.
-LISTED = 3
+LISTED, NAMED = 20, 3
 #: Longest reason that it shows, characters: names of columns are as long as a file makes them.
 LONGEST_REASON = 900
 
@@ -106,8 +106,8 @@ def _rows(rows: list[int]) -> str:
     """``row 3``, or ``rows 1, 2, 3 and 17 more``."""
     if len(rows) == 1:
         return f"row {rows[0]}"
-    first = ", ".join(map(str, rows[:LISTED]))
-    return f"rows {first} and {len(rows) - LISTED} more" if len(rows) > LISTED else f"rows {first}"
+    first = ", ".join(map(str, rows[:NAMED]))
+    return f"rows {first} and {len(rows) - NAMED} more" if len(rows) > NAMED else f"rows {first}"
 
 
 def row_of(problem: Problem) -> int:

@@ -11,7 +11,7 @@ from lit_entropy.checkpoints.resume import check_same_experiment
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.main import main
 from lit_entropy.moved import MOVED, current_key, current_name
-from lit_entropy.shipped import configs_folder, shipped_names
+from lit_entropy.shipped import configs_folder
 
 CONFIGS = configs_folder()
 
@@ -61,7 +61,9 @@ def test_an_unknown_name_lists_the_shipped_ones(capsys: pytest.CaptureFixture[st
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lit-entropy: error: --config quikstart: neither a file nor a shipped")
-    assert line.endswith(", ".join(shipped_names()))
+    assert line.endswith("; did you mean quickstart?")
+    with pytest.raises(ValueError, match=r"shipped are .*base, .*experiment/\.\.\. \(\d+\)"):
+        ready_arguments(["--config", "nothing-like-it"])
     with pytest.raises(ValueError, match=r"shipped are loss/clip_cov, .*loss/truncated_\w+$"):
         ready_arguments(["--model.loss=loss/nope"])
 

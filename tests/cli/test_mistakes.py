@@ -54,7 +54,7 @@ MISTAKES = [
         "seed_everything=0,1: a run has one seed; a run for each: lit-entropy sweep --config ",
     ),
     ([*QUICKSTART, "--seed_everything=[0, 1]"], '--seeds "[0, 1]"'),
-    (["validate", *QUICKSTART[1:], "--seed_everything=0,1"], "0,1: expected true or false or a w"),
+    (["validate", *QUICKSTART[1:], "--seed_everything=0,1"], "0,1: expected a whole n"),
     (
         [*QUICKSTART, "--model.optimizer.lr=[1e-4, 2e-4]"],
         "; for a run with each value: lit-entropy sweep --over.model.optimizer.lr",
@@ -97,8 +97,9 @@ REFUSED: list[Callable[[], object]] = [
     lambda: claim_run_folder("runs", "..", resume=False),
     lambda: resolve_checkpoint("nowhere.ckpt", "runs"),
     misconfigured,
+    lambda: ensure_finite("x", NAN, 1),
 ]
-FAULTS: list[Callable[[], object]] = [lambda: int("x"), lambda: ensure_finite("x", NAN, 1)]
+FAULTS: list[Callable[[], object]] = [lambda: int("x")]
 
 
 @pytest.mark.parametrize("call", REFUSED)
@@ -113,7 +114,7 @@ def test_a_refusal_is_one_line(
     assert end.value.code == 2
     assert capsys.readouterr().err.startswith("lit-entropy: error: ")
     monkeypatch.setenv("LIT_ENTROPY_DEBUG", "1")
-    with pytest.raises((ValueError, FileNotFoundError, MisconfigurationException)):
+    with pytest.raises((ValueError, FileNotFoundError, MisconfigurationException, NonFiniteError)):
         console()
 
 
@@ -122,7 +123,7 @@ def test_a_fault_is_a_traceback(
     call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_line, "start", lambda _: call())
-    with pytest.raises((ValueError, NonFiniteError)):
+    with pytest.raises(ValueError, match="invalid literal"):
         console()
 
 

@@ -9,8 +9,13 @@ from lit_entropy.functional.checks import require_choice, require_fraction, requ
 
 @pytest.mark.parametrize("value", [-1e-9, 1.0000001, float("nan"), float("inf")])
 def test_fraction_outside_the_unit_interval(value: float) -> None:
-    with pytest.raises(ValueError, match=r"fraction=.*outside \[0, 1\].*percentage"):
+    with pytest.raises(ValueError, match=r"fraction=.*outside \[0, 1\]: give a fraction"):
         require_fraction("fraction", value)
+
+
+def test_a_percentage_is_told_what_it_is_as_a_fraction() -> None:
+    with pytest.raises(ValueError, match=r"give a fraction \(20 % is 0\.2\)"):
+        require_fraction("fraction", 20.0)
 
 
 @pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])

@@ -50,14 +50,20 @@ def test_all_bad_rows_stand_in_one_error(tmp_path: Path) -> None:
     assert "data.skip_bad_rows=true" in text and "more" not in text
 
 
-def test_of_many_bad_rows_the_first_twenty_are_listed(tmp_path: Path) -> None:
+def test_bad_rows_of_one_reason_are_one_line(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(write_lines := '{"question": "q", "answer": "1"}\n' + "no\n" * 30)
     assert write_lines.count("\n") == 31
     with pytest.raises(ValueError, match=r"30 of 31 rows") as caught:
         dataset(None, {"a": str(path)}).validation_problems()
-    assert str(caught.value).count("not JSON") == 20
-    assert "row 21, not JSON" in str(caught.value) and "and 10 more" in str(caught.value)
+    assert str(caught.value).count("not JSON") == 1
+    assert "rows 2, 3, 4 and 27 more, not JSON" in str(caught.value)
+
+
+def test_a_column_is_named_that_was_probably_meant(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", gsm8k(9))
+    with pytest.raises(ValueError, match=r"rows 1, 2, 3 and 6 more, .*did you mean question\?"):
+        dataset(path, prompt_field="quetsion").train_problems()
 
 
 def test_bad_rows_of_every_validation_set_stand_in_one_error(tmp_path: Path) -> None:
