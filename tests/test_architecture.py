@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The rooms from the lowest layer to the highest: a room imports lower layers alone.
 LAYERS = (
+    {"closest"},
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved"},
     {"contracts"},
     {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},

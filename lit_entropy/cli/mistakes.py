@@ -38,7 +38,7 @@ REFUSALS = (
 DEBUG = "LIT_ENTROPY_DEBUG"
 _WORK = {
     ("lightning.pytorch.trainer.trainer", "_run_stage"),
-    ("lit_entropy.cli.commands", "run_command"),
+    (f"{__package__}.commands", "run_command"),
 }
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _LINK = re.compile(r"Call to compute_fn of link '[^']*' with args \(.*?\) failed: ", re.DOTALL)
@@ -84,7 +84,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
     """Whether a fit, validate, test or predict had not reached its first batch."""
-    return ("lit_entropy.cli.main", "main") in frames and not _WORK.intersection(frames)
+    return (f"{__package__}.main", "main") in frames and not _WORK.intersection(frames)
 
 
 def _few_lines(text: str) -> str:
