@@ -152,7 +152,7 @@ def test_folders_of_killed_saves_are_swept(tmp_path: Path) -> None:
 
 def test_a_former_folder_is_named_where_the_new_one_is_missing(tmp_path: Path) -> None:
     write(tmp_path / "checkpoints" / "last.ckpt.old")
-    with pytest.raises(FileNotFoundError, match=r"Name one of .*last\.ckpt\.old"):
+    with pytest.raises(FileNotFoundError, match=r"name one of .*last\.ckpt\.old"):
         resolve_checkpoint("last", tmp_path)
     AtomicCheckpointIO().load_checkpoint(tmp_path / "checkpoints" / "last.ckpt.old")
 
