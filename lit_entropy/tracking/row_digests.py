@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
-
 #: 64 bits a row: a run of 10,000 RL steps keeps 160 kB in its checkpoints.
 _BYTES = 8
 
@@ -30,6 +28,8 @@ def noted_rows(digests: Digests, last: Iterable[str]) -> dict[str, Any]:
     Returns:
         ``steps`` and ``digests``, int64 [rows], and ``last``, a list of columns.
     """
+    import torch  # not above: figures read tables without it
+
     steps = sorted(digests)
     values = [digests[step] for step in steps]
     columns = sorted(last)

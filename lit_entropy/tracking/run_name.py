@@ -124,4 +124,4 @@ def _plain(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    return blake2b(text.encode(), digest_size=2).hexdigest()
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=2).hexdigest()

@@ -105,7 +105,7 @@ def test_the_configuration_page_has_every_key(
     keys = {flag for flag in flags if not flag.endswith(".help")}
     assert len(keys) >= 30
     assert [key for key in sorted(keys) if f"| `{key}` |" not in page] == []
-    assert "| `fraction` | `float` | `0.002` | share k of the scored tokens" in page  # KLCov
+    assert "| `fraction` | `float` | `0.002` | share k of the tokens" in page  # KLCov
     assert "generated:" not in page
 
 

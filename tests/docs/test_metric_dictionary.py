@@ -75,6 +75,8 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
         "tokens/page",
         "val/mean_of_sets",
         *(entry for entry in entries if entry.startswith("law/")),
+        # tests/callbacks/test_strategy_shares.py
+        *(entry for entry in entries if entry.startswith("strategies/")),
         # tests/callbacks/test_theorem_check.py
         *(entry for entry in entries if entry.startswith("theorems/")),
         # tests/losses/test_truncated_importance.py

@@ -35,7 +35,9 @@ def test_levels_by_hand():
     np.testing.assert_array_equal(plateau_values(run, "k"), [9.0, 10.0])
     assert plateau(run, "k") == 9.5
     assert middle(run, "k") == 5.0  # steps 4 to 6
-    assert plateau(run_of([3.0]), "k") == 3.0
+    assert plateau(run_of([3.0], start=1), "k") == 3.0
+    with pytest.raises(ValueError, match="run r has k of RL step 0 alone"):
+        plateau(run_of([3.0]), "k")
     assert middle(run_of([3.0, NAN, NAN, 5.0]), "k") == 4.0  # steps 0 and 3 are equally near to 1.5
 
 

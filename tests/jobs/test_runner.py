@@ -30,7 +30,7 @@ SMALL = {
 
 def runs(steps: int, **changes: str) -> list[PlannedRun]:
     cells = [Cell("grpo", "GRPO", "grpo", SMALL | changes)]
-    return plan(cells, Budget(steps, 2, 2, ("smoke",), rollout=32))
+    return plan(cells, Budget(steps, 2, 2, "smoke", rollout=32))
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
