@@ -106,8 +106,7 @@ def test_a_validation_outside_of_training_has_its_own_name(tmp_path: Path) -> No
     for module.policy_name in ("base", "quickstart-seed0/last", "../\n"):  # of several policies
         trainer.validate(module, verbose=False)
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
-        "validate-2.jsonl", "validate-base.jsonl", "validate-quickstart-seed0-last.jsonl",
-        "validate.jsonl",
+        "validate-base.jsonl", "validate-quickstart-seed0-last.jsonl", "validate.jsonl",
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from lit_entropy.cli.commands import split_words
 from lit_entropy.cli.loggers import completed
 from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.options import RunOptions
+from lit_entropy.cli.parser import set_up_parsing
 from lit_entropy.cli.start import light_parser
 from lit_entropy.cli.values import dump_values, escaped, load_values, map_text, read_values
 from lit_entropy.tracking.redaction import REDACTED, redact, redact_text, redact_words
@@ -75,6 +76,7 @@ def test_words_of_a_command() -> None:
 
 
 def test_a_parser_ends_with_code_2_or_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_parsing()
     parser = light_parser("figures")[0]
 
     def ends(words: list[str]) -> None:
