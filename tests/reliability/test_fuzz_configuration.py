@@ -9,6 +9,7 @@ import pytest
 import yaml
 from fuzzing import fuzz, texts, values
 from hypothesis import strategies as st
+from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.classes import choose, flat
@@ -82,6 +83,8 @@ def test_a_parser_ends_with_code_2_or_settings(capsys: pytest.CaptureFixture[str
     def ends(words: list[str]) -> None:
         try:
             parser.parse_args(["figures", *words])
+        except OmegaConfBaseException:  # a reference: the console refuses it in one line
+            return
         except SystemExit as end:
             lines = capsys.readouterr().err.splitlines()
             assert end.code in (0, 2)
