@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hostile import Outcome, attack
+from hostile import Outcome, attack, hostile_answers
 
 from lit_entropy.verify import (
     AnswerChecker,
@@ -61,3 +61,35 @@ def test_a_thousand_through_the_jail(tmp_path: Path) -> None:
     print(outcome)
     assert (outcome.answers, outcome.checks) == (1000, 2000)
     assert (outcome.executed, outcome.unbounded) == (0, 0)
+
+
+class Careless(AnswerChecker):
+    """Evaluates programs that it is given, as no checker may.
+
+    Not powers of powers, which are another attack: this process would never work them out.
+    """
+
+    def check_gold(self, answer: str) -> str | None:
+        return None
+
+    def check(self, answer: str, response: str) -> bool:
+        if "open(" not in response or "**" in response:
+            return False
+        try:
+            return bool(eval(response))
+        except Exception:
+            return False
+
+    def answer_of(self, response: str) -> str | None:
+        return None
+
+
+def test_the_attack_finds_a_checker_that_executes(tmp_path: Path) -> None:
+    outcome = attack([(Careless(), "1")], 60, tmp_path, longest=60.0, seed=3)
+    assert outcome.executed > 0 and outcome.checks == 60
+
+
+def test_answers_are_different_and_the_same_every_time(tmp_path: Path) -> None:
+    first = list(hostile_answers(300, tmp_path / "x"))
+    assert len(set(first)) == 300 and first == list(hostile_answers(300, tmp_path / "x"))
+    assert first != list(hostile_answers(300, tmp_path / "x", seed=1))
