@@ -1,6 +1,6 @@
 """Fig. 11 (arXiv 2505.22617) where exploration limits: strategy discovery."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,44 +139,40 @@ def _overlay_tables(runs: Sequence[Run]) -> list[Table]:
     return _table(_measured(groups, base, base))
 
 
-def _of_both(m: Discoveries) -> dict[str, Discovered]:
-    return {name: m.methods[name] for name in COVARIANCE_METHODS}
+Gain = Callable[[Discovered], Paired | None]
 
 
-def _judge_accuracy(m: Discoveries) -> Judgement:
-    gains = {name: d.levels.accuracy_gain for name, d in _of_both(m).items()}
-    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
-    return Judgement(positive(*gains.values()), text)
+def _gains(m: Discoveries, gain_of: Gain) -> tuple[list[Paired | None], str]:
+    """A gain of both covariance methods, and as text in points."""
+    gains = {name: gain_of(m.methods[name]) for name in COVARIANCE_METHODS}
+    return [*gains.values()], "; ".join(f"{name} {points(v)}" for name, v in gains.items())
 
 
-def _judge_rival(m: Discoveries) -> Judgement:
-    gains = {name: d.over_clip_higher for name, d in _of_both(m).items()}
-    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
-    return Judgement(positive(*gains.values()), text)
+def _both_gain(gain_of: Gain) -> Callable[[Discoveries], Judgement]:
+    """Whether both intervals lie above 0."""
+
+    def judge(m: Discoveries) -> Judgement:
+        gains, text = _gains(m, gain_of)
+        return Judgement(positive(*gains), text)
+
+    return judge
 
 
 def _judge_held(m: Discoveries) -> Judgement:
-    gains = {name: d.levels.entropy_gain for name, d in _of_both(m).items()}
+    gains = {name: m.methods[name].levels.entropy_gain for name in COVARIANCE_METHODS}
     text = "; ".join(f"{name} {show(value, 4, signed=True)} nats" for name, value in gains.items())
     return Judgement(positive(*gains.values()), text)
 
 
 def _judge_early(m: Discoveries) -> Judgement:
-    gains = {name: d.early_gain for name, d in _of_both(m).items()}
-    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
-    if any(value is None or value.half_width is None for value in gains.values()):
+    gains, text = _gains(m, lambda d: d.early_gain)
+    if any(value is None or value.half_width is None for value in gains):
         return Judgement(None, text)
-    behind = [value is not None and value.bounds[0] <= 0 for value in gains.values()]
+    behind = [value is not None and value.bounds[0] <= 0 for value in gains]
     return Judgement(all(behind), text)
 
 
-def _judge_found(m: Discoveries) -> Judgement:
-    gains = {name: d.found_gain for name, d in _of_both(m).items()}
-    text = "; ".join(f"{name} {points(value)}" for name, value in gains.items())
-    return Judgement(positive(*gains.values()), text)
-
-
-#: Settings that the sweeps in ``configs/sweep`` chose stand in the experiments' files.
+#: What the sweeps in ``configs/sweep`` chose stands in the experiments' files.
 CELLS = tuple(
     Cell(f"discovery_{name}", label, f"discovery/{name}", suite="discovery")
     for name, label in (
@@ -191,15 +187,18 @@ DISCOVERY = Entry(
     measure_discovery, figure_discovery,
     (
         Claim("Test accuracy rises above GRPO's.", "+1.8 and +2.0 points (7B), +4.5 and +6.4 (32B)",
-              "paired 95 % intervals above 0 for both", _judge_accuracy),
+              "paired 95 % intervals above 0 for both",
+              _both_gain(lambda d: d.levels.accuracy_gain)),
         Claim("Test accuracy rises above clip-higher's.", "+1.6 and +1.8 points (7B)",
-              "paired 95 % intervals above 0 for both", _judge_rival),
+              "paired 95 % intervals above 0 for both",
+              _both_gain(lambda d: d.over_clip_higher)),
         Claim("Clip-Cov and KL-Cov keep the entropy above GRPO's.", "whole training",
               "paired 95 % intervals above 0 for both", _judge_held),
         Claim("GRPO is not behind at first.", "Fig. 11: the curves cross",
               "after a tenth of the run no paired 95 % interval lies above 0", _judge_early),
         Claim("What is gained is exploration: more true strategies lead.", "section 4",
-              "paired 95 % intervals above 0 for both", _judge_found),
+              "paired 95 % intervals above 0 for both",
+              _both_gain(lambda d: d.found_gain)),
     ),
     CELLS, select=exploration, tables=_tables, plan=Plan(seeds=5, steps=300),
     overlay=Overlay(_alone, _overlay, tables=_overlay_tables),

@@ -5,8 +5,7 @@ A careful response writes every step (``7+5=2;2*3=6;6-2=4;#4``), a sloppy one sk
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Sequence
 
 import torch
 
@@ -17,6 +16,7 @@ from lit_entropy.tasks.chain_prompts import (
     running_values,
     training_prompts,
 )
+from lit_entropy.tasks.lazy import LazyProblems
 from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 
@@ -36,41 +36,6 @@ def make_problem(identity: int, prompt: str) -> Problem:
     """The problem of a prompt; its difficulty is the number of operations."""
     values = running_values(prompt)
     return Problem(identity, prompt, str(values[-1]), difficulty=len(values) - 1)
-
-
-class ChainProblems(Sequence[Problem]):
-    """The training problems, each made when it is asked for."""
-
-    def __init__(self, size: int, min_length: int, max_length: int, seed: int) -> None:
-        self.size, self.seed = size, seed
-        self.min_length, self.max_length = min_length, max_length
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> Problem: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Problem]: ...
-
-    def __getitem__(self, index: int | slice) -> Problem | Sequence[Problem]:
-        """Problem ``index``, or the list of a slice, which is drawn in one go."""
-        if isinstance(index, slice):
-            return self._make(range(*index.indices(self.size)))
-        if not -self.size <= index < self.size:
-            raise IndexError(f"problem {index} of {self.size}")
-        return self._make([int(index) % self.size])[0]
-
-    def __iter__(self) -> Iterator[Problem]:
-        """All problems, drawn some at a time: a draw costs as much for one as for many."""
-        for start in range(0, self.size, 64):
-            yield from self[start : start + 64]
-
-    def _make(self, indices: Sequence[int]) -> list[Problem]:
-        tensor_N = torch.tensor(indices, dtype=torch.int64)
-        prompts = training_prompts(tensor_N, self.min_length, self.max_length, self.seed)
-        return [make_problem(i, prompt) for i, prompt in zip(indices, prompts, strict=True)]
 
 
 class ChainArithmetic(Task):
@@ -107,7 +72,7 @@ class ChainArithmetic(Task):
 
     def train_problems(self) -> Sequence[Problem]:
         """Lazy sequence: problem i is a pure function of (seed, i), its length uniform."""
-        return ChainProblems(self.train_size, self.min_length, self.max_length, self.seed)
+        return LazyProblems(self.train_size, self._training)
 
     def validation_problems(self) -> Sequence[Problem]:
         """Distinct held-out problems, ordered by length; the first lengths take the remainder."""
@@ -126,6 +91,11 @@ class ChainArithmetic(Task):
     def answer_of(self, response: str) -> str | None:
         """The digit of a well-formed ending ``#d``, else None."""
         return extract_answer(response)
+
+    def _training(self, indices: Sequence[int]) -> list[Problem]:
+        tensor_N = torch.tensor(indices, dtype=torch.int64)
+        prompts = training_prompts(tensor_N, self.min_length, self.max_length, self.seed)
+        return [make_problem(i, prompt) for i, prompt in zip(indices, prompts, strict=True)]
 
     def _validation_counts(self) -> dict[int, int]:
         lengths = range(self.min_length, self.validation_max_length + 1)

@@ -7,7 +7,6 @@ many expressions are right, one always in the order of the prompt, and none need
 """
 
 from collections.abc import Sequence
-from typing import overload
 
 import torch
 
@@ -21,6 +20,7 @@ from lit_entropy.tasks.countdown_prompts import (
     parse_prompt,
     training_puzzles,
 )
+from lit_entropy.tasks.lazy import LazyProblems
 from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 
@@ -38,36 +38,6 @@ def make_problem(identity: int, prompt: str) -> Problem:
     """The problem of a prompt; its answer is the target, its difficulty the count of numbers."""
     numbers, target = parse_prompt(prompt)
     return Problem(identity, prompt, str(target), difficulty=len(numbers))
-
-
-class CountdownProblems(Sequence[Problem]):
-    """The training problems, each made when it is asked for."""
-
-    def __init__(self, size: int, min_numbers: int, max_numbers: int, seed: int) -> None:
-        self.size, self.seed = size, seed
-        self.min_numbers, self.max_numbers = min_numbers, max_numbers
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> Problem: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Problem]: ...
-
-    def __getitem__(self, index: int | slice) -> Problem | Sequence[Problem]:
-        """Problem ``index``, or the list of a slice, which is drawn in one go."""
-        if isinstance(index, slice):
-            return self._make(range(*index.indices(self.size)))
-        if not -self.size <= index < self.size:
-            raise IndexError(f"problem {index} of {self.size}")
-        return self._make([int(index) % self.size])[0]
-
-    def _make(self, indices: Sequence[int]) -> list[Problem]:
-        tensor_N = torch.tensor(indices, dtype=torch.int64)
-        puzzles = training_puzzles(tensor_N, self.min_numbers, self.max_numbers, self.seed)
-        return [make_problem(i, puzzle.prompt) for i, puzzle in zip(indices, puzzles, strict=True)]
 
 
 class Countdown(Task):
@@ -109,7 +79,7 @@ class Countdown(Task):
 
     def train_problems(self) -> Sequence[Problem]:
         """Lazy sequence: problem i is a pure function of (seed, i)."""
-        return CountdownProblems(self.train_size, self.min_numbers, self.max_numbers, self.seed)
+        return LazyProblems(self.train_size, self._training)
 
     def validation_problems(self) -> Sequence[Problem]:
         """Distinct held-out problems, ordered by count; the first counts take the remainder."""
@@ -127,6 +97,11 @@ class Countdown(Task):
         """The final expression up to the order within runs; None for a malformed response."""
         text = final_expression(response)
         return None if text is None else canonical(text)
+
+    def _training(self, indices: Sequence[int]) -> list[Problem]:
+        tensor_N = torch.tensor(indices, dtype=torch.int64)
+        puzzles = training_puzzles(tensor_N, self.min_numbers, self.max_numbers, self.seed)
+        return [make_problem(i, puzzle.prompt) for i, puzzle in zip(indices, puzzles, strict=True)]
 
     def _held_out(self, size: int) -> list[Problem]:
         counts = range(self.min_numbers, self.validation_max_numbers + 1)

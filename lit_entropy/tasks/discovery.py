@@ -12,7 +12,7 @@ come out right after the letter (``c7+5=2;2*3=6;#6``): skill and exploration tog
 
 import re
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import extract_answer
 from lit_entropy.tasks.chain_prompts import held_out_prompts, running_values, training_prompts
 from lit_entropy.tasks.discovery_world import LETTERS, Odds, World, succeeds
+from lit_entropy.tasks.lazy import LazyProblems
 from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 
@@ -103,7 +104,7 @@ class StrategyDiscovery(Task):
 
     def train_problems(self) -> Sequence[Problem]:
         """Lazy sequence: problem i is a pure function of (seed, i), its context uniform."""
-        return DiscoveryProblems(self)
+        return LazyProblems(self.train_size, self._training)
 
     def validation_problems(self) -> Sequence[Problem]:
         """Problems with their own draws of success, one context after the other and again."""
@@ -114,8 +115,7 @@ class StrategyDiscovery(Task):
             chains = self._held_out_chains()
         return self._make([VALIDATION_ID + place for place in places], contexts, chains)
 
-    def training_problems(self, indices: Sequence[int]) -> list[Problem]:
-        """Training problems by their numbers."""
+    def _training(self, indices: Sequence[int]) -> list[Problem]:
         indices_N = torch.tensor(indices, dtype=torch.int64)
         draws = uniforms(self.seed, "discovery-context", indices_N).tolist()
         contexts = [int(draw * self.trained_contexts) for draw in draws]
@@ -171,30 +171,6 @@ class StrategyDiscovery(Task):
             prompt = context_prompt(context, chain)
             problems.append(Problem(identity, prompt, answer, difficulty, source))
         return problems
-
-
-class DiscoveryProblems(Sequence[Problem]):
-    """The training problems, each made when it is asked for."""
-
-    def __init__(self, task: StrategyDiscovery) -> None:
-        self.task = task
-
-    def __len__(self) -> int:
-        return self.task.train_size
-
-    @overload
-    def __getitem__(self, index: int) -> Problem: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Problem]: ...
-
-    def __getitem__(self, index: int | slice) -> Problem | Sequence[Problem]:
-        """Problem ``index``, or the list of a slice, which is drawn in one go."""
-        if isinstance(index, slice):
-            return self.task.training_problems(range(*index.indices(len(self))))
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"problem {index} of {len(self)}")
-        return self.task.training_problems([int(index) % len(self)])[0]
 
 
 def _check(

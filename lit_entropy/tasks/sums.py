@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from typing import overload
 
 import torch
 
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.lazy import LazyProblems
 from lit_entropy.tasks.reward_functions import Reward, reward_function
 from lit_entropy.types import Problem
 from lit_entropy.verify.answers import last_number
@@ -33,31 +33,6 @@ def is_held_out(terms: Sequence[int]) -> bool:
     """Whether a sum belongs to validation; the order of its terms does not matter."""
     digest = hashlib.blake2b("+".join(map(str, sorted(terms))).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") % HELD_OUT_ONE_IN == 0
-
-
-class SumProblems(Sequence[Problem]):
-    """The training problems, each made when it is asked for."""
-
-    def __init__(self, task: ShortSums, size: int) -> None:
-        self.task, self.size = task, size
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> Problem: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Problem]: ...
-
-    def __getitem__(self, index: int | slice) -> Problem | list[Problem]:
-        """Problem ``index`` (or a list of problems for a slice)."""
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.size))]
-        if not -self.size <= index < self.size:
-            raise IndexError(f"problem {index} of {self.size}")
-        index = int(index) % self.size
-        return self.task.problem(index, self.task.training_terms(index))
 
 
 class ShortSums(Task):
@@ -110,7 +85,7 @@ class ShortSums(Task):
             raise ValueError(f"validation_size={validation_size}: use at least 1")
         self.min_terms, self.max_terms, self.largest_term = min_terms, max_terms, largest_term
         self.examples, self.system_prompt, self.seed = examples, system_prompt, seed
-        self._train = SumProblems(self, train_size)
+        self._train = LazyProblems(train_size, self._training)
         self._validation = self._held_out(validation_size)
 
     def train_problems(self) -> Sequence[Problem]:
@@ -144,6 +119,9 @@ class ShortSums(Task):
         system = {"role": "system", "content": self.system_prompt}
         digits = sum(len(str(term)) for term in terms)
         return Problem(identity, [system, *shown, _turn(terms)[0]], str(sum(terms)), digits)
+
+    def _training(self, indices: Sequence[int]) -> list[Problem]:
+        return [self.problem(index, self.training_terms(index)) for index in indices]
 
     def _terms(self, numbers: list[float]) -> list[int]:
         """Terms from uniform numbers: how many, then each of them."""

@@ -79,7 +79,7 @@ def test_a_component_under_a_telling_name_keeps_its_settings() -> None:
 
 UNLISTED = {"MYSTERY": "zq81-hidden", "GH": "abcd", "LICENSE": "a b c d e f g h"}
 LISTED = {
-    "HOME": "/home/somebody", "DATA_DIR": "/data/of/mine", "USER": "somebody", "PWD": "/work/here",
+    "HOME": "~/place", "DATA_DIR": "data/of/mine", "USER": "somebody", "PWD": "place/here",
     "CUDA_VISIBLE_DEVICES": "0,1,2,3", "MODEL": "Qwen/Qwen2.5-7B", "SLURM_JOB_NAME": "long-name",
     "RUN_NAME": "baseline-run", "MODE": "offline", "N": "12345", "WORD": "auto", "SEED": "1234567",
 }  # fmt: skip
