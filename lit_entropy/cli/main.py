@@ -30,12 +30,12 @@ from lit_entropy.cli.commands import (
 )
 from lit_entropy.cli.early import check_accelerator, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
-from lit_entropy.cli.mistakes import refuse, unresolved
 from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
+from lit_entropy.cli.refusals import refuse, unresolved
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import (

@@ -4,42 +4,19 @@ import inspect
 import os
 import re
 import shlex
-import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
-from omegaconf.errors import OmegaConfBaseException
 
-from lit_entropy.cli.building import marked, with_key
 from lit_entropy.cli.imports import import_fault
+from lit_entropy.cli.refusals import one_line
 from lit_entropy.cli.values import read_values
 from lit_entropy.closest import did_you_mean
-from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
 from lit_entropy.shipped import SUFFIXES
-from lit_entropy.tracking.redaction import redact_text
 
-#: Errors that tell a user what to change, when this package raises them.
-REFUSALS = (
-    ValueError,
-    FileNotFoundError,
-    FileExistsError,
-    CheckpointError,
-    ContractError,
-    NonFiniteError,
-    UncheckedError,
-)
-
-#: An environment variable: set, as by ``--debug``, every error is shown with its traceback.
-DEBUG = "LIT_ENTROPY_DEBUG"
-_WORK = {
-    ("lightning.pytorch.trainer.trainer", "_run_stage"),
-    (f"{__package__}.commands", "run_command"),
-}
 _KEY = re.compile(r'Parser key "([^"]+)"(?: element \d+)?:')
 _LINK = re.compile(r"Call to compute_fn of link '[^']*' with args \(.*?\) failed: ", re.DOTALL)
 _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
@@ -50,83 +27,6 @@ _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
 _LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
 _NAMES |= {"int": "a whole number", "float": "a number"}
-
-
-def refusal(error: BaseException) -> str | None:
-    """What to say of an error that a user can mend, at most four lines; None for other faults.
-
-    That is what this package or Lightning refuses, what a part of the configuration raised when it
-    was built, and anything else that stopped a command of an experiment before its work began.
-    """
-    frames = list(_frames(error.__traceback__))
-    own = bool(frames) and frames[-1][0].partition(".")[0] == __name__.partition(".")[0]
-    if _is_of_lightning(error, "MisconfigurationException") or (own and _is_worded(error)):
-        return _few_lines(with_key(error))
-    if marked(error) is None and not _before_work(frames):
-        return None
-    kind = "" if isinstance(error, ValueError) else f" [{type(error).__name__}]"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    file = f"{Path(place.filename).name}, line {place.lineno}"
-    return _few_lines(f"{with_key(error)}{kind} ({file}; --debug shows the traceback)")
-
-
-def _is_worded(error: BaseException) -> bool:
-    return isinstance(error, REFUSALS)
-
-
-def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
-    """Module and function of each call on the way to an error."""
-    while trace is not None:
-        frame = trace.tb_frame
-        yield str(frame.f_globals.get("__name__")), frame.f_code.co_name
-        trace = trace.tb_next
-
-
-def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
-    """Whether a fit, validate, test or predict had not reached its first batch."""
-    return (f"{__package__}.main", "main") in frames and not _WORK.intersection(frames)
-
-
-def _few_lines(text: str) -> str:
-    """The first lines of a message and its last, which says what to do."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    if len(lines) > 4:
-        lines = [*lines[:2], f"{lines[2]} ... ({len(lines) - 4} more: --debug)", lines[-1]]
-    return "\n".join(lines)
-
-
-def ended_by_signal(end: SystemExit) -> bool:
-    """Whether Lightning ended the process at a SIGTERM, which it does with exit code 0."""
-    return _is_of_lightning(end, "SIGTERMException")
-
-
-def debugging() -> bool:
-    """Whether the traceback of every error is shown."""
-    return bool(os.environ.get(DEBUG))
-
-
-def refuse(message: str) -> NoReturn:
-    """End the process with exit code 2 and what is wrong, secrets redacted."""
-    show_traceback(sys.exception())
-    print(f"lit-entropy: error: {redact_text(message)}", file=sys.stderr)
-    sys.exit(2)
-
-
-def show_traceback(error: BaseException | None) -> None:
-    """Print the traceback of an error where all are shown, secrets redacted."""
-    if error is not None and debugging():
-        print(redact_text("".join(traceback.format_exception(error))), file=sys.stderr)
-
-
-def unresolved(error: OmegaConfBaseException) -> str:
-    """What is wrong with a ``${...}``, in one line with its key."""
-    key = (error.full_key or "").partition(".")[2]
-    return f"{key}: {one_line(str(error).partition(chr(10))[0])}"
-
-
-def one_line(text: str) -> str:
-    """A text without line breaks."""
-    return " ".join(text.split())
 
 
 def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) -> str:
@@ -199,11 +99,6 @@ def _one_seed(key: str, seeds: list[int], arguments: Sequence[str]) -> str:
     typed = " ".join(["lit-entropy sweep", shlex.join(others)]).rstrip()
     listed = ",".join(map(str, seeds))
     return f'{key}={listed}: a run has one seed; a run for each: {typed} --seeds "{seeds}"'
-
-
-def _is_of_lightning(error: BaseException, name: str) -> bool:
-    module = sys.modules.get("lightning.pytorch.utilities.exceptions")  # else it raised nothing
-    return module is not None and isinstance(error, getattr(module, name))
 
 
 def _unknown_flag(message: str, parser: ArgumentParser) -> str:

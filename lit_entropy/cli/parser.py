@@ -12,7 +12,8 @@ from jsonargparse import ArgumentParser, Namespace, _common
 
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
-from lit_entropy.cli.mistakes import explained, show_traceback
+from lit_entropy.cli.mistakes import explained
+from lit_entropy.cli.refusals import show_traceback
 from lit_entropy.cli.values import (
     NEGATIVE,
     below,

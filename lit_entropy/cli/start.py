@@ -19,7 +19,9 @@ from lit_entropy.cli.commands import (
     takes_experiment,
 )
 from lit_entropy.cli.imports import without_collections
-from lit_entropy.cli.mistakes import (
+from lit_entropy.cli.notices import hide_notices
+from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
+from lit_entropy.cli.refusals import (
     DEBUG,
     debugging,
     ended_by_signal,
@@ -27,8 +29,6 @@ from lit_entropy.cli.mistakes import (
     refuse,
     unresolved,
 )
-from lit_entropy.cli.notices import hide_notices
-from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.errors import FailedRunsError, disk_full
 
 #: A word that may stand anywhere in a command.

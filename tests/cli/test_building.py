@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from lit_entropy.cli.building import mark, mark_trainer, marked, naming, with_key
 from lit_entropy.cli.imports import import_fault
-from lit_entropy.cli.mistakes import refusal
+from lit_entropy.cli.refusals import refusal
 from lit_entropy.cli.start import console
 from lit_entropy.cli.values import NEGATIVE
 from lit_entropy.losses import KLCov, PPOClip

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_entropy.cli.mistakes import refuse
 from lit_entropy.cli.names import changes_of
+from lit_entropy.cli.refusals import refuse
 from lit_entropy.shipped import configs_folder, shipped_names
 from lit_entropy.tracking.redaction import (
     REDACTED,
