@@ -48,8 +48,8 @@ class StrategyShares(RolloutCallback):
         self.every = every
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        source = trained_run(trainer).datamodule.source
-        task = source.task
+        data = trained_run(trainer).datamodule
+        source, task = data.source, data.source.task
         if not isinstance(task, StrategyDiscovery):
             raise ValueError(
                 f"StrategyShares measures StrategyDiscovery, and data.task is "
@@ -64,7 +64,7 @@ class StrategyShares(RolloutCallback):
         self._letters_K = torch.tensor([tokens[0] for tokens in ids])
         self._sampler = trained_module(pl_module).sampler
         # validation goes through the contexts in their order
-        problems = task.validation_problems()[: task.world.contexts]
+        problems = data.validation_problems[: task.world.contexts]
         prompt_SS, mask_SS = left_pad(source.encode(problems), self._sampler.policy.pad_token_id)
         first_S1 = self._letters_K[:1].expand(len(problems), 1)
         self._states = Sequences(first_S1, torch.ones_like(first_S1).bool(), prompt_SS, mask_SS)
