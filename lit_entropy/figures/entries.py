@@ -49,10 +49,15 @@ class Claim(Generic[M]):
 
 
 class Plan(NamedTuple):
-    """What a verdict needs of every setting that it rests on."""
+    """What a verdict needs of every setting that it rests on.
+
+    ``first_seed`` is the first of the seeds that ``reproduce`` trains: seeds that a setting was
+    tried or tuned with judge nothing.
+    """
 
     seeds: int
     steps: int  # RL steps
+    first_seed: int = 0
 
 
 #: Planned for the paper's claims; below it nothing is judged.

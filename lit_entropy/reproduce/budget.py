@@ -22,7 +22,8 @@ class Budget:
     def seeds(self, cell: Cell) -> range:
         """The seeds of a setting."""
         if cell.suite in self.own:
-            return range(self.own[cell.suite].seeds)
+            own = self.own[cell.suite]
+            return range(own.first_seed, own.first_seed + own.seeds)
         return range(self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds)
 
     def steps_of(self, cell: Cell) -> int:

@@ -93,7 +93,8 @@ def test_single_update_runs_train_on_the_whole_rollout_at_once(budget: str) -> N
 
 
 def test_claims_come_first_and_of_each_the_first_seeds() -> None:
-    order = [(run.cell.kind, run.seed) for run in runs("full").values()]
+    planned = [run for run in runs("full").values() if run.cell.suite != "discovery"]
+    order = [(run.cell.kind, run.seed) for run in planned]
     expected = [
         (kind, seed)
         for kind, seeds in (("claim", 5), ("control", 5), ("sweep", 3))
