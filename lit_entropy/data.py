@@ -53,7 +53,6 @@ class PromptDataModule(L.LightningDataModule):
         max_resamples: int = 9,
         max_prompt_tokens: int = 1024,
         overlong_prompts: Overlong = "refuse",
-        skip_bad_rows: bool = False,
         validation_batch: int = 256,
         seed: int = 0,
     ) -> None:
@@ -75,8 +74,6 @@ class PromptDataModule(L.LightningDataModule):
             max_prompt_tokens: longest prompt accepted, in tokens.
             overlong_prompts: whether data sets with longer prompts are refused, or such problems
                 dropped and counted in a warning; procedural tasks cannot drop any.
-            skip_bad_rows: leave out rows of a data set that cannot be used (missing or empty
-                fields, unreadable reference answers), counted in a warning, instead of refusing.
             validation_batch: validation problems evaluated at once.
             seed: keys prompts, samples and minibatches; follows seed_everything in the CLI.
         """
@@ -93,10 +90,6 @@ class PromptDataModule(L.LightningDataModule):
             max_resamples=max_resamples,
             seed=seed,
         )
-        if skip_bad_rows:
-            if not hasattr(task, "skip_bad_rows"):
-                raise ValueError(f"data.skip_bad_rows=true, but {type(task).__name__} has no rows")
-            task.skip_bad_rows = True
         self.task = task
         self.max_prompt_tokens = max_prompt_tokens
         self.overlong_prompts: Overlong = overlong_prompts

@@ -62,7 +62,10 @@ MOVED: dict[str, str] = {
 }
 
 #: Old configuration key -> new one. A key that the command line still has is not refused.
-RENAMED_KEYS: dict[str, str] = {"model.rollout": "model.engine"}
+RENAMED_KEYS: dict[str, str] = {
+    "data.skip_bad_rows": "data.task.skip_bad_rows",
+    "model.rollout": "model.engine",
+}
 
 #: Names that work beside a shorter one of the same class.
 LONG_NAMES: dict[str, str] = {

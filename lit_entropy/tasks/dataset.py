@@ -47,8 +47,8 @@ class DatasetTask(Task):
             models), or plain text (base models).
         duplicates: whether rows that ask the same as an earlier row of their set are kept or
             dropped (and counted).
-        skip_bad_rows: leave out rows that cannot be used, with a warning that counts them, instead
-            of refusing them; ``data.skip_bad_rows`` sets it too.
+        skip_bad_rows: leave out rows that cannot be used (missing or empty fields, unreadable
+            reference answers), with a warning that counts them, instead of refusing them.
         train_limit: at most so many training problems, the first ones; null takes all.
         validation_limit: at most so many problems of each validation set; null takes all.
         seed: seed of the held-out draw.
@@ -203,7 +203,7 @@ class DatasetTask(Task):
         if bad and not self.skip_bad_rows:
             raise ValueError(
                 f"{report}\nMend or remove these rows, or leave them out with "
-                "data.skip_bad_rows=true"
+                "data.task.skip_bad_rows=true"
             )
         for loaded in sets.values():
             if not loaded.problems:
@@ -211,7 +211,7 @@ class DatasetTask(Task):
             if loaded.duplicates:
                 rank_zero_warn(f"{loaded.place}: {loaded.duplicates} duplicates are left out")
         if bad:
-            rank_zero_warn(f"{report}\nThese rows are left out (data.skip_bad_rows=true)")
+            rank_zero_warn(f"{report}\nThese rows are left out (data.task.skip_bad_rows=true)")
 
 
 def _reward(checker: AnswerChecker, verdict: bool | None) -> float | None:

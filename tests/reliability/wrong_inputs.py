@@ -32,7 +32,7 @@ Q --data.update_epochs 0
 Q --data.update_epochs true
 Q --data.group_filter some
 Q --data.max_resamples -1
-Q --data.skip_bad_rows maybe
+Q --data.skip_bad_rows true | data.task.skip_bad_rows
 Q --data.max_prompt_tokens x
 Q --data.seed x
 Q --data.grup_size 4 | --data.group_size
@@ -172,11 +172,11 @@ Q --data.task DatasetTask --data.task.train qa.jsonl | checker
 D --data.task.train nowhere.jsonl
 D --data.task.train empty.jsonl
 D --data.task.train folder
-D --data.task.train not.jsonl | data.skip_bad_rows
-D --data.task.train binary.jsonl | data.skip_bad_rows
+D --data.task.train not.jsonl | data.task.skip_bad_rows
+D --data.task.train binary.jsonl | data.task.skip_bad_rows
 D --data.task.train rows.txt
-D --data.task.train qa.jsonl --data.task.prompt_field quetsion | data.skip_bad_rows
-D --data.task.train qa.jsonl --data.task.answer_field anwser | data.skip_bad_rows
+D --data.task.train qa.jsonl --data.task.prompt_field quetsion | data.task.skip_bad_rows
+D --data.task.train qa.jsonl --data.task.answer_field anwser | data.task.skip_bad_rows
 D --data.task.train nocolumns.jsonl | field
 D --data.task.train qa.jsonl --data.task.validation nowhere.jsonl
 D --data.task.train qa.jsonl --data.task.validation_fraction 2

@@ -47,7 +47,7 @@ def test_all_bad_rows_stand_in_one_error(tmp_path: Path) -> None:
     assert text.startswith(f"data.task.train='{path}': 6 of 9 rows cannot be used\n")
     for reason in REASONS:
         assert caught.match(reason)
-    assert "data.skip_bad_rows=true" in text and "more" not in text
+    assert "data.task.skip_bad_rows=true" in text and "more" not in text
 
 
 def test_bad_rows_of_one_reason_are_one_line(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from data_runs import chat_model, run
 from tiny_models import character_tokenizer
 from whole_numbers import WholeNumbers
 
-from lit_entropy.data import PromptDataModule
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.sampling import SetSampling
-from lit_entropy.tasks import ChainArithmetic, DatasetTask
+from lit_entropy.tasks import DatasetTask
 from lit_entropy.tasks.prompt_limit import SAMPLE, prompt_limit, setting, usable_problems
 from lit_entropy.types import Problem
 
@@ -108,15 +107,6 @@ def test_responses_leave_prompts_the_rest_of_the_context() -> None:
     assert prompt_limit(validation, None, 2**20).tokens == 2**20
 
 
-def test_skip_bad_rows_needs_rows() -> None:
-    task = DatasetTask(WholeNumbers(), "train.jsonl")
-    assert PromptDataModule(task).task.skip_bad_rows is False  # type: ignore[attr-defined]
-    PromptDataModule(task, skip_bad_rows=True)
-    assert task.skip_bad_rows is True
-    with pytest.raises(ValueError, match=r"skip_bad_rows=true, but ChainArithmetic has no rows"):
-        PromptDataModule(ChainArithmetic(), skip_bad_rows=True)
-
-
 def test_a_run_leaves_out_what_it_is_told_to(tmp_path: Path) -> None:
     """Through the real CLI: bad rows and overlong prompts are gone, and counted."""
     rows = [*gsm8k(12), {"question": "What?"}, {"question": "a" * 60, "answer": "1"}]
@@ -135,9 +125,9 @@ def test_a_run_leaves_out_what_it_is_told_to(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 of 14 rows cannot be used"):
         run("fit", tmp_path / "runs", *arguments)
     with pytest.raises(ValueError, match="problem 14 has a prompt of 60 tokens"):
-        run("fit", tmp_path / "runs", *arguments, "--data.skip_bad_rows=true")
+        run("fit", tmp_path / "runs", *arguments, "--data.task.skip_bad_rows=true")
     assert not list((tmp_path / "runs").iterdir())
-    leave_out = ["--data.skip_bad_rows=true", "--data.overlong_prompts=drop"]
+    leave_out = ["--data.task.skip_bad_rows=true", "--data.overlong_prompts=drop"]
     with pytest.warns(UserWarning, match="1 of 13 training prompts are longer than"):
         cli = run("fit", tmp_path / "runs", *arguments, *leave_out)
     data = cli.datamodule
