@@ -17,5 +17,7 @@ def hide_notices() -> None:
         logging.getLogger(name).addFilter(is_no_advertisement)
     # a notice of torch to Lightning, on every start
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    # said at every resume; the folders of another run are refused, see RunCheckpoint
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # the arguments are always given: those of the process, with shipped configurations found
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")

@@ -55,7 +55,9 @@ def test_a_run_from_a_saved_configuration_writes_nothing_into_the_first(run: Pat
     assert metrics(run.parent, second.name)["step"].tolist() == [1, 2, 3]
 
 
-def test_a_resume_leaves_no_derived_values(run: Path, tmp_path: Path) -> None:
+def test_a_resume_leaves_no_derived_values(
+    run: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     """config-2.yaml of a resume starts a run of its own as well, and names no absolute folder."""
     shutil.copytree(run, tmp_path / "runs" / NAME)
     before = Path.cwd()
@@ -67,6 +69,7 @@ def test_a_resume_leaves_no_derived_values(run: Path, tmp_path: Path) -> None:
         os.chdir(before)
     folder = tmp_path / "runs" / NAME
     assert metrics(tmp_path / "runs")["step"].tolist() == [1, 2, 3]
+    assert not [each for each in recwarn if "not empty" in str(each.message)]  # it is its own
     second = yaml.safe_load((folder / "config-2.yaml").read_text())
     assert second["run"]["folder"] == "runs" and second["run"]["name"] == NAME
     assert second["ckpt_path"] is None and second["checkpoint"]["dirpath"] is None
