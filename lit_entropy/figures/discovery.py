@@ -84,14 +84,14 @@ def _measured(
 ) -> dict[str, Discovered]:
     found = {}
     for label, group in groups.items():
-        steps = over_seeds(group, discovery_step)
+        steps = [discovery_step(run) for run in group]
         found[label] = Discovered(
             levels(group, base),
             over_seeds(group, found_plateau),
             gain(group, base, found_plateau),
             gain(group, rival, lambda run: plateau(run, ACCURACY)),
             gain(group, base, early_accuracy),
-            steps if np.isfinite(steps.mean) else None,
+            over_seeds(group, discovery_step) if np.isfinite(steps).all() else None,
         )
     return found
 

@@ -33,7 +33,7 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
     groups = by_label(runs)
     with paper_figure(FULL_WIDTH, 4.8) as figure:
         for axes, match in zip(figure.subplots(2, 3).flat, MATCHES, strict=True):
-            _plot_match(axes, groups, match, numbers)
+            plot_match(axes, groups, match, numbers)
         first, last = figure.axes[0], figure.axes[-1]
         named = {
             name: handle
@@ -46,9 +46,8 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _plot_match(
-    axes: Axes, groups: dict[str, list[Run]], match: Match, numbers: Agreements
-) -> None:
+def plot_match(axes: Axes, groups: dict[str, list[Run]], match: Match, numbers: Agreements) -> None:
+    """One prediction: points by label, the diagonal or fitted slopes, slope and R^2 as text."""
     scale, unit = (1e3, r"$10^{-3}$ nats") if match.exact else (1.0, "nats, unit step")
     notes = []
     look = looks(groups)

@@ -9,6 +9,7 @@ from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.dynamics import FIGURE_8
 from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.figures.forecast import FIGURE_5, FIGURE_5B
+from lit_entropy.figures.front import FRONT
 from lit_entropy.figures.ladder import FIGURE_7
 from lit_entropy.figures.law import FIGURE_3, FIGURE_4
 from lit_entropy.figures.matching import SECTION_3
@@ -18,6 +19,7 @@ from lit_entropy.figures.steering import FIGURE_12
 from lit_entropy.figures.tail import TABLE_1
 
 ENTRIES: tuple[AnyEntry, ...] = (
+    FRONT,
     FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_5, FIGURE_5B, FIGURE_6, FIGURE_7, FIGURE_8,
     SECTION_3, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, FIGURE_12, TABLE_2, FIGURE_13,
     CONTROLS,

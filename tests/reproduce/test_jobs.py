@@ -118,7 +118,7 @@ def test_only_what_the_figures_need() -> None:
 
 
 def test_an_unknown_figure_is_named_with_those_there_are() -> None:
-    named = ("5b", "controls", "discovery", "dynamics", "table-1", "table-2")
+    named = ("5b", "controls", "discovery", "dynamics", "front", "table-1", "table-2")
     order = ", ".join([*map(str, range(1, 14)), *named])
     with pytest.raises(ValueError, match=f"^figures='14': choose of {order}$"):
         runs("smoke", "8", "14")
