@@ -17,13 +17,13 @@ from lit_entropy.figures.difficulty_scores import (
 )
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import positive
 from lit_entropy.figures.marks import zero_line
 from lit_entropy.figures.methods import COVARIANCE_METHODS, METHOD_CELLS, METHODS, base_of
 from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import seeds_note
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
+from lit_entropy.figures.verdicts import above, every
 
 #: The longest chains that are trained on, a band.
 LONGEST_TRAINED = "8-10"
@@ -82,7 +82,8 @@ def _judge_band(m: DifficultyScores, band: str) -> Judgement:
     score = m.scores[0]
     found = {name: m.row(name, score, band).difference for name in COVARIANCE_METHODS}
     text = "; ".join(f"{name} {points(d)}" for name, d in found.items())
-    return Judgement(positive(*found.values()), f"{score}: {text}")
+    decision = every(*(above(each, 0) for each in found.values()))
+    return Judgement(decision, f"{score}: {text}")
 
 
 def _judge_average(m: DifficultyScores) -> Judgement:
@@ -90,8 +91,8 @@ def _judge_average(m: DifficultyScores) -> Judgement:
 
 
 def _judge_hardest(m: DifficultyScores) -> Judgement:
-    holds, text = _judge_band(m, LONGEST_TRAINED)
-    return Judgement(holds, f"{LONGEST_TRAINED}, {text}")
+    decision, text = _judge_band(m, LONGEST_TRAINED)
+    return Judgement(decision, f"{LONGEST_TRAINED}, {text}")
 
 
 def difficulty_tables(m: DifficultyScores) -> list[Table]:

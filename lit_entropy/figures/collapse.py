@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
-from lit_entropy.figures.estimates import labelled
+from lit_entropy.figures.estimates import Estimate, labelled, over_seeds
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.seeds import SeedMean, seed_lines, seed_mean
+from lit_entropy.figures.seeds import SeedMean, curve, seed_lines, seed_mean
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
+from lit_entropy.figures.verdicts import above, every
 
 METHOD = "GRPO"
 
@@ -33,8 +35,8 @@ class Collapse:
     seeds: int
     entropy: Course  # nats
     accuracy: Course  # fraction
-    entropy_lost: float  # 1 - last mean entropy / first
-    gain: float  # last mean accuracy - first
+    entropy_lost: Estimate  # 1 - last entropy / first
+    gain: Estimate  # last accuracy - first
 
 
 def measure_1(runs: Sequence[Run]) -> Collapse:
@@ -52,9 +54,19 @@ def measure_1(runs: Sequence[Run]) -> Collapse:
 def measure_collapse(group: Sequence[Run]) -> Collapse:
     """As :func:`measure_1` for the runs of any one label."""
     entropy, accuracy = seed_mean(group, ENTROPY), seed_mean(group, ACCURACY)
-    lost = float(1.0 - entropy.mean_N[-1] / entropy.mean_N[0])
-    gain = float(accuracy.mean_N[-1] - accuracy.mean_N[0])
+    lost, gain = over_seeds(group, _lost), over_seeds(group, _gain)
     return Collapse(group[0].label, len(group), _course(entropy), _course(accuracy), lost, gain)
+
+
+def _lost(run: Run) -> float:
+    """Share of the first entropy that is gone at the end; NaN where there was none."""
+    _, value_N = curve(run, ENTROPY)
+    return float(1.0 - value_N[-1] / value_N[0]) if value_N[0] else float("nan")
+
+
+def _gain(run: Run) -> float:
+    _, value_N = curve(run, ACCURACY)
+    return float(value_N[-1] - value_N[0])
 
 
 def _course(mean: SeedMean) -> Course:
@@ -82,14 +94,16 @@ def overlay_1(runs: Sequence[Run]) -> Figure:
 
 
 def _judge_collapse(m: Collapse) -> Judgement:
-    text = f"entropy lost {m.entropy_lost:.0%}, accuracy {m.gain:+.3f}, {m.seeds} seeds"
-    return Judgement(m.entropy_lost >= 0.75 and m.gain > 0, text)
+    text = f"entropy lost {percent(m.entropy_lost)}, accuracy {show(m.gain, signed=True)}"
+    decision = every(above(m.entropy_lost, 0.75), above(m.gain, 0))
+    return Judgement(decision, f"{text}, {m.seeds} seeds")
 
 
 FIGURE_1 = Entry(
     "1", "Fig. 1", "Entropy collapses, accuracy saturates", f"GRPO. {SEEDS}", measure_1, figure_1,
     overlay=Overlay(measure_collapse, overlay_1), claims=(
         Claim("Entropy collapses as the accuracy rises and saturates.", "entropy towards 0",
-              "at least 75 % of the entropy lost and a gain in accuracy", _judge_collapse),
+              "95 % intervals: share of the entropy lost above 75 %, gain in accuracy above 0",
+              _judge_collapse),
     ),
 )  # fmt: skip

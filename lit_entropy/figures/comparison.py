@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import combinations
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from lit_entropy.figures.as_text import show
 from lit_entropy.figures.cells import GRPO, Cell
-from lit_entropy.figures.coefficients import Law, measure_law
+from lit_entropy.figures.coefficients import Law, measure_law, pairs_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
-from lit_entropy.figures.estimates import MissingRunsError, labelled
+from lit_entropy.figures.estimates import (
+    Estimate,
+    MissingRunsError,
+    Paired,
+    estimate,
+    labelled,
+    paired,
+)
 from lit_entropy.figures.law import law_table, law_tables
 from lit_entropy.figures.law_panels import (
     dot_panel,
@@ -30,11 +36,16 @@ from lit_entropy.figures.style import (
     paper_figure,
     sequential_colours,
 )
-from lit_entropy.functional.law import LawFit, fit
+from lit_entropy.figures.verdicts import NOT_TESTABLE, below, either, outside
+from lit_entropy.functional.law import LawFit, Pairs, fit
 
 #: Algorithms of Fig. 6 in its order, and training distributions of Fig. 13.
 ALGORITHMS = ("GRPO", "RLOO", "REINFORCE++", "PRIME")
 DISTRIBUTIONS = ("lengths 1–10", "lengths 1–6")  # noqa: RUF001 (ranges)
+#: Coefficients that differ by less count as one, in units of accuracy.
+DIFFERENT = 0.05
+#: Accuracies below which a residual is rounding.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ class Comparison:
     laws: dict[str, Law]  # by label
     shared: LawFit  # the fit to all points of all labels
     separate_rmse: float  # that of one fit to all points of each label
+    # residual standard error of one law for all as a multiple of that of one for each, over the
+    # seeds that every label has; None without one
+    worse: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,13 @@ class Algorithms(Comparison):
     """A comparison in which some labels may be ``missing``."""
 
     missing: list[str]
+
+
+@dataclass(frozen=True)
+class Distributions(Comparison):
+    """A comparison of two labels: the first's coefficients minus the second's, paired by seed."""
+
+    differences: dict[str, Paired | None]  # of a and b
 
 
 def measure_6(runs: Sequence[Run]) -> Algorithms:
@@ -69,7 +90,7 @@ def measure_6(runs: Sequence[Run]) -> Algorithms:
             f"Fig. 6 compares at least two of {list(ALGORITHMS)}, but no run has label {missing}"
         )
     both = measure_laws(runs, present)
-    return Algorithms(both.laws, both.shared, both.separate_rmse, missing)
+    return Algorithms(**vars(both), missing=missing)
 
 
 def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
@@ -85,10 +106,51 @@ def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
     separate = [fit(*points) for points in zip(entropy_L, accuracy_L, strict=True)]
     shared = fit(np.concatenate(entropy_L), np.concatenate(accuracy_L))
     squares = sum(law.n * law.rmse**2 for law in separate)
-    return Comparison(laws, shared, float(np.sqrt(squares / shared.n)))
+    separate_rmse = float(np.sqrt(squares / shared.n))
+    return Comparison(laws, shared, separate_rmse, _how_much_worse(groups))
 
 
-measure_13 = partial(measure_laws, labels=DISTRIBUTIONS)
+def _how_much_worse(groups: Mapping[str, Sequence[Run]]) -> Estimate | None:
+    by_label = [{run.seed: pairs_of(run) for run in group} for group in groups.values()]
+    common = sorted(set.intersection(*(set(pairs) for pairs in by_label)))
+    if not common:
+        return None
+    return estimate([error_ratio([pairs[seed] for pairs in by_label]) for seed in common])
+
+
+def error_ratio(parts: Sequence[Pairs]) -> float:
+    """Residual standard error of one law for all parts over that of one law for each.
+
+    Each law takes two degrees of freedom, so that laws that are equal give about 1. Where both are
+    rounding alone it is 1, where only that of one law for each is, NaN.
+    """
+    _, entropy_N, accuracy_N = (np.concatenate(column) for column in zip(*parts, strict=True))
+    shared, separate = fit(entropy_N, accuracy_N), [fit(*pairs[1:]) for pairs in parts]
+    count = len(entropy_N)
+    one = np.sqrt(count * shared.rmse**2 / (count - 2))
+    squares = sum(law.n * law.rmse**2 for law in separate)
+    each = np.sqrt(squares / (count - 2 * len(parts)))
+    if each > ROUNDING:
+        return float(one / each)
+    return 1.0 if one <= ROUNDING else float("nan")
+
+
+def measure_13(runs: Sequence[Run]) -> Distributions:
+    """The laws of the two training distributions, and how far their coefficients are apart.
+
+    Raises:
+        ValueError: a label has no run, a missing key, or a run without a fit.
+    """
+    both = measure_laws(runs, DISTRIBUTIONS)
+    first, second = both.laws.values()
+    differences = {
+        name: paired(*(
+            dict(zip(law.seeds, law.coefficient(name).values, strict=True))
+            for law in (first, second)
+        ))
+        for name in ("a", "b")
+    }  # fmt: skip
+    return Distributions(**vars(both), differences=differences)
 
 
 def figure_6(runs: Sequence[Run]) -> Figure:
@@ -144,22 +206,15 @@ def _comparison(measured: Comparison, look: Mapping[str, Look]) -> Figure:
 def _judge_one_law(m: Algorithms) -> Judgement:
     shared, separate = m.shared.rmse, m.separate_rmse
     text = f"RMSE {shared:.3f} with one (a, b), {separate:.3f} with one each"
-    if separate > 0:
-        text += f": ratio {shared / separate:.2f}"
-    return Judgement(None if m.missing else shared <= 1.25 * separate, text)
+    text += f"; residual standard error by seed ×{show(m.worse, 2)}"  # noqa: RUF001
+    return Judgement(NOT_TESTABLE if m.missing else below(m.worse, 1.25), text)
 
 
-def _judge_distributions(m: Comparison) -> Judgement:
-    text = "; ".join(f"{label}: a {law.a}, b {law.b}" for label, law in m.laws.items())
-    pairs_P22 = np.array([
-        (one.coefficient(name).bounds, other.coefficient(name).bounds)
-        for one, other in combinations(m.laws.values(), 2)
-        for name in ("a", "b")
-    ])  # fmt: skip
-    if np.isnan(pairs_P22).any():
-        return Judgement(None, text)
-    apart_P = pairs_P22[..., 0].max(axis=1) > pairs_P22[..., 1].min(axis=1)
-    return Judgement(bool(apart_P.any()), text)
+def _judge_distributions(m: Distributions) -> Judgement:
+    parts = [f"{label}: a {law.a}, b {law.b}" for label, law in m.laws.items()]
+    parts += [f"difference of {name} {show(d, 2, True)}" for name, d in m.differences.items()]
+    apart = [outside(each, -DIFFERENT, DIFFERENT) for each in m.differences.values()]
+    return Judgement(either(*apart), "; ".join(parts))
 
 
 def distributions(runs: Sequence[Run]) -> list[Run]:
@@ -171,7 +226,8 @@ def distributions(runs: Sequence[Run]) -> list[Run]:
 FIGURE_6 = Entry(
     "6", "Fig. 6", "Four algorithms, one law?", "One base, one training set.", measure_6, figure_6,
     (Claim("(a, b) do not depend on the algorithm.", "four algorithms on one curve",
-           "one law for all fits at most 25 % worse (RMSE) than one for each", _judge_one_law),),
+           "residual standard error of one law for all over that of one for each, by seed: "
+           "95 % interval below 1.25", _judge_one_law),),
     (GRPO, Cell("rloo", "RLOO", "rloo"), Cell("reinforce_pp", "REINFORCE++", "reinforce_pp"),
      Cell("prime", "PRIME", "prime")),
     tables=lambda m: law_table(m.laws.values()),
@@ -182,7 +238,8 @@ FIGURE_13 = Entry(
     "Trained on chains of 1 to 6 operations, validated on the same problems.", measure_13,
     figure_13,
     (Claim("Other training data, other coefficients.", "shown as a figure",
-           "intervals of a or of b disjoint", _judge_distributions),),
+           f"a or b: paired 95 % interval of the difference wholly beyond ±{DIFFERENT:g}",
+           _judge_distributions),),
     (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short",
                 {"data.task.init_args.validation_max_length": "12",
                  "data.task.init_args.validation_size": "240"})),

@@ -7,7 +7,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.as_text import show
+from lit_entropy.figures.as_text import points, show
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
@@ -18,6 +18,7 @@ from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import BLACK, FULL_WIDTH, paper_figure, sequential_colours
 from lit_entropy.figures.sweeps import Sweep, measure_sweep, sweep
+from lit_entropy.figures.verdicts import NOT_TESTABLE, above, below, every, within
 
 #: Coefficients that are trained; 0 is GRPO itself.
 BONUS_COEFFICIENTS = (1e-4, 1e-3, 5e-3, 1e-2)
@@ -74,32 +75,34 @@ figure_10 = partial(figure_sweep, label="reference KL", symbol=r"$\beta$")
 def sweep_text(m: Sweep) -> str:
     """Level of entropy and accuracy at every coefficient."""
     columns = zip(m.coefficients, m.entropy_ratio, m.accuracy, strict=True)
-    return "; ".join(f"{c:g}: H ×{ratio:.2f}, {show(r, 2)}" for c, ratio, r in columns)  # noqa: RUF001
+    return "; ".join(f"{c:g}: H ×{show(h, 2)}, {show(r, 2)}" for c, h, r in columns)  # noqa: RUF001
 
 
 def _judge_small_bonus(m: Sweep) -> Judgement:
-    ratios = [m.entropy_ratio[i] for c in (1e-4, 1e-3) if (i := m.place(c)) is not None]
-    holds = all(1 / 1.5 <= ratio <= 1.5 for ratio in ratios)
-    return Judgement(holds if len(ratios) == 2 else None, sweep_text(m))
+    ratios = [None if (i := m.place(c)) is None else m.entropy_ratio[i] for c in (1e-4, 1e-3)]
+    decision = every(*(within(each, 1 / 1.5, 1.5) for each in ratios))
+    return Judgement(decision, sweep_text(m))
 
 
 def _judge_large_bonus(m: Sweep) -> Judgement:
     place = m.place(1e-2)
     if place is None:
-        return Judgement(None, sweep_text(m))
-    return Judgement(m.entropy_ratio[place] >= 10, f"×{m.entropy_ratio[place]:.2f} at 0.01")  # noqa: RUF001
+        return Judgement(NOT_TESTABLE, sweep_text(m))
+    found = m.entropy_ratio[place]
+    return Judgement(above(found, 10), f"×{show(found, 2)} at 0.01")  # noqa: RUF001
 
 
 def _judge_reference(m: Sweep) -> Judgement:
-    worse = m.accuracy[-1].mean <= m.accuracy[0].mean - 0.02
-    return Judgement(m.entropy_ratio[-1] >= 1.5 and worse, sweep_text(m))
+    change = m.accuracy_gain[-1]
+    text = f"{sweep_text(m)}; accuracy at the largest {points(change)}"
+    return Judgement(every(above(m.entropy_ratio[-1], 1.5), below(change, -0.02)), text)
 
 
 def sweep_table(m: Sweep) -> list[Table]:
     """Every coefficient of a sweep."""
     header = ["coefficient", "entropy, last fifth", "times that at 0", "accuracy, last fifth"]
     columns = zip(m.coefficients, m.entropy, m.entropy_ratio, m.accuracy, strict=True)
-    return [Table(header, [[f"{c:g}", show(h), f"{x:.2f}", show(r)] for c, h, x, r in columns])]
+    return [Table(header, [[f"{c:g}", show(h), show(x, 2), show(r)] for c, h, x, r in columns])]
 
 
 def cells(name: str, label: str, regularizer: str, coefficients: Sequence[float]) -> list[Cell]:
@@ -116,9 +119,11 @@ FIGURE_9 = Entry(
     "9", "Fig. 9", "Entropy bonus", f"Coefficient 0 is GRPO. {SEEDS}", measure_9, figure_9,
     (
         Claim("A small entropy bonus (1e-4, 1e-3) does nothing.", "curves on top of each other",
-              "entropy within a factor of 1.5 of GRPO's", _judge_small_bonus),
+              "95 % intervals, paired by seed: entropy within a factor of 1.5 of GRPO's at both",
+              _judge_small_bonus),
         Claim("A bonus of 0.01 makes the entropy explode.", "entropy runs away",
-              "at least 10 times GRPO's entropy", _judge_large_bonus),
+              "95 % interval, paired by seed, of the multiple of GRPO's entropy above 10",
+              _judge_large_bonus),
     ),
     (GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
     tables=sweep_table,
@@ -127,7 +132,8 @@ FIGURE_10 = Entry(
     "10", "Fig. 10", "Reference KL", f"Coefficient 0 is GRPO. {SEEDS}", measure_10, figure_10,
     (Claim("A reference KL holds the entropy and costs accuracy.",
            "lower scores for every coefficient",
-           "largest coefficient: 1.5 times GRPO's entropy, at least 2 points less accuracy",
+           "largest coefficient, 95 % intervals paired by seed: more than 1.5 times GRPO's "
+           "entropy, more than 2 points less accuracy",
            _judge_reference),),
     (GRPO, *cells("reference_kl", "reference KL", "ReferenceKL", REFERENCE_COEFFICIENTS)),
     tables=sweep_table,

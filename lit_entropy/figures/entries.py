@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.runs import Run, by_label, mathematics
+from lit_entropy.figures.verdicts import Decision, Verdict
 
-Verdict = Literal["reproduced", "not reproduced", "not testable at this scale"]
 #: First words of what stands for a verdict where the runs fall short of the plan.
 NOT_JUDGED = "not judged"
 #: What a figure measures: a record of its own, or records by label.
@@ -18,17 +18,20 @@ M = TypeVar("M")
 
 
 class Judgement(NamedTuple):
-    """What a claim came to: True or False, None where this scale cannot tell; and our number."""
+    """What a claim came to: what the intervals say of it, and our numbers as text."""
 
-    holds: bool | None
-    measured: str
+    decision: Decision
+    numbers: str
 
     @property
     def verdict(self) -> Verdict:
-        """The judgement in the report's words."""
-        if self.holds is None:
-            return "not testable at this scale"
-        return "reproduced" if self.holds else "not reproduced"
+        """The decision in one word."""
+        return self.decision.verdict
+
+    @property
+    def measured(self) -> str:
+        """The numbers, and for an undecided claim how many seeds would decide it."""
+        return "; ".join(part for part in (self.numbers, self.decision.remedy) if part)
 
 
 @dataclass(frozen=True)

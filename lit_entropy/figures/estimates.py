@@ -198,14 +198,17 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     return Paired(mean.values, mean.mean, mean.half_width, seeds, p_value)
 
 
+def paired_ratio(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
+    """Ratios ``values / base`` over the seeds that both have.
+
+    None where they share no seed, or a base is 0.
+    """
+    seeds = sorted(values.keys() & base.keys())
+    if not seeds or not all(base[seed] for seed in seeds):
+        return None
+    return estimate([values[seed] / base[seed] for seed in seeds])
+
+
 def error_bar(estimates: Sequence[Estimate]) -> np.ndarray:
     """Half widths for ``errorbar``; NaN, which draws nothing, for fewer than 3 seeds."""
     return np.array([np.nan if e.half_width is None else e.half_width for e in estimates])
-
-
-def positive(*estimates: Estimate | None) -> bool | None:
-    """Whether every interval lies above 0; None where one has no interval."""
-    lows = [value.bounds[0] for value in estimates if value is not None]
-    if len(lows) < len(estimates) or np.isnan(lows).any():
-        return None
-    return min(lows) > 0

@@ -11,7 +11,7 @@ from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.cells import COUNTDOWN, GRPO
 from lit_entropy.figures.coefficients import Points, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import Estimate, estimate, labelled, positive
+from lit_entropy.figures.estimates import Estimate, estimate, labelled
 from lit_entropy.figures.law_panels import (
     dot_panel,
     entropy_axis,
@@ -22,6 +22,7 @@ from lit_entropy.figures.law_panels import (
 from lit_entropy.figures.marks import PAIR
 from lit_entropy.figures.runs import Run, by_label, code, mathematics
 from lit_entropy.figures.style import FULL_WIDTH, GREY, ORANGE, looks, paper_figure
+from lit_entropy.figures.verdicts import NOT_TESTABLE, above, below, every
 from lit_entropy.functional.forecast import Forecast, forecast
 
 METHOD = "GRPO"
@@ -182,7 +183,8 @@ def _judge_forecast(m: Forecasts) -> Judgement:
     rmse, final = m.rmse["law"], m.final_error["law"]
     text = f"RMSE {percent(rmse, 1)}, final step {percent(final, 1)}, from {_window(m)}"
     early = m.fitted_share <= LARGEST_SHARE
-    return Judgement(max(rmse.mean, final.mean) <= 0.02 if early else None, text)
+    decision = every(below(rmse, 0.02), below(final, 0.02)) if early else NOT_TESTABLE
+    return Judgement(decision, text)
 
 
 def _judge_rivals(m: Forecasts) -> Judgement:
@@ -193,7 +195,7 @@ def _judge_rivals(m: Forecasts) -> Judgement:
         for name, rival in m.rmse.items()
         if name != "law"
     ]
-    return Judgement(positive(*ahead), text)
+    return Judgement(every(*(above(each, 0) for each in ahead)), text)
 
 
 def forecast_table(m: Forecasts) -> list[Table]:
@@ -202,7 +204,7 @@ def forecast_table(m: Forecasts) -> list[Table]:
     return [Table(["forecast", "RMSE on the rest", "error on the final step"], rows)]
 
 
-RULE = "both errors at most 2 %, fitted to a fifth of the RL steps at most"
+RULE = "95 % intervals of both errors below 2 %, fitted to a fifth of the RL steps at most"
 CAPTION = "The law and linear in H read the later entropies; last value and the sigmoid do not."
 RIVALS = Claim(
     "Entropy is what makes the forecast possible.", "no rival is reported",

@@ -1,6 +1,6 @@
 """How the level of entropy follows the knob of a method."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import scipy
 
 from lit_entropy.figures.estimates import (
     Estimate,
+    by_seed,
     by_x,
     estimate,
     labelled,
@@ -32,8 +33,11 @@ class Knob:
     # standard deviation of the entropy about its straight line in the last fifth, divided by its
     # mean; None below three RL steps
     unsteadiness: list[Estimate | None]
-    # of knob and entropy over all runs (Spearman); None if all are equal
-    rank_correlation: float | None
+    # of knob and entropy (Spearman), over the seeds that have every value of the knob; None
+    # without such a seed, and where the entropies of one are all equal
+    rank_correlation: Estimate | None
+    # mean unsteadiness over the values of the knob, by seed that has them all
+    unsteadiness_of: dict[int, float]
 
 
 def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
@@ -68,18 +72,32 @@ def measure_12(runs: Sequence[Run]) -> dict[str, Knob]:
 
 
 def _measure(groups: dict[float, list[Run]]) -> Knob:
-    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
-    knob_R = [knob for knob, group in groups.items() for _ in group]
-    level_R = [value for level in entropy for value in level.values]
-    spread = len(set(level_R)) > 1
+    unsteady = _by_common_seed(groups, unsteadiness)
     return Knob(
         list(groups),
         [[run.seed for run in group] for group in groups.values()],
-        entropy,
+        [over_seeds(group, entropy_plateau) for group in groups.values()],
         [over_seeds(group, accuracy_plateau) for group in groups.values()],
         [_unsteadiness(group) for group in groups.values()],
-        float(scipy.stats.spearmanr(knob_R, level_R)[0]) if spread else None,
+        _rank_correlation(list(groups), _by_common_seed(groups, entropy_plateau)),
+        {seed: float(np.mean(each)) for seed, each in unsteady.items() if np.isfinite(each).all()},
     )
+
+
+def _by_common_seed(
+    groups: Mapping[float, Sequence[Run]], value: Callable[[Run], float]
+) -> dict[int, list[float]]:
+    """``value`` at every value of the knob, by seed that has them all."""
+    found = [by_seed(group, value) for group in groups.values()]
+    common = sorted(set.intersection(*(set(each) for each in found)))
+    return {seed: [each[seed] for each in found] for seed in common}
+
+
+def _rank_correlation(knob: list[float], levels: Mapping[int, list[float]]) -> Estimate | None:
+    if not levels or any(len(set(level)) < 2 for level in levels.values()):
+        return None
+    ranks = [float(scipy.stats.spearmanr(knob, level)[0]) for level in levels.values()]
+    return estimate(ranks)
 
 
 def _unsteadiness(group: Sequence[Run]) -> Estimate | None:

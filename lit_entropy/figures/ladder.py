@@ -1,25 +1,29 @@
 """Fig. 7 of arXiv 2505.22617: the law's coefficients against the size of the model."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.as_text import short
+from lit_entropy.figures.as_text import short, show
 from lit_entropy.figures.cells import GRPO, Cell
 from lit_entropy.figures.coefficients import COEFFICIENTS, Coefficient, Named, fit_of, measure_law
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
-from lit_entropy.figures.estimates import by_x, labelled
+from lit_entropy.figures.estimates import Estimate, by_x, estimate, labelled
 from lit_entropy.figures.runs import Run, first_task
 from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_figure, sequential_colours
+from lit_entropy.figures.verdicts import above, every, within
 from lit_entropy.functional.law import LawFit
 from lit_entropy.functional.law_scaling import extrapolate, log_linear
 
 METHOD = "GRPO"
+#: A coefficient that is foretold to within this, in units of accuracy, counts as foretold.
+TOLERANCE = 0.1
+#: Fits by size, ascending, and seed.
+BySize = Mapping[float, Mapping[int, LawFit]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,10 @@ class Trend(Line):
     predicted: float
     measured: float
     error: float
-    within: bool  # whether its interval holds the prediction; False without one
+    # of one trend for each seed that has every size, None without such a seed: its R², and the
+    # error of its prediction of its own largest size
+    r2_by_seed: Estimate | None
+    error_by_seed: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -77,18 +84,29 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
     parameters_N = np.array([size for size, group in groups.items() for _ in group])
     fits = [fit_of(run) for group in groups.values() for run in group]
-    trends = {name: _trend(name, parameters_N, fits, sizes[-1]) for name in COEFFICIENTS}
+    by_size = {size: {run.seed: fit_of(run) for run in group} for size, group in groups.items()}
+    trends = {name: _trend(name, parameters_N, fits, by_size) for name in COEFFICIENTS}
     return Ladder(METHOD, sizes, trends)
 
 
-def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], largest: Size) -> Trend:
+def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], by_size: BySize) -> Trend:
     coefficients_N = np.array([getattr(law, name) for law in fits])
     trend = log_linear(parameters_N, coefficients_N)
     ahead = extrapolate(parameters_N, coefficients_N)
-    low, high = largest.coefficient(name).bounds
-    within = bool(low <= ahead.predicted <= high)
     smaller = Line(*ahead.fit[:2])
-    return Trend(*trend[:3], smaller, ahead.predicted, ahead.measured, ahead.error, within)
+    own = _by_seed(name, by_size)
+    return Trend(*trend[:3], smaller, ahead.predicted, ahead.measured, ahead.error, *own)
+
+
+def _by_seed(name: str, by_size: BySize) -> tuple[Estimate | None, Estimate | None]:
+    """R² and the error of the extrapolation, of a trend for each seed that has every size."""
+    common = sorted(set.intersection(*(set(fits) for fits in by_size.values())))
+    if not common:
+        return None, None
+    columns = [[getattr(fits[seed], name) for fits in by_size.values()] for seed in common]
+    sizes = list(by_size)
+    r2 = estimate([log_linear(sizes, column).r2 for column in columns])
+    return r2, estimate([extrapolate(sizes, column).error for column in columns])
 
 
 def figure_7(runs: Sequence[Run]) -> Figure:
@@ -133,20 +151,19 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
 
 
 def _judge_ladder(m: Ladder) -> Judgement:
-    a, b = m.trends["a"].r2, m.trends["b"].r2
-    if not math.isfinite(a + b):
-        return Judgement(None, "a coefficient is the same in all runs")
-    return Judgement(min(a, b) >= 0.9, f"R² of a {a:.2f}, of b {b:.2f}")
+    a, b = m.trends["a"].r2_by_seed, m.trends["b"].r2_by_seed
+    text = f"R² by seed of a {show(a, 2)}, of b {show(b, 2)}"
+    return Judgement(every(above(a, 0.9), above(b, 0.9)), text)
 
 
 def _judge_extrapolation(m: Ladder) -> Judgement:
     text = "; ".join(
-        f"{name}: predicted {t.predicted:.2f}, measured {t.measured:.2f}"
+        f"{name}: predicted {t.predicted:.2f}, measured {t.measured:.2f}, error by seed "
+        f"{show(t.error_by_seed, 2, signed=True)}"
         for name, t in m.trends.items()
     )
-    if not all(math.isfinite(m.sizes[-1].coefficient(name).bounds[0]) for name in m.trends):
-        return Judgement(None, text)
-    return Judgement(all(t.within for t in m.trends.values()), text)
+    errors = [t.error_by_seed for t in m.trends.values()]
+    return Judgement(every(*(within(e, -TOLERANCE, TOLERANCE) for e in errors)), text)
 
 
 def ladder_table(m: Ladder) -> list[Table]:
@@ -159,9 +176,10 @@ FIGURE_7 = Entry(
     "7", "Fig. 7", "Coefficients against size", "Four bases of one recipe.", measure_7, figure_7,
     (
         Claim("a and b are log-linear in the size of the model.", "straight lines, 0.5 B to 32 B",
-              "R² of both at least 0.9", _judge_ladder),
+              "R² of each seed's trend: 95 % intervals of both above 0.9", _judge_ladder),
         Claim("So the coefficients of larger models can be extrapolated.", "shown as a figure",
-              "a, b and ceiling of the largest within its interval", _judge_extrapolation),
+              "prediction of the largest by the smaller sizes, by seed: 95 % intervals of the "
+              f"errors of a, b and ceiling within ±{TOLERANCE:g}", _judge_extrapolation),
     ),
     (GRPO, *(Cell(f"grpo_{size}", "GRPO", "grpo", {"model.policy.model": f"chain-{size}"})
              for size in ("xs", "m", "l"))),

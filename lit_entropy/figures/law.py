@@ -20,6 +20,7 @@ from lit_entropy.figures.law_panels import (
 )
 from lit_entropy.figures.runs import Run, by_label, code
 from lit_entropy.figures.style import COLUMN_WIDTH, FULL_WIDTH, GREY, Look, looks, paper_figure
+from lit_entropy.figures.verdicts import above, every
 
 METHOD = "GRPO"
 
@@ -86,10 +87,7 @@ def _draw_ceiling(axes: Axes, law: Law) -> None:
 
 def _judge_fit(m: Law) -> Judgement:
     text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}"
-    low, _ = m.a.bounds
-    if not math.isfinite(m.r2.mean) or math.isnan(low):
-        return Judgement(None, text)
-    return Judgement(m.r2.mean >= 0.9 and low > 0, text)
+    return Judgement(every(above(m.r2, 0.9), above(m.a, 0)), text)
 
 
 def law_table(laws: Iterable[Law]) -> list[Table]:
@@ -103,7 +101,7 @@ def law_table(laws: Iterable[Law]) -> list[Table]:
     return [Table(header, rows)]
 
 
-FIT_RULE = "mean R² of at least 0.9 and an interval of a above 0"
+FIT_RULE = "95 % intervals: R² above 0.9 and a above 0"
 OVERLAY = Overlay(measure_law, overlay_3, tables=law_tables)
 FIGURE_3 = Entry(
     "3", "Fig. 3", "The law on mathematics",

@@ -21,6 +21,7 @@ from lit_entropy.figures.matches import (
 )
 from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.style import FULL_WIDTH, GREY, looks, paper_figure
+from lit_entropy.figures.verdicts import above, every
 
 
 def figure_dynamics(runs: Sequence[Run]) -> Figure:
@@ -109,8 +110,7 @@ def _judge_theorem(m: Agreements) -> Judgement:
 
 
 def _judge_r2(found: dict[str, Agreement], least: float, text: str) -> Judgement:
-    known = [match.r2.mean for match in found.values() if match.r2 is not None]
-    return Judgement(all(r2 >= least for r2 in known) if len(known) == len(found) else None, text)
+    return Judgement(every(*(above(match.r2, least) for match in found.values())), text)
 
 
 def dynamics_table(m: Agreements) -> list[Table]:
@@ -138,9 +138,10 @@ SECTION_3 = Entry(
     (
         Claim("Lemma 1: the covariance of log π and the change of the logits is the change of "
               "entropy to first order.", "proved, not measured",
-              "R² of at least 0.9 at fixed states", _judge_lemma),
+              "R² at fixed states: 95 % interval above 0.9 for each method", _judge_lemma),
         Claim("Theorem 2: the covariance of log π and the advantage foretells it.",
-              "shapes compared by eye", "R² of at least 0.5 on-policy, step by step",
+              "shapes compared by eye",
+              "R² on-policy, step by step: 95 % interval above 0.5 for each method",
               _judge_theorem),
     ),
     (GRPO, POLICY_GRADIENT), measured_states, dynamics_table,

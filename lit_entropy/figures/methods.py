@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.as_text import points, show
 from lit_entropy.figures.cells import CLIP_COV, CLIP_HIGHER, GRPO, KL_COV
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import labelled, positive, smoothed, smoothing_window
+from lit_entropy.figures.estimates import labelled, smoothed, smoothing_window
 from lit_entropy.figures.matched import Matched, matched_compute, plot_matched
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, LENGTH, Levels, levels
 from lit_entropy.figures.panels import frame_lines, legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
+from lit_entropy.figures.verdicts import above, below, every
 
 METHODS = ("GRPO", "clip-higher", "Clip-Cov", "KL-Cov")
 COVARIANCE_METHODS = ("Clip-Cov", "KL-Cov")
@@ -101,15 +102,15 @@ def _draw_methods(groups: Mapping[str, Sequence[Run]]) -> Figure:
 def _judge_held(m: Methods) -> Judgement:
     found = {name: m.methods[name] for name in COVARIANCE_METHODS}
     text = "; ".join(
-        f"{name} {show(e.entropy_gain, 3, signed=True)} nats (×{e.entropy_ratio:.1f})"  # noqa: RUF001
+        f"{name} {show(e.entropy_gain, 3, signed=True)} nats (×{show(e.entropy_ratio, 1)})"  # noqa: RUF001
         for name, e in found.items()
     )
-    return Judgement(positive(*(e.entropy_gain for e in found.values())), text)
+    return Judgement(every(*(above(e.entropy_gain, 0) for e in found.values())), text)
 
 
 def _judge_ten_times(m: Methods) -> Judgement:
     ratio = m.methods["KL-Cov"].entropy_ratio
-    return Judgement(ratio >= 10, f"{ratio:.1f} times GRPO's plateau")
+    return Judgement(above(ratio, 10), f"{show(ratio, 1)} times GRPO's plateau")
 
 
 def _judge_length(m: Methods) -> Judgement:
@@ -118,20 +119,20 @@ def _judge_length(m: Methods) -> Judgement:
         f"{name} {show(e.length_first, 1)} to {show(e.length_plateau, 1)}"
         for name, e in found.items()
     )
-    base, *others = (e.length_plateau.mean for e in found.values())
-    return Judgement(min(others) > base, text)
+    gains = [m.methods[name].length_gain for name in COVARIANCE_METHODS]
+    return Judgement(every(*(above(gain, 0) for gain in gains)), text)
 
 
 def _judge_accuracy(m: Methods) -> Judgement:
     gains = {name: m.methods[name].accuracy_gain for name in COVARIANCE_METHODS}
     text = "; ".join(f"{name} {points(gain)}" for name, gain in gains.items())
-    return Judgement(positive(*gains.values()), text)
+    return Judgement(every(*(above(gain, 0) for gain in gains.values())), text)
 
 
 def _judge_instability(m: Methods) -> Judgement:
     change = m.methods["clip-higher"].late_change
     text = f"accuracy of the last fifth minus that at half time {show(change, signed=True)}"
-    return Judgement(change.mean <= -0.02, text)
+    return Judgement(below(change, -0.02), text)
 
 
 def methods_table(m: Methods) -> list[Table]:
@@ -139,7 +140,7 @@ def methods_table(m: Methods) -> list[Table]:
     header = ["", "entropy, first", "last fifth", "times the baseline's", "length, last fifth",
               "accuracy, last fifth", "since half time", "accuracy at matched tokens"]  # fmt: skip
     rows = [
-        [name, show(e.entropy_first), show(e.entropy_plateau), f"{e.entropy_ratio:.2f}",
+        [name, show(e.entropy_first), show(e.entropy_plateau), show(e.entropy_ratio, 2),
          show(e.length_plateau, 1), show(e.accuracy), show(e.late_change, signed=True),
          show(m.matched.accuracy[name]) if m.matched else str(m.matched_missing)]
         for name, e in m.methods.items()
@@ -164,13 +165,15 @@ FIGURE_11 = Entry(
         Claim("Clip-Cov and KL-Cov keep the entropy above GRPO's.", "whole training",
               "paired 95 % intervals above 0 for both", _judge_held),
         Claim("KL-Cov keeps more than ten times GRPO's plateau entropy.", "more than 10 times (7B)",
-              "at least 10 times", _judge_ten_times),
+              "95 % interval, paired by seed, of the multiple above 10", _judge_ten_times),
         Claim("Responses grow longer than GRPO's.", "shown as a figure",
-              "mean length of the last fifth above GRPO's for both", _judge_length),
+              "length of the last fifth minus GRPO's: paired 95 % intervals above 0 for both",
+              _judge_length),
         Claim("Test accuracy rises above GRPO's.", "+1.8 and +2.0 points (7B), +4.5 and +6.4 (32B)",
               "paired 95 % intervals above 0 for both", _judge_accuracy),
         Claim("Clip-higher gains early, then becomes unstable and declines.", "shown as a figure",
-              "last fifth at least 2 points below half time", _judge_instability),
+              "accuracy of the last fifth minus that at half time: 95 % interval below -2 points",
+              _judge_instability),
     ),
     METHOD_CELLS, tables=methods_table,
     overlay=Overlay(_measure_alone, overlay_11, tables=_overlay_tables),

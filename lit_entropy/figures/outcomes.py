@@ -11,6 +11,7 @@ from lit_entropy.figures.estimates import (
     middle,
     over_seeds,
     paired,
+    paired_ratio,
     plateau,
 )
 from lit_entropy.figures.runs import Run
@@ -38,6 +39,13 @@ def gain(group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float
     return paired(by_seed(group, value), by_seed(base, value))
 
 
+def ratio(
+    group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float]
+) -> Estimate | None:
+    """``value`` of ``group`` as a multiple of that of ``base``, paired by seed."""
+    return paired_ratio(by_seed(group, value), by_seed(base, value))
+
+
 @dataclass(frozen=True)
 class Levels:
     """What the runs of one method came to; estimates over seeds."""
@@ -55,7 +63,8 @@ class Levels:
     accuracy: Estimate  # of the validations in the last fifth
     accuracy_gain: Paired | None
     late_change: Estimate  # accuracy of the last fifth minus that around the middle of the run
-    entropy_ratio: float  # mean entropy of the last fifth as a multiple of the baseline's
+    # entropy of the last fifth as a multiple of the baseline's, paired by seed
+    entropy_ratio: Estimate | None
 
 
 def levels(group: Sequence[Run], base: Sequence[Run]) -> Levels:
@@ -64,11 +73,10 @@ def levels(group: Sequence[Run], base: Sequence[Run]) -> Levels:
     Raises:
         ValueError: a run lacks a key.
     """
-    entropy = over_seeds(group, entropy_plateau)
     return Levels(
         seeds=[run.seed for run in group],
         entropy_first=over_seeds(group, lambda run: first(run, ENTROPY)),
-        entropy_plateau=entropy,
+        entropy_plateau=over_seeds(group, entropy_plateau),
         entropy_gain=gain(group, base, entropy_plateau),
         length_first=over_seeds(group, lambda run: first(run, LENGTH)),
         length_plateau=over_seeds(group, length_plateau),
@@ -76,5 +84,5 @@ def levels(group: Sequence[Run], base: Sequence[Run]) -> Levels:
         accuracy=over_seeds(group, accuracy_plateau),
         accuracy_gain=gain(group, base, accuracy_plateau),
         late_change=over_seeds(group, lambda run: accuracy_plateau(run) - middle(run, ACCURACY)),
-        entropy_ratio=entropy.mean / over_seeds(base, entropy_plateau).mean,
+        entropy_ratio=ratio(group, base, entropy_plateau),
     )

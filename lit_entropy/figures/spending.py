@@ -18,6 +18,7 @@ from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import curve, draw_mean, draw_seeds, seeds_note, t_half_width
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
+from lit_entropy.figures.verdicts import above, every
 
 #: Share of training, share of the entropy consumed and share of the gain that the paper reports.
 PAPER_MARKS: tuple[tuple[float, float, float], ...] = ((1 / 12, 0.73, 0.76), (1 / 3, 0.94, 0.93))
@@ -171,7 +172,7 @@ def _draw_share(
 def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
     mark = m.marks[index]
     text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
-    return Judgement(min(mark.entropy.mean, mark.gain.mean) >= least, text)
+    return Judgement(every(above(mark.entropy, least), above(mark.gain, least)), text)
 
 
 FIGURE_2 = Entry(
@@ -179,10 +180,10 @@ FIGURE_2 = Entry(
     f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
     overlay=Overlay(measure_spending, overlay_2), claims=(
         Claim("Most is spent and won at once: the first twelfth of training.",
-              "73 % of the entropy, 76 % of the gain", "at least half of both",
+              "73 % of the entropy, 76 % of the gain", "95 % intervals of both above a half",
               partial(_judge_mark, index=0, least=0.5)),
         Claim("Nearly all is spent and won in the first third.",
-              "94 % of the entropy, 93 % of the gain", "at least two thirds of both",
+              "94 % of the entropy, 93 % of the gain", "95 % intervals of both above two thirds",
               partial(_judge_mark, index=1, least=2 / 3)),
     ),
 )  # fmt: skip

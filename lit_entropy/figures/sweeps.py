@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lit_entropy.figures.estimates import Estimate, Paired, by_x, labelled, over_seeds
-from lit_entropy.figures.outcomes import accuracy_plateau, entropy_plateau, gain
+from lit_entropy.figures.outcomes import accuracy_plateau, entropy_plateau, gain, ratio
 from lit_entropy.figures.runs import Run
 
 BASELINE = "GRPO"
@@ -20,10 +20,10 @@ class Sweep:
     # means of the last fifth, nats and fraction
     entropy: list[Estimate]
     accuracy: list[Estimate]
-    # differences to coefficient 0, paired by seed; None without a common seed
+    # differences to coefficient 0 and multiples of it, paired by seed; None without a common seed
     entropy_gain: list[Paired | None]
     accuracy_gain: list[Paired | None]
-    entropy_ratio: list[float]  # mean entropy as a multiple of that at coefficient 0
+    entropy_ratio: list[Estimate | None]
 
     def place(self, coefficient: float) -> int | None:
         """Place of a coefficient in the lists; None if it was not run."""
@@ -50,14 +50,13 @@ def measure_sweep(runs: Sequence[Run], label: str) -> Sweep:
         ValueError: as :func:`sweep`, or a run lacks ``entropy/token_mean`` or ``val/accuracy``.
     """
     groups = sweep(runs, label)
-    entropy = [over_seeds(group, entropy_plateau) for group in groups.values()]
     return Sweep(
         label,
         list(groups),
         [[run.seed for run in group] for group in groups.values()],
-        entropy,
+        [over_seeds(group, entropy_plateau) for group in groups.values()],
         [over_seeds(group, accuracy_plateau) for group in groups.values()],
         [gain(group, groups[0.0], entropy_plateau) for group in groups.values()],
         [gain(group, groups[0.0], accuracy_plateau) for group in groups.values()],
-        [level.mean / entropy[0].mean for level in entropy],
+        [ratio(group, groups[0.0], entropy_plateau) for group in groups.values()],
     )

@@ -16,17 +16,18 @@ from lit_entropy.figures.entries import (
     AnyEntry,
     Overlay,
     Table,
-    Verdict,
     shortfall,
 )
 from lit_entropy.figures.estimates import MissingRunsError
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
+from lit_entropy.figures.verdicts import Verdict
 
 #: Colour of a verdict in the page.
 STYLES: dict[Verdict, str] = {
     "reproduced": "yes",
-    "not reproduced": "no",
+    "contradicted": "no",
+    "undecided": "undecided",
     "not testable at this scale": "open",
 }
 #: Dots per inch of the pictures, and of the page that shows them.

@@ -82,8 +82,9 @@ def test_measure_1_by_hand():
     measured = measure_1([grpo(0, shift=0.1), grpo(1, shift=0.3), grpo(2, shift=0.2)])
     assert measured.entropy.step == list(range(1, 25))
     assert measured.entropy.mean[0] == pytest.approx(1.2)
-    assert measured.entropy_lost == pytest.approx(1 - (1 / 24 + 0.2) / 1.2)
-    assert measured.gain == pytest.approx(24 / 40)
+    lost = [1 - (1 / 24 + shift) / (1 + shift) for shift in (0.1, 0.3, 0.2)]
+    assert measured.entropy_lost.values == pytest.approx(lost)
+    assert measured.gain.values == pytest.approx([24 / 40] * 3)
     assert measured.accuracy.half_width == pytest.approx([0.0] * 13, abs=1e-15)
     json.dumps(as_json(measured), allow_nan=False)
     for few in ([grpo(0)], [grpo(0), grpo(1)]):

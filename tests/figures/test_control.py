@@ -29,7 +29,8 @@ def test_sweep_by_hand(measure, label):
     measured = measure(sweep_runs(label))
     assert measured.coefficients == [0.0, 1e-4, 5e-3, 1e-2]  # sorted, GRPO first
     assert measured.seeds == [[0, 1, 2], [0], [0], [0]]
-    np.testing.assert_allclose(measured.entropy_ratio, [1, 1, 3, 20])
+    np.testing.assert_allclose([each.mean for each in measured.entropy_ratio], [1, 1, 3, 20])
+    assert measured.entropy_ratio[3].values == pytest.approx([20.0])  # paired: seed 0 alone
     assert measured.entropy[0].half_width == pytest.approx(0.0, abs=1e-12)
     assert measured.entropy[3] == Estimate([2.0], 2.0, None)
     # the pairs are those of seed 0; the last fifth of the accuracy is 0.95 of its end
@@ -43,7 +44,7 @@ def test_an_own_zero_replaces_grpo():
     runs = [*sweep_runs(), flat_run("entropy bonus", 5, 0.2, 0.5, x=0.0)]
     measured = measure_9(runs)
     assert measured.seeds[0] == [5]
-    assert measured.entropy_ratio[-1] == pytest.approx(10.0)
+    assert measured.entropy_ratio[-1] is None
     assert measured.accuracy_gain[-1] is None  # no seed in common
 
 
@@ -94,12 +95,27 @@ def test_steering_by_hand(unit):
     assert clip.knob == [1.0, 2.0, 4.0, 7.0]  # fractions as multiples of the smallest
     assert clip.seeds == [[0, 1], [0], [0], [0]]
     np.testing.assert_allclose([level.mean for level in clip.entropy], [0.2, 0.2, 0.4, 0.7])
-    # knobs 1 1 2 4 7 rank 1.5 1.5 3 4 5; levels .1 .3 .2 .4 .7 rank 1 3 2 4 5
-    ranks = np.corrcoef([1.5, 1.5, 3, 4, 5], [1, 3, 2, 4, 5])[0, 1]
-    assert clip.rank_correlation == pytest.approx(ranks)
-    assert kl.knob == [0.0, 0.05, 0.5, 1.0] and kl.rank_correlation == pytest.approx(1.0)
+    # seed 1 has one value of the knob alone, so that it has no rank correlation
+    assert clip.rank_correlation.values == pytest.approx([1.0])
+    assert kl.knob == [0.0, 0.05, 0.5, 1.0] and kl.rank_correlation.half_width is None
+    assert clip.unsteadiness_of == {0: pytest.approx(0.0, abs=1e-12)}
     assert clip.unsteadiness[0].mean == pytest.approx(0.0, abs=1e-12)
     json.dumps(as_json(measured), allow_nan=False)
+
+
+def test_rank_correlation_of_each_seed():
+    levels = {0: (0.1, 0.2, 0.4, 0.7), 1: (0.2, 0.1, 0.4, 0.7), 2: (0.1, 0.2, 0.4, 0.3)}
+    runs = [
+        flat_run(label, seed, level, 0.5, x=x)
+        for label in ("Clip-Cov", "KL-Cov")
+        for seed, each in levels.items()
+        for x, level in zip((1.0, 2.0, 4.0, 7.0), each, strict=True)
+    ]
+    # one neighbouring pair of four exchanged: 1 - 6 (1 + 1) / (4 (16 - 1)) = 0.8
+    for knob in measure_12(runs).values():
+        assert knob.rank_correlation.values == pytest.approx([1.0, 0.8, 0.8])
+    equal = [flat_run("KL-Cov", 3, 0.1, 0.5, x=x) for x in (1.0, 2.0, 4.0, 7.0)]
+    assert measure_12([*runs, *equal])["KL-Cov"].rank_correlation is None
 
 
 def test_unsteadiness_by_hand():
@@ -112,6 +128,7 @@ def test_unsteadiness_by_hand():
         replace(run, history={k: v[:8] for k, v in run.history.items()}) for run in knob_runs()
     ]
     assert measure_12(short)["KL-Cov"].unsteadiness == [None] * 4  # two rows are a line
+    assert measure_12(short)["KL-Cov"].unsteadiness_of == {}
 
 
 def test_steering_figure():

@@ -55,7 +55,9 @@ def test_measures_by_hand():
     assert measured.covariance_first.values == pytest.approx([first, first + 0.01])
     assert measured.covariance_last.values == pytest.approx([last, last + 0.01])
     assert measured.by_accuracy["middle"].values == pytest.approx([0.04, 0.06])
-    assert measured.high_minus_low.values == pytest.approx([0.04, 0.06])
+    steps = measured.middle_minus_low, measured.high_minus_middle
+    assert [each.seeds for each in steps] == [[0, 1]] * 2
+    assert sum(np.array(each.values) for each in steps) == pytest.approx([0.04, 0.06])
     assert measured.positive_share.values == [1.0, 1.0]
     assert measured.ordered == 1.0
     assert measured.correlation.mean > 0.97  # both fall on straight lines, but at the ends

@@ -15,9 +15,9 @@ from lit_entropy.figures.estimates import (
     last,
     middle,
     paired,
+    paired_ratio,
     plateau,
     plateau_values,
-    positive,
     smoothed,
     smoothing_window,
 )
@@ -108,19 +108,12 @@ def test_error_bars_of_one_seed_draw_nothing():
     )
 
 
-@pytest.mark.parametrize(
-    "bounds, holds",
-    [
-        ([(2.0, 1.0)], True),
-        ([(1.0, 1.0)], False),  # the bound itself is 0
-        ([(2.0, 1.0), (1.0, 2.0)], False),
-        ([(2.0, 1.0), (5.0, None)], None),
-        ([(-2.0, 1.0), None], None),
-    ],
-)
-def test_positive_means_every_interval(bounds, holds):
-    estimates = [each and Estimate([], *each) for each in bounds]
-    assert positive(*estimates) is holds
+def test_ratios_are_paired_by_seed():
+    found = paired_ratio({0: 1.0, 1: 3.0, 2: 4.0, 7: 9.0}, {0: 2.0, 1: 2.0, 2: 2.0, 8: 1.0})
+    assert found is not None and found.values == [0.5, 1.5, 2.0]
+    assert found.mean == pytest.approx(4 / 3) and found.half_width is not None
+    assert paired_ratio({0: 1.0}, {1: 1.0}) is None
+    assert paired_ratio({0: 1.0, 1: 1.0}, {0: 1.0, 1: 0.0}) is None
 
 
 def test_bounds():

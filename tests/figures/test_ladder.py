@@ -31,9 +31,12 @@ def test_trend_and_extrapolation_by_hand():
     assert trend.predicted == pytest.approx(0.51, rel=1e-8)  # 0.2 + 0.3 + mean of 0, .01, .02
     assert trend.measured == pytest.approx(0.57, rel=1e-8)
     assert trend.error == pytest.approx(-0.06, rel=1e-6)
-    # interval of the largest: 0.01 * 4.30265 / sqrt 3 = 0.0248 on either side
-    assert trend.within is False
-    assert measure_7(ladder(off=0.02)).trends["a"].within is True
+    # each seed's own smaller sizes foretell its own largest, so that the seeds' levels cancel
+    assert trend.error_by_seed.values == pytest.approx([-0.06] * 3, rel=1e-6)
+    assert trend.error_by_seed.half_width == pytest.approx(0.0, abs=1e-8)
+    values = [0.2, 0.3, 0.4, 0.56]
+    r2 = np.corrcoef(np.arange(4), values)[0, 1] ** 2
+    assert trend.r2_by_seed.values == pytest.approx([r2] * 3, rel=1e-8)
     assert measured.trends["b"].predicted == pytest.approx(1.21, rel=1e-8)
     assert measured.trends["ceiling"].error == pytest.approx(0, abs=1e-9)
     json.dumps(as_json(measured), allow_nan=False)
@@ -84,7 +87,7 @@ def test_one_seed_a_size_is_enough():
     measured = measure_7(ladder(seeds=1))
     assert measured.trends["a"].error == pytest.approx(0, abs=1e-9)
     assert {size.a.half_width for size in measured.sizes} == {None}
-    assert not measured.trends["a"].within  # no interval, so nothing that could hold it
+    assert measured.trends["a"].error_by_seed.half_width is None
     assert len(figure_7(ladder(seeds=1)).axes) == 2
 
 

@@ -12,6 +12,7 @@ from lit_entropy.figures.coefficients import Coefficient, measure_law
 from lit_entropy.figures.comparison import (
     ALGORITHMS,
     DISTRIBUTIONS,
+    error_ratio,
     figure_6,
     figure_13,
     measure_6,
@@ -21,6 +22,7 @@ from lit_entropy.figures.forecast import figure_5, measure_5
 from lit_entropy.figures.law import figure_3, measure_3
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import method_colour
+from lit_entropy.functional.law import Pairs
 
 NAMES = ["a", "b", "ceiling"]
 
@@ -193,6 +195,7 @@ def test_one_law_for_all_against_one_for_each():
     measured = measure_6(same)
     assert measured.shared.a == pytest.approx(0.5) and measured.shared.n == 160
     assert measured.shared.r2 == pytest.approx(1) and measured.missing == []
+    assert measured.worse.values == [1.0, 1.0]  # rounding against rounding
     apart = [law_run(0, b=1.25), law_run(0, b=1.35, label="RLOO")]
     measured = measure_6(apart)
     # the curve in the middle is 0.05 off everywhere, each law none
@@ -200,7 +203,14 @@ def test_one_law_for_all_against_one_for_each():
     assert measured.shared.b == pytest.approx(1.3, rel=1e-9)
     assert measured.separate_rmse < 1e-12
     assert measured.missing == ["REINFORCE++", "PRIME"]
+    assert np.isnan(measured.worse.mean)  # no finite multiple of no error
     json.dumps(as_json(measured), allow_nan=False)
+
+
+def test_how_much_worse_one_law_is_counts_degrees_of_freedom():
+    pairs = [Pairs(np.arange(3.0), np.log([1.0, 2.0, 3.0]), np.array([0.0, 0.1, 0.0]))] * 2
+    # residuals 1/30 (-1, 2, -1), squares 6/900 each: twice that over 6 - 2, and over 6 - 4
+    assert error_ratio(pairs) == pytest.approx(np.sqrt(2 / 4))
 
 
 def test_algorithms_are_drawn_in_their_colours_with_coefficients():
@@ -238,6 +248,9 @@ def test_distributions_are_two_curves_of_two_colours():
         for seed in range(2)
     ]
     assert list(measure_13(runs).laws) == list(DISTRIBUTIONS)
+    differences = measure_13(runs).differences
+    assert differences["a"].values == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert differences["b"].values == pytest.approx([0.25, 0.25])
     plane = figure_13(runs).axes[0]
     long, short = (line_of(plane, label) for label in DISTRIBUTIONS)
     np.testing.assert_allclose(long.get_ydata() - short.get_ydata(), 0.25, rtol=1e-9)

@@ -31,8 +31,8 @@ def test_levels_by_hand():
     kl = methods["KL-Cov"]
     assert kl.seeds == [0, 1]
     assert kl.entropy_plateau.mean == pytest.approx(1.25)
-    assert kl.entropy_ratio == pytest.approx(10.0)
-    assert methods["GRPO"].entropy_ratio == 1.0
+    assert kl.entropy_ratio.values == pytest.approx([10.0, 10.0])
+    assert methods["GRPO"].entropy_ratio.values == [1.0, 1.0]
     # 20 steps, validated at 18 and 20 in the last fifth, at 8, 10 and 12 around the middle
     assert kl.accuracy.mean == pytest.approx(0.5 * 0.95)
     assert kl.late_change.mean == pytest.approx(0.5 * 0.45)

@@ -9,7 +9,12 @@ from lit_entropy.figures.entries import Claim, Judgement
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.reproduce.book import ENTRIES
 
-YES, NO, OPEN = "reproduced", "not reproduced", "not testable at this scale"
+YES, NO, OPEN, UNDECIDED = (
+    "reproduced",
+    "contradicted",
+    "not testable at this scale",
+    "undecided",
+)
 T = TypeVar("T")
 
 
@@ -23,8 +28,8 @@ def some(kind: type[T], **fields: object) -> T:
 
 
 def est(mean: float, half_width: float | None = None) -> Estimate:
-    """An estimate over seeds; of one seed without a half width."""
-    return Estimate([mean], mean, half_width)
+    """An estimate over three seeds; of one seed without a half width."""
+    return Estimate([mean] * (1 if half_width is None else 3), mean, half_width)
 
 
 def coefficient(mean: float, half_width: float | None = None) -> Coefficient:

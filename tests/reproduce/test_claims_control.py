@@ -1,7 +1,7 @@
 """Claims of section 4: bonuses, reference KL, the covariance methods and their knobs."""
 
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, some, verdict
+from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES, claim, est, judged, some, verdict
 
 from lit_entropy.figures.by_difficulty import difficulty_tables
 from lit_entropy.figures.control import sweep_table
@@ -16,13 +16,14 @@ from lit_entropy.figures.sweeps import Sweep
 BOTH = ("Clip-Cov", "KL-Cov")
 
 
-def sweep(ratios: dict[float, float], accuracy: float = 0.75) -> Sweep:
+def sweep(ratios: dict[float, float], accuracy: float = 0.75, half: float = 0.01) -> Sweep:
     """Entropy as multiples of 0.1 nats; accuracy 0.75 but at the last coefficient."""
     accuracies = [0.75] * (len(ratios) - 1) + [accuracy]
     return some(
         Sweep,
         coefficients=list(ratios),
-        entropy_ratio=list(ratios.values()),
+        entropy_ratio=[est(ratio, half) for ratio in ratios.values()],
+        accuracy_gain=[est(value - 0.75, 0.01) for value in accuracies],
         entropy=[est(0.1 * ratio, 0.01) for ratio in ratios.values()],
         accuracy=[est(value, 0.02) for value in accuracies],
     )
@@ -32,17 +33,19 @@ def sweep(ratios: dict[float, float], accuracy: float = 0.75) -> Sweep:
     "small, larger, expected",
     [
         (1.0, 1.0, YES),
-        (1 / 1.5, 1.5, YES),
-        (1.501, 1.0, NO),
-        (1.0, 0.666, NO),
-        (1.0, 1.501, NO),
+        (0.68, 1.48, YES),
+        (1.495, 1.0, UNDECIDED),
+        (1.505, 1.0, UNDECIDED),
+        (1.511, 1.0, NO),
+        (1.0, 0.65, NO),
+        (1.0, 1.511, NO),
     ],
 )
 def test_small_bonus(small: float, larger: float, expected: str) -> None:
     found = judged("9", sweep({0.0: 1.0, 1e-4: small, 1e-3: larger, 1e-2: 99.0}))
     assert found.verdict == expected
     assert "factor of 1.5" in claim("9").rule
-    middle = f"; 0.0001: H \N{MULTIPLICATION SIGN}{small:.2f}, 0.75 ± 0.02; 0.001: H "
+    middle = f"; 0.0001: H \N{MULTIPLICATION SIGN}{small:.2f} ± 0.01, 0.75 ± 0.02; 0.001: H "
     assert middle in found.measured
 
 
@@ -55,32 +58,41 @@ def test_bonuses_that_were_not_run_are_open() -> None:
 
 
 def test_large_bonus() -> None:
-    assert judged("9", sweep({0.0: 1.0, 1e-2: 10.0}), 1) == (
-        True,
-        "\N{MULTIPLICATION SIGN}10.00 at 0.01",
-    )
-    assert verdict("9", sweep({0.0: 1.0, 1e-2: 9.99, 1e-1: 50.0}), 1) == NO
-    assert "10 times" in claim("9", 1).rule
+    found = judged("9", sweep({0.0: 1.0, 1e-2: 10.02}), 1)
+    assert found.verdict == YES
+    assert found.measured == "\N{MULTIPLICATION SIGN}10.02 ± 0.01 at 0.01"
+    assert verdict("9", sweep({0.0: 1.0, 1e-2: 10.0, 1e-1: 50.0}), 1) == UNDECIDED
+    assert verdict("9", sweep({0.0: 1.0, 1e-2: 9.98, 1e-1: 50.0}), 1) == NO
+    assert "above 10" in claim("9", 1).rule
 
 
 @pytest.mark.parametrize(
     "ratio, accuracy, expected",
-    [(1.5, 0.73, YES), (1.49, 0.5, NO), (9.0, 0.731, NO), (9.0, 0.9, NO)],
+    [
+        (1.52, 0.71, YES),
+        (1.5, 0.5, UNDECIDED),
+        (1.48, 0.5, NO),
+        (9.0, 0.725, UNDECIDED),
+        (9.0, 0.745, NO),
+        (9.0, 0.9, NO),
+    ],
 )
 def test_reference_kl(ratio: float, accuracy: float, expected: str) -> None:
     found = judged("10", sweep({0.0: 1.0, 1e-2: 20.0, 1e-1: ratio}, accuracy))
     assert found.verdict == expected
-    assert found.measured.endswith(
-        f"0.1: H \N{MULTIPLICATION SIGN}{ratio:.2f}, {accuracy:.2f} ± 0.02"
+    words = (
+        f"0.1: H \N{MULTIPLICATION SIGN}{ratio:.2f} ± 0.01, {accuracy:.2f} ± 0.02; accuracy at the "
+        f"largest {100 * (accuracy - 0.75):+.1f} ± 1.0 points"
     )
-    assert "1.5 times" in claim("10").rule and "at least 2 points" in claim("10").rule
+    assert words in found.measured
+    assert "1.5 times" in claim("10").rule and "more than 2 points" in claim("10").rule
 
 
 def test_sweep_table() -> None:
     (table,) = sweep_table(sweep({0.0: 1.0, 1e-4: 2.5}, 0.5))
     assert table.rows == [
-        ["0", "0.100 ± 0.010", "1.00", "0.750 ± 0.020"],
-        ["0.0001", "0.250 ± 0.010", "2.50", "0.500 ± 0.020"],
+        ["0", "0.100 ± 0.010", "1.00 ± 0.01", "0.750 ± 0.020"],
+        ["0.0001", "0.250 ± 0.010", "2.50 ± 0.01", "0.500 ± 0.020"],
     ]
 
 
@@ -89,10 +101,11 @@ def methods(matched: Matched | None = None, **changed: dict[str, object]) -> Met
     numbers = {
         "entropy_first": est(0.4),
         "entropy_plateau": est(0.1, 0.01),
-        "entropy_ratio": 1.0,
+        "entropy_ratio": est(1.0, 0.1),
         "entropy_gain": est(0.05, 0.01),
         "length_first": est(10.0),
         "length_plateau": est(12.0),
+        "length_gain": est(0.0, 0.1),
         "accuracy": est(0.7),
         "accuracy_gain": est(0.02, 0.01),
         "late_change": est(0.0, 0.01),
@@ -104,20 +117,23 @@ def methods(matched: Matched | None = None, **changed: dict[str, object]) -> Met
 
 
 def test_ten_times() -> None:
-    assert judged("11", methods(KLCov={"entropy_ratio": 10.0}), 1) == (
-        True,
-        "10.0 times GRPO's plateau",
-    )
-    assert (
-        verdict("11", methods(KLCov={"entropy_ratio": 9.9}, ClipCov={"entropy_ratio": 20}), 1) == NO
-    )
+    def ratio(mean: float) -> Methods:
+        """KL-Cov's; Clip-Cov's is large and does not count."""
+        large = {"entropy_ratio": est(20.0, 0.1)}
+        return methods(KLCov={"entropy_ratio": est(mean, 0.5)}, ClipCov=large)
+
+    found = judged("11", ratio(10.6), 1)
+    assert (found.verdict, found.measured) == (YES, "10.6 ± 0.5 times GRPO's plateau")
+    assert verdict("11", ratio(10.4), 1) == verdict("11", ratio(9.6), 1) == UNDECIDED
+    assert verdict("11", ratio(9.4), 1) == NO
 
 
 @pytest.mark.parametrize("number, key", [(0, "entropy_gain"), (3, "accuracy_gain")])
 def test_gains_of_both_methods(number: int, key: str) -> None:
     assert verdict("11", methods(), number) == YES
     for method in ("ClipCov", "KLCov"):
-        assert verdict("11", methods(**{method: {key: est(0.02, 0.02)}}), number) == NO
+        assert verdict("11", methods(**{method: {key: est(0.02, 0.02)}}), number) == UNDECIDED
+        assert verdict("11", methods(**{method: {key: est(-0.03, 0.02)}}), number) == NO
         assert verdict("11", methods(**{method: {key: est(0.02)}}), number) == OPEN
         assert verdict("11", methods(**{method: {key: None}}), number) == OPEN
     assert "above 0 for both" in claim("11", number).rule
@@ -125,12 +141,13 @@ def test_gains_of_both_methods(number: int, key: str) -> None:
 
 def test_gains_in_words() -> None:
     measures = methods(
-        ClipCov={"entropy_gain": est(0.05, 0.01), "entropy_ratio": 1.5},
+        ClipCov={"entropy_gain": est(0.05, 0.01), "entropy_ratio": est(1.5, 0.1)},
         KLCov={"accuracy_gain": est(-0.0131, 0.002)},
     )
     times = "\N{MULTIPLICATION SIGN}"
     assert judged("11", measures).measured == (
-        f"Clip-Cov +0.050 ± 0.010 nats ({times}1.5); KL-Cov +0.050 ± 0.010 nats ({times}1.0)"
+        f"Clip-Cov +0.050 ± 0.010 nats ({times}1.5 ± 0.1); KL-Cov +0.050 ± 0.010 nats "
+        f"({times}1.0 ± 0.1)"
     )
     assert judged("11", measures, 3).measured == (
         "Clip-Cov +2.0 ± 1.0 points; KL-Cov -1.3 ± 0.2 points"
@@ -138,30 +155,34 @@ def test_gains_in_words() -> None:
 
 
 def test_length() -> None:
-    longer = {"length_plateau": est(12.5, 0.1)}
+    longer = {"length_plateau": est(12.5, 0.1), "length_gain": est(0.5, 0.4)}
     found = judged("11", methods(ClipCov=longer, KLCov=longer), 2)
-    assert found == (
-        True,
-        "GRPO 10.0 to 12.0; Clip-Cov 10.0 to 12.5 ± 0.1; KL-Cov 10.0 to 12.5 ± 0.1",
+    assert found.verdict == YES
+    assert found.measured == (
+        "GRPO 10.0 to 12.0; Clip-Cov 10.0 to 12.5 ± 0.1; KL-Cov 10.0 to 12.5 ± 0.1"
     )
-    assert verdict("11", methods(ClipCov=longer), 2) == NO
-    assert verdict("11", methods(KLCov=longer), 2) == NO
+    assert verdict("11", methods(ClipCov=longer), 2) == UNDECIDED
+    assert verdict("11", methods(KLCov=longer), 2) == UNDECIDED
+    shorter = {"length_gain": est(-0.5, 0.4)}
+    assert verdict("11", methods(ClipCov=longer, KLCov=shorter), 2) == NO
 
 
 def test_instability() -> None:
-    found = judged("11", methods(cliphigher={"late_change": est(-0.02, 0.01)}), 4)
-    assert found == (
-        True,
-        "accuracy of the last fifth minus that at half time -0.020 ± 0.010",
-    )
-    assert verdict("11", methods(cliphigher={"late_change": est(-0.019)}), 4) == NO
-    assert "2 points below half time" in claim("11", 4).rule
+    def change(mean: float) -> Methods:
+        return methods(cliphigher={"late_change": est(mean, 0.01)})
+
+    found = judged("11", change(-0.031), 4)
+    words = "accuracy of the last fifth minus that at half time -0.031 ± 0.010"
+    assert (found.verdict, found.measured) == (YES, words)
+    assert verdict("11", change(-0.029), 4) == UNDECIDED
+    assert verdict("11", change(-0.009), 4) == NO
+    assert "below -2 points" in claim("11", 4).rule
 
 
 def test_methods_table_tells_why_nothing_is_matched() -> None:
     (table,) = methods_table(methods())
     assert [row[0] for row in table.rows] == list(METHODS)
-    assert table.rows[0][1:4] == ["0.400", "0.100 ± 0.010", "1.00"]
+    assert table.rows[0][1:4] == ["0.400", "0.100 ± 0.010", "1.00 ± 0.10"]
     assert {row[-1] for row in table.rows} == {"no tokens"}
     matched = some(Matched, accuracy={name: est(0.6, 0.1) for name in METHODS})
     (table,) = methods_table(methods(matched))
@@ -171,35 +192,44 @@ def test_methods_table_tells_why_nothing_is_matched() -> None:
 
 @pytest.mark.parametrize("number, method", list(enumerate(BOTH)))
 def test_steering(number: int, method: str) -> None:
-    def knob(rank: float | None, count: int = 5) -> dict[str, Knob]:
+    def knob(rank: Estimate | None, count: int = 5) -> dict[str, Knob]:
         values = [0.0, 0.05, 0.1, 0.5, 1.0][:count]
         levels = [est(0.1 * i, 0.01) for i in range(count)]
         return {
             name: some(Knob, knob=values, entropy=levels, rank_correlation=correlation)
-            for name, correlation in ((method, rank), (BOTH[1 - number], 0.0))
+            for name, correlation in ((method, rank), (BOTH[1 - number], None))
         }
 
-    assert verdict("12", knob(0.9), number) == YES
-    assert verdict("12", knob(0.899), number) == NO
-    assert verdict("12", knob(-1.0), number) == NO
+    assert verdict("12", knob(est(1.0, 0.0)), number) == YES
+    assert verdict("12", knob(est(0.95, 0.06)), number) == UNDECIDED
+    assert verdict("12", knob(est(0.8, 0.09)), number) == NO
+    assert verdict("12", knob(est(-1.0, 0.0)), number) == NO
     assert verdict("12", knob(None), number) == OPEN
-    assert verdict("12", knob(1.0, 3), number) == OPEN
-    text = judged("12", knob(0.95), number).measured
+    assert verdict("12", knob(est(1.0, 0.0), 3), number) == OPEN
+    text = judged("12", knob(est(0.95, 0.04)), number).measured
     assert text.startswith("0: 0.000 ± 0.010; 0.05: 0.100 ± 0.010; ")
-    assert text.endswith("; rank correlation 0.95")
+    assert text.endswith("; rank correlation 0.95 ± 0.04")
     assert "0.9" in claim("12", number).rule
 
 
 def test_steadier() -> None:
-    def measures(clip: list, kl: list) -> dict[str, Knob]:
+    def measures(clip: list[float], kl: list[float]) -> dict[str, Knob]:
         return {
-            "Clip-Cov": some(Knob, unsteadiness=clip), "KL-Cov": some(Knob, unsteadiness=kl),
-        }  # fmt: skip
+            name: some(Knob, unsteadiness_of=dict(enumerate(values)))
+            for name, values in (("Clip-Cov", clip), ("KL-Cov", kl))
+        }
 
-    found = judged("12", measures([est(0.2), est(0.4)], [est(0.1), None, est(0.3)]), 2)
-    assert found == (True, "relative deviation: Clip-Cov 0.300, KL-Cov 0.200")
-    assert verdict("12", measures([est(0.2)], [est(0.2)]), 2) == NO
-    assert judged("12", measures([est(0.2)], [None]), 2) == (None, "too few RL steps")
+    # differences -0.1, -0.11, -0.12: half width 0.01 * 4.303 / sqrt 3 = 0.025
+    found = judged("12", measures([0.2, 0.3, 0.4], [0.1, 0.19, 0.28]), 2)
+    assert found.verdict == YES
+    assert found.measured == (
+        "relative deviation: Clip-Cov 0.300 ± 0.248, KL-Cov 0.190 ± 0.224; "
+        "KL-Cov minus Clip-Cov -0.110 ± 0.025"
+    )
+    assert verdict("12", measures([0.1, 0.2, 0.3], [0.0, 0.2, 0.3]), 2) == UNDECIDED
+    assert verdict("12", measures([0.1, 0.19, 0.28], [0.2, 0.3, 0.4]), 2) == NO
+    assert verdict("12", measures([0.2], [0.1]), 2) == OPEN
+    assert judged("12", measures([0.2] * 3, []), 2).measured.startswith("too few RL steps")
 
 
 BANDS = ("2-4", "5-7", "8-10", "11-12, unseen", "average")
@@ -225,7 +255,9 @@ def table_2(**differences: Estimate | None) -> DifficultyScores:
 @pytest.mark.parametrize("number, band", [(0, "average"), (1, "hardest")])
 def test_table_2(number: int, band: str) -> None:
     assert verdict("table-2", table_2(), number) == YES
-    assert verdict("table-2", table_2(**{band: est(0.03, 0.03)}), number) == NO
+    assert verdict("table-2", table_2(**{band: est(0.03, 0.03)}), number) == UNDECIDED
+    assert verdict("table-2", table_2(**{band: est(-0.02, 0.03)}), number) == UNDECIDED
+    assert verdict("table-2", table_2(**{band: est(-0.03, 0.02)}), number) == NO
     assert verdict("table-2", table_2(**{band: est(0.03)}), number) == OPEN
     assert verdict("table-2", table_2(**{band: None}), number) == OPEN
     # lengths that are not trained on do not count alone

@@ -1,19 +1,27 @@
 """Claims of section 3 and the controls, on both sides of each threshold."""
 
+from dataclasses import replace
+
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, est, judged, some, verdict
+from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES, claim, est, judged, some, verdict
 
 from lit_entropy.figures.controls import SINGLE, Control, controls_table
 from lit_entropy.figures.dynamics import FallAndCovariance
-from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.entries import Judgement
+from lit_entropy.figures.estimates import Estimate, estimate
 from lit_entropy.figures.matches import MATCHES, Agreement, Agreements
 from lit_entropy.figures.matching import dynamics_table
 from lit_entropy.figures.tail import Share, Tail, tail_table
 
 
 def test_positive_covariance() -> None:
-    assert verdict("8", some(FallAndCovariance, positive_share=est(0.9))) == YES
-    assert verdict("8", some(FallAndCovariance, positive_share=est(0.8999, 0.05))) == NO
+    def share(mean: float) -> FallAndCovariance:
+        return some(FallAndCovariance, positive_share=est(mean, 0.02))
+
+    assert verdict("8", share(0.93)) == YES
+    assert verdict("8", share(0.91)) == verdict("8", share(0.89)) == UNDECIDED
+    assert verdict("8", share(0.87)) == NO
+    assert verdict("8", some(FallAndCovariance, positive_share=est(1.0, 0.0))) == YES
     text = judged("8", some(FallAndCovariance, positive_share=est(0.934, 0.021))).measured
     assert text == "positive at 93 ± 2 % of the RL steps"
     assert "90 %" in claim("8").rule
@@ -23,7 +31,8 @@ def test_positive_covariance() -> None:
     "correlation, expected, text",
     [
         (est(0.8, 0.1), YES, "0.80 ± 0.10"),
-        (est(0.1, 0.1), NO, "0.10 ± 0.10"),
+        (est(0.25, 0.3), UNDECIDED, "0.25 ± 0.30; about 4 seeds would decide"),
+        (est(-0.2, 0.1), NO, "-0.20 ± 0.10"),
         (est(0.8), OPEN, "0.80"),
         (None, OPEN, "n/a"),
     ],
@@ -36,14 +45,20 @@ def test_shape(correlation: Estimate | None, expected: str, text: str) -> None:
 
 def test_order_by_accuracy() -> None:
     bins = {"low": est(0.001), "middle": est(0.0023, 0.0001), "high": est(0.01)}
-    found = judged("8", some(FallAndCovariance, by_accuracy=bins, ordered=1.0), 2)
-    assert found == (
-        True,
-        "low 0.0010, middle 0.0023 ± 0.0001, high 0.0100; ordered in 100% of the seeds",
+
+    def order(first: Estimate | None, second: Estimate | None) -> Judgement:
+        steps = {"middle_minus_low": first, "high_minus_middle": second}
+        return judged("8", some(FallAndCovariance, by_accuracy=bins, ordered=2 / 3, **steps), 2)
+
+    up, wide, down = est(0.02, 0.01), est(0.01, 0.02), est(-0.02, 0.01)
+    assert order(up, up).measured == (
+        "low 0.0010, middle 0.0023 ± 0.0001, high 0.0100; ordered in 67% of the seeds"
     )
-    partly = judged("8", some(FallAndCovariance, by_accuracy=bins, ordered=2 / 3), 2)
-    assert partly.holds is False and partly.measured.endswith("ordered in 67% of the seeds")
-    assert "every seed" in claim("8", 2).rule
+    assert order(up, up).verdict == YES
+    assert order(wide, up).verdict == order(up, wide).verdict == UNDECIDED
+    assert order(down, up).verdict == order(up, down).verdict == NO
+    assert order(up, None).verdict == OPEN
+    assert "above 0" in claim("8", 2).rule
 
 
 def matches(**r2: float | None) -> Agreements:
@@ -61,8 +76,9 @@ def matches(**r2: float | None) -> Agreements:
 
 @pytest.mark.parametrize("number, least", [(0, 0.9), (1, 0.5)])
 def test_lemma_and_theorem(number: int, least: float) -> None:
-    assert verdict("dynamics", matches(GRPO=least, other=1.0), number) == YES
-    assert verdict("dynamics", matches(GRPO=least - 1e-4, other=1.0), number) == NO
+    assert verdict("dynamics", matches(GRPO=least + 0.011, other=1.0), number) == YES
+    assert verdict("dynamics", matches(GRPO=least + 0.009, other=1.0), number) == UNDECIDED
+    assert verdict("dynamics", matches(GRPO=least - 0.011, other=1.0), number) == NO
     assert verdict("dynamics", matches(GRPO=1.0, other=None), number) == OPEN
     assert f"{least:g}" in claim("dynamics", number).rule
     measures = matches(GRPO=0.954)
@@ -73,22 +89,25 @@ def test_lemma_and_theorem(number: int, least: float) -> None:
             measures["GRPO"][other] = Agreement(20, wrong, wrong, wrong)
     found = judged("dynamics", measures, number)
     tail = ("slope 1.10", "sign 80 %")[number]
-    assert found == (True, f"GRPO: R² 0.95 ± 0.01, {tail}")
+    assert (found.verdict, found.measured) == (YES, f"GRPO: R² 0.95 ± 0.01, {tail}")
 
 
 def test_tail() -> None:
-    def rows(times: float | None) -> Tail:
+    def rows(times: Estimate | None) -> Tail:
         top = Share(2e-4, "cov/top_2e-4", est(5.0, 0.5), 5.654, times)
-        return Tail(1.0, [0], [top, Share(1.0, "cov/mean", est(0.02), 0.003, 1.0)])
+        return Tail(1.0, [0], [top, Share(1.0, "cov/mean", est(0.02), 0.003, est(1.0))])
 
-    assert verdict("table-1", rows(100.0)) == YES
-    assert verdict("table-1", rows(99.9)) == NO
+    assert verdict("table-1", rows(est(150.0, 49.0))) == YES
+    assert verdict("table-1", rows(est(150.0, 51.0))) == UNDECIDED
+    assert verdict("table-1", rows(est(90.0, 9.0))) == NO
     assert verdict("table-1", rows(None)) == OPEN
-    assert judged("table-1", rows(250.0)).measured == "top 0.02 %: 5.00 ± 0.50, mean 0.020"
-    assert "100 times" in claim("table-1").rule
-    (table,) = tail_table(rows(1234.5))
+    assert judged("table-1", rows(est(250.0, 40.0))).measured == (
+        "top 0.02 %: 5.00 ± 0.50, mean 0.020: \N{MULTIPLICATION SIGN}250 ± 40"
+    )
+    assert "above 100" in claim("table-1").rule
+    (table,) = tail_table(rows(est(1234.5, 10.0)))
     assert table.rows == [
-        ["top 0.02 %", "5.000 ± 0.500", "5.654", "1,234.5"],
+        ["top 0.02 %", "5.000 ± 0.500", "5.654", "1234.5 ± 10.0"],
         ["all", "0.020", "0.003", "1.0"],
     ]
     assert tail_table(rows(None))[0].rows[0][-1] == ""
@@ -101,7 +120,8 @@ def control(
     penalty: Estimate | None = None,
 ) -> Control:
     return Control(
-        seeds=[0],
+        seeds=[0, 1, 2],
+        entropy_kept=est(last, 0.1),
         entropy_first=est(1.0, 0.1),
         entropy_last=est(last, 0.1),
         answer_entropy_first=None,
@@ -115,9 +135,11 @@ def control(
 @pytest.mark.parametrize(
     "last, gain, expected",
     [
-        (0.9, est(0.01, 0.02), YES),
-        (0.9001, est(0.01, 0.02), NO),  # less than a tenth
-        (0.5, est(0.03, 0.02), NO),  # learnt something
+        (0.79, est(0.0, 0.01), YES),
+        (0.81, est(0.0, 0.01), UNDECIDED),
+        (1.01, est(0.0, 0.01), NO),  # it does not fall by a tenth
+        (0.5, est(0.01, 0.02), UNDECIDED),
+        (0.5, est(0.05, 0.02), NO),  # learnt something
         (0.5, est(-0.3, 0.02), YES),
         (0.5, est(0.3), OPEN),
     ],
@@ -125,46 +147,53 @@ def control(
 def test_random_rewards(last: float, gain: Estimate, expected: str) -> None:
     found = judged("controls", {"random rewards": control(last, gain)})
     assert found.verdict == expected
-    assert found.measured.startswith(f"entropy 1.000 ± 0.100 to {last:.3f} ± 0.100, accuracy ")
+    levels = (
+        f"entropy 1.000 ± 0.100 to {last:.3f} ± 0.100 (\N{MULTIPLICATION SIGN}{last:.2f} ± 0.10)"
+    )
+    assert found.measured.startswith(f"{levels}, accuracy ")
     assert f"{gain.mean:+.3f}" in found.measured
 
 
 @pytest.mark.parametrize(
-    "covariance, expected",
+    "values, expected",
     [
-        (est(0.001, 0.001), YES),
-        (est(-0.001, 0.002), YES),
-        (est(0.003, 0.002), NO),
-        (est(-0.003, 0.002), NO),
-        (est(0.0), OPEN),
+        # shares of GRPO's 0.04: mean 0.025, half width 0.025 * 4.303 / sqrt 3 = 0.062
+        ([0.0, 0.001, 0.002], YES),
+        # half width 0.124
+        ([-0.001, 0.001, 0.003], UNDECIDED),
+        ([0.03, 0.031, 0.032], NO),
+        ([-0.03, -0.031, -0.032], NO),
+        ([0.0], OPEN),
     ],
 )
-def test_shuffled_advantages(covariance: Estimate, expected: str) -> None:
-    measures = {"shuffled advantages": control(covariance=covariance)}
-    assert verdict("controls", measures, 1) == expected
-    beside = judged("controls", measures | {"GRPO": control(covariance=est(0.04))}, 1)
-    assert beside.verdict == expected and beside.measured.endswith(", GRPO's 0.04000")
+def test_shuffled_advantages(values: list[float], expected: str) -> None:
+    covariance = Estimate(values, sum(values) / len(values), None)
+    shuffled = replace(control(covariance=covariance), seeds=list(range(len(values))))
+    measures = {"shuffled advantages": shuffled}
+    assert verdict("controls", measures, 1) == OPEN  # nothing beside it
+    beside = judged("controls", measures | {"GRPO": control(covariance=est(0.04, 0.0))}, 1)
+    assert beside.verdict == expected and ", GRPO's 0.04000 ± 0.00000: " in beside.measured
+    assert "within ±0.1" in claim("controls", 1).rule
 
 
 def test_single_update() -> None:
     def penalties(*values: float) -> dict[str, Control]:
-        return {SINGLE: control(penalty=Estimate(list(values), sum(values) / len(values), 0.1))}
+        return {SINGLE: control(penalty=estimate(values))}
 
-    assert judged("controls", penalties(0.0, 9e-7, 1e-7), 2) == (
-        True,
-        "largest penalty 9.0e-07 nats",
-    )
-    assert judged("controls", penalties(0.0, 0.0, 1e-6), 2) == (
-        False,
-        "largest penalty 1.0e-06 nats",
-    )
+    found = judged("controls", penalties(0.0, 2e-7, 1e-7), 2)
+    assert (found.verdict, found.measured) == (YES, "largest penalty 2.0e-07 nats")
+    assert verdict("controls", penalties(0.0, 0.0, 1.5e-6), 2) == UNDECIDED
+    assert verdict("controls", penalties(1e-3, 1.1e-3, 1e-3), 2) == NO
     assert "1e-6" in claim("controls", 2).rule
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_control_without_runs_is_open(number: int) -> None:
-    assert judged("controls", {"GRPO": control()}, number) == (None, "no such run")
-    assert judged("controls", {SINGLE: control()}, 2) == (None, "no such run")
+    for found in (
+        judged("controls", {"GRPO": control()}, number),
+        judged("controls", {SINGLE: control()}, 2),
+    ):
+        assert (found.verdict, found.measured) == (OPEN, "no such run")
 
 
 def test_tables() -> None:

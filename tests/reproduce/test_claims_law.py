@@ -1,11 +1,23 @@
 """Claims of section 2, on both sides of each threshold, and where nothing can be judged."""
 
 import pytest
-from reproduce.claim_judging import NO, OPEN, YES, claim, coefficient, est, judged, some, verdict
+from reproduce.claim_judging import (
+    NO,
+    OPEN,
+    UNDECIDED,
+    YES,
+    claim,
+    coefficient,
+    est,
+    judged,
+    some,
+    verdict,
+)
 
+from lit_entropy.figures.as_text import show
 from lit_entropy.figures.coefficients import Law, Points
 from lit_entropy.figures.collapse import Collapse
-from lit_entropy.figures.comparison import Algorithms, Comparison
+from lit_entropy.figures.comparison import Algorithms, Distributions
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.forecast import Forecasts, forecast_table
 from lit_entropy.figures.ladder import Ladder, Size, Trend, ladder_table
@@ -15,25 +27,47 @@ from lit_entropy.functional.law import LawFit
 
 
 @pytest.mark.parametrize(
-    "lost, gain, expected", [(0.75, 0.1, YES), (0.7499, 0.1, NO), (0.9, 0.0, NO), (0.9, -0.1, NO)]
+    "lost, gain, expected",
+    [
+        (est(0.8, 0.04), est(0.1, 0.05), YES),
+        (est(0.8, 0.05), est(0.1, 0.05), UNDECIDED),
+        (est(0.7, 0.05), est(0.1, 0.05), NO),
+        (est(0.9, 0.05), est(0.1, 0.1), UNDECIDED),
+        (est(0.9, 0.05), est(-0.1, 0.05), NO),
+        (est(0.9), est(0.1), OPEN),
+    ],
 )
-def test_collapse(lost: float, gain: float, expected: str) -> None:
-    found = judged("1", some(Collapse, entropy_lost=lost, gain=gain, seeds=3))
-    assert found.verdict == expected
-    assert found.measured == f"entropy lost {100 * lost:.0f}%, accuracy {gain:+.3f}, 3 seeds"
-    assert "75 %" in claim("1").rule and "a gain in accuracy" in claim("1").rule
+def test_collapse(lost: Estimate, gain: Estimate, expected: str) -> None:
+    assert verdict("1", some(Collapse, entropy_lost=lost, gain=gain, seeds=3)) == expected
+    assert "lost above 75 %" in claim("1").rule and "accuracy above 0" in claim("1").rule
+
+
+def test_collapse_in_words() -> None:
+    def text(gain: Estimate) -> str:
+        return judged(
+            "1", some(Collapse, entropy_lost=est(0.83, 0.05), gain=gain, seeds=3)
+        ).measured
+
+    assert text(est(0.2, 0.1)) == "entropy lost 83 ± 5 %, accuracy +0.200 ± 0.100, 3 seeds"
+    # deviation 0.1 sqrt(3) / 4.303 = 0.0403; 0.0403 t / sqrt(n) < 0.05 from 5 seeds on
+    words = "entropy lost 83 ± 5 %, accuracy +0.050 ± 0.100, 3 seeds; about 5 seeds would decide"
+    assert text(est(0.05, 0.1)) == words
 
 
 @pytest.mark.parametrize("number, least, words", [(0, 0.5, "half"), (1, 2 / 3, "two thirds")])
 def test_shares_of_fall_and_gain(number: int, least: float, words: str) -> None:
-    def marks(entropy: float, gain: float) -> Spending:
-        mark = some(Mark, entropy=est(entropy, 0.02), gain=est(gain, 0.03))
+    def marks(entropy: float, gain: float, half: float = 0.03) -> Spending:
+        mark = some(Mark, entropy=est(entropy, 0.02), gain=est(gain, half))
         other = some(Mark, entropy=est(0.0), gain=est(0.0))
         return some(Spending, marks=[mark, other] if number == 0 else [other, mark])
 
-    assert verdict("2", marks(least, least), number) == YES
-    assert verdict("2", marks(least - 1e-6, 1.0), number) == NO
-    assert verdict("2", marks(1.0, least - 1e-6), number) == NO
+    assert verdict("2", marks(least + 0.021, least + 0.031), number) == YES
+    assert verdict("2", marks(least + 0.019, 1.0), number) == UNDECIDED
+    assert verdict("2", marks(1.0, least + 0.029), number) == UNDECIDED
+    assert verdict("2", marks(least - 0.021, 1.0), number) == NO
+    assert verdict("2", marks(1.0, least - 0.031), number) == NO
+    # the measured shares of the first third: 84 ± 41 % of the gain say nothing
+    assert verdict("2", marks(0.9, 0.84, 0.41), number) == UNDECIDED
     text = judged("2", marks(0.814, 0.9), number).measured
     assert text == "81 ± 2 % of the entropy, 90 ± 3 % of the gain"
     assert words in claim("2", number).rule and "both" in claim("2", number).rule
@@ -55,18 +89,18 @@ def law(r2: float, half: float | None, *caveats: str) -> Law:
 
 @pytest.mark.parametrize("figure", ["3", "4"])
 def test_fit(figure: str) -> None:
-    assert verdict(figure, law(0.9, 0.29)) == YES
-    assert verdict(figure, law(0.8999, 0.29)) == NO
-    assert verdict(figure, law(0.99, 0.3)) == NO  # the interval of a touches 0
+    assert verdict(figure, law(0.921, 0.29)) == YES
+    assert verdict(figure, law(0.919, 0.29)) == UNDECIDED
+    assert verdict(figure, law(0.879, 0.29)) == NO
+    assert verdict(figure, law(0.99, 0.3)) == UNDECIDED  # the interval of a touches 0
     assert verdict(figure, law(0.99, None)) == OPEN
     # equal accuracies have no R²
-    assert judged(figure, law(float("nan"), 0.1)) == (
-        None,
-        "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]",
-    )
+    found = judged(figure, law(float("nan"), 0.1))
+    assert found.verdict == OPEN
+    assert found.measured == "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]"
     text = judged(figure, law(0.954, 0.1)).measured
     assert text == "R² = 0.95 ± 0.02, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]"
-    assert "0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
+    assert "R² above 0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
 
 
 def forecast(
@@ -79,9 +113,10 @@ def forecast(
 
 @pytest.mark.parametrize("figure", ["5", "5b"])
 def test_forecast(figure: str) -> None:
-    assert verdict(figure, forecast(0.02, 0.02)) == YES
-    assert verdict(figure, forecast(0.0201, 0.0)) == NO
-    assert verdict(figure, forecast(0.0, 0.0201)) == NO
+    assert verdict(figure, forecast(0.0189, 0.0189)) == YES
+    assert verdict(figure, forecast(0.0191, 0.0)) == UNDECIDED
+    assert verdict(figure, forecast(0.0211, 0.0)) == NO
+    assert verdict(figure, forecast(0.0, 0.0211)) == NO
     text = judged(figure, forecast(0.0114, 0.0236)).measured
     assert text == (
         "RMSE 1.1 ± 0.1 %, final step 2.4 ± 0.1 %, from the first 12% of 100 RL steps (4 points)"
@@ -101,9 +136,13 @@ def test_rivals_are_compared_by_pairs(figure: str) -> None:
     # differences 0.010, 0.011, 0.012: mean 0.011, half width 0.001 * 4.303 / sqrt 3 = 0.0025,
     # though the values themselves are far apart
     ahead = errors(law=[0.01, 0.05, 0.09], sigmoid=[0.02, 0.061, 0.102])
-    assert judged(figure, ahead, 1) == (True, "RMSE: law 5.0 ± 1.0 %, sigmoid 6.1 ± 1.0 %")
+    found = judged(figure, ahead, 1)
+    assert found.verdict == YES
+    assert found.measured == "RMSE: law 5.0 ± 1.0 %, sigmoid 6.1 ± 1.0 %"
     # differences 0, 0.01, 0.02: mean 0.01, half width 0.01 * 4.303 / sqrt 3 = 0.0248
-    assert verdict(figure, errors(law=[0.01] * 3, sigmoid=[0.01, 0.02, 0.03]), 1) == NO
+    wide = errors(law=[0.01] * 3, sigmoid=[0.01, 0.02, 0.03])
+    assert verdict(figure, wide, 1) == UNDECIDED
+    assert judged(figure, wide, 1).measured.endswith("; about 7 seeds would decide")
     both = errors(law=[0.01] * 3, sigmoid=[0.02] * 3, linear=[0.01] * 3)
     assert verdict(figure, both, 1) == NO  # one of two is not beaten
     assert verdict(figure, errors(law=[0.01], sigmoid=[0.5]), 1) == OPEN
@@ -111,72 +150,88 @@ def test_rivals_are_compared_by_pairs(figure: str) -> None:
 
 
 def test_one_law_for_all() -> None:
-    def one(shared: float, separate: float, *missing: str) -> Algorithms:
-        fit = LawFit(0.3, 1.1, 0.8, 0.9, shared, 40)
-        return Algorithms({}, fit, separate, list(missing))
+    def one(worse: Estimate | None, *missing: str) -> Algorithms:
+        fit = LawFit(0.3, 1.1, 0.8, 0.9, 0.03, 40)
+        return Algorithms({}, fit, 0.02, worse, list(missing))
 
-    assert verdict("6", one(0.25, 0.2)) == YES
-    assert verdict("6", one(0.2501, 0.2)) == NO
-    assert verdict("6", one(0.2, 0.2, "PRIME")) == OPEN
-    text = judged("6", one(0.03, 0.02)).measured
-    assert text == "RMSE 0.030 with one (a, b), 0.020 with one each: ratio 1.50"
-    # fits without any error have no ratio
-    assert judged("6", one(0.0, 0.0)) == (True, "RMSE 0.000 with one (a, b), 0.000 with one each")
-    assert verdict("6", one(0.01, 0.0)) == NO
-    assert "25 % worse" in claim("6").rule
+    assert verdict("6", one(est(1.1, 0.14))) == YES
+    assert verdict("6", one(est(1.1, 0.16))) == UNDECIDED
+    assert verdict("6", one(est(1.4, 0.16))) == UNDECIDED
+    assert verdict("6", one(est(1.4, 0.14))) == NO
+    assert verdict("6", one(est(1.0, 0.1), "PRIME")) == OPEN
+    assert verdict("6", one(None)) == OPEN
+    assert judged("6", one(est(1.5, 0.1))).measured == (
+        "RMSE 0.030 with one (a, b), 0.020 with one each; residual standard error by seed "
+        "\N{MULTIPLICATION SIGN}1.50 ± 0.10"
+    )
+    assert "below 1.25" in claim("6").rule
 
 
-def ladder(a: float = 0.95, b: float = 0.95, bounded: bool = True, wrong: str = "") -> Ladder:
-    r2 = {"a": a, "b": b, "ceiling": 0.1}
-    size = {name: coefficient(0.5, 0.1 if bounded else None) for name in r2}
+def ladder(
+    r2_a: Estimate | None = None, r2_b: Estimate | None = None, **errors: Estimate | None
+) -> Ladder:
+    certain = est(0.95, 0.01)
+    r2 = {"a": r2_a or certain, "b": r2_b or certain, "ceiling": None}
+    size = {name: coefficient(0.5, 0.1) for name in r2}
     trends = {
-        name: some(Trend, r2=r2[name], predicted=0.512, measured=0.5, within=name != wrong)
+        name: some(
+            Trend, predicted=0.512, measured=0.5, r2_by_seed=r2[name],
+            error_by_seed=errors.get(name, est(0.012, 0.05)),
+        )
         for name in r2
-    }
+    }  # fmt: skip
     return some(Ladder, trends=trends, sizes=[some(Size, parameters=94912.0, **size)])
 
 
 def test_trend_of_the_ladder() -> None:
-    assert verdict("7", ladder(0.9, 0.9)) == YES
-    assert verdict("7", ladder(0.8999, 1.0)) == NO
-    assert verdict("7", ladder(1.0, 0.8999)) == NO
-    assert verdict("7", ladder(float("nan"), 1.0)) == OPEN
-    assert judged("7", ladder(0.954, 0.99)).measured == "R² of a 0.95, of b 0.99"
-    assert "0.9" in claim("7").rule
+    high, wide, low = est(0.95, 0.04), est(0.95, 0.06), est(0.7, 0.1)
+    assert verdict("7", ladder(high, high)) == YES
+    assert verdict("7", ladder(wide, high)) == verdict("7", ladder(high, wide)) == UNDECIDED
+    assert verdict("7", ladder(low, high)) == verdict("7", ladder(high, low)) == NO
+    assert verdict("7", ladder(est(float("nan"), 0.1), high)) == OPEN
+    text = judged("7", ladder(est(0.954, 0.01), est(0.99, 0.01))).measured
+    assert text == "R² by seed of a 0.95 ± 0.01, of b 0.99 ± 0.01"
+    assert "above 0.9" in claim("7").rule
 
 
 def test_extrapolation_of_the_ladder() -> None:
     assert verdict("7", ladder(), 1) == YES
     for name in ("a", "b", "ceiling"):
-        assert verdict("7", ladder(wrong=name), 1) == NO
+        assert verdict("7", ladder(**{name: est(0.29, 0.1)}), 1) == NO
+        assert verdict("7", ladder(**{name: est(-0.012, 0.1)}), 1) == UNDECIDED
+        assert verdict("7", ladder(**{name: None}), 1) == OPEN
         assert name in claim("7", 1).rule
-    assert verdict("7", ladder(bounded=False), 1) == OPEN
+    assert "within ±0.1" in claim("7", 1).rule
     assert judged("7", ladder(), 1).measured == "; ".join(
-        f"{name}: predicted 0.51, measured 0.50" for name in ("a", "b", "ceiling")
+        f"{name}: predicted 0.51, measured 0.50, error by seed +0.01 ± 0.05"
+        for name in ("a", "b", "ceiling")
     )
 
 
 @pytest.mark.parametrize(
     "a, b, expected",
     [
-        (((0.2, 0.1), (0.3, 0.1)), ((1.1, 0.1), (1.2, 0.1)), NO),
-        (((0.2, 0.1), (0.35, 0.04)), ((1.1, 0.1), (1.2, 0.1)), YES),
-        (((0.2, 0.1), (0.3, 0.1)), ((1.25, 0.05), (1.05, 0.05)), YES),
-        (((0.25, 0.125), (0.5, 0.125)), ((1.1, 0.1), (1.1, 0.1)), NO),  # they touch
-        (((0.2, 0.1), (0.55, 0.05)), ((1.0, None), (1.1, 0.1)), OPEN),
+        (est(0.1, 0.04), est(0.0, 0.2), YES),  # one of the two is enough
+        (est(0.0, 0.2), est(-0.1, 0.04), YES),
+        (est(0.1, 0.06), est(0.0, 0.01), UNDECIDED),
+        (est(0.04, 0.2), est(0.0, 0.01), UNDECIDED),
+        (est(0.02, 0.02), est(-0.02, 0.02), NO),
+        (est(0.1), est(0.0, 0.01), OPEN),
+        (None, est(0.1, 0.01), YES),
     ],
 )
-def test_distributions(a: tuple, b: tuple, expected: str) -> None:
+def test_distributions(a: Estimate | None, b: Estimate | None, expected: str) -> None:
     laws = {
-        label: some(Law, a=coefficient(*a[i]), b=coefficient(*b[i]))
-        for i, label in enumerate(("long", "short"))
+        label: some(Law, a=coefficient(0.5, 0.1), b=coefficient(1.1, 0.1))
+        for label in ("long", "short")
     }
-    found = judged("13", some(Comparison, laws=laws))
+    found = judged("13", some(Distributions, laws=laws, differences={"a": a, "b": b}))
     assert found.verdict == expected
-    (mean, half), (other, _) = a
-    first = f"long: a {mean:.2f} [{mean - half:.2f}, {mean + half:.2f}], b {b[0][0]:.2f}"
-    assert found.measured.startswith(first) and f"; short: a {other:.2f}" in found.measured
-    assert "disjoint" in claim("13").rule
+    one = "a 0.50 [0.40, 0.60], b 1.10 [1.00, 1.20]"
+    assert found.measured.startswith(
+        f"long: {one}; short: {one}; difference of a {show(a, 2, True)}; difference of b "
+    )
+    assert "beyond ±0.05" in claim("13").rule
 
 
 def test_tables_show_what_is_not_there_as_such() -> None:

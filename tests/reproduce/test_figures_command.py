@@ -160,7 +160,9 @@ def test_any_labels_are_laid_over_each_other(
     found = record(tmp_path / "out")["figures"]
     assert list(found) == ["1", "2", "3", "5", "6", "8", "dynamics", "table-1", "11", "table-2"]
     assert list(found["1"]["by_label"]) == ["GRPO", "MyLoss", "Flat"]
-    assert found["1"]["by_label"]["MyLoss"]["entropy_lost"] == pytest.approx(0.904, abs=1e-3)
+    assert found["1"]["by_label"]["MyLoss"]["entropy_lost"]["mean"] == pytest.approx(
+        0.904, abs=1e-3
+    )
     # the paper's claim is judged on its own label, three seeds of which are there
     assert [claim["verdict"] for claim in found["1"]["claims"]] == ["reproduced"]
     assert found["1"]["measures"]["label"] == "GRPO"

@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from reproduce.claim_judging import NO, OPEN, YES
+from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES
 from reproduce.made_runs import STEPS, finish, make
 
 from lit_entropy.figures import entries, style
@@ -25,6 +25,7 @@ from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.marks import AXIS, BAND, BAR, MEANINGS, PAIR, artists
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.verdicts import Decision, Verdict
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.command import report_of
@@ -94,8 +95,9 @@ def entry(**changed: Any) -> Entry:
     return Entry(**parts | changed)
 
 
-def always(holds: bool | None) -> Claim:
-    return Claim("It is so.", "so", "it must be", lambda m: Judgement(holds, f"{m['runs']} runs"))
+def always(verdict: Verdict) -> Claim:
+    found = Decision(verdict)
+    return Claim("It is so.", "so", "it must be", lambda m: Judgement(found, f"{m['runs']} runs"))
 
 
 def run(label: str = "GRPO", seed: int = 0) -> Run:
@@ -103,7 +105,7 @@ def run(label: str = "GRPO", seed: int = 0) -> Run:
 
 
 def test_a_section_holds_numbers_verdicts_and_the_picture(tmp_path: Path) -> None:
-    claims = (always(True), always(False), always(None))
+    claims = (always(YES), always(NO), always(OPEN), always(UNDECIDED))
     one = entry(key="table-1", claims=claims)
     runs = [run(seed=seed) for seed in range(3)]
     section = draw_section(one, runs, ["a b"], tmp_path)
@@ -111,9 +113,11 @@ def test_a_section_holds_numbers_verdicts_and_the_picture(tmp_path: Path) -> Non
     assert section.picture == (tmp_path / "figure_table_1.png").read_bytes()
     assert section.picture.startswith(b"\x89PNG")
     assert (tmp_path / "figure_table_1.pdf").read_bytes().startswith(b"%PDF")
-    assert [claim.verdict for claim in section.claims] == [YES, NO, OPEN]
+    assert [claim.verdict for claim in section.claims] == [YES, NO, OPEN, UNDECIDED]
+    styles = ["yes", "no", "open", "undecided"]
+    assert [claim.css for claim in section.claims] == styles
     few = draw_section(one, runs[:2], [], tmp_path)
-    assert [claim.verdict for claim in few.claims] == ["not judged: 2 of 3 seeds"] * 3
+    assert [claim.verdict for claim in few.claims] == ["not judged: 2 of 3 seeds"] * 4
     assert {claim.css for claim in few.claims} == {"open"}
     short = replace(runs[2], history={"step": np.arange(3.0)})
     (claim,) = draw_section(entry(claims=claims[:1]), [*runs[:2], short], [], tmp_path).claims
@@ -134,7 +138,7 @@ def test_runs_that_cannot_show_it_leave_the_reason(tmp_path: Path, part: str) ->
     def refuse(runs: Any) -> Any:
         raise ValueError("no run has label ['KL-Cov']")
 
-    section = draw_section(entry(claims=(always(True),), **{part: refuse}), [run()], [], tmp_path)
+    section = draw_section(entry(claims=(always(YES),), **{part: refuse}), [run()], [], tmp_path)
     assert section.problem == "Not drawn: no run has label ['KL-Cov']"
     assert section.measures is None and section.claims == [] and section.picture == b""
     assert not list(tmp_path.iterdir())
@@ -153,7 +157,7 @@ def test_an_error_of_the_code_is_not_taken_for_a_lack_of_runs(tmp_path: Path) ->
 
 def test_whatever_runs_are_called_the_page_stays_a_page(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>&amp;"
-    said = Claim("It is so.", "so", "it must be", lambda m: Judgement(True, evil))
+    said = Claim("It is so.", "so", "it must be", lambda m: Judgement(Decision(YES), evil))
     section = draw_section(entry(claims=(said,)), [run(evil)], [f"fit {evil}"], tmp_path)
     broken = Section(entry(key="2"), [], problem=evil)
     header = Header("Title", "Words.", evil, evil, [evil])
@@ -284,7 +288,7 @@ def test_html_and_json_say_the_same(
         assert stem.with_suffix(".png").exists() and stem.with_suffix(".pdf").exists()
     # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621; accuracy as the law has it, at k = 0 and 40
     (claim,) = record["figures"]["1"]["claims"]
-    assert claim["measured"] == "entropy lost 90%, accuracy +0.426, 3 seeds"
+    assert claim["measured"] == "entropy lost 90 ± 0 %, accuracy +0.426 ± 0.000, 3 seeds"
     page = Page(html.read_text())
     assert page.verdicts == [YES] * 6  # the summary, then each figure's own
     assert page.tags["img"] == 3
