@@ -43,7 +43,7 @@ from lit_entropy.figures.style import (
     paper_figure,
     sequential_colours,
 )
-from lit_entropy.figures.verdicts import above, every
+from lit_entropy.figures.verdicts import Decision, above, every
 
 LABEL = "policy gradient"
 
@@ -171,9 +171,14 @@ def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], label: s
     legend_above(axes, handles + more_handles, names + more_names, label, 2)
 
 
+def stays_positive(share: Estimate) -> Decision:
+    """That a covariance is positive at more than 90 % of the RL steps."""
+    return above(share, 0.9)
+
+
 def _judge_positive(m: FallAndCovariance) -> Judgement:
     share = m.positive_share
-    return Judgement(above(share, 0.9), f"positive at {percent(share)} of the RL steps")
+    return Judgement(stays_positive(share), f"positive at {percent(share)} of the RL steps")
 
 
 def _judge_shape(m: FallAndCovariance) -> Judgement:

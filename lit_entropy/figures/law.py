@@ -10,7 +10,7 @@ from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.cells import COUNTDOWN
 from lit_entropy.figures.coefficients import Law, measure_law
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import labelled
+from lit_entropy.figures.estimates import Estimate, labelled
 from lit_entropy.figures.law_panels import (
     entropy_axis,
     fit_to_points,
@@ -20,7 +20,7 @@ from lit_entropy.figures.law_panels import (
 )
 from lit_entropy.figures.runs import Run, by_label, code
 from lit_entropy.figures.style import COLUMN_WIDTH, FULL_WIDTH, GREY, Look, looks, paper_figure
-from lit_entropy.figures.verdicts import above, every
+from lit_entropy.figures.verdicts import Decision, above, every
 
 METHOD = "GRPO"
 
@@ -85,9 +85,14 @@ def _draw_ceiling(axes: Axes, law: Law) -> None:
     axes.axhline(ceiling, color=GREY, linewidth=0.8, linestyle="--", label=name)
 
 
+def fits(r2: Estimate, a: Estimate) -> Decision:
+    """That the law fits: R² above 0.9, and accuracy rises as entropy falls."""
+    return every(above(r2, 0.9), above(a, 0))
+
+
 def _judge_fit(m: Law) -> Judgement:
     text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}"
-    return Judgement(every(above(m.r2, 0.9), above(m.a, 0)), text)
+    return Judgement(fits(m.r2, m.a), text)
 
 
 def law_table(laws: Iterable[Law]) -> list[Table]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.cells import GRPO, POLICY_GRADIENT
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
+from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.matches import (
     FIXED,
     MATCHES,
@@ -21,7 +22,7 @@ from lit_entropy.figures.matches import (
 )
 from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.style import FULL_WIDTH, GREY, looks, paper_figure
-from lit_entropy.figures.verdicts import above, every
+from lit_entropy.figures.verdicts import Decision, above, every
 
 
 def figure_dynamics(runs: Sequence[Run]) -> Figure:
@@ -97,7 +98,12 @@ def _judge_lemma(m: Agreements) -> Judgement:
         f"{label}: R² {show(match.r2, 2)}, slope {show(match.slope, 2)}"
         for label, match in found.items()
     )
-    return _judge_r2(found, 0.9, text)
+    return Judgement(every(*(above(match.r2, 0.9) for match in found.values())), text)
+
+
+def foretells(r2: Estimate | None) -> Decision:
+    """That a prediction of the sign and shape, not of the size, foretells: R² above 0.5."""
+    return above(r2, 0.5)
 
 
 def _judge_theorem(m: Agreements) -> Judgement:
@@ -106,11 +112,7 @@ def _judge_theorem(m: Agreements) -> Judgement:
         f"{label}: R² {show(match.r2, 2)}, sign {percent(match.sign_agreement)}"
         for label, match in found.items()
     )
-    return _judge_r2(found, 0.5, text)
-
-
-def _judge_r2(found: dict[str, Agreement], least: float, text: str) -> Judgement:
-    return Judgement(every(*(above(match.r2, least) for match in found.values())), text)
+    return Judgement(every(*(foretells(match.r2) for match in found.values())), text)
 
 
 def dynamics_table(m: Agreements) -> list[Table]:

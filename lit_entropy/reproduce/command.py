@@ -4,20 +4,33 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
+from lit_entropy.laboratory.read import Anatomy, read_anatomy
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
+from lit_entropy.reproduce.digest import rules_digest
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
 from lit_entropy.reproduce.report import Header, draw_section, write_report
+from lit_entropy.reproduce.rungs import claim_by_rung
 from lit_entropy.reproduce.selection import load_runs
 
 Say = Callable[[str], None]
+
+
+class Beside(NamedTuple):
+    """What the table of claims by rung shows and the reproduction does not train."""
+
+    anatomy: Anatomy | None
+    runs: Sequence[Run]
+
+
+NOTHING_BESIDE = Beside(None, ())
 
 
 def reproduce(
@@ -27,6 +40,8 @@ def reproduce(
     figures: str = "",
     jobs: int | None = None,
     output: str | None = None,
+    anatomy: str | None = None,
+    others: list[str] | None = None,
 ) -> Path:
     """Train what is missing and draw every figure of the paper, with verdicts.
 
@@ -44,12 +59,16 @@ def reproduce(
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
+        anatomy: Folder of ``lit-entropy anatomy``: the exact table's column in the table of claims
+            by rung.
+        others: Further run folders, or patterns of them, for that table alone, of SmolLM2-135M say.
 
     Returns:
         The report's page; the data lie beside it as JSON.
 
     Raises:
         FailedRunsError: a run failed; the report is written all the same.
+        FileNotFoundError: ``anatomy`` holds no anatomy, or one of ``others`` is no run.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
@@ -58,9 +77,13 @@ def reproduce(
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
+    beside = Beside(
+        read_anatomy(Path(anatomy)) if anatomy else None,
+        load_runs(others, None, _say) if others else [],
+    )
     with sole_user(folder):
         failed = train(main, planned, folder, jobs, _say)
-        report = report_of(planned, folder, chosen, suite, budget)
+        report = report_of(planned, folder, chosen, suite, budget, beside=beside)
     _say(f"report: {report}")
     if failed:
         raise FailedRunsError(failed, folder / "logs")
@@ -74,16 +97,16 @@ def report_of(
     suite: str,
     budget: str,
     entries: Sequence[AnyEntry] = ENTRIES,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Path:
-    """Draw the report from the runs that are finished in ``folder``."""
+    """Draw the report from the runs that are finished in ``folder``, and from what lies beside."""
     runs = folder / "runs"
     done = {run.name: run for run in planned if is_done(run, runs)}
     missing = [run.name for run in planned if run.name not in done]
     loaded = {name: load_run(runs / name, run.cell.label) for name, run in done.items()}
     size, sections = BUDGETS[budget], []
-    for entry in entries:
-        if figures and entry.key not in figures:
-            continue
+    chosen = [entry for entry in entries if not figures or entry.key in figures]
+    for entry in chosen:
         cells = {cell.name for cell in entry.cells}
         names = [name for name, run in done.items() if run.cell.name in cells]
         commands = [done[name].command(Path("runs")) for name in names]
@@ -95,13 +118,15 @@ def report_of(
         "The Entropy Mechanism in miniature",
         "Every figure of arXiv 2505.22617 at the tiny scale, beside what the paper "
         "says of it. A verdict follows from the rule beside it.",
-        _setting(size, suite, budget),
+        f"{_setting(size, suite, budget)} Rules {rules_digest(entries, size)}: the digest of every "
+        "claim, rule, seed and size.",
         f"{len(missing)} of {len(planned)} runs are not in this report: they are not "
         "finished." if missing else "",
         missing,
     )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
-    return write_report(folder, sections, header, name)[0]
+    rungs = claim_by_rung(chosen, [*loaded.values(), *beside.runs], beside.anatomy)
+    return write_report(folder, sections, header, name, rungs)[0]
 
 
 def runs_of(output: Path, budget: str, figure: str) -> list[Run]:

@@ -22,6 +22,7 @@ from lit_entropy.figures.estimates import MissingRunsError
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
 from lit_entropy.figures.verdicts import Verdict
+from lit_entropy.reproduce.rungs import COLUMNS, Row
 
 #: Colour of a verdict in the page.
 STYLES: dict[Verdict, str] = {
@@ -32,6 +33,11 @@ STYLES: dict[Verdict, str] = {
 }
 #: Dots per inch of the pictures, and of the page that shows them.
 PRINT_DPI, SCREEN_DPI = 300, 135
+
+
+def css_of(said: str) -> str:
+    """Class in the page of a verdict, or of what stands for one."""
+    return next((css for verdict, css in STYLES.items() if verdict == said), "open")
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Judged:
     @property
     def css(self) -> str:
         """Its class in the page."""
-        return next((css for verdict, css in STYLES.items() if verdict == self.verdict), "open")
+        return css_of(self.verdict)
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,11 @@ def _judge(entry: AnyEntry, measures: object, runs: Sequence[Run]) -> list[Judge
 
 
 def write_report(
-    folder: Path, sections: Sequence[Section], header: Header, name: str = "report"
+    folder: Path,
+    sections: Sequence[Section],
+    header: Header,
+    name: str = "report",
+    rungs: Sequence[Row] = (),
 ) -> tuple[Path, Path]:
     """Write ``<name>.html``, which needs no other file, and ``<name>.json``.
 
@@ -184,11 +194,14 @@ def write_report(
         sections: in the order of the report.
         header: what stands above them.
         name: of the files.
+        rungs: the claims on every rung; no table of them without any.
     """
     environment = Environment(
         loader=PackageLoader("lit_entropy.reproduce"), autoescape=True, undefined=StrictUndefined
     )
-    page = environment.get_template("report.html.j2").render(report=header, sections=sections)
+    page = environment.get_template("report.html.j2").render(
+        report=header, sections=sections, rungs=rungs, columns=COLUMNS, css=css_of
+    )
     record = {
         **vars(header),
         "figures": {
@@ -203,6 +216,10 @@ def write_report(
                 "commands": section.commands,
             }
             for section in sections
+        },
+        "rungs": {
+            "columns": COLUMNS,
+            "rows": rungs,
         },
     }
     text = json.dumps(as_json(record), indent=1, allow_nan=False) + "\n"

@@ -29,6 +29,7 @@ from lit_entropy.figures.verdicts import Decision, Verdict
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.command import report_of
+from lit_entropy.reproduce.digest import rules_digest
 from lit_entropy.reproduce.jobs import cells_of, plan
 from lit_entropy.reproduce.report import Header, Section, draw_section, write_report
 
@@ -278,6 +279,7 @@ def test_html_and_json_say_the_same(
     assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
     assert f"{BUDGETS['quick'].steps} RL steps, 3 seeds for claims" in record["setting"]
+    assert f" Rules {rules_digest(ENTRIES, BUDGETS['quick'])}: " in record["setting"]
     claims = {entry.key: [claim.claim for claim in entry.claims] for entry in ENTRIES}
     for key, figure in record["figures"].items():
         assert figure["problem"] == ""

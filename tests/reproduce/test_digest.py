@@ -1,0 +1,81 @@
+"""The digest of the rules changes with a rule, a seed or a size, and with nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lit_entropy.figures import entries
+from lit_entropy.figures.entries import AnyEntry, Plan
+from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS, Budget
+from lit_entropy.reproduce.digest import rules_digest
+
+QUICK = BUDGETS["quick"]
+FIRST, REST = ENTRIES[0], ENTRIES[1:]
+
+
+def changed(**fields: object) -> tuple[AnyEntry, ...]:
+    """The book with another first figure."""
+    return (replace(FIRST, **fields), *REST)
+
+
+def test_it_is_twelve_digits_that_stay() -> None:
+    digest = rules_digest(ENTRIES, QUICK)
+    assert len(digest) == 12 and int(digest, 16) >= 0
+    assert digest == rules_digest(ENTRIES, QUICK) == rules_digest(ENTRIES[::-1], QUICK)
+
+
+CLAIM = FIRST.claims[0]
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        changed(claims=(replace(CLAIM, rule=CLAIM.rule + " and more"),)),
+        changed(claims=(replace(CLAIM, claim="Entropy rises."),)),
+        changed(claims=()),
+        changed(plan=Plan(seeds=4, steps=100)),
+        changed(plan=Plan(seeds=3, steps=101)),
+        changed(cells=(*FIRST.cells, replace(FIRST.cells[0], name="another"))),
+        REST,
+    ],
+)
+def test_claims_rules_and_plans_change_it(figures: tuple[AnyEntry, ...]) -> None:
+    assert rules_digest(figures, QUICK) != rules_digest(ENTRIES, QUICK)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        replace(QUICK, steps=101),
+        replace(QUICK, claim_seeds=4),
+        replace(QUICK, sweep_seeds=2),
+        replace(QUICK, rollout=128),
+        replace(QUICK, own={"discovery": Plan(seeds=6, steps=300)}),
+        replace(QUICK, own={}),
+    ],
+)
+def test_seeds_and_sizes_of_the_budget_change_it(budget: Budget) -> None:
+    assert rules_digest(ENTRIES, budget) != rules_digest(ENTRIES, QUICK)
+
+
+def test_the_plan_of_all_claims_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rules_digest(ENTRIES, QUICK)
+    monkeypatch.setattr(entries, "PLANNED", entries.Plan(seeds=4, steps=100))
+    assert rules_digest(ENTRIES, QUICK) != before
+
+
+@pytest.mark.parametrize(
+    "field, value", [("caption", "Other."), ("title", "Other"), ("name", "Fig. 0")]
+)
+def test_words_about_a_figure_do_not_change_it(field: str, value: str) -> None:
+    assert rules_digest(changed(**{field: value}), QUICK) == rules_digest(ENTRIES, QUICK)
+
+
+@pytest.mark.parametrize("part", ["measure", "draw", "select"])
+def test_code_does_not_change_it(part: str) -> None:
+    other: Callable[[object], object] = list
+    assert rules_digest(changed(**{part: other}), QUICK) == rules_digest(ENTRIES, QUICK)
