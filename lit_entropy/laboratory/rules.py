@@ -70,12 +70,14 @@ ROWS = (
 #: Rows whose pairs are drawn one by one.
 SHOWN = (ROWS[0], ROWS[6], ROWS[9], ROWS[10])
 
-#: A theorem holds where R² and slope, in the mean over seeds, are this near to 1, and the signs
-#: agree at this share of all states: signs of changes that pass through 0 differ in a few.
+#: A theorem holds where the 95 % t intervals over seeds of R² and slope are this near to 1, and
+#: that of the share of states with the same sign lies above this: changes that pass through 0
+#: differ in a few.
 HOLDS = Setting(least_r2=0.999, slope_within=0.01, sign_agreement=0.99)
 #: An assumption costs R² where the 95 % t interval of the loss, paired by seed, lies above 0. Rows
 #: of one condition with two predictions are trained once.
 
-#: The law holds on the table from this R² on (the rule of the paper's Fig. 3), in the mean over
-#: seeds; the covariance of log pi and A is positive from this share of the RL steps on (Fig. 8).
+#: The law holds on the table where the 95 % t interval of R² lies above this and that of a above 0
+#: (the rule of the paper's Fig. 3); the covariance of log pi and A is positive where that of its
+#: share of the RL steps lies above this (Fig. 8).
 LAW_R2, POSITIVE_SHARE = 0.9, 0.9

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lit_entropy.figures.as_text import markdown, percent, show
 from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.verdicts import Decision, above, every, within
 from lit_entropy.laboratory.conditions import Setting
 from lit_entropy.laboratory.measure import Law, Measured
 
@@ -57,16 +58,27 @@ def as_csv(measured: Sequence[Measured]) -> str:
 
 
 def verdicts(measured: Sequence[Measured], holds: Setting) -> dict[str, str]:
-    """By row what the rules say: the prediction holds, or giving the assumption up costs R²."""
+    """By row what the rules say of the 95 % intervals.
+
+    The prediction holds; or else giving the assumption up costs R²; or whether it holds is
+    undecided, with the seeds that would decide; or it does not hold and no loss of R² is told.
+    """
     found = {}
     for each in measured:
-        kept = (
-            each.r2.mean >= holds.least_r2
-            and abs(each.slope.mean - 1) <= holds.slope_within
-            and each.sign.mean >= holds.sign_agreement
+        kept = every(
+            above(each.r2, holds.least_r2),
+            within(each.slope, 1 - holds.slope_within, 1 + holds.slope_within),
+            above(each.sign, holds.sign_agreement),
         )
         low = 0.0 if each.lost is None else each.lost.bounds[0]
-        found[each.row.label] = "holds" if kept else "costs R²" if low > 0 else "no loss of R² told"
+        if kept.verdict == "reproduced":
+            found[each.row.label] = "holds"
+        elif low > 0:
+            found[each.row.label] = "costs R²"
+        elif kept.verdict == "contradicted":
+            found[each.row.label] = "does not hold, no loss of R² told"
+        else:
+            found[each.row.label] = _in_words(kept)
     return found
 
 
@@ -75,11 +87,11 @@ def law_lines(law: Law, least_r2: float, least_share: float) -> list[str]:
 
     Args:
         law: of the table.
-        least_r2: R² from which on the law holds.
-        least_share: share of the RL steps from which on the covariance counts as positive.
+        least_r2: R² above which the law holds, where a is above 0 too.
+        least_share: share of the RL steps above which the covariance counts as positive.
     """
-    holds = _verdict(law.r2.mean >= least_r2)
-    positive = _verdict(law.positive.mean >= least_share)
+    holds = _in_words(every(above(law.r2, least_r2), above(law.a, 0)))
+    positive = _in_words(above(law.positive, least_share))
     return [
         f"Law of the table, R = -a exp(H) + b: a {show(law.a, 4)}, b {show(law.b, 3)}, "
         f"R² {digits(law.r2)}: {holds}.",
@@ -88,5 +100,7 @@ def law_lines(law: Law, least_r2: float, least_share: float) -> list[str]:
     ]
 
 
-def _verdict(holds: bool) -> str:
-    return "holds" if holds else "does not hold"
+def _in_words(decision: Decision) -> str:
+    words = {"reproduced": "holds", "contradicted": "does not hold"}
+    said = words.get(decision.verdict, decision.verdict)
+    return f"{said} ({decision.remedy})" if decision.remedy else said

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.estimates import Estimate
 from lit_entropy.laboratory import rules
 from lit_entropy.laboratory.command import anatomy
 from lit_entropy.laboratory.conditions import Row, planned_run
@@ -63,6 +65,20 @@ def test_numbers_of_made_states() -> None:
     assert said == {"none": "holds", "noise": "costs R²", "elsewhere": "costs R²"}
 
 
+def test_verdicts_are_those_of_the_intervals() -> None:
+    (good,) = measure_rows((REFERENCE,), runs())
+
+    def said(mean: float, half: float | None) -> str:
+        slope = Estimate([mean] * 5, mean, half)
+        return verdicts([replace(good, slope=slope)], rules.HOLDS)["none"]
+
+    assert said(1.004, 0.005) == "holds"
+    # deviation 0.008 sqrt(5) / 2.776 = 0.00644; 0.00644 t / sqrt(n) < 0.006 from 7 seeds on
+    assert said(1.004, 0.008) == "undecided (about 7 seeds would decide)"
+    assert said(1.02, 0.008) == "does not hold, no loss of R² told"
+    assert said(1.0, None) == "not testable at this scale"
+
+
 def test_means_of_held_out_prompts_stand_beside_the_training_prompts_prediction() -> None:
     states = made(0)
     sides = steps_of(states, HELD_OUT)
@@ -102,6 +118,10 @@ def test_the_law_of_made_runs() -> None:
     assert "a 0.0500 ± 0.0000, b 0.900 ± 0.000" in fitted and fitted.endswith("holds.")
     assert "above 0 at 90.0 ± 0.0 %" in sign and "does not hold" in sign
     assert sign.endswith("foretells at 100.0 ± 0.0 %.")
+    wide = replace(law, r2=Estimate([0.95] * 3, 0.95, 0.06))
+    assert law_lines(wide, rules.LAW_R2, 0.95)[0].endswith(
+        ": undecided (about 4 seeds would decide)."
+    )
 
 
 def test_the_figure_has_a_panel_a_shown_row_and_three_of_dots() -> None:
