@@ -1,8 +1,8 @@
-"""Every change that a process makes to the files of a folder, counted, and SIGKILL at one of them.
+"""Every change that a process makes to the files of a folder, counted, and a fault at one of them.
 
 Opening for writing, each write below Python's buffers, truncating, syncing, renaming, removing,
 making a folder: an event is counted before it happens, so that a kill at event n leaves the files
-as they are between two changes. A write can also be torn: half of its bytes, then the kill.
+as they are between two changes. A write can also be torn: half of its bytes, then the fault.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +26,61 @@ _CHANGES = {
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a process, and when.
+
+    Attributes:
+        event: number of the file event before which it happens, from 1; 0 where the time decides.
+        torn: a write has written the first half of its bytes before.
+        seconds: after the start of the training, where no event decides.
+        signal: that the process sends itself; SIGKILL by default.
+        error: number of the system's error that the event fails with, in place of a signal.
+        lasting: later events fail as well.
+    """
+
+    event: int = 0
+    torn: bool = False
+    seconds: float = 0.0
+    signal: int = signal.SIGKILL
+    error: int = 0
+    lasting: bool = False
+
+
+NONE = Fault()
+
+
 class FileEvents:
     """Counts what happens below a folder from now on; the hooks stay until the process ends.
 
     Args:
         folder: whose files are watched.
         record: a file elsewhere that gets one line an event: its number, kind and place.
-        kill_at: number of the event, from 1, before which the process kills itself; 0 for none.
-        torn: a write that is killed has written the first half of its bytes.
+        fault: what happens at one of them.
     """
 
-    def __init__(self, folder: Path, record: Path, kill_at: int = 0, torn: bool = False) -> None:
+    def __init__(self, folder: Path, record: Path, fault: Fault = NONE) -> None:
         self.count = 0
         self._folder = f"{folder.resolve()}/"
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self._kill_at, self._torn = kill_at, torn
+        self._fault = fault
         self._write = os.write
         sys.addaudithook(self._audit)
         self._watch_writes()
 
     def event(self, kind: str, path: str, tear: Callable[[], object] | None = None) -> None:
-        """Count an event, and end the process if it is the one."""
+        """Count an event, and let the fault happen if it is the one."""
         self.count += 1
         place = path.replace(self._folder, "")
         self._write(self._record, f"{self.count} {kind} {place}\n".encode())
-        if self.count == self._kill_at:
-            if self._torn and tear is not None:
+        fault = self._fault
+        later = fault.lasting and self.count > fault.event > 0
+        if self.count == fault.event or later:
+            if fault.torn and tear is not None:
                 tear()
-            os.kill(os.getpid(), signal.SIGKILL)
+            if fault.error:
+                raise OSError(fault.error, os.strerror(fault.error), path)
+            os.kill(os.getpid(), fault.signal)
 
     def watched(self, path: Any, folder: int = -1) -> str:
         """The whole path of a watched file, else an empty text."""

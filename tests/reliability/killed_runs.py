@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from file_events import FileEvents
+from file_events import NONE, Fault, FileEvents
 from processes import start
 from runs import ALONE, CONFIGS, NO_FIGURE
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
-from lit_entropy.cli.main import main
+from lit_entropy.cli.start import console
 from lit_entropy.tracking.metrics_file import read_rows
 
 NAME = "run"
@@ -52,23 +53,12 @@ CONFIGURATIONS: dict[str, list[str]] = {
         "--model.lr_scheduler=torch.optim.lr_scheduler.LinearLR", "--data.group_filter=resample",
         *ALONE,
     ],
+    "hostile parts": [
+        "--model.loss=hostile_parts.HostileLoss", *ALONE[1:],
+        "--trainer.callbacks=[{'class_path': 'hostile_parts.HostileCallback'}]",
+    ],
     "every second step": ["--checkpoint.every_n_epochs=2", *ALONE],
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Kill:
-    """When a process is killed.
-
-    Attributes:
-        event: number of the file event, from 1; 0 where the time decides.
-        torn: a write that is killed has written half.
-        seconds: after the start of its training, where no event decides.
-    """
-
-    event: int = 0
-    torn: bool = False
-    seconds: float = 0.0
 
 
 @dataclass
@@ -77,6 +67,8 @@ class Outcome:
 
     Attributes:
         kills: how many processes of it were killed.
+        codes: exit codes of all of its processes.
+        logs: what those printed that ended by a fault, the end of it.
         mismatches: what differs from the run that nothing has disturbed.
         lost_rows: RL steps without their row, or with two.
         restarts: seconds by the clock from a command to its training, of what was continued.
@@ -85,6 +77,8 @@ class Outcome:
     """
 
     kills: int = 0
+    codes: list[int | None] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
     mismatches: list[str] = field(default_factory=list)
     lost_rows: int = 0
     restarts: list[float] = field(default_factory=list)
@@ -92,8 +86,8 @@ class Outcome:
     named: list[str] = field(default_factory=list)
 
 
-def run_watched(folder: str, arguments: list[str], kill: Kill) -> None:
-    """One command in this process, in a working folder of its own; see ``Kill``."""
+def run_watched(folder: str, arguments: list[str], fault: Fault) -> None:
+    """One command in this process, in a working folder of its own; see ``Fault``."""
     began = time.monotonic()
     os.chdir(folder)
     tempdir = Path(folder, "tmp")
@@ -104,20 +98,21 @@ def run_watched(folder: str, arguments: list[str], kill: Kill) -> None:
     def on_train_start(*arguments: Any) -> None:
         trained(*arguments)
         Path(folder, "began").write_text(str(time.monotonic() - began))
-        if kill.seconds:
-            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-            signal.setitimer(signal.ITIMER_REAL, kill.seconds)
+        if fault.seconds:
+            signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), fault.signal))
+            signal.setitimer(signal.ITIMER_REAL, fault.seconds)
 
     RunCheckpoint.on_train_start = on_train_start  # type: ignore[method-assign]
     Path(folder, "runs").mkdir(exist_ok=True)
-    FileEvents(Path(folder, "runs"), Path(folder, "events"), kill.event, kill.torn)
-    main(["fit", *SMALLEST, *arguments])
+    FileEvents(Path(folder, "runs"), Path(folder, "events"), fault)
+    sys.argv = ["lit-entropy", "fit", *SMALLEST, *arguments]
+    console()
 
 
-def one_process(folder: Path, arguments: list[str], kill: Kill) -> int | None:
+def one_process(folder: Path, arguments: list[str], fault: Fault) -> int | None:
     """Its exit code; negative is the signal that ended it."""
     log = folder / "log"
-    process = start(log, run_watched, str(folder), arguments, kill)
+    process = start(log, run_watched, str(folder), arguments, fault)
     process.join(300)
     if process.is_alive():
         process.kill()
@@ -133,23 +128,23 @@ def reference(configuration: str, folder: Path) -> list[str]:
         The events of its files.
     """
     folder.mkdir(parents=True)
-    code = one_process(folder, CONFIGURATIONS[configuration], Kill())
+    code = one_process(folder, CONFIGURATIONS[configuration], NONE)
     assert code == 0, (folder / "log").read_text()[-3000:]
     return (folder / "events").read_text().splitlines()
 
 
-def attack(configuration: str, kills: Sequence[Kill], folder: Path, whole: Path) -> Outcome:
-    """Kill a run at each of some places, one process after the other, let it end, and compare.
+def attack(configuration: str, faults: Sequence[Fault], folder: Path, whole: Path) -> Outcome:
+    """Let faults happen to a run, one process after the other, let it end, and compare.
 
     Args:
         configuration: name of it.
-        kills: of the first process, of the one that continues it, and so on.
+        faults: of the first process, of the one that continues it, and so on.
         folder: an empty one, for this run.
         whole: that of the reference.
     """
     folder.mkdir(parents=True)
     outcome, run = Outcome(), folder / "runs" / NAME
-    for kill in [*kills, Kill()]:
+    for fault in [*faults, NONE]:
         last = newest(run)
         if run.exists() and last is None:  # nothing to continue: it is started again
             run.rename(folder / f"unfinished-{outcome.kills}")
@@ -157,18 +152,20 @@ def attack(configuration: str, kills: Sequence[Kill], folder: Path, whole: Path)
             outcome.named.append(f"checkpoints/{last.name}")
         (folder / "began").unlink(missing_ok=True)
         resume = [f"--ckpt_path={last}"] if last else []
-        code = one_process(folder, [*CONFIGURATIONS[configuration], *resume], kill)
+        code = one_process(folder, [*CONFIGURATIONS[configuration], *resume], fault)
         if last and (folder / "began").exists():
             outcome.restarts.append(float((folder / "began").read_text()))
-        if code == -signal.SIGKILL:
-            outcome.kills += 1
-            outcome.at.append((folder / "events").read_text().splitlines()[-1])
-        elif code != 0:
-            text = (folder / "log").read_text()[-1500:]
+        outcome.codes.append(code)
+        if code == 0:
+            break
+        text = (folder / "log").read_text()[-1500:]
+        (folder / "log").unlink()
+        if fault == NONE:
             outcome.mismatches.append(f"a process ended with {code}: {text}")
             return outcome
-        else:
-            break
+        outcome.kills += code == -signal.SIGKILL
+        outcome.at.append((folder / "events").read_text().splitlines()[-1])
+        outcome.logs.append(text)
     outcome.mismatches += differences(folder, whole, outcome.named)
     outcome.lost_rows = lost_rows(run / "metrics.csv")
     return outcome

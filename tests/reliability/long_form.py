@@ -15,6 +15,7 @@ import shutil
 import statistics
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,8 +23,8 @@ from typing import Any
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "reliability")]
 
-from file_events import kind_of  # noqa: E402
-from killed_runs import CONFIGURATIONS, Kill, attack, reference, spread  # noqa: E402
+from file_events import Fault, kind_of  # noqa: E402
+from killed_runs import CONFIGURATIONS, attack, reference, spread  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
 PARTS = ("kills", "answers", "soak")
@@ -91,12 +92,12 @@ def one_attack(folder: Path, name: str, plan: int, seed: int) -> None:
     # in an order of its own in each configuration, so that the first attacks are of many kinds
     random.Random(f"{seed} {name}").shuffle(kinds)
     first = kinds[plan] if plan < len(kinds) else draw.randint(1, len(events))
-    second = Kill(draw.randint(1, max(1, len(events) - first)), torn=draw.random() < 0.5)
-    third = Kill(seconds=0.02 + draw.random() / 4)
+    second = Fault(draw.randint(1, max(1, len(events) - first)), torn=draw.random() < 0.5)
+    third = Fault(seconds=0.02 + draw.random() / 4)
     here = folder / f"{name}-{plan}".replace(" ", "-")
     shutil.rmtree(here, ignore_errors=True)
-    outcome = attack(name, [Kill(first, torn=plan % 2 == 1), second, third], here, whole)
-    line = {"key": f"{name}/{plan}", **outcome.__dict__}
+    outcome = attack(name, [Fault(first, torn=plan % 2 == 1), second, third], here, whole)
+    line = {"key": f"{name}/{plan}", **asdict(outcome)}
     with (folder / "kills.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(f"{name} {plan}: {outcome.kills} kills, {outcome.mismatches or 'the same'}", flush=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from file_events import kind_of
-from killed_runs import Kill, attack, reference, spread
+from file_events import Fault, kind_of
+from killed_runs import attack, reference, spread
 
 pytestmark = pytest.mark.timeout(600)
 #: It writes every kind of file that a run writes.
@@ -25,7 +25,7 @@ def test_kills_at_every_kind_of_file_event(tmp_path: Path) -> None:
     for number in range(0, len(chosen), 3):
         # what continues a run starts its events anew, later ones first lest it be over before
         places = sorted(chosen[number : number + 3], reverse=True)
-        kills = [Kill(event, torn=index % 2 == 0) for index, event in enumerate(places)]
+        kills = [Fault(event, torn=index % 2 == 0) for index, event in enumerate(places)]
         outcome = attack(CONFIGURATION, kills, tmp_path / str(number), tmp_path / "whole")
         assert (outcome.mismatches, outcome.lost_rows) == ([], 0), (outcome.at, outcome)
         killed += outcome.kills
