@@ -8,6 +8,7 @@ as they are between two changes. A write can also be torn: half of its bytes, th
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import os
 import re
@@ -23,6 +24,8 @@ _CHANGES = {
     "os.rename": 2, "os.remove": 1, "os.mkdir": 1, "os.rmdir": 1, "os.truncate": 1, "os.link": 2,
     "os.symlink": 2, "os.chmod": 1, "os.utime": 1,
 }  # fmt: skip
+#: What a full disk does not refuse.
+_FREES = ("remove", "rmdir", "truncate", "rename")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -78,6 +81,8 @@ class FileEvents:
         if self.count == fault.event or later:
             if fault.torn and tear is not None:
                 tear()
+            if fault.error == errno.ENOSPC and kind in _FREES:
+                return
             if fault.error:
                 raise OSError(fault.error, os.strerror(fault.error), path)
             os.kill(os.getpid(), fault.signal)

@@ -21,6 +21,8 @@ from lit_entropy.cli.start import console
 from lit_entropy.tracking.metrics_file import read_rows
 
 NAME = "run"
+#: Seconds that a process may take, on a machine with other work.
+LONGEST = 600
 #: RL steps of a run.
 STEPS = 3
 SMALLEST = [
@@ -113,11 +115,11 @@ def one_process(folder: Path, arguments: list[str], fault: Fault) -> int | None:
     """Its exit code; negative is the signal that ended it."""
     log = folder / "log"
     process = start(log, run_watched, str(folder), arguments, fault)
-    process.join(300)
+    process.join(LONGEST)
     if process.is_alive():
         process.kill()
         process.join()
-        raise AssertionError(f"a run did not end within 300 s: {log.read_text()[-2000:]}")
+        raise AssertionError(f"a run did not end within {LONGEST} s: {log.read_text()[-2000:]}")
     return process.exitcode
 
 
