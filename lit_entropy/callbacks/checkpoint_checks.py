@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
+from lightning.pytorch.strategies import Strategy
 
 
 def unknown_metric(monitor: str, known: Iterable[str]) -> str:
@@ -44,25 +45,25 @@ def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:
     )
 
 
-def refuse_together(trainer: L.Trainer, check: Callable[[], None]) -> None:
+def refuse_together(strategy: Strategy, check: Callable[[], None]) -> None:
     """Let every rank raise what rank 0 finds wrong: one that went on would wait for it.
 
     A collective.
 
     Args:
-        trainer: of this rank.
+        strategy: of this rank.
         check: what rank 0 alone can look at; it raises what is wrong.
 
     Raises:
         Exception: what ``check`` has raised; on other ranks a ValueError of the same words.
     """
     failure: Exception | None = None
-    if trainer.is_global_zero:
+    if strategy.is_global_zero:
         try:
             check()
         except Exception as error:
             failure = error
-    said = trainer.strategy.broadcast(None if failure is None else str(failure))
+    said = strategy.broadcast(None if failure is None else str(failure))
     if failure is not None:
         raise failure
     if said is not None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
@@ -137,7 +138,8 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the folder and the remedy.
         """
         if not trainer.strategy.restore_checkpoint_after_setup:
-            self._check_folders(trainer)
+            folder = trainer.log_dir  # a broadcast: every rank must ask
+            self._check_folders(folder, trainer.ckpt_path, trainer.loggers, trainer.strategy)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same under strategies that load a checkpoint later (FSDP2).
@@ -146,26 +148,32 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().on_train_start(trainer, pl_module)
         if trainer.strategy.restore_checkpoint_after_setup:
-            self._check_folders(trainer)
+            folder = trainer.log_dir
+            self._check_folders(folder, trainer.ckpt_path, trainer.loggers, trainer.strategy)
         self._began_at = trainer.global_step
         if trainer.ckpt_path is not None and isinstance(trainer.logger, RunLogger):
             updates = trained_run(trainer).datamodule.plan.updates_per_step
             trainer.logger.resume_after(trainer.global_step // updates)
 
-    def _check_folders(self, trainer: L.Trainer) -> None:
+    def _check_folders(
+        self,
+        folder: str | None,
+        checkpoint: str | Path | None,
+        loggers: Iterable[object],
+        strategy: Strategy,
+    ) -> None:
         """Once: a second fit of the same trainer goes on in its folder."""
         first, self._fitted = not self._fitted, True
-        folder = trainer.log_dir  # a broadcast: every rank must ask
-        resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+        resumed = None if checkpoint is None else Path(checkpoint)
 
         def check() -> None:
             if resumed is None:
-                check_no_other_run(trainer.loggers)
+                check_no_other_run(loggers)
             check_no_other_checkpoints(Path(str(self.dirpath)), resumed, folder)
 
         if first:
             # other ranks know neither the run's name nor that rank 0 has begun to write
-            refuse_together(trainer, check)
+            refuse_together(strategy, check)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what earlier RL steps have logged."""
@@ -274,7 +282,7 @@ class RunCheckpoint(ModelCheckpoint):
         if not fits or not isinstance(logger, RunLogger):
             return
         if ROWS in checkpoint:
-            refuse_together(trainer, lambda: logger.require_rows(checkpoint[ROWS]))
+            refuse_together(trainer.strategy, lambda: logger.require_rows(checkpoint[ROWS]))
         else:
             rank_zero_warn(
                 f"{trainer.ckpt_path} is of an earlier version, which did not note the rows of "
