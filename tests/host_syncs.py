@@ -2,7 +2,8 @@
 
 On a GPU the host runs ahead of the device until it asks for a value: a number of Python (``item``,
 ``int``, ``bool``, ``tolist``), a shape that depends on values (a boolean index, ``nonzero``), or a
-copy between the devices. On the CPU the same calls are made, so that they can be counted there.
+copy between the devices. On the CPU the same calls are made, so that they can be counted there, but
+for ``Tensor.to``: whether it would copy cannot be told.
 """
 
 from __future__ import annotations
@@ -99,11 +100,4 @@ class _Methods(TorchFunctionMode):
             self.counts[function.__name__] += 1
         elif function is torch.tensor and given.get("device") is not None:
             self.counts["copy to the device"] += 1
-        elif function is Tensor.to and not given.get("non_blocking", False):
-            targets = [*arguments[1:], *given.values()]
-            self.counts["copy to the device"] += any(_is_place(target) for target in targets)
         return function(*arguments, **given)
-
-
-def _is_place(target: object) -> bool:
-    return isinstance(target, torch.device | str)
