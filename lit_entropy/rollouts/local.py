@@ -41,8 +41,8 @@ class LocalEngine(RolloutEngine):
                 the updates' forward pass; a larger one at any RL step stops the run. None for
                 1e-3, and 0.1 where weights or passes are in less than float32.
             check_every: tokens between two looks at which rows have ended, the only time that the
-                engine itself waits for a GPU as it decodes; up to one less are decoded in vain at the
-                end. None for 1 on a CPU, which has nothing to wait for, and 8 elsewhere.
+                engine itself waits for a GPU as it decodes; up to one less are decoded in vain at
+                the end. None for 1 on a CPU, which has nothing to wait for, and 8 elsewhere.
 
         Raises:
             ValueError: a number is out of range.
