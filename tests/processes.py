@@ -15,6 +15,8 @@ from lit_entropy.cli.main import main
 from lit_entropy.jobs.runner import redirect
 
 NOTHING: Mapping[str, str] = {}
+#: Modules that the process has imported which others are forked from; added to before it starts.
+PRELOADED = [main.__module__]
 
 
 def start(
@@ -25,7 +27,7 @@ def start(
 ) -> BaseProcess:
     """Call a function of a module in a new process; what it prints goes to ``log``."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([main.__module__])
+    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=_call, args=(log, dict(environment), function, arguments))
     process.start()
     return process

@@ -1,8 +1,10 @@
 """What a checkpoint at the boundaries of RL steps asks of the trainer and of its metric."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
@@ -18,6 +20,53 @@ def unknown_metric(monitor: str, known: Iterable[str]) -> str:
     names = sorted(set(known) - {"step"})
     near = get_close_matches(monitor, names, 3, 0.5) or names
     return f"checkpoint.monitor={monitor} is not logged by this run: name one of {', '.join(near)}"
+
+
+def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:
+    """Refuse to write the checkpoints of a run outside of its folder.
+
+    There ``--ckpt_path last`` does not find them, no lock guards them, and another run may replace
+    them.
+
+    Args:
+        checkpoints: the folder that is asked for; a link within the run's folder is within it.
+        run_folder: that of the run.
+
+    Raises:
+        ValueError: names both folders and the remedy.
+    """
+    for path in (os.path.abspath, os.path.realpath):
+        if Path(path(run_folder)) in Path(path(checkpoints)).parents:
+            return
+    raise ValueError(
+        f"checkpoint.dirpath={checkpoints} does not lie in the run's folder {run_folder}: leave it "
+        "out (null), and name the place of the run with run.folder and run.name"
+    )
+
+
+def refuse_together(trainer: L.Trainer, check: Callable[[], None]) -> None:
+    """Let every rank raise what rank 0 finds wrong: one that went on would wait for it.
+
+    A collective.
+
+    Args:
+        trainer: of this rank.
+        check: what rank 0 alone can look at; it raises what is wrong.
+
+    Raises:
+        Exception: what ``check`` has raised; on other ranks a ValueError of the same words.
+    """
+    failure: Exception | None = None
+    if trainer.is_global_zero:
+        try:
+            check()
+        except Exception as error:
+            failure = error
+    said = trainer.strategy.broadcast(None if failure is None else str(failure))
+    if failure is not None:
+        raise failure
+    if said is not None:
+        raise ValueError(said)
 
 
 def check_whole_steps(

@@ -13,7 +13,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
-from lit_entropy.callbacks.checkpoint_checks import check_whole_steps, unknown_metric
+from lit_entropy.callbacks.checkpoint_checks import (
+    check_own_folder,
+    check_whole_steps,
+    refuse_together,
+    unknown_metric,
+)
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -39,8 +44,8 @@ class RunCheckpoint(ModelCheckpoint):
         """Set where and when; ``last.ckpt`` is written beside the numbered ones.
 
         Args:
-            dirpath: folder of the checkpoints; by default ``checkpoints`` in the run folder. One
-                that holds the checkpoints of another run is refused.
+            dirpath: folder of the checkpoints, within the run's own; by default ``checkpoints``
+                there. Any other is refused, and one that holds the checkpoints of another run.
             filename: name of a checkpoint; ``{step}`` is the RL step.
             every_n_epochs: RL steps between checkpoints.
             save_top_k: numbered checkpoints to keep; -1 keeps all.
@@ -103,8 +108,11 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().setup(trainer, pl_module, stage)
         self._fits = stage == "fit"
+        folder, named = trainer.log_dir, str(self.dirpath)  # the folder is a broadcast
+        if stage == "fit" and folder is not None and isinstance(trainer.logger, RunLogger):
+            check_own_folder(named, folder)
         # the default is relative to the working folder, which may be another one on a resume
-        self.dirpath = os.path.realpath(str(self.dirpath))
+        self.dirpath = os.path.realpath(named)
         if stage == "fit":
             run = trained_run(trainer)
             validates = trainer.limit_val_batches != 0
@@ -129,10 +137,7 @@ class RunCheckpoint(ModelCheckpoint):
             ValueError: names the folder and the remedy.
         """
         if not trainer.strategy.restore_checkpoint_after_setup:
-            folder = trainer.log_dir  # a broadcast: every rank must ask
-            # other ranks know neither the run's name nor that rank 0 has begun to write
-            if trainer.is_global_zero:
-                self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
+            self._check_folders(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same under strategies that load a checkpoint later (FSDP2).
@@ -141,24 +146,26 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().on_train_start(trainer, pl_module)
         if trainer.strategy.restore_checkpoint_after_setup:
-            folder = trainer.log_dir
-            if trainer.is_global_zero:
-                self._check_folders(folder, trainer.ckpt_path, trainer.loggers)
+            self._check_folders(trainer)
         self._began_at = trainer.global_step
         if trainer.ckpt_path is not None and isinstance(trainer.logger, RunLogger):
             updates = trained_run(trainer).datamodule.plan.updates_per_step
             trainer.logger.resume_after(trainer.global_step // updates)
 
-    def _check_folders(
-        self, folder: str | None, checkpoint: str | Path | None, loggers: Iterable[object]
-    ) -> None:
+    def _check_folders(self, trainer: L.Trainer) -> None:
         """Once: a second fit of the same trainer goes on in its folder."""
         first, self._fitted = not self._fitted, True
-        if first:
-            resumed = None if checkpoint is None else Path(checkpoint)
+        folder = trainer.log_dir  # a broadcast: every rank must ask
+        resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+
+        def check() -> None:
             if resumed is None:
-                check_no_other_run(loggers)
+                check_no_other_run(trainer.loggers)
             check_no_other_checkpoints(Path(str(self.dirpath)), resumed, folder)
+
+        if first:
+            # other ranks know neither the run's name nor that rank 0 has begun to write
+            refuse_together(trainer, check)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what earlier RL steps have logged."""
@@ -262,11 +269,12 @@ class RunCheckpoint(ModelCheckpoint):
         Raises:
             ValueError: names the RL step whose row is missing, altered or doubled.
         """
+        logger = trainer.logger
         fits = trainer.state.fn == TrainerFn.FITTING and not self._accepts_edited
-        if not fits or not trainer.is_global_zero or not isinstance(trainer.logger, RunLogger):
+        if not fits or not isinstance(logger, RunLogger):
             return
         if ROWS in checkpoint:
-            trainer.logger.require_rows(checkpoint[ROWS])
+            refuse_together(trainer, lambda: logger.require_rows(checkpoint[ROWS]))
         else:
             rank_zero_warn(
                 f"{trainer.ckpt_path} is of an earlier version, which did not note the rows of "

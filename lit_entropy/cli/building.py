@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 from jsonargparse import Namespace
@@ -53,13 +54,17 @@ def naming(parser: Any, config: Namespace, groups: Mapping[Any, str]) -> Iterato
         groups: keys of the classes whose arguments stand without a class path.
     """
     builder = Builder(config, groups)
-    parser.add_instantiator(builder, object)
+    stock = parser.instantiate
+    # of this parser alone; LightningCLI calls it without a word of instantiators
+    parser.instantiate = partial(stock, instantiators=[(builder, object, True)])
     try:
         yield
     except Exception as error:
         if builder.failure not in (None, error):
             raise builder.failure from None
         raise
+    finally:
+        parser.instantiate = stock
     if builder.failure is not None:
         raise builder.failure
 

@@ -35,7 +35,7 @@ from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
-from lit_entropy.cli.refusals import refuse, unresolved
+from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import (
@@ -237,6 +237,13 @@ class EntropyCLI(LightningCLI):
             return
         try:
             super()._run_subcommand(subcommand)
+        except SystemExit as end:
+            if end.code or ended_by_signal(end):
+                raise
+            raise RuntimeError(
+                "a part of the run ended the process (sys.exit) before the run was over: let it "
+                "raise an error, or set trainer.should_stop"
+            ) from end
         except ValueError:
             self._lock.release()
             release_run_folder(self._claimed)

@@ -170,7 +170,8 @@ def figures(
     chosen = [item.strip() for item in only.split(",") if item.strip()]
     keys = [entry.key for entry in ENTRIES]
     if unknown := sorted(set(chosen) - set(keys)):
-        raise ValueError(f"only={unknown}: choose of {', '.join(keys)}")
+        known = ", ".join(sorted(keys, key=figure_order))
+        raise ValueError(f"only={unknown}: choose of {known}")
     loaded = load_runs(runs, labels, _say)
     sections = [
         draw_section(entry, loaded, [], Path(output))

@@ -45,9 +45,10 @@ class MetricsFile:
         self._last_offset = 0
         self._last_step = -1
         self._digests: Digests = {}
+        self._size = 0  # bytes, after the last write
         if self.path.exists():
             sweep_unfinished(self.path.parent)
-            rows = self._read()
+            rows, self._size = self._read(), self.path.stat().st_size
             if rows:
                 self._replace(rows)  # also cuts a last line that a power cut left incomplete
 
@@ -64,12 +65,14 @@ class MetricsFile:
         Raises:
             ValueError: a negative step, or a name with a line end or another control character.
             OSError: the disk is full, and the like; the table is left as it was.
+            RuntimeError: another program has removed, cut or extended the table.
         """
         if step < 0:
             raise ValueError(f"step is {step}: log the key `step` with the RL step, 0 or more")
         for key in metrics:
             if not key or not key.isprintable():
                 raise ValueError(f"the metric {key!r} has no printable name: log it by another one")
+        self._require_own()
         new = {key: repr(float(value)) for key, value in metrics.items() if key != STEP}
         appended = step > self._last_step
         if not appended and step != self._last_step:
@@ -144,10 +147,23 @@ class MetricsFile:
             self._replace(rows)
         return conflicts
 
+    def _require_own(self) -> None:
+        """Refuse to add to what another program has made of the table meanwhile.
+
+        Rows that it had would be lost without a word, or have no header above them.
+        """
+        found = self.path.stat().st_size if self.path.exists() else 0
+        if found != self._size:
+            raise RuntimeError(
+                f"{self.path} has {found} bytes, not the {self._size} that this run has written: "
+                "another program has changed or removed it. Restore the file, and continue from a "
+                "checkpoint (--ckpt_path last)"
+            )
+
     def _forget(self) -> None:
         """Begin as with a table that does not exist."""
         self._columns, self._last, self._digests = [], {}, {}
-        self._last_offset, self._last_step = 0, -1
+        self._last_offset, self._last_step, self._size = 0, -1, 0
 
     def _read(self) -> list[Row]:
         return read_rows(self.path) if self.path.exists() else []
@@ -166,7 +182,7 @@ class MetricsFile:
                     f"while adding RL step {row[STEP]} to {self.path}, which is as it was"
                 )
                 raise
-        self._last_offset = end
+        self._last_offset, self._size = end, end + len(line)
 
     def _replace_last(self, row: Row) -> None:
         with atomic_write(self.path) as file, open(self.path, "rb") as old:
@@ -174,6 +190,8 @@ class MetricsFile:
             file.seek(self._last_offset)
             file.truncate()
             file.write(_line(row, self._columns))
+            size = file.tell()
+        self._size = size
 
     def _replace(self, rows: Sequence[Row]) -> None:
         columns = _columns(rows)
@@ -182,6 +200,8 @@ class MetricsFile:
             for row in rows:
                 offset = file.tell()
                 file.write(_line(row, columns))
+            size = file.tell()
+        self._size = size
         self._columns, self._last_offset = columns, offset
         self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
         self._digests = {int(row[STEP]): row_digest(row) for row in rows}

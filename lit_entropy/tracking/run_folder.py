@@ -157,6 +157,6 @@ def check_no_other_checkpoints(
             return
     raise ValueError(
         f"checkpoint.dirpath={folder} holds checkpoints of another run ({', '.join(found)}), which "
-        "this one would replace: leave checkpoint.dirpath out (null), name an empty folder, or "
-        "continue that run with ckpt_path"
+        "this one would replace: leave checkpoint.dirpath out (null), name an empty folder within "
+        "the run's, or continue that run with ckpt_path"
     )

@@ -79,7 +79,12 @@ def test_validate_logs_the_rl_step_of_its_checkpoint(run: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("limit", "problems"), [("1", 4), ("2", 8), ("0.7", 8), ("1.0", 10)]
+    ("limit", "problems"),
+    [
+        ("1", 4),
+        ("0.7", 8),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in (("2", 8), ("1.0", 10))),
+    ],
 )  # three batches of 4, 4 and 2; a share is rounded down as Lightning does
 def test_limited_validation(tmp_path: Path, limit: str, problems: int) -> None:
     options = ["--data.validation_batch=4", f"--trainer.limit_val_batches={limit}"]

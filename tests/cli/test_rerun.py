@@ -77,13 +77,8 @@ def test_a_resume_leaves_no_derived_values(
 
 def test_checkpoints_of_another_run_are_refused(run: Path, tmp_path: Path) -> None:
     before, folder = content(run), run / "checkpoints"
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=rf"^checkpoint.dirpath={folder} does not lie in the run"):
         fit(tmp_path, *ALONE, f"--checkpoint.dirpath={folder}")
-    assert str(error.value) == (
-        f"checkpoint.dirpath={folder} holds checkpoints of another run (last.ckpt, "
-        "rl_step_00002.ckpt), which this one would replace: leave checkpoint.dirpath out (null), "
-        "name an empty folder, or continue that run with ckpt_path"
-    )
     assert content(run) == before and not list(tmp_path.iterdir())
 
 

@@ -47,8 +47,8 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         {
             "claim": "Responses stay short.",
             "paper": "not in the paper",
-            "rule": "fewer than 20 tokens",
-            "measured": "11.9 tokens",
+            "rule": "95 % interval below 20 tokens",
+            "measured": "11.9 ± 0.1 tokens",
             "verdict": "reproduced",
         }
     ]

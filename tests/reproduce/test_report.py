@@ -198,7 +198,7 @@ def made_runs(entry: Entry, budget: Budget, folder: Path) -> list[Run]:
     ]
 
 
-@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.slow), 2, 3])
 def test_every_mark_of_every_figure_stands_in_a_legend(tmp_path: Path, seeds: int) -> None:
     budget = Budget(steps=STEPS, claim_seeds=seeds, sweep_seeds=seeds)
     for each in ENTRIES:

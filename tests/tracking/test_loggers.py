@@ -249,6 +249,25 @@ def test_a_disk_that_is_full_for_a_moment_loses_no_row_in_silence(tmp_path, room
     assert text(tmp_path) == before + "2,2.5,0.987654321\n3,3.5,0.5\n"
 
 
+@pytest.mark.parametrize("change", ["removed", "emptied", "cut", "extended"])
+def test_a_table_that_another_program_changes_is_not_added_to(tmp_path, change):
+    """Rows would vanish without a word, or stand below no header."""
+    table = MetricsFile(tmp_path / "metrics.csv")
+    for step in (1, 2, 3):
+        table.write(step, {"a": step / 7})
+    before = table.path.read_bytes()
+    after = {"emptied": b"", "cut": before[:-9], "extended": before + b"9,1.0\n"}.get(change)
+    table.path.unlink() if after is None else table.path.write_bytes(after)
+    found = 0 if after is None else len(after)
+    for step in (4, 3, 2):  # a new row, the last one, an earlier one
+        with pytest.raises(RuntimeError, match=rf"has {found} bytes, not the {len(before)} that"):
+            table.write(step, {"b": 1.0})
+    assert table.path.exists() == (after is not None)
+    table.path.write_bytes(before)
+    table.write(4, {"a": 4 / 7})
+    assert [row["step"] for row in read_rows(table.path)] == ["1", "2", "3", "4"]
+
+
 def test_names_of_metrics(tmp_path):
     """A comma or a quote moves no column; what cannot be printed is refused by name."""
     names = ["a, b", 'the "best"', "c", "Genauigkeit äöü"]
