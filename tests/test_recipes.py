@@ -38,7 +38,7 @@ def launched(folder: Path, recipe: str, *arguments: str) -> list[str]:
 
 def test_every_recipe_is_sound_shell() -> None:
     recipes = sorted(path.name for path in RECIPES.iterdir())
-    assert recipes == ["slurm.sbatch", "torchrun.sh"]
+    assert recipes == ["gpu_check.sh", "slurm.sbatch", "torchrun.sh"]
     for name in recipes:
         subprocess.run(["bash", "-n", str(RECIPES / name)], check=True)
 
@@ -94,3 +94,15 @@ def test_a_recipe_says_what_it_misses() -> None:
             ["bash", str(RECIPES / name)], capture_output=True, text=True, check=False
         )
         assert result.returncode != 0 and "ddp or fsdp2" in result.stderr
+
+
+def test_the_gpu_check_is_started_with_what_it_is_given(tmp_path: Path) -> None:
+    stand_in = tmp_path / "python"
+    stand_in.write_text(STAND_IN + 'echo "$PYTHONPATH"\n')
+    stand_in.chmod(0o755)
+    command = ["bash", str(RECIPES / "gpu_check.sh"), "--device", "cpu"]
+    environment = os.environ | {"PYTHON": str(stand_in)}
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    *arguments, path = output.stdout.splitlines()
+    assert arguments == ["-m", "gpu.check", "--device", "cpu"]
+    assert path.split(":")[:2] == [str(RECIPES.parent / "tests"), str(RECIPES.parent)]

@@ -1,0 +1,112 @@
+"""Cases that lay a device beside the CPU: log-probs, draws, selections, one training step."""
+
+from __future__ import annotations
+
+import torch
+from gpu.measured import Measured
+from gpu.policies import (
+    CPU,
+    gradient,
+    objective,
+    policy_on,
+    prompts_of,
+    relative,
+    sampled,
+)
+from gpu.sizes import Size
+
+from lit_entropy.losses import ClipCov, KLCov
+from lit_entropy.rollouts import LocalEngine
+from lit_entropy.types import PolicyOutput
+
+#: Losses whose selections are compared, at fractions that select some tokens of a tiny rollout.
+LOSSES = {
+    "kl_cov": lambda: KLCov(fraction=0.05),
+    "clip_cov": lambda: ClipCov(fraction=0.05, bounds=(0.01, 50.0)),
+}
+
+
+@torch.no_grad()
+def logprobs(device: torch.device, size: Size) -> Measured:
+    """Log-probs and exact entropies of one rollout, float32 on both, nats."""
+    given = sampled(size)
+    outputs = []
+    for place in (CPU, device):
+        output = policy_on(place, size.base)(given.on(place).sequences, 1.0)
+        outputs.append([value.cpu() for value in output])
+    names = ("logprobs_gap", "entropy_gap")
+    gaps = {
+        name: float((found - expected).abs().max())
+        for name, expected, found in zip(names, *outputs, strict=True)
+    }
+    return Measured(dict(gaps), dict.fromkeys(names, 1e-3))
+
+
+def draws(device: torch.device, size: Size) -> Measured:
+    """The share of responses that the same keys sample differently: rounding may move a draw."""
+    tokens = []
+    for place in (CPU, device):
+        policy = policy_on(place, size.base)
+        prompts = prompts_of(size, policy)
+        rows = torch.arange(len(prompts))
+        completions = LocalEngine().generate(
+            policy, prompts, rows, rows, max_new_tokens=size.limit, temperature=1.0,
+            keys=(0, "gpu", 2),
+        )  # fmt: skip
+        padded = torch.full((len(prompts), size.limit), policy.pad_token_id)
+        padded[:, : completions.tokens_BT.shape[1]] = completions.tokens_BT.cpu()
+        tokens.append(padded)
+    differ = float((tokens[0] != tokens[1]).any(1).double().mean())
+    return Measured({"responses": len(tokens[0]), "differ": differ}, {"differ": 0.05})
+
+
+@torch.no_grad()
+def selections(device: torch.device, size: Size) -> Measured:
+    """Clip-Cov and KL-Cov: tokens selected on one side alone, over those selected on the CPU.
+
+    ``given``: from the very same log-probs, where nothing may differ. ``own``: from each device's
+    own, whose rounding may move a token over the last place of the quota.
+    """
+    given, measured = sampled(size), Measured()
+    own = {place: policy_on(place, size.base)(given.on(place).sequences, 1.0) for place in (CPU,)}
+    own[device] = policy_on(device, size.base)(given.on(device).sequences, 1.0)
+    for name, build in LOSSES.items():
+        for source, outputs in (
+            ("given", {CPU: own[CPU], device: _moved(own[CPU], device)}),
+            ("own", own),
+        ):
+            chosen = [
+                build().select(outputs[place], given.on(place).batch).cpu()
+                for place in (CPU, device)
+            ]
+            count = int(chosen[0].sum())
+            key = f"{name}_{source}"
+            measured.values[f"{name}_selected"] = count
+            measured.values[key] = int((chosen[0] ^ chosen[1]).sum()) / max(count, 1)
+            measured.limits[key] = 0.0 if source == "given" else 0.05
+    return measured
+
+
+def _moved(output: PolicyOutput, device: torch.device) -> PolicyOutput:
+    return PolicyOutput(*(value.to(device) for value in output))
+
+
+def training_step(device: torch.device, size: Size) -> Measured:
+    """Loss, gradient and weights of one AdamW step of KL-Cov, against the CPU's."""
+    losses, gradients, weights = [], [], []
+    for place in (CPU, device):
+        policy = policy_on(place, size.base)
+        optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-4, weight_decay=0.0)
+        loss = objective(policy, LOSSES["kl_cov"](), sampled(size).on(place))
+        loss.backward()
+        gradients.append(gradient(policy))
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        weights.append(torch.cat([p.detach().flatten().cpu() for p in policy.parameters()]))
+    values: dict[str, float | str] = {
+        "loss_gap": abs(losses[0] - losses[1]),
+        "gradient_gap": relative(gradients[1], gradients[0]),
+        # Adam divides by the gradient's size: where it is rounding alone, its sign is too
+        "weight_gap": float((weights[0] - weights[1]).abs().mean()) / 1e-4,
+    }
+    return Measured(values, {"loss_gap": 1e-4, "gradient_gap": 1e-3, "weight_gap": 0.05})
