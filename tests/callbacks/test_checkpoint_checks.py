@@ -45,15 +45,14 @@ class TwoRanks:
     def __init__(self) -> None:
         self.barrier, self.said = threading.Barrier(2, timeout=10), [None]
 
-    def trainer(self, rank: int) -> Any:
+    def strategy(self, rank: int) -> Any:
         def broadcast(value: Any) -> Any:
             if rank == 0:
                 self.said = [value]
             self.barrier.wait()
             return self.said[0]
 
-        strategy = SimpleNamespace(broadcast=broadcast)
-        return SimpleNamespace(is_global_zero=rank == 0, strategy=strategy)
+        return SimpleNamespace(is_global_zero=rank == 0, broadcast=broadcast)
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -68,7 +67,7 @@ def test_every_rank_refuses_what_rank_0_does(wrong: bool) -> None:
 
     def run(rank: int) -> None:
         try:
-            refuse_together(ranks.trainer(rank), check)
+            refuse_together(ranks.strategy(rank), check)
         except Exception as error:
             caught[rank] = error
 
