@@ -97,7 +97,8 @@ def one_attack(folder: Path, name: str, plan: int, seed: int) -> None:
     # in an order of its own in each configuration, so that the first attacks are of many kinds
     random.Random(f"{seed} {name}").shuffle(kinds)
     first = kinds[plan] if plan < len(kinds) else draw.randint(1, len(events))
-    second = Fault(draw.randint(1, max(1, len(events) - first)), torn=draw.random() < 0.5)
+    # of the events that are left, which start anew
+    second = Fault(draw.randint(1, max(1, (len(events) - first) // 2)), torn=draw.random() < 0.5)
     third = Fault(seconds=0.02 + draw.random() / 4)
     here = folder / f"{name}-{plan}".replace(" ", "-")
     shutil.rmtree(here, ignore_errors=True)
