@@ -68,16 +68,16 @@ def selections(device: torch.device, size: Size) -> Measured:
     own, whose rounding may move a token over the last place of the quota.
     """
     given, measured = sampled(size), Measured()
-    own = {place: policy_on(place, size.base)(given.on(place).sequences, 1.0) for place in (CPU,)}
-    own[device] = policy_on(device, size.base)(given.on(device).sequences, 1.0)
+    sides = (CPU, device)  # two policies also where both are the CPU
+    own = [policy_on(place, size.base)(given.on(place).sequences, 1.0) for place in sides]
     for name, build in LOSSES.items():
         for source, outputs in (
-            ("given", {CPU: own[CPU], device: _moved(own[CPU], device)}),
+            ("given", [own[0], _moved(own[0], device)]),
             ("own", own),
         ):
             chosen = [
-                build().select(outputs[place], given.on(place).batch).cpu()
-                for place in (CPU, device)
+                build().select(output, given.on(place).batch).cpu()
+                for place, output in zip(sides, outputs, strict=True)
             ]
             count = int(chosen[0].sum())
             key = f"{name}_{source}"
