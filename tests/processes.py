@@ -53,6 +53,8 @@ def _call(
     torch.set_num_threads(1)
     try:
         function(*arguments)
+    except SystemExit:  # of a command that has said why
+        raise
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

@@ -45,6 +45,48 @@ def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:
     )
 
 
+def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None:
+    """Raise RuntimeError where an RL step has ended that has not made all of its updates.
+
+    Lightning takes a StopIteration of any part for the end of an epoch.
+
+    Args:
+        rl_steps: that have ended.
+        updates: of the run so far.
+        updates_per_step: of one RL step.
+    """
+    missing = rl_steps * updates_per_step - updates
+    if missing:
+        raise RuntimeError(
+            f"RL step {rl_steps} ended {missing} of its {updates_per_step} updates early: a part "
+            "of the run raised StopIteration, or returned -1 before a batch; let it raise another "
+            "error"
+        )
+
+
+def check_ended(
+    rl_steps: int, max_rl_steps: int | None, updates: int, max_updates: int, stopped: bool
+) -> None:
+    """Raise RuntimeError where a fit has ended that nothing has asked to end.
+
+    Lightning takes a StopIteration of any part for the end of the fit.
+
+    Args:
+        rl_steps: that were made.
+        max_rl_steps: ``trainer.max_epochs``.
+        updates: that were made.
+        max_updates: ``trainer.max_steps``; -1 for any number.
+        stopped: ``trainer.should_stop``.
+    """
+    limit = -1 if max_rl_steps is None else max_rl_steps
+    if not (stopped or -1 < max_updates <= updates or -1 < limit <= rl_steps):
+        raise RuntimeError(
+            f"the fit ended after RL step {rl_steps} of {limit}, and nothing had asked for it: a "
+            "part of the run raised StopIteration; let it raise another error, or set "
+            "trainer.should_stop"
+        )
+
+
 def refuse_together(strategy: Strategy, check: Callable[[], None]) -> None:
     """Let every rank raise what rank 0 finds wrong: one that went on would wait for it.
 

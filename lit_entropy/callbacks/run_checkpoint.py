@@ -15,11 +15,14 @@ from torch import Tensor
 
 from lit_entropy.callbacks.base import trained_run
 from lit_entropy.callbacks.checkpoint_checks import (
+    check_ended,
     check_own_folder,
+    check_whole_step,
     check_whole_steps,
     refuse_together,
     unknown_metric,
 )
+from lit_entropy.checkpoints.folders import copy_checkpoint
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -139,7 +142,7 @@ class RunCheckpoint(ModelCheckpoint):
         """
         if not trainer.strategy.restore_checkpoint_after_setup:
             folder = trainer.log_dir  # a broadcast: every rank must ask
-            self._check_folders(folder, trainer.ckpt_path, trainer.loggers, trainer.strategy)
+            self._check_folders(trainer.strategy, folder, trainer.ckpt_path, trainer.loggers)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same under strategies that load a checkpoint later (FSDP2).
@@ -148,8 +151,8 @@ class RunCheckpoint(ModelCheckpoint):
         """
         super().on_train_start(trainer, pl_module)
         if trainer.strategy.restore_checkpoint_after_setup:
-            folder = trainer.log_dir
-            self._check_folders(folder, trainer.ckpt_path, trainer.loggers, trainer.strategy)
+            folder = trainer.log_dir  # a broadcast: every rank must ask
+            self._check_folders(trainer.strategy, folder, trainer.ckpt_path, trainer.loggers)
         self._began_at = trainer.global_step
         if trainer.ckpt_path is not None and isinstance(trainer.logger, RunLogger):
             updates = trained_run(trainer).datamodule.plan.updates_per_step
@@ -157,10 +160,10 @@ class RunCheckpoint(ModelCheckpoint):
 
     def _check_folders(
         self,
+        strategy: Strategy,
         folder: str | None,
         checkpoint: str | Path | None,
         loggers: Iterable[object],
-        strategy: Strategy,
     ) -> None:
         """Once: a second fit of the same trainer goes on in its folder."""
         first, self._fitted = not self._fitted, True
@@ -198,7 +201,12 @@ class RunCheckpoint(ModelCheckpoint):
 
         Lightning hands what callbacks gave to ``self.log`` to the loggers after this hook. A run
         that is killed in between would continue behind a step whose numbers nobody has.
+
+        Raises:
+            RuntimeError: a part has cut the RL step short.
         """
+        updates_per_step = trained_run(trainer).datamodule.plan.updates_per_step
+        check_whole_step(trainer.current_epoch + 1, trainer.global_step, updates_per_step)
         metrics = trainer.logged_metrics  # of the whole run; the same on every rank
         fresh = {key: x for key, x in metrics.items() if x is not self._logged_before.get(key)}
         if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv
@@ -219,10 +227,36 @@ class RunCheckpoint(ModelCheckpoint):
                 self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the last RL step when the cadence left it out."""
+        """Save the last RL step when the cadence left it out.
+
+        Raises:
+            RuntimeError: a part has ended the fit in the way of Lightning's loops.
+        """
+        check_ended(
+            trainer.current_epoch,
+            trainer.max_epochs,
+            trainer.global_step,
+            trainer.max_steps,
+            trainer.should_stop,
+        )
         super().on_train_end(trainer, pl_module)
         if self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write ``last.ckpt`` of a run that was over, and killed before that was written.
+
+        A fit that continues from its numbered checkpoint has no RL step to make and saves none.
+        """
+        if self._began_at is not None or trainer.ckpt_path is None:
+            return
+        resumed, last = Path(os.path.realpath(trainer.ckpt_path)), Path(str(self.dirpath))
+        last /= f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
+        behind = resumed.parent == last.parent and (
+            not last.exists() or last.stat().st_mtime < resumed.stat().st_mtime
+        )
+        if behind and trainer.is_global_zero:
+            copy_checkpoint(resumed, last)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from runs import ALONE, fit
 
-from lit_entropy.callbacks.checkpoint_checks import check_own_folder, refuse_together
+from lit_entropy.callbacks.checkpoint_checks import (
+    check_ended,
+    check_own_folder,
+    check_whole_step,
+    refuse_together,
+)
 
 
 def test_checkpoints_elsewhere_are_refused_at_setup(tmp_path: Path) -> None:
@@ -81,3 +86,16 @@ def test_every_rank_refuses_what_rank_0_does(wrong: bool) -> None:
         {0: KeyError, 1: ValueError} if wrong else {}
     )
     assert all("the row of RL step 2" in str(error) for error in caught.values())
+
+
+def test_a_step_that_was_cut_short_and_a_fit_that_nothing_ended() -> None:
+    """What Lightning's loops make of a StopIteration."""
+    check_whole_step(3, 24, 8)
+    with pytest.raises(RuntimeError, match="RL step 3 ended 2 of its 8 updates early"):
+        check_whole_step(3, 22, 8)
+    for ended in ((3, 3, 24, -1, False), (2, 3, 16, 16, False), (2, 3, 16, -1, True),
+                  (2, -1, 16, 16, False), (0, 0, 0, -1, False), (4, 3, 32, -1, False)):  # fmt: skip
+        check_ended(*ended)
+    for begun in ((2, 3, 16, -1, False), (2, 3, 16, 24, False), (2, None, 16, -1, False)):
+        with pytest.raises(RuntimeError, match="the fit ended after RL step 2 of"):
+            check_ended(*begun)

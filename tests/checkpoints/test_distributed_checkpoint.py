@@ -18,6 +18,7 @@ from test_resume import assert_same_state
 from lit_entropy.checkpoints.folders import (
     RECORDS,
     by_number,
+    copy_checkpoint,
     is_distributed,
     load_into,
     replace_folder,
@@ -171,6 +172,25 @@ def test_a_file_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS, "epoch": 5}, target)
     assert os.listdir(tmp_path) == ["last.ckpt"]
     assert AtomicCheckpointIO().load_checkpoint(target)["epoch"] == 5
+
+
+@pytest.mark.parametrize("source_folder", [False, True])
+@pytest.mark.parametrize("target", ["nothing", "file", "folder"])
+def test_a_copy_takes_the_place_of_what_was_there(
+    tmp_path: Path, source_folder: bool, target: str
+) -> None:
+    source, last = tmp_path / "rl_step_00003.ckpt", tmp_path / "last.ckpt"
+    if target != "nothing":
+        write(last) if target == "folder" else last.write_bytes(b"older")
+    if source_folder:
+        write(source)
+    else:
+        torch.save({"state_dict": WEIGHTS, "optimizer_states": [], "rl_steps": 3}, source)
+    copy_checkpoint(source, last)
+    assert is_distributed(last) == source_folder
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "rl_step_00003.ckpt"]
+    loaded = AtomicCheckpointIO().load_checkpoint(last)
+    assert_same_state(loaded, AtomicCheckpointIO().load_checkpoint(source))
 
 
 def test_a_flipped_bit_of_a_folder_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ class Fault:
     """What happens to a process, and when.
 
     Attributes:
-        event: number of the file event before which it happens, from 1; 0 where the time decides.
+        event: number of the file event before which it happens, from 1; 0 where anything else
+            decides.
+        place: or the first event whose ``kind_of`` begins with this expression.
         torn: a write has written the first half of its bytes before.
         seconds: after the start of the training, where no event decides.
         signal: that the process sends itself; SIGKILL by default.
@@ -43,6 +45,7 @@ class Fault:
     """
 
     event: int = 0
+    place: str = ""
     torn: bool = False
     seconds: float = 0.0
     signal: int = signal.SIGKILL
@@ -66,7 +69,7 @@ class FileEvents:
         self.count = 0
         self._folder = f"{folder.resolve()}/"
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self._fault = fault
+        self._fault, self._happened = fault, False
         self._write = os.write
         sys.addaudithook(self._audit)
         self._watch_writes()
@@ -75,10 +78,12 @@ class FileEvents:
         """Count an event, and let the fault happen if it is the one."""
         self.count += 1
         place = path.replace(self._folder, "")
-        self._write(self._record, f"{self.count} {kind} {place}\n".encode())
+        line = f"{self.count} {kind} {place}"
+        self._write(self._record, f"{line}\n".encode())
         fault = self._fault
-        later = fault.lasting and self.count > fault.event > 0
-        if self.count == fault.event or later:
+        named = bool(fault.place) and not self._happened and re.match(fault.place, kind_of(line))
+        if self.count == fault.event or named or (fault.lasting and self._happened):
+            self._happened = True
             if fault.torn and tear is not None:
                 tear()
             if fault.error == errno.ENOSPC and kind in _FREES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ class HostileLoss(PPOClip):
         mode = os.environ.get(HOSTILE) if HostileLoss.updates > 2 else None
         if mode == "loss raises":
             raise RuntimeError("the loss does not feel like it")
+        if mode == "loss stops":
+            raise StopIteration
         if mode == "loss is NaN":
-            return loss * float("nan")
+            return replace(loss, token_loss_BT=loss.token_loss_BT * float("nan"))
         return loss
 
 

@@ -107,6 +107,7 @@ def run_watched(folder: str, arguments: list[str], fault: Fault) -> None:
     RunCheckpoint.on_train_start = on_train_start  # type: ignore[method-assign]
     Path(folder, "runs").mkdir(exist_ok=True)
     FileEvents(Path(folder, "runs"), Path(folder, "events"), fault)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else as in a background job
     sys.argv = ["lit-entropy", "fit", *SMALLEST, *arguments]
     console()
 

@@ -84,6 +84,14 @@ def test_a_limit_of_the_size_of_files(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "runs" / NAME).rglob("*.tmp-*")] == []
 
 
+def test_kills_before_every_newest_checkpoint(tmp_path: Path, whole: Path) -> None:
+    """What was over when it was killed, and is continued from its numbered one, has both."""
+    fault = Fault(place="rename run/checkpoints/last.ckpt")
+    outcome = attack(GRPO, [fault] * 3, tmp_path / "run", whole)
+    assert outcome.named == [f"checkpoints/rl_step_0000{step}.ckpt" for step in (1, 2, 3)]
+    assert (outcome.kills, outcome.mismatches, outcome.lost_rows) == (3, [], 0), outcome
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_end_in_a_run_that_goes_on(tmp_path: Path, whole: Path, number: int) -> None:
     """Twice: the second while what the first has begun is under way."""
@@ -147,7 +155,8 @@ def inert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("loss is NaN", "is not finite at RL step"),
         ("callback raises", "KeyError: 'anything'"),
         ("callback exits", "ended the process"),
-        ("callback stops", "StopIteration"),
+        ("callback stops", "the fit ended after RL step 1 of 3, and nothing had asked for it"),
+        ("loss stops", "RL step 2 ended 2 of its 2 updates early: a part of the run raised Stop"),
         ("deletes metrics.csv", "metrics.csv"),
         ("empties metrics.csv", "metrics.csv"),
     ],
