@@ -65,9 +65,8 @@ def test_other_libraries_are_named_by_the_value_that_they_refuse() -> None:
     parser = ArgumentParser(exit_on_error=False)
     config = Namespace(optimizer=Namespace(class_path="torch.optim.SGD", init_args=Namespace()))
     with pytest.raises(ValueError) as caught, naming(parser, config, {}):
-        parser._get_parser_instantiators()[(object, True)](
-            torch.optim.SGD, [torch.nn.Parameter(torch.ones(1))], lr=-0.5
-        )
+        ((builder, _, _),) = parser.instantiate.keywords["instantiators"]
+        builder(torch.optim.SGD, [torch.nn.Parameter(torch.ones(1))], lr=-0.5)
     said = refusal(caught.value)
     assert said is not None and said.startswith("optimizer.lr=-0.5: SGD: Invalid learning rate")
     assert "--debug" in said
