@@ -73,7 +73,6 @@ class TheoremCheck(RolloutCallback):
         """Keep the states, and the reward of every action in them."""
         data = trained_run(trainer).datamodule
         self._sampler = trained_module(pl_module).sampler
-        self._folder = Path(trainer.log_dir or ".")
         self._optimizer: Optimizer = trainer.optimizers[0]
         self._updates = data.plan.updates_per_step
         source = data.source
@@ -125,10 +124,11 @@ class TheoremCheck(RolloutCallback):
         }
         return {key: mean for key, mean in means.items() if mean == mean}
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the states' file."""
-        if trainer.is_global_zero:
-            write_states(self._folder, self._rows)
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the states' file, also of a run that was over when it was continued."""
+        folder = trainer.log_dir  # a broadcast: every rank must ask
+        if trainer.is_global_zero and self._rows:
+            write_states(Path(folder or "."), self._rows)
 
     def state_dict(self) -> State:
         return {"rows": [list(row) for row in self._rows]}

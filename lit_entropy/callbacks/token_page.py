@@ -80,7 +80,10 @@ class TokenPage(RolloutCallback):
         """Write the page, when one is due."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         rollout = self._unwritten
-        if rollout is not None and (rollout.rl_step == 1 or rollout.rl_step % self.every == 0):
+        if rollout is None:
+            return
+        # of the last one before its checkpoint: what is continued from there makes no rollout
+        if rollout.rl_step in (1, trainer.max_epochs) or rollout.rl_step % self.every == 0:
             self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

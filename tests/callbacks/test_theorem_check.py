@@ -60,6 +60,16 @@ def test_samples_whose_advantages_are_centred_foretell_their_own_step(tmp_path: 
     assert np.isnan(states["sampled"][~training]).all()
 
 
+def test_a_run_that_was_killed_at_its_end_has_the_file(tmp_path: Path) -> None:
+    """Its last checkpoint is written, the file is not: what continues it makes no RL step."""
+    run(tmp_path)
+    file = tmp_path / "table" / STATES_FILE
+    before = file.read_bytes()
+    file.unlink()
+    run(tmp_path, "--ckpt_path=last")
+    assert file.read_bytes() == before
+
+
 def test_longer_responses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model\.max_new_tokens=2, and TheoremCheck enumerates"):
         run(tmp_path, "--model.max_new_tokens=2", "--data.group_size=307",
