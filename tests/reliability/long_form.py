@@ -164,7 +164,8 @@ def table(record: dict[str, Any]) -> str:
     lines = ["| measure | value |", "| --- | ---: |"]
     for name, value in record.items():
         if isinstance(value, list):
-            text = f"{value[0]:+.3g} ± {value[1]:.2g}"
+            slope, half = (round(number, 6) + 0.0 for number in value)  # no -0, no rounding noise
+            text = f"{slope:+.3g} ± {half:.2g}"
         elif isinstance(value, float):
             text = f"{value:.2f}"
         else:

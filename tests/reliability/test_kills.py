@@ -11,7 +11,7 @@ import pytest
 from file_events import Fault, kind_of
 from killed_runs import attack, reference, spread
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
+pytestmark = pytest.mark.timeout(1200)
 #: It writes every kind of file that a run writes.
 CONFIGURATION = "samples and token pages"
 KILLS = 21
