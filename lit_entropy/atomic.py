@@ -83,3 +83,32 @@ def _alive(pid: int) -> bool:
     except PermissionError:  # it lives and belongs to another user
         return True
     return True
+
+
+def replace_path(source: Path, target: Path) -> None:
+    """Give the file or folder ``source`` the name ``target``; what had it is removed afterwards.
+
+    A kill between the two renames leaves the former one beside it, named ``.old``.
+    """
+    former = target.with_name(f"{target.name}.old")
+    shutil.rmtree(former, ignore_errors=True)
+    if target.is_dir():
+        os.rename(target, former)
+    elif target.exists():
+        target.unlink()
+    os.rename(source, target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def copy_path(source: Path, target: Path) -> None:
+    """Write a second copy of a file or folder; ``target`` is whole at any time."""
+    if not source.is_dir() and not target.is_dir():
+        with atomic_write(target) as file, open(source, "rb") as original:
+            shutil.copyfileobj(original, file)
+        return
+    new = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")  # swept after a kill
+    if source.is_dir():
+        shutil.copytree(source, new)
+    else:
+        shutil.copyfile(source, new)
+    replace_path(new, target)

@@ -13,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from lit_entropy.atomic import copy_path
 from lit_entropy.callbacks.base import trained_run
 from lit_entropy.callbacks.checkpoint_checks import (
     check_ended,
@@ -22,7 +23,6 @@ from lit_entropy.callbacks.checkpoint_checks import (
     refuse_together,
     unknown_metric,
 )
-from lit_entropy.checkpoints.folders import copy_checkpoint
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -256,7 +256,7 @@ class RunCheckpoint(ModelCheckpoint):
             not last.exists() or last.stat().st_mtime < resumed.stat().st_mtime
         )
         if behind and trainer.is_global_zero:
-            copy_checkpoint(resumed, last)
+            copy_path(resumed, last)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException

@@ -2,9 +2,7 @@
 without running code: torch itself unpickles their metadata and their plain values freely."""
 
 import io
-import os
 import pickle
-import shutil
 from pathlib import Path
 
 import torch
@@ -16,7 +14,6 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.futures import Future
 
-from lit_entropy.atomic import atomic_write
 from lit_entropy.checkpoints.intact import load_intact, require_digest, require_intact
 from lit_entropy.errors import CheckpointError
 from lit_entropy.types import State
@@ -112,35 +109,6 @@ class _WholeState(_SafeBytes, _EmptyStateDictLoadPlanner):
 def is_distributed(path: str | Path) -> bool:
     """Whether ``path`` is a checkpoint folder."""
     return (Path(path) / REST).is_file()
-
-
-def replace_folder(source: Path, target: Path) -> None:
-    """Give the file or folder ``source`` the name ``target``; what had it is removed afterwards.
-
-    A kill between the two renames leaves the former one beside it, named ``.old``.
-    """
-    former = target.with_name(f"{target.name}.old")
-    shutil.rmtree(former, ignore_errors=True)
-    if target.is_dir():
-        os.rename(target, former)
-    elif target.exists():
-        target.unlink()
-    os.rename(source, target)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def copy_checkpoint(source: Path, target: Path) -> None:
-    """Write a second copy of a checkpoint, a file or a folder; ``target`` is whole at any time."""
-    if not source.is_dir() and not target.is_dir():
-        with atomic_write(target) as file, open(source, "rb") as original:
-            shutil.copyfileobj(original, file)
-        return
-    new = target.with_name(f"{target.name}.tmp-{os.getpid()}")  # swept after a kill
-    if source.is_dir():
-        shutil.copytree(source, new)
-    else:
-        shutil.copyfile(source, new)
-    replace_folder(new, target)
 
 
 def load_rest(path: str | Path) -> State:

@@ -14,8 +14,8 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 from torch.serialization import MAP_LOCATION, set_crc32_options
 
-from lit_entropy.atomic import atomic_write, sweep_unfinished
-from lit_entropy.checkpoints.folders import is_distributed, load_whole, replace_folder
+from lit_entropy.atomic import atomic_write, replace_path, sweep_unfinished
+from lit_entropy.checkpoints.folders import is_distributed, load_whole
 from lit_entropy.checkpoints.intact import load_intact
 from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
 from lit_entropy.errors import CheckpointError, ensure_finite
@@ -60,7 +60,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         with atomic_write(new) as file:
             torch.save(checkpoint, file)
         if new != target:  # a file does not replace a folder in one step
-            replace_folder(new, target)
+            replace_path(new, target)
 
     def load_checkpoint(
         self,

@@ -21,8 +21,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.tensor import DTensor
 
-from lit_entropy.atomic import sweep_unfinished
-from lit_entropy.checkpoints.folders import is_distributed, load_into, load_rest, replace_folder
+from lit_entropy.atomic import replace_path, sweep_unfinished
+from lit_entropy.checkpoints.folders import is_distributed, load_into, load_rest
 from lit_entropy.checkpoints.intact import write_digest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, checked_tensors
 from lit_entropy.errors import NonFiniteError
@@ -79,7 +79,7 @@ class FullySharded(ModelParallelStrategy):
         self.barrier()
         if self.is_global_zero:
             write_digest(temporary)
-            replace_folder(temporary, target)
+            replace_path(temporary, target)
         self.barrier()
 
     def load_checkpoint(

@@ -12,7 +12,7 @@ from lit_entropy.figures.matches import MATCHES, Agreements, measure_dynamics
 from lit_entropy.figures.matching import plot_match
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, Levels, levels
-from lit_entropy.figures.panels import frame_lines
+from lit_entropy.figures.panels import frame_lines, legend_of_labels
 from lit_entropy.figures.runs import Run, by_label, exploration
 from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
@@ -52,12 +52,7 @@ def figure_front(runs: Sequence[Run]) -> Figure:
             axes.set(xlabel="RL step", ylabel=name)
             frame_lines(axes)
         plot_match(match, groups, MATCHES[0], matches)
-        named = dict(zip(*match.get_legend_handles_labels()[::-1], strict=True))
-        named |= dict(zip(*entropy.get_legend_handles_labels()[::-1], strict=True))
-        order = [*groups, *(name for name in named if name not in groups)]
-        figure.legend(
-            [named[name] for name in order], order, loc="outside upper center", ncols=len(order)
-        )
+        legend_of_labels(figure, entropy, match, columns=5)
     return figure
 
 

@@ -20,6 +20,7 @@ from lit_entropy.figures.matches import (
     measure_dynamics,
     pairs,
 )
+from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.style import FULL_WIDTH, GREY, looks, paper_figure
 from lit_entropy.figures.verdicts import Decision, above, every
@@ -36,15 +37,7 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
     with paper_figure(FULL_WIDTH, 4.8) as figure:
         for axes, match in zip(figure.subplots(2, 3).flat, MATCHES, strict=True):
             plot_match(axes, groups, match, numbers)
-        first, last = figure.axes[0], figure.axes[-1]
-        named = {
-            name: handle
-            for axes in (first, last)
-            for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        figure.legend(
-            list(named.values()), list(named), loc="outside upper center", ncols=4, markerscale=2
-        )
+        legend_of_labels(figure, figure.axes[0], figure.axes[-1], markerscale=2)
     return figure
 
 

@@ -63,10 +63,16 @@ def legend_above(
     )  # fmt: skip
 
 
-def legend_of_labels(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """The names of a panel's lines above all panels."""
-    handles, names = axes.get_legend_handles_labels()
+def legend_of_labels(
+    figure: Figure, *panels: Axes, columns: int = 4, markerscale: float = 1.0
+) -> None:
+    """The names of what panels show, above all of them; of one name the first panel's mark."""
+    named: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
     figure.legend(
-        handles, names, loc="outside upper center", ncols=min(columns, len(names)),
-        columnspacing=1.2, handlelength=1.6,
+        list(named.values()), list(named), loc="outside upper center",
+        ncols=min(columns, len(named)), columnspacing=1.2, handlelength=1.6,
+        markerscale=markerscale,
     )  # fmt: skip

@@ -157,8 +157,7 @@ def _decode(
         logits = next_logits(policy, tokens, seen_BL, cache)
     result.truncated_B[rows] = running
     # the last look may have come after the last token
-    width = position + 1 if check_every == 1 else int(result.mask_BT.any(0).sum())
-    return _first_columns(result, width)
+    return _first_columns(result, int(result.mask_BT.any(0).sum()))
 
 
 def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:

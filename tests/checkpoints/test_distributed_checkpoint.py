@@ -15,13 +15,12 @@ import torch
 import torch.distributed.checkpoint as dcp
 from test_resume import assert_same_state
 
+from lit_entropy.atomic import copy_path, replace_path
 from lit_entropy.checkpoints.folders import (
     RECORDS,
     by_number,
-    copy_checkpoint,
     is_distributed,
     load_into,
-    replace_folder,
 )
 from lit_entropy.checkpoints.intact import DIGEST, write_digest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
@@ -163,7 +162,7 @@ def test_a_replacement_is_whole_or_not_there(tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir()
     (new / "meta.pt").write_bytes(b"new")
-    replace_folder(new, target)
+    replace_path(new, target)
     assert os.listdir(tmp_path) == ["last.ckpt"] and os.listdir(target) == ["meta.pt"]
 
 
@@ -186,7 +185,7 @@ def test_a_copy_takes_the_place_of_what_was_there(
         write(source)
     else:
         torch.save({"state_dict": WEIGHTS, "optimizer_states": [], "rl_steps": 3}, source)
-    copy_checkpoint(source, last)
+    copy_path(source, last)
     assert is_distributed(last) == source_folder
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "rl_step_00003.ckpt"]
     loaded = AtomicCheckpointIO().load_checkpoint(last)
