@@ -182,7 +182,8 @@ def _type_of(key: str, parser: ArgumentParser, paths: Sequence[str]) -> object:
 def _classes(annotation: Any) -> Iterator[type]:
     """Every concrete class that an annotation allows; not those of plain values."""
     for part in get_args(annotation):
-        yield from (found for item in _flat(part) for found in _classes(item))
+        for item in part if isinstance(part, list) else [part]:
+            yield from _classes(item)
     if not isinstance(annotation, type) or annotation.__module__ == "builtins":
         return
     if not inspect.isabstract(annotation) and not annotation.__name__.startswith("_"):
@@ -190,10 +191,6 @@ def _classes(annotation: Any) -> Iterator[type]:
     subclasses: list[type] = annotation.__subclasses__()
     for subclass in subclasses:
         yield from _classes(subclass)
-
-
-def _flat(part: Any) -> list[Any]:
-    return list(part) if isinstance(part, list) else [part]
 
 
 def _imported(path: str) -> type | None:
