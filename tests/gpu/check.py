@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 import transformers
 from benchmarks.machine import Machine, measure_machine
-from gpu import kernels, parity, speed, two_processes
+from gpu import modes, parity, speed, two_processes
 from gpu.measured import Measured
 from gpu.sizes import SIZES, Size
 
@@ -37,13 +37,13 @@ def cases(machine: Machine) -> dict[str, Case]:
         "draws": parity.draws,
         "selections": parity.selections,
         "training_step": parity.training_step,
-        "bf16_mixed": kernels.bf16_mixed,
-        "packing": kernels.packing,
+        "bf16_mixed": modes.bf16_mixed,
+        "packing": modes.packing,
         "decode": speed.decode,
         "update": partial(speed.update, machine=machine),
         "head": speed.head,
         "two_ranks": two_processes.two_ranks,
-        "compiled": kernels.compiled,
+        "compiled": modes.compiled,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,12 @@ def accepted(*_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = tmp_path_factory.mktemp("census")
     write_files(made)
     torch.save({"state_dict": {}}, made / "weights.ckpt")
-    return made
+    yield made
+    sys.modules.pop("my_part", None)  # of this folder alone
 
 
 @pytest.fixture(autouse=True)
