@@ -7,16 +7,19 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lit_entropy.cli.main import main
 from lit_entropy.jobs.runner import redirect
 
 NOTHING: Mapping[str, str] = {}
-#: Modules that the process has imported which others are forked from; added to before it starts.
-PRELOADED = [main.__module__]
+#: Module that the process has imported which others are forked from: it has fitted once.
+PRELOADED = "warm"
 
 
 def start(
@@ -27,7 +30,11 @@ def start(
 ) -> BaseProcess:
     """Call a function of a module in a new process; what it prints goes to ``log``."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload([PRELOADED])
+    with pytest.MonkeyPatch.context() as patch:  # it looks for modules where its environment says
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        forkserver.ensure_running()
     process = context.Process(target=_call, args=(log, dict(environment), function, arguments))
     process.start()
     return process

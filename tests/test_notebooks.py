@@ -153,6 +153,7 @@ def test_the_tour_runs(execute: Callable[[str], list[Any]]) -> None:
     assert pictures(outputs) == 2
 
 
+@pytest.mark.slow  # tests/reproduce/test_smoke.py trains and draws the same by the command line
 def test_a_figure_notebook_trains_its_runs_and_draws_them(
     execute: Callable[[str], list[Any]],
 ) -> None:

@@ -83,6 +83,7 @@ def test_resume_at_boundaries(tmp_path: Path, uninterrupted: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.slow  # tests/reliability/test_kills.py kills at every kind of file event
 def test_resume_after_kills(tmp_path: Path, uninterrupted: Path) -> None:
     """SIGKILL as soon as some rows (and the header) are logged; a checkpoint follows its row."""
     command = ["fit", "--config", str(CONFIGS / "quickstart.yaml"), *SMALL, *STATEFUL]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import random
 import shutil
 import statistics
@@ -26,7 +25,6 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "reliability")]
 
 from file_events import Fault, kind_of  # noqa: E402
 from killed_runs import CONFIGURATIONS, attack, reference, spread  # noqa: E402
-from processes import PRELOADED  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
 PARTS = ("kills", "answers", "soak")
@@ -36,9 +34,6 @@ _one_reference = Lock()
 def main() -> int:
     """Attack, then write ``table.md`` and ``table.json``; the exit code."""
     options = arguments()
-    # the process that others are forked from looks for modules where its environment says
-    os.environ["PYTHONPATH"] = os.pathsep.join([path for path in sys.path if path])
-    PRELOADED.append("warm")
     output: Path = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     if "kills" in options.parts:

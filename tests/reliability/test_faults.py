@@ -48,8 +48,11 @@ FULL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "nth"), FULL)
-@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize(
+    ("place", "nth", "lasting"),
+    [(*FULL[0], True), *((*event, False) for event in FULL)]
+    + [pytest.param(*event, True, marks=pytest.mark.slow) for event in FULL[1:]],
+)
 def test_a_full_disk_ends_the_run_by_name_and_loses_nothing(
     tmp_path: Path, whole: Path, place: str, nth: int, lasting: bool
 ) -> None:
@@ -92,7 +95,10 @@ def test_kills_before_every_newest_checkpoint(tmp_path: Path, whole: Path) -> No
     assert (outcome.kills, outcome.mismatches, outcome.lost_rows) == (3, [], 0), outcome
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
+)
 def test_signals_end_in_a_run_that_goes_on(tmp_path: Path, whole: Path, number: int) -> None:
     """Twice: the second while what the first has begun is under way."""
     at = number_of(whole, "rename run/checkpoints/last.ckpt", 2)
