@@ -115,6 +115,8 @@ def with_key(error: BaseException) -> str:
     found = _NAME.match(text)
     word = found[1] if found else ""
     group, _, last = key.rpartition(".")
+    if found and f"{word}{found[2]}.".startswith(f"{key}."):
+        return text  # it names the key in full
     if found and word in _names(class_type):
         return f"{key}.{text}"
     if found and word == last and found[2]:

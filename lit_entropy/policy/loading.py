@@ -34,6 +34,7 @@ from lit_entropy.policy.dry_run import (
     meta_model,
     stand_in_tokenizer,
 )
+from lit_entropy.policy.hub import hub_location
 from lit_entropy.policy.quiet import quiet
 from lit_entropy.policy.table import SoftmaxTable  # noqa: F401  registers its model type
 
@@ -63,16 +64,18 @@ def shipped_bases() -> list[str]:
     return sorted(config.parent.name for config in ASSETS.glob("*/config.json"))
 
 
-def locate(name: str, gguf_file: str | None, field: str) -> Source:
+def locate(name: str, gguf_file: str | None, field: str, revision: str | None = None) -> Source:
     """Resolve a model or tokenizer name.
 
     Args:
         name: see the module's docstring.
         gguf_file: GGUF file inside the folder or hub repository ``name``.
         field: key that errors name, :data:`MODEL` or :data:`TOKENIZER`.
+        revision: of the hub's repository.
 
     Raises:
-        ValueError: the name is neither shipped, nor on disk, nor shaped like a hub id.
+        ValueError: the name is neither shipped, nor on disk, nor shaped like a hub id, or neither
+            the hub nor its cache gives it.
     """
     if name in shipped_bases():
         return Source(str(ASSETS / name), gguf_file)
@@ -85,14 +88,13 @@ def locate(name: str, gguf_file: str | None, field: str) -> Source:
         return Source(str(path.parent), path.name)
     if name and path.is_dir():
         return Source(str(path), gguf_file)
-    # a bare name is refused here: asking the hub for it takes a minute to fail without a network
     is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if not is_hub_id or path.suffix == ".gguf":
         raise ValueError(
             f"{field}={name!r}: no such shipped base, folder or .gguf file; the shipped bases are "
             f"{shipped_bases()}, {SMOLLM!r} needs the smollm extra, and a hub id is 'owner/name'"
         )
-    return Source(name, gguf_file)
+    return Source(hub_location(name, revision, field), gguf_file)
 
 
 def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreTrainedModel:

@@ -86,7 +86,7 @@ class Policy(nn.Module):
             raise ValueError(f"length_groups={length_groups}: use at least 1 forward pass")
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype={dtype!r}: use 'float32' or 'bfloat16'")
-        source = locate(model, gguf_file, MODEL)
+        source = locate(model, gguf_file, MODEL, revision)
         own = tokenizer is None
         tokenizer_source = source if tokenizer is None else locate(tokenizer, None, TOKENIZER)
         field = MODEL if own else TOKENIZER

@@ -16,6 +16,7 @@ from lit_entropy.cli.start import console
 from lit_entropy.cli.values import NEGATIVE
 from lit_entropy.losses import KLCov, PPOClip
 from lit_entropy.losses.base import PolicyLoss
+from lit_entropy.policy import Policy
 
 
 def refused(type_: object, value: object, config: Callable[[Namespace], Namespace]) -> str:
@@ -42,6 +43,7 @@ def test_the_part_of_a_union_and_of_a_list_is_named() -> None:
         ("clip_low=-1 is bad", PPOClip, "model.loss.clip_low=-1 is bad"),
         ("loss.clip_low=-1", PPOClip, "model.loss.clip_low=-1"),
         ("model.other=3 is bad", PPOClip, "model.other=3 is bad"),
+        ("model.loss.clip_low=-1", PPOClip, "model.loss.clip_low=-1"),
         ("no room", KLCov, "model.loss: KLCov: no room"),
         ("quota is 3: lower it", KLCov, "model.loss.quota is 3: lower it"),
     ],
@@ -108,3 +110,10 @@ def test_debug_shows_the_traceback(
             assert end.value.code == 2
             assert ("Traceback" in shown) is debug
             assert debug or len(shown.splitlines()) == lines
+
+
+def test_a_key_in_full_stands_once_where_an_argument_is_called_as_the_group() -> None:
+    """``model`` is the group of settings, and an argument of the policy."""
+    error = ValueError("model.policy.model='a/b': the hub has no such model")
+    mark(error, "model.policy", Policy)
+    assert with_key(error) == str(error)
