@@ -31,7 +31,6 @@ COMMANDS = {
     "pretrain": "lit_entropy.pretraining.command.pretrain",
     "plan": "lit_entropy.planning.command.plan",
     "sweep": "lit_entropy.sweep.command.sweep",
-    "anatomy": "lit_entropy.laboratory.command.anatomy",
     "reproduce": "lit_entropy.reproduce.command.reproduce",
     "figures": "lit_entropy.reproduce.command.figures",
     "export": "lit_entropy.checkpoints.export.export",

@@ -18,6 +18,7 @@ class Cell:
         kind: Whether a claim rests on it, or it is one point of a sweep, or a control.
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
         suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
+        times_as_long: RL steps of its runs, as a multiple of those of the suite's others.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Cell:
     kind: Kind = "claim"
     single_update: bool = False
     suite: str = "tiny"
+    times_as_long: int = 1
 
 
 GRPO = Cell("grpo", "GRPO", "grpo")

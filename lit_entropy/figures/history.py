@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from lit_entropy.figures.runs import Run
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
+from lit_entropy.tracking.state_table import STATES_FILE, read_states
 
 #: Columns that may hold the RL step of an exported table, best first.
 STEP_COLUMNS = ("step", "rl_step", "_step", "Step", "trainer/global_step")
@@ -73,7 +74,9 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
         "task": _name(_part(values, "data.task")),
         "group_size": float(_part(values, "data.group_size")),
     }
-    return Run(folder.name, label or own_label, int(values["seed_everything"]), history, x, facts)
+    seed, label = int(values["seed_everything"]), label or own_label
+    states = read_states(folder) if (folder / STATES_FILE).is_file() else {}
+    return Run(folder.name, label, seed, history, x, facts, states)
 
 
 def read_export(path: Path) -> dict[str, np.ndarray]:

@@ -91,7 +91,12 @@ def _judge_lemma(m: Agreements) -> Judgement:
         f"{label}: R² {show(match.r2, 2)}, slope {show(match.slope, 2)}"
         for label, match in found.items()
     )
-    return Judgement(every(*(above(match.r2, 0.9) for match in found.values())), text)
+    return Judgement(every(*(holds_to_first_order(match.r2) for match in found.values())), text)
+
+
+def holds_to_first_order(r2: Estimate | None) -> Decision:
+    """That a prediction of the change itself holds: R² above 0.9."""
+    return above(r2, 0.9)
 
 
 def foretells(r2: Estimate | None) -> Decision:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 History = Mapping[str, np.ndarray]
-#: The task that stands for the paper's code runs, and the one that exploration limits.
-CODE_TASK, EXPLORATION_TASK = "Countdown", "StrategyDiscovery"
+#: The task that stands for the paper's code runs, the one that exploration limits, and the one in
+#: which every response can be written down.
+CODE_TASK, EXPLORATION_TASK, EXACT_TASK = "Countdown", "StrategyDiscovery", "KeyedBandit"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Run:
             row 0 is the validation of the base.
         x: The number that was swept (coefficient, fraction) or the parameters of the model.
         facts: Other plain facts, the vocabulary size say.
+        states: Columns of predicted and realised changes of entropy, state by state, of a run with
+            ``TheoremCheck``; empty without.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Run:
     history: History
     x: float | None = None
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    states: History = field(default_factory=dict)
 
 
 def by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -64,7 +68,7 @@ def _common_model(runs: Sequence[Run]) -> object:
 
 def first_task(runs: Sequence[Run]) -> list[Run]:
     """Runs of every model on anything but the other tasks; all, where none is on another."""
-    others = (CODE_TASK, EXPLORATION_TASK)
+    others = (CODE_TASK, EXPLORATION_TASK, EXACT_TASK)
     return [run for run in runs if run.facts.get("task") not in others] or list(runs)
 
 
@@ -76,6 +80,11 @@ def mathematics(runs: Sequence[Run]) -> list[Run]:
 def exploration(runs: Sequence[Run]) -> list[Run]:
     """Runs of one model on the task that exploration limits."""
     return one_model([run for run in runs if run.facts.get("task") == EXPLORATION_TASK])
+
+
+def exact(runs: Sequence[Run]) -> list[Run]:
+    """Runs of any model on the task in which every response can be written down."""
+    return [run for run in runs if run.facts.get("task") == EXACT_TASK]
 
 
 def code(runs: Sequence[Run]) -> list[Run]:

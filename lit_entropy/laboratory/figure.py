@@ -11,8 +11,8 @@ from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.marks import AXIS
 from lit_entropy.figures.style import BLUE, FULL_WIDTH, GREY, ORANGE, paper_figure
-from lit_entropy.laboratory.conditions import Row
 from lit_entropy.laboratory.measure import Measured, States, states_of
+from lit_entropy.laboratory.rows import Row
 
 #: Rows below this slope are drawn at the edge of the logarithmic axis.
 SMALLEST = 1e-3
@@ -28,7 +28,7 @@ def anatomy_figure(
     Args:
         measured: every row, the reference first.
         shown: rows whose pairs stand in a panel of their own, four at most.
-        runs: states by condition and seed.
+        runs: states by name of the cell and seed.
     """
     by_label = {each.row.label: each for each in measured}
     with paper_figure(FULL_WIDTH, 2.2 + 0.23 * len(measured)) as figure:

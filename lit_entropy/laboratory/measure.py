@@ -9,7 +9,7 @@ import numpy as np
 from lit_entropy.figures.estimates import Estimate, Paired, estimate, paired
 from lit_entropy.functional import agreement
 from lit_entropy.functional.law import fit
-from lit_entropy.laboratory.conditions import Row
+from lit_entropy.laboratory.rows import Row
 
 #: Columns of a run's states by name, float64 [lines].
 States = Mapping[str, np.ndarray]
@@ -63,6 +63,18 @@ class Law:
     foretold: Estimate  # share of the RL steps whose mean change has Theorem 1's sign
 
 
+@dataclass(frozen=True)
+class Dissected:
+    """What the anatomy measured: every row that has runs, and the law where it has some."""
+
+    rows: tuple[Measured, ...]
+    law: Law | None
+
+    def row(self, wanted: Row) -> Measured | None:
+        """What came of a row; None without runs."""
+        return next((each for each in self.rows if each.row == wanted), None)
+
+
 def states_of(states: States, row: Row) -> Sides:
     """Each state at each RL step."""
     chosen_N = states["held_out"] == float(row.held_out)
@@ -70,9 +82,9 @@ def states_of(states: States, row: Row) -> Sides:
 
 
 def steps_of(states: States, row: Row) -> Sides:
-    """Means over states, RL step by RL step; the prediction is that of the training prompts."""
-    realised = _means(states, "delta", row.held_out)
-    return Sides(_means(states, row.prediction, False), realised)
+    """Means over states, RL step by RL step."""
+    foretold = _means(states, row.prediction, row.held_out and not row.foretold_by_training)
+    return Sides(foretold, _means(states, "delta", row.held_out))
 
 
 def _means(states: States, name: str, held_out: bool) -> np.ndarray:
@@ -88,7 +100,7 @@ def agree(sides: Sides) -> Agreement:
         ValueError: a prediction is missing.
     """
     if not np.isfinite(sides.predicted_N).all():
-        raise ValueError("a state has no prediction: train the condition with TheoremCheck.sampled")
+        raise ValueError("a state has no prediction: train the cell with TheoremCheck.sampled")
     r2 = agreement.squared_correlation(*sides)
     slope = agreement.slope_through_origin(*sides)
     sign = agreement.sign_agreement(*sides)
@@ -96,11 +108,11 @@ def agree(sides: Sides) -> Agreement:
 
 
 def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) -> list[Measured]:
-    """Every row whose condition has runs.
+    """Every row whose cell has runs.
 
     Args:
         rows: what is compared; the first is the reference.
-        runs: states by condition and seed.
+        runs: states by name of the cell and seed.
     """
     by_row = {row.label: _agreements(row, runs) for row in rows if runs.get(row.condition)}
     reference = {seed: found[0].r2 for seed, found in by_row.get(rows[0].label, {}).items()}

@@ -17,10 +17,11 @@ from lit_entropy.figures.methods import FIGURE_11
 from lit_entropy.figures.spending import FIGURE_2
 from lit_entropy.figures.steering import FIGURE_12
 from lit_entropy.figures.tail import TABLE_1
+from lit_entropy.laboratory.entry import ANATOMY
 
 ENTRIES: tuple[AnyEntry, ...] = (
     FRONT,
     FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_5, FIGURE_5B, FIGURE_6, FIGURE_7, FIGURE_8,
-    SECTION_3, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, FIGURE_12, TABLE_2, FIGURE_13,
-    CONTROLS,
+    SECTION_3, ANATOMY, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, FIGURE_12, TABLE_2,
+    FIGURE_13, CONTROLS,
 )  # fmt: skip

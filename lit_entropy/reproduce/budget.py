@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lit_entropy.figures.cells import Cell
-from lit_entropy.figures.discovery import DISCOVERY
+from lit_entropy.figures.discovery import PLAN as DISCOVERY
 from lit_entropy.figures.entries import PLANNED, Plan
+from lit_entropy.laboratory.rules import PLAN as TABLE
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,12 @@ class Budget:
 
     def steps_of(self, cell: Cell) -> int:
         """RL steps of a setting's runs."""
-        return self.own[cell.suite].steps if cell.suite in self.own else self.steps
+        steps = self.own[cell.suite].steps if cell.suite in self.own else self.steps
+        return steps * cell.times_as_long
 
 
 #: The suites whose claims need another size than the paper's others.
-OWN = {"discovery": DISCOVERY.plan} if DISCOVERY.plan else {}
+OWN = {"discovery": DISCOVERY, "table": TABLE}
 #: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {

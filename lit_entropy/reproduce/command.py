@@ -4,14 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
-from lit_entropy.laboratory.read import Anatomy, read_anatomy
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.digest import rules_digest
@@ -23,16 +22,6 @@ from lit_entropy.reproduce.selection import load_runs
 Say = Callable[[str], None]
 
 
-class Beside(NamedTuple):
-    """What the table of claims by rung shows and the reproduction does not train."""
-
-    anatomy: Anatomy | None
-    runs: Sequence[Run]
-
-
-NOTHING_BESIDE = Beside(None, ())
-
-
 def reproduce(
     main: Main,
     suite: Literal["tiny"] = "tiny",
@@ -40,7 +29,6 @@ def reproduce(
     figures: str = "",
     jobs: int | None = None,
     output: str | None = None,
-    anatomy: str | None = None,
     others: list[str] | None = None,
 ) -> Path:
     """Train what is missing and draw every figure of the paper, with verdicts.
@@ -51,24 +39,23 @@ def reproduce(
     Args:
         main: The command line that trains a run.
         suite: Which runs: tiny is chain arithmetic, countdown and strategy discovery with the
-            shipped bases.
+            shipped bases, and the exact table.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
-            seeds for claims, 1 per sweep point; strategy discovery 300 and 5) takes about 110
-            minutes on two cores; full (300, 5 and 3) a night.
+            seeds for claims, 1 per sweep point; strategy discovery 300 and 5, the table 30 and 5)
+            takes about 110 minutes on two cores; full (300, 5 and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
-        anatomy: Folder of ``lit-entropy anatomy``: the exact table's column in the table of claims
-            by rung.
-        others: Further run folders, or patterns of them, for that table alone, of SmolLM2-135M say.
+        others: Further run folders, or patterns of them, for the table of claims by rung alone, of
+            SmolLM2-135M say.
 
     Returns:
         The report's page; the data lie beside it as JSON.
 
     Raises:
         FailedRunsError: a run failed; the report is written all the same.
-        FileNotFoundError: ``anatomy`` holds no anatomy, or one of ``others`` is no run.
+        FileNotFoundError: one of ``others`` is no run.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
@@ -77,10 +64,7 @@ def reproduce(
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
-    beside = Beside(
-        read_anatomy(Path(anatomy)) if anatomy else None,
-        load_runs(others, None, _say) if others else [],
-    )
+    beside = load_runs(others, None, _say) if others else []
     with sole_user(folder):
         failed = train(main, planned, folder, jobs, _say)
         report = report_of(planned, folder, chosen, suite, budget, beside=beside)
@@ -97,9 +81,12 @@ def report_of(
     suite: str,
     budget: str,
     entries: Sequence[AnyEntry] = ENTRIES,
-    beside: Beside = NOTHING_BESIDE,
+    beside: Sequence[Run] = (),
 ) -> Path:
-    """Draw the report from the runs that are finished in ``folder``, and from what lies beside."""
+    """Draw the report from the runs that are finished in ``folder``.
+
+    The table of claims by rung has those ``beside`` it too.
+    """
     runs = folder / "runs"
     done = {run.name: run for run in planned if is_done(run, runs)}
     missing = [run.name for run in planned if run.name not in done]
@@ -125,7 +112,7 @@ def report_of(
         missing,
     )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
-    rungs = claim_by_rung(chosen, [*loaded.values(), *beside.runs], beside.anatomy)
+    rungs = claim_by_rung(chosen, [*loaded.values(), *beside])
     return write_report(folder, sections, header, name, rungs)[0]
 
 

@@ -1,19 +1,13 @@
 """The table claim by rung: one claim on the exact table, on tiny tasks, on a language model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.discovery import DISCOVERY
-from lit_entropy.figures.dynamics import stays_positive
-from lit_entropy.figures.entries import NOT_JUDGED, AnyEntry, Claim, Judgement, Plan, shortfall
-from lit_entropy.figures.law import fits
-from lit_entropy.figures.matching import foretells
-from lit_entropy.figures.runs import CODE_TASK, EXPLORATION_TASK, Run
-from lit_entropy.figures.verdicts import NOT_TESTABLE
-from lit_entropy.laboratory.read import Anatomy
+from lit_entropy.figures.entries import NOT_JUDGED, AnyEntry, Claim, Plan, shortfall
+from lit_entropy.figures.runs import CODE_TASK, EXACT_TASK, EXPLORATION_TASK, Run
+from lit_entropy.laboratory.entry import ANATOMY
 
-TABLE = "rung 0: softmax table"
 LANGUAGE_MODEL = "SmolLM2-135M"
 
 
@@ -41,13 +35,14 @@ class Rung:
         return run.facts.get("task") == self.task
 
 
+TABLE = Rung("rung 0: softmax table", EXACT_TASK)
 RUNGS = (
     Rung("rung 1: strategy discovery", EXPLORATION_TASK, plan=DISCOVERY.plan),
     Rung("rung 1: chain arithmetic", "ChainArithmetic"),
     Rung("rung 1: countdown", CODE_TASK),
     Rung(f"rung 2: {LANGUAGE_MODEL}", model=LANGUAGE_MODEL),
 )
-COLUMNS = (TABLE, *(rung.title for rung in RUNGS))
+COLUMNS = (TABLE.title, *(rung.title for rung in RUNGS))
 
 
 @dataclass(frozen=True)
@@ -74,28 +69,33 @@ class Row:
     cells: list[Cell]
 
 
-def claim_by_rung(
-    figures: Sequence[AnyEntry], runs: Sequence[Run], anatomy: Anatomy | None
-) -> list[Row]:
+def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]:
     """Judge every claim on every rung, by one rule.
 
     Args:
         figures: entries of the report. A claim that is another's on a second task, with its rule,
             has no row of its own.
-        runs: of all rungs but the table.
-        anatomy: of the table; its column is empty without it.
+        runs: of all rungs.
     """
     by_rung = [[run for run in runs if rung.holds(run)] for rung in RUNGS]
+    table = _judged(ANATOMY, TABLE, [run for run in runs if TABLE.holds(run)])
+    on_the_table = {_words(c): cell for c, cell in zip(ANATOMY.claims, table, strict=True)}
     rows, seen = [], set[tuple[object, str]]()
     for entry in figures:
         columns = [_judged(entry, rung, own) for rung, own in zip(RUNGS, by_rung, strict=True)]
         for number, claim in enumerate(entry.claims):
-            same = {(claim.claim, claim.rule), (claim.judge, claim.rule)}
+            same = {_words(claim), (claim.judge, claim.rule)}
             if not same & seen:
-                cells = [on_the_table(entry, number, anatomy), *(each[number] for each in columns)]
+                first = on_the_table.get(_words(claim), Cell("", "not measured on the table"))
+                cells = [first, *(each[number] for each in columns)]
                 rows.append(Row(entry.name, claim.claim, claim.rule, cells))
             seen |= same
     return rows
+
+
+def _words(claim: Claim[object]) -> tuple[object, str]:
+    """What a claim and its rule say: the anatomy has claims of other figures."""
+    return claim.claim, claim.rule
 
 
 def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
@@ -106,9 +106,11 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
     """
     names = {cell.name for cell in entry.cells}
     runs = [run for run in runs if run.name.rpartition("-seed")[0] in names] or runs
-    own = [run for run in entry.select(runs) if run.label in entry.about] if runs else []
+    selected = entry.select(runs) if runs else []
+    own = [run for run in selected if run.label in entry.about]
     if not own:
-        reason = f"no run that it needs ({', '.join(sorted(entry.about))})" if runs else "no run"
+        needed = f"no run that it needs ({', '.join(sorted(entry.about))})"
+        reason = needed if selected else "no run of this rung can show it" if runs else "no run"
         return [Cell("", reason)] * len(entry.claims)
     try:
         measures = entry.measure(own)
@@ -121,46 +123,3 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
 def _cell(claim: Claim[object], measures: object, lacking: str) -> Cell:
     found = claim.judge(measures)
     return Cell(f"{NOT_JUDGED}: {lacking}" if lacking else found.verdict, found.measured)
-
-
-def on_the_table(entry: AnyEntry, number: int, anatomy: Anatomy | None) -> Cell:
-    """A claim on rung 0, from the anatomy."""
-    judge = ON_THE_TABLE.get((entry.key, number))
-    if judge is None:
-        return Cell("", "not measured on the table")
-    if anatomy is None:
-        return Cell("", "no anatomy was given (--anatomy)")
-    found = judge(anatomy)
-    return Cell(found.verdict, found.measured)
-
-
-def _law(anatomy: Anatomy) -> Judgement:
-    if anatomy.law is None:
-        return NO_LAW
-    r2, a = anatomy.law["r2"], anatomy.law["a"]
-    return Judgement(fits(r2, a), f"R² {show(r2, 4)}, a {show(a, 4)}")
-
-
-def _positive(anatomy: Anatomy) -> Judgement:
-    if anatomy.law is None:
-        return NO_LAW
-    share = anatomy.law["positive"]
-    return Judgement(stays_positive(share), f"positive at {percent(share, 1)} of the RL steps")
-
-
-def _theorem2(anatomy: Anatomy) -> Judgement:
-    row = anatomy.rows.get(THEOREM2)
-    if row is None:
-        return Judgement(NOT_TESTABLE, "the natural gradient was not run")
-    r2 = row["step_r2"]
-    return Judgement(foretells(r2), f"R² of step means {show(r2, 5)}")
-
-
-NO_LAW = Judgement(NOT_TESTABLE, "the runs of the law are not finished")
-THEOREM2 = "none: Theorem 2, natural gradient"
-#: Claims that the anatomy measures, by key of the figure and place in it.
-ON_THE_TABLE: Mapping[tuple[str, int], Callable[[Anatomy], Judgement]] = {
-    ("3", 0): _law,
-    ("8", 0): _positive,
-    ("dynamics", 1): _theorem2,
-}

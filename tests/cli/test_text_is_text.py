@@ -195,7 +195,6 @@ def test_no_command_reads_its_texts_as_files(name: str, trace: Path) -> None:
         "figures": ["rows", "--output=rows", "--labels={rows: rows}"],
         "export": ["--checkpoint=rows", "--output=rows"],
         "compare": ["rows", "rows", "--output=rows"],
-        "anatomy": ["--output=rows"],
     }[name]
     config = light_parser(name)[0].parse_args([name, *words])[name]
     texts = [getattr(config, key) for key in ("output", "checkpoint", "figures") if key in config]

@@ -127,7 +127,7 @@ def test_outputs_of_commands_are_not_offered_to_git() -> None:
     text = "".join(page.read_text() for page in PAGES)
     named = {path.split("/")[0] for path in re.findall(r"--output ([\w./-]+)", text)}
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    defaults = {"anatomy", "figures", "reproduce", "sweeps"}
+    defaults = {"figures", "reproduce", "sweeps"}
     assert [name for name in sorted(named | defaults) if f"/{name}/" not in ignored] == []
     assert "runs/" in ignored
 

@@ -269,8 +269,8 @@ sweep --config quickstart --over.model.los [PPOClip] | los
 sweep --config quickstart --seeds [0] --jobs 0
 sweep --config quickstart --seeds []
 sweep --file nowhere.yaml
-anatomy --steps x
-anatomy --jobs 0
+reproduce --figures anatomy --jobs x
+reproduce --figures anatomy --jobs 0
 """
 
 
