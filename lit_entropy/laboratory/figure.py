@@ -39,6 +39,13 @@ def anatomy_figure(
             _pairs(axes, by_label[row.label], list(runs[row.condition].values()))
         panels[0].set_ylabel(r"realised $\Delta H$ ($10^{-3}$ nats)")
         _dots(below, measured)
+        # of every panel above what no earlier one has drawn, then the dots
+        marks = {
+            label: handle
+            for axes in (*panels, below.axes[0])
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        below.legend(marks.values(), marks, loc="outside upper center", ncols=len(marks))
     return figure
 
 
@@ -47,12 +54,17 @@ def _pairs(axes: Axes, found: Measured, states: Sequence[States]) -> None:
     sides = [states_of(each, found.row) for each in states]
     predicted_N, realised_N = (1e3 * np.concatenate(side) for side in zip(*sides, strict=True))
     axes.scatter(
-        predicted_N, realised_N, s=3, color=BLUE, alpha=0.35, linewidths=0, rasterized=True
-    )
+        predicted_N, realised_N, s=3, color=BLUE, alpha=0.35, linewidths=0, rasterized=True,
+        label="one state",
+    )  # fmt: skip
     if 0.1 < found.slope.mean < 10:  # elsewhere the diagonal is an axis
-        axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8, linestyle="--", gid=AXIS)
+        axes.axline(
+            (0, 0), slope=1, color=GREY, linewidth=0.8, linestyle="--", gid=AXIS, label="equal"
+        )
     else:
-        axes.axline((0, 0), slope=found.slope.mean, color=ORANGE, linewidth=0.8, gid=AXIS)
+        axes.axline(
+            (0, 0), slope=found.slope.mean, color=ORANGE, linewidth=0.8, label="fitted slope"
+        )
     axes.set_title(_wrapped(found.row.label), fontsize=7)
     axes.set_xlabel(r"predicted ($10^{-3}$ nats)")
     low, high = axes.get_ylim()
@@ -84,8 +96,6 @@ def _dots(figure: SubFigure, measured: Sequence[Measured]) -> None:
         axes.set_xlim(-0.05, 1.05)
     panels[0].set_yticks(places, [each.row.label for each in measured])
     panels[0].set_ylim(-0.6, len(measured) - 0.4)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=2)
 
 
 def _floored(value: Estimate, name: str) -> Estimate:

@@ -150,12 +150,20 @@ def measure_law(histories: Sequence[Mapping[str, np.ndarray]], runs: Sequence[St
         histories: columns of metrics.csv, with ``theorems/entropy``, ``/reward``, ``/covariance``.
         runs: states of the same runs.
     """
-    fits = [fit(h["theorems/entropy"], h["theorems/reward"]) for h in histories]
+    columns = [_measured_rows(history) for history in histories]
+    fits = [fit(entropy_N, reward_N) for entropy_N, reward_N, _ in columns]
     row = Row("", "", "theorem1")
     return Law(
         a=estimate([each.a for each in fits]),
         b=estimate([each.b for each in fits]),
         r2=estimate([each.r2 for each in fits]),
-        positive=estimate([float((h["theorems/covariance"] > 0).mean()) for h in histories]),
+        positive=estimate([float((covariance_N > 0).mean()) for _, _, covariance_N in columns]),
         foretold=estimate([agree(steps_of(states, row)).sign for states in runs]),
     )
+
+
+def _measured_rows(history: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Entropy, reward and covariance [3, N] of the rows that have them."""
+    names = ("entropy", "reward", "covariance")
+    columns_3N = np.stack([history[f"theorems/{name}"] for name in names])
+    return columns_3N[:, np.isfinite(columns_3N).all(0)]

@@ -14,6 +14,7 @@ import yaml
 from lit_entropy.figures.cells import Cell
 from lit_entropy.jobs.runner import DONE
 from lit_entropy.reproduce.jobs import PlannedRun
+from lit_entropy.tracking.state_table import write_states
 
 STEPS = 40
 
@@ -121,8 +122,9 @@ LOSSES = {"KL-Cov": "KLCov", "Clip-Cov": "ClipCov"}
 
 def task_of(cell: Cell) -> str:
     """The class of the task that a cell trains on."""
-    if cell.suite == "discovery":
-        return "StrategyDiscovery"
+    own = {"discovery": "StrategyDiscovery", "table": "KeyedBandit"}
+    if cell.suite in own:
+        return own[cell.suite]
     return "Countdown" if "countdown" in cell.name else "ChainArithmetic"
 
 
@@ -151,7 +153,35 @@ def make(run: PlannedRun, runs: Path) -> Path:
         columns["cov/mean"] = np.where(columns["step"] > 0, 1e-4 * (-1) ** run.seed, np.nan)
     if run.cell.name == "kl_cov_single_update":
         columns["policy/kl_selected"] = 0 * columns["policy/kl_selected"]
-    return write_run(runs / run.name, columns, config_of(run.cell, run.seed))
+    if run.cell.suite == "table":
+        columns |= exact_history(columns)
+    folder = write_run(runs / run.name, columns, config_of(run.cell, run.seed))
+    if run.cell.suite == "table":
+        write_states(folder, states(run.seed, 0.1 if run.cell.name == "table_adam" else 0.0))
+    return folder
+
+
+def exact_history(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What ``TheoremCheck`` logs for the law: R = 1.25 - exp(H) / 2, a positive covariance."""
+    entropy = columns["entropy/token_mean"]
+    return {
+        "theorems/entropy": entropy,
+        "theorems/reward": 1.25 - 0.5 * np.exp(entropy),
+        "theorems/covariance": columns["cov/mean"],
+    }
+
+
+def states(seed: int, noise: float = 0.0) -> list[list[float]]:
+    """Ten RL steps of four training and four held-out prompts; every prediction is the change, but
+    for ``noise`` of Theorem 1's."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for step in range(1, 11):
+        for state in range(8):
+            delta, other = 0.01 * (state % 4 - 1.5) * random.uniform(0.5, 1.0), random.normal()
+            told = delta + 0.1 * noise * other
+            rows.append([step, float(state >= 4), state, delta, delta, told, delta, delta])
+    return rows
 
 
 def finish(run: PlannedRun, runs: Path) -> None:

@@ -54,7 +54,8 @@ def test_claims_rules_and_plans_change_it(figures: tuple[AnyEntry, ...]) -> None
         replace(QUICK, claim_seeds=4),
         replace(QUICK, sweep_seeds=2),
         replace(QUICK, rollout=128),
-        replace(QUICK, own={"discovery": Plan(seeds=6, steps=300)}),
+        replace(QUICK, own=QUICK.own | {"discovery": Plan(seeds=6, steps=300)}),
+        replace(QUICK, own=QUICK.own | {"table": Plan(seeds=5, steps=31)}),
         replace(QUICK, own={}),
     ],
 )

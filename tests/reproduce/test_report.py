@@ -26,6 +26,7 @@ from lit_entropy.figures.history import load_run
 from lit_entropy.figures.marks import AXIS, BAND, BAR, MEANINGS, PAIR, artists
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.verdicts import Decision, Verdict
+from lit_entropy.laboratory import rules
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.command import report_of
@@ -211,7 +212,12 @@ def test_every_mark_of_every_figure_stands_in_a_legend(tmp_path: Path, seeds: in
 
 def unexplained(figure: Figure) -> list[Artist]:
     """What is drawn and not named in a legend, by itself or by its kind; no zero of a panel."""
-    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+    parts = [each for part in figure.subfigs for each in part.legends]
+    legends = [
+        *figure.legends,
+        *parts,
+        *(axes.get_legend() for axes in figure.axes if axes.get_legend()),
+    ]
     said = {text.get_text() for legend in legends for text in legend.get_texts()}
     names = {
         id(part): container.get_label()
@@ -263,6 +269,12 @@ def test_every_entry_measures_and_judges_the_runs_of_the_suite(tmp_path: Path) -
     assert verdicts["12"][:2] == [OPEN, OPEN]  # equal levels have no rank correlation
     assert verdicts["11"] == [YES, NO, YES, NO, NO]  # 0.4 nats are 6 times 0.07 nats
     assert verdicts["controls"] == [NO, YES, YES]
+    # every prediction is the change itself, but Theorem 1's with Adam: nothing else costs R², of
+    # which a difference of two ones is 0 but for rounding
+    adam = [row.label for row in rules.ROWS if row.costs].index("Adam")
+    costs = verdicts["anatomy"][4:-4]
+    assert len(costs) == 11 and [place for place, v in enumerate(costs) if v == YES] == [adam]
+    assert verdicts["anatomy"][:4] == verdicts["anatomy"][-4:] == [YES] * 4
 
 
 def test_html_and_json_say_the_same(

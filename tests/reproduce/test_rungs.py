@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES
-from reproduce.made_runs import STEPS, history
+from reproduce.made_runs import STEPS, exact_history, history, states
 
 from lit_entropy.figures import entries
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.dynamics import FIGURE_8
-from lit_entropy.figures.entries import Entry
+from lit_entropy.figures.entries import Entry, Plan
 from lit_entropy.figures.law import FIGURE_3, FIGURE_4
 from lit_entropy.figures.matching import SECTION_3
 from lit_entropy.figures.methods import FIGURE_11
 from lit_entropy.figures.runs import Run
-from lit_entropy.laboratory.read import Anatomy, read_anatomy
+from lit_entropy.laboratory import rules
+from lit_entropy.laboratory.entry import ANATOMY
 from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.jobs import plan
 from lit_entropy.reproduce.rungs import (
     COLUMNS,
-    ON_THE_TABLE,
     RUNGS,
-    THEOREM2,
+    TABLE,
     Cell,
     Row,
     claim_by_rung,
 )
+from lit_entropy.tracking.state_table import COLUMNS as COLUMNS_OF_STATES
 
 CHAIN, COUNTDOWN, DISCOVERED, LANGUAGE = 2, 3, 1, 4  # columns; 0 is the table
 
@@ -51,19 +55,20 @@ def made(
     ]
 
 
-def anatomy_record(r2: float = 0.99, half: float | None = 0.01) -> dict[str, Any]:
-    def number(mean: float, half_width: float | None = half) -> dict[str, object]:
-        return {"values": [mean] * 3, "mean": mean, "half_width": half_width, "seeds": [0, 1, 2]}
-
-    names = ("r2", "slope", "sign", "step_r2", "step_slope", "step_sign")
-    row = {"row": {"label": THEOREM2}, **{name: number(r2) for name in names}, "lost": None}
-    law = {name: number(r2) for name in ("a", "b", "r2", "positive", "foretold")}
-    return {"rules": "0123456789ab", "rows": [row], "law": law}
-
-
-def anatomy(folder: Path, record: dict[str, Any]) -> Anatomy:
-    (folder / "anatomy.json").write_text(json.dumps(record))
-    return read_anatomy(folder)
+def table_runs(seeds: int = 5, change: Callable[[int], float] = lambda seed: 1.0) -> list[Run]:
+    """Runs of every cell of the anatomy: every prediction is the change, ``change`` times the
+    reward's part that the law explains."""
+    runs = []
+    for planned in plan(rules.CELLS, replace(BUDGETS["quick"], own={"table": Plan(seeds, STEPS)})):
+        columns = dict(zip(COLUMNS_OF_STATES, np.array(states(planned.seed)).T, strict=True))
+        own = history(planned.seed, 0.05)
+        own |= exact_history(own)
+        noise_N = np.where(np.arange(STEPS + 1) % 2, 1.0, -1.0) * (1 - change(planned.seed))
+        own["theorems/reward"] = own["theorems/reward"] + 0.3 * noise_N
+        facts: dict[str, float | str] = {"task": "KeyedBandit", "model": "None"}
+        label = planned.cell.label
+        runs.append(Run(planned.name, label, planned.seed, own, facts=facts, states=columns))
+    return runs
 
 
 def cell(rows: list[Row], claim: str, column: int) -> Cell:
@@ -71,14 +76,15 @@ def cell(rows: list[Row], claim: str, column: int) -> Cell:
     return row.cells[column]
 
 
-def test_one_claim_is_judged_by_one_rule_on_every_rung(tmp_path: Path) -> None:
+def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
     runs = [
         *made("ChainArithmetic"), *made("Countdown", "grpo_countdown"),
         *made("Arithmetic", "smollm", model="HuggingFaceTB/SmolLM2-135M", seeds=2),
         *made("StrategyDiscovery", "discovery_grpo"),
+        *table_runs(),
     ]  # fmt: skip
     book = (FIGURE_3, FIGURE_4, FIGURE_8)
-    rows = claim_by_rung(book, runs, anatomy(tmp_path, anatomy_record()))
+    rows = claim_by_rung(book, runs)
     # Fig. 4 is Fig. 3's claim on countdown, by its rule: no row of its own
     assert [row.figure for row in rows] == ["Fig. 3", "Fig. 8", "Fig. 8", "Fig. 8"]
     assert all(len(row.cells) == len(COLUMNS) == 5 for row in rows)
@@ -86,7 +92,7 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung(tmp_path: Path) -> None:
     assert [each.verdict for each in law] == [
         YES, "not judged: 3 of 5 seeds, 40 of 300 RL steps", YES, YES, "not judged: 2 of 3 seeds",
     ]  # fmt: skip
-    assert law[0].text == "R² 0.9900 ± 0.0100, a 0.9900 ± 0.0100"
+    assert law[0].text == "R² 1.0000 ± 0.0000, a 0.5000 ± 0.0000"
     assert law[CHAIN].text.startswith("R² = 1.00 ± 0.00, ")
     assert rows[0].rule == FIGURE_3.claims[0].rule
     empty = cell(rows, "The covariance of responses", CHAIN)
@@ -94,71 +100,69 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung(tmp_path: Path) -> None:
 
 
 def test_a_cell_without_a_verdict_says_why() -> None:
-    rows = claim_by_rung((FIGURE_3, FIGURE_11, SECTION_3), made("ChainArithmetic"), None)
+    rows = claim_by_rung((FIGURE_3, FIGURE_11, SECTION_3), made("ChainArithmetic"))
     law = rows[0].cells
-    assert law[0] == Cell("", "no anatomy was given (--anatomy)")
+    assert law[0] == Cell("", "no run")
     assert law[COUNTDOWN] == law[LANGUAGE] == Cell("", "no run")
     held = cell(rows, "Clip-Cov and KL-Cov keep", CHAIN)
     assert held.verdict == "" and "'clip-higher', 'Clip-Cov', 'KL-Cov'" in held.text
-    assert cell(rows, "Lemma 1", 0) == Cell("", "not measured on the table")
+    assert cell(rows, "Clip-Cov and KL-Cov keep", 0) == Cell("", "not measured on the table")
+    elsewhere = claim_by_rung((DISCOVERY,), made("ChainArithmetic"))[0].cells
+    assert elsewhere[CHAIN] == Cell("", "no run of this rung can show it")
 
 
 def test_points_of_another_figures_sweep_stay_out() -> None:
     names = {"grpo": "GRPO", "kl_cov": "KL-Cov", "clip_cov": "Clip-Cov"}
     names |= {"clip_higher": "clip-higher", "kl_cov_0.05": "KL-Cov"}
     runs = [run for name, label in names.items() for run in made("ChainArithmetic", name, label)]
-    rows = claim_by_rung((FIGURE_11, DISCOVERY), runs, None)
+    rows = claim_by_rung((FIGURE_11, DISCOVERY), runs)
     held = cell(rows, "Clip-Cov and KL-Cov keep", CHAIN)
     assert held.verdict == YES and "KL-Cov +0.3" in held.text
     assert [row.figure for row in rows] == ["Fig. 11"] * 5 + ["Strategy discovery"] * 9
 
 
-@pytest.mark.parametrize(
-    "r2, half, expected",
-    [(0.99, 0.01, YES), (0.95, 0.06, UNDECIDED), (0.4, 0.05, NO), (0.99, None, OPEN)],
-)
-def test_the_table_is_judged_by_interval(
-    tmp_path: Path, r2: float, half: float | None, expected: str
-) -> None:
-    found = anatomy(tmp_path, anatomy_record(r2, half))
-    rows = claim_by_rung((FIGURE_3, FIGURE_8), [], found)
-    assert rows[0].cells[0].verdict == rows[1].cells[0].verdict == expected
-    least = {YES: YES, UNDECIDED: YES, NO: NO, OPEN: OPEN}  # Theorem 2 asks for R² above 0.5
-    theorem = cell(claim_by_rung((SECTION_3,), [], found), "Theorem 2", 0)
-    assert theorem.verdict == least[expected]
+def test_the_table_is_judged_by_interval() -> None:
+    def law(change: Callable[[int], float], seeds: int = 5) -> str:
+        return claim_by_rung((FIGURE_3,), table_runs(seeds, change))[0].cells[0].verdict
+
+    assert law(lambda seed: 1.0) == YES
+    assert law(lambda seed: 0.5) == NO
+    assert law(lambda seed: 0.5 if seed == 0 else 1.0) == UNDECIDED
+    assert law(lambda seed: 1.0, seeds=4) == "not judged: 4 of 5 seeds"
 
 
-def test_unfinished_runs_of_the_anatomy(tmp_path: Path) -> None:
-    found = anatomy(tmp_path, {**anatomy_record(), "law": None, "rows": []})
-    rows = claim_by_rung((FIGURE_3, SECTION_3), [], found)
-    assert rows[0].cells[0] == Cell(OPEN, "the runs of the law are not finished")
-    assert cell(rows, "Theorem 2", 0) == Cell(OPEN, "the natural gradient was not run")
+def test_claims_of_section_3_stand_on_the_table() -> None:
+    rows = claim_by_rung((SECTION_3, ANATOMY), table_runs())
+    lemma, theorem = (cell(rows, name, 0) for name in ("Lemma 1:", "Theorem 2:"))
+    assert lemma.verdict == theorem.verdict == YES
+    assert lemma.text.count("R² of step means 1.00000 ± 0.00000, slope 1.000 ± 0.000") == 2
+    # by the rules of Section 3, once in the table
+    words = [(row.claim, row.rule) for row in rows]
+    assert len(set(words)) == len(words) == 2 + len(ANATOMY.claims) - 2
+    own = rows[2].cells
+    assert own[0].verdict == YES and own[CHAIN] == Cell("", "no run")
 
 
-def test_what_is_no_anatomy_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"anatomy\.json is not there.*--output"):
-        read_anatomy(tmp_path)
-    for text in ("{", "[]", '{"rules": "x", "rows": [{}], "law": null}'):
-        (tmp_path / "anatomy.json").write_text(text)
-        with pytest.raises(ValueError, match="no output of this version's lit-entropy anatomy"):
-            read_anatomy(tmp_path)
+def test_without_runs_of_the_law() -> None:
+    runs = [run for run in table_runs() if run.label != rules.LAW]
+    law = claim_by_rung((FIGURE_3,), runs)[0].cells[0]
+    assert law == Cell(OPEN, "the law has no run")
 
 
-def test_the_table_of_the_anatomy_names_claims_that_there_are() -> None:
-    claims = {(each.key, number) for each in ENTRIES for number in range(len(each.claims))}
-    assert set(ON_THE_TABLE) <= claims
-    said = {(each.key, claim.claim) for each in ENTRIES for claim in each.claims}
-    words = {"3": "R = -a exp(H) + b", "8": "stays positive", "dynamics": "Theorem 2"}
+def test_the_anatomy_has_claims_of_other_figures_by_their_rules() -> None:
     book: dict[str, Entry[Any]] = {each.key: each for each in ENTRIES}
-    for key, number in ON_THE_TABLE:
-        claim = book[key].claims[number].claim
-        assert (key, claim) in said and words[key] in claim
+    words = {(claim.claim, claim.rule) for claim in ANATOMY.claims}
+    shared = {
+        key: [claim.claim for claim in book[key].claims if (claim.claim, claim.rule) in words]
+        for key in ("3", "8", "dynamics")
+    }
+    assert {key: len(claims) for key, claims in shared.items()} == {"3": 1, "8": 1, "dynamics": 2}
 
 
 def test_a_run_stands_on_one_rung_at_most() -> None:
-    for task in ("ChainArithmetic", "Countdown", "StrategyDiscovery", "MathDataset"):
+    for task in ("ChainArithmetic", "Countdown", "StrategyDiscovery", "KeyedBandit", "MathDataset"):
         for model in ("chain-s", "HuggingFaceTB/SmolLM2-135M-Instruct"):
             (run, *_) = made(task, model=model)
-            rungs = [rung.title for rung in RUNGS if rung.holds(run)]
+            rungs = [rung.title for rung in (TABLE, *RUNGS) if rung.holds(run)]
             known = "SmolLM2" in model or task != "MathDataset"
             assert len(rungs) == known

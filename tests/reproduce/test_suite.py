@@ -15,12 +15,14 @@ from lit_entropy.figures.controls import COLOURS
 from lit_entropy.figures.history import ASSETS
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.runs import Run, one_model
+from lit_entropy.laboratory import rules
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import CONFIGS, cells_of
 
 CELLS = cells_of(ENTRIES)
 KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls", "discovery"} | {
+    "anatomy",
     "front",
     "table-1",
     "table-2",
@@ -42,7 +44,7 @@ def test_every_figure_has_runs_and_claims() -> None:
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names) == 36
+    assert len(set(names)) == len(names) == 48
     assert names[:3] == ["grpo", "kl_cov", "clip_cov"]  # those that most figures need come first
     assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
@@ -61,6 +63,7 @@ def test_names_are_unique_and_experiments_exist() -> None:
         ("controls", set(COLOURS)),
         ("8", {"policy gradient"}),
         ("dynamics", {"policy gradient", "GRPO"}),
+        ("anatomy", {cell.label for cell in rules.CELLS}),
         ("9", {"GRPO", "entropy bonus"}),
         ("10", {"GRPO", "reference KL"}),
         ("12", {"Clip-Cov", "KL-Cov"}),
@@ -137,9 +140,11 @@ def test_the_ladder_is_four_shipped_bases() -> None:
 )
 def test_seeds_by_budget(budget: str, claims: int, sweeps: int) -> None:
     for cell in CELLS:
-        own = cell.suite == "discovery" and budget != "smoke"
+        own = cell.suite != "tiny" and budget != "smoke"
         seeds = range(sweeps if cell.kind == "sweep" else claims)
         assert BUDGETS[budget].seeds(cell) == (range(10, 15) if own else seeds)
-        assert BUDGETS[budget].steps_of(cell) == (300 if own else BUDGETS[budget].steps)
+        steps = {"discovery": 300, "table": 30}[cell.suite] if own else BUDGETS[budget].steps
+        times = 5 if cell.name == "table_law" else 1  # 30 RL steps are too few for a law
+        assert BUDGETS[budget].steps_of(cell) == times * steps
     assert {cell.kind for figure in ("5", "6", "7", "8", "11") for cell in of(figure)} == {"claim"}
     assert {cell.kind for figure in ("9", "10", "12") for cell in of(figure)} == {"claim", "sweep"}
