@@ -111,3 +111,22 @@ CLAIMS = (
                                   judge=holds_to_first_order)),
     _on_the_table(THEOREM2, partial(_judge_means, rows=(rules.THEOREM2,), judge=foretells)),
 )  # fmt: skip
+
+
+#: Claims of Section 3 and the rows that say what each of their assumptions is worth.
+_RESTS_ON = (
+    (LEMMA1, tuple(row for row in rules.ROWS if row.costs and row.prediction == "lemma1")),
+    (THEOREM2, tuple(row for row in rules.ROWS if row.costs and row.prediction != "lemma1")),
+)
+
+
+def rests_on(claim: Claim[Any], m: Dissected) -> str:
+    """The assumptions of a claim, those first that cost most where they are given up on the table.
+
+    Empty for a claim whose assumptions the anatomy does not give up, and without an interval.
+    """
+    rows = [row for other, rows in _RESTS_ON if other == claim for row in rows]
+    found = [each for row in rows if (each := m.row(row)) is not None]
+    told = [(each.lost, each.row) for each in found if each.lost and each.lost.bounds[0] > 0]
+    told.sort(key=lambda pair: -pair[0].mean)
+    return "; ".join(f"{row.label} {digits(lost)}" for lost, row in told)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.entries import NOT_JUDGED, AnyEntry, Claim, Plan, shortfall
 from lit_entropy.figures.runs import CODE_TASK, EXACT_TASK, EXPLORATION_TASK, Run
-from lit_entropy.laboratory.entry import ANATOMY
+from lit_entropy.laboratory.claims import rests_on
+from lit_entropy.laboratory.entry import ANATOMY, measure_anatomy
+from lit_entropy.laboratory.measure import Dissected
 
 LANGUAGE_MODEL = "SmolLM2-135M"
 
@@ -61,12 +63,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A claim on every rung, in the order of :data:`COLUMNS`."""
+    """A claim on every rung, in the order of :data:`COLUMNS`.
+
+    Attributes:
+        figure: name of its figure.
+        claim: in words.
+        rule: by which it is judged on every rung.
+        cells: one a rung.
+        rests_on: its assumptions with the R² that giving each up costs on the table; empty where
+            the anatomy gives none of them up.
+    """
 
     figure: str
     claim: str
     rule: str
     cells: list[Cell]
+    rests_on: str = ""
 
 
 def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]:
@@ -78,7 +90,9 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
         runs: of all rungs.
     """
     by_rung = [[run for run in runs if rung.holds(run)] for rung in RUNGS]
-    table = _judged(ANATOMY, TABLE, [run for run in runs if TABLE.holds(run)])
+    exact = [run for run in runs if TABLE.holds(run)]
+    table = _judged(ANATOMY, TABLE, exact)
+    anatomy = measure_anatomy(exact) if exact else Dissected((), None)
     on_the_table = {_words(c): cell for c, cell in zip(ANATOMY.claims, table, strict=True)}
     rows, seen = [], set[tuple[object, str]]()
     for entry in figures:
@@ -88,7 +102,8 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
             if not same & seen:
                 first = on_the_table.get(_words(claim), Cell("", "not measured on the table"))
                 cells = [first, *(each[number] for each in columns)]
-                rows.append(Row(entry.name, claim.claim, claim.rule, cells))
+                why = rests_on(claim, anatomy)
+                rows.append(Row(entry.name, claim.claim, claim.rule, cells, why))
             seen |= same
     return rows
 

@@ -143,6 +143,26 @@ def test_claims_of_section_3_stand_on_the_table() -> None:
     assert own[0].verdict == YES and own[CHAIN] == Cell("", "no run")
 
 
+def test_what_a_claim_rests_on_stands_beside_it() -> None:
+    runs = [
+        replace(run, states=run.states | {"theorem1": run.states["theorem1"] * noise_N})
+        if run.label in ("table_adam", "table_shared")
+        else run
+        for run in table_runs()
+        for noise_N in [np.random.default_rng(run.seed).uniform(0.2, 2.0, 80)]
+    ]
+    lemma, theorem = claim_by_rung((SECTION_3,), runs)
+    # the predictions of two cells are spoilt; the held-out prompts of one of them too
+    spoilt = [part.split(" 0.")[0] for part in theorem.rests_on.split("; ")]
+    assert sorted(spoilt) == [
+        "Adam", "held-out prompts, shared parameters", "shared parameters (transformer)",
+    ]  # fmt: skip
+    losses = [float(part.split(" ± ")[0].split()[-1]) for part in theorem.rests_on.split("; ")]
+    assert losses == sorted(losses, reverse=True) and losses[-1] > 0.05
+    assert lemma.rests_on == "" and claim_by_rung((SECTION_3,), [])[1].rests_on == ""
+    assert claim_by_rung((FIGURE_3,), runs)[0].rests_on == ""
+
+
 def test_without_runs_of_the_law() -> None:
     runs = [run for run in table_runs() if run.label != rules.LAW]
     law = claim_by_rung((FIGURE_3,), runs)[0].cells[0]
