@@ -12,6 +12,7 @@ from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.attribution import (
     QUADRANTS,
     largest_means,
+    least_of_largest,
     quadrant_index,
     quadrant_sums,
 )
@@ -34,6 +35,7 @@ class CovarianceMonitor(RolloutCallback):
     cov/mean               mean of c_i over all tokens
     cov/top_<fraction>     mean of the max(1, floor(fraction * N)) largest c_i: ``top_2e-4``,
                            ``top_2e-3``, ``top_2e-2``, ``top_0.2``, ``top_0.5`` (Table 1)
+    cov/least_<fraction>   smallest of those c_i: an absolute band of that share starts there
     cov/positive_share     share of tokens with c_i > 0, in [0, 1]
     cov/by_accuracy/<bin>  mean of c_i over the tokens of the prompts whose group accuracy is
                            in bin (``none``, ``low``, ``middle``, ``high``, ``all``)
@@ -69,6 +71,7 @@ class CovarianceMonitor(RolloutCallback):
         if bad := [value for value in self.fractions if not 0 < value <= 1]:
             raise ValueError(f"fractions must be in (0, 1], got {bad}")
         self.tail_keys = tuple(f"cov/top_{short(fraction)}" for fraction in self.fractions)
+        self.least_keys = tuple(f"cov/least_{short(fraction)}" for fraction in self.fractions)
         if len(set(self.tail_keys)) != len(self.tail_keys):
             raise ValueError(f"fractions must be distinct, got {list(fractions)}")
         self.bins = AccuracyBins(bin_edges, bin_names)
@@ -81,7 +84,8 @@ class CovarianceMonitor(RolloutCallback):
         """Every key that may be logged."""
         by_accuracy = (f"cov/by_accuracy/{name}" for name in self.bins.names)
         quadrants = (f"cov/quadrant/{name}{end}" for name in QUADRANTS for end in ("", "_share"))
-        return ("cov/mean", "cov/positive_share", *self.tail_keys, *by_accuracy, *quadrants)
+        tails = (*self.tail_keys, *self.least_keys)
+        return ("cov/mean", "cov/positive_share", *tails, *by_accuracy, *quadrants)
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         experience, group_size = rollout.experience, rollout.group_size
@@ -108,13 +112,15 @@ class CovarianceMonitor(RolloutCallback):
 
     def _tails(self, ranks: Ranks, covariance_BT: Tensor, mask_BT: Tensor) -> dict[str, Mean]:
         zero, one = torch.zeros(()), torch.ones(())
-        sums = dict.fromkeys(self.tail_keys, Mean(zero, zero))
+        sums = dict.fromkeys((*self.tail_keys, *self.least_keys), Mean(zero, zero))
         mine = [number for number in range(len(self.fractions)) if ranks.is_own(number)]
         if mine and mask_BT.any():
             fractions = [self.fractions[number] for number in mine]
             tails = largest_means(covariance_BT, mask_BT, fractions)
-            for number, tail in zip(mine, tails, strict=True):
+            ends = least_of_largest(covariance_BT, mask_BT, fractions)
+            for number, tail, end in zip(mine, tails, ends, strict=True):
                 sums[self.tail_keys[number]] = Mean(tail, one)
+                sums[self.least_keys[number]] = Mean(end, one)
         return sums
 
     def _quadrants(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lit_entropy.functional.covariance import tail_means
 from lit_entropy.functional.masked import masked_sum
+from lit_entropy.functional.quota import quota_count
 
 #: Advantage sign and probability, in the order of :func:`quadrant_index`; ``zero`` is advantage 0.
 QUADRANTS = ("positive_high", "positive_low", "negative_high", "negative_low", "zero")
@@ -162,3 +163,19 @@ def largest_means(covariance_BT: Tensor, mask_BT: Tensor, fractions: Sequence[fl
     # 1.5 / N raises a quota of less than one token to one and changes no other
     least = min(1.5 / int(mask_BT.sum()), 1.0)
     return tail_means(covariance_BT, mask_BT, [max(value, least) for value in fractions])
+
+
+def least_of_largest(covariance_BT: Tensor, mask_BT: Tensor, fractions: Sequence[float]) -> Tensor:
+    """Smallest of the max(1, floor(f N)) largest covariances, for each fraction f.
+
+    Args:
+        covariance_BT: token covariances (eq. 10).
+        mask_BT: bool, the N > 0 response tokens.
+        fractions: shares in (0, 1].
+
+    Returns:
+        One covariance a fraction: the bound above which a band of that share of tokens lies.
+    """
+    sorted_N = covariance_BT[mask_BT].sort(descending=True).values
+    counts = [max(quota_count(fraction, sorted_N.numel()), 1) for fraction in fractions]
+    return sorted_N[torch.tensor(counts, device=sorted_N.device) - 1]

@@ -25,6 +25,9 @@ EXPECTED = {
     "cov/top_2e-4": 7 / 6,  # floor(6 * 2e-4) = 0 tokens, raised to 1
     "cov/top_0.2": 7 / 6,  # floor(1.2) = 1
     "cov/top_0.5": (7 + 5 + 2) / 18,  # floor(3) = 3
+    "cov/least_2e-4": 7 / 6,
+    "cov/least_0.2": 7 / 6,
+    "cov/least_0.5": 2 / 6,  # the third of 7/6, 5/6, 2/6, 0, 0, -2/6
     "cov/by_accuracy/middle": 2 / 3,  # (5/6 + 0 + 7/6) / 3
     "cov/by_accuracy/all": 0.0,  # (2/6 - 2/6 + 0) / 3
     # all probabilities but the last of row 2, whose advantage is 0, are below 0.5
@@ -102,6 +105,8 @@ def test_against_a_slow_loop(
     for fraction, key in zip(monitor.fractions, monitor.tail_keys, strict=True):
         count = max(1, int(fraction * total))
         assert row[key] == pytest.approx(sum(ordered[:count]) / count, rel=1e-6)
+        least = row[key.replace("top", "least")]
+        assert least == pytest.approx(ordered[count - 1], rel=1e-5, abs=1e-6)
     assert set(row) <= {*monitor.keys, "epoch"}
 
 
@@ -109,6 +114,7 @@ def test_keys_are_documented() -> None:
     text = CovarianceMonitor.__doc__ or ""
     for key in CovarianceMonitor().keys:
         name = re.sub("/by_accuracy/.*", "/by_accuracy/<bin>", key).removeprefix("cov/")
+        name = re.sub("least_.*", "least_<fraction>", name)
         name = name.removeprefix("quadrant/").removesuffix("_share")
         assert name in text, key
 

@@ -16,6 +16,7 @@ ROWS = [[1.0], [0.2, 0.4, 0.6], [0.5, 0.1], [0.3, 0.3]]
 EXPECTED = {
     "entropy/token_mean": 0.425,  # (1 + 1.2 + 0.6 + 0.6) / 8
     "entropy/sequence_mean": 0.5,  # (1 + 0.4 + 0.3 + 0.3) / 4
+    "entropy/choosing_share": 7 / 8,  # all but 0.1, which is not above 0.1
     "entropy/by_accuracy/middle": 0.55,  # first prompt, half right: (1 + 1.2) / 4
     "entropy/by_accuracy/all": 0.3,  # second prompt, all right: (0.6 + 0.6) / 4
 }
@@ -37,6 +38,15 @@ def test_the_group_filter_changes_nothing(
     experience = rollout(ragged, [True, True, False, False])
     (row,) = run_rollouts([EntropyMonitor()], [experience], 2)
     assert row == pytest.approx({"epoch": 0, **EXPECTED}, rel=1e-6)
+
+
+def test_the_entropy_of_a_choice(
+    run_rollouts: Callable[..., Any], ragged: Callable[..., Experience]
+) -> None:
+    (row,) = run_rollouts([EntropyMonitor(choosing_above=0.45)], [rollout(ragged)], 2)
+    assert row["entropy/choosing_share"] == pytest.approx(3 / 8)  # 1, 0.6, 0.5
+    with pytest.raises(ValueError, match="choosing_above"):
+        EntropyMonitor(choosing_above=-0.1)
 
 
 def test_each_rl_step_stands_alone(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lit_entropy.functional.attribution import (
     QUADRANTS,
     largest_means,
+    least_of_largest,
     position_means,
     quadrant_index,
     quadrant_sums,
@@ -133,3 +134,13 @@ def test_largest_means_take_at_least_one_token() -> None:
         rtol=0,
         atol=0,
     )
+
+
+def test_the_least_of_the_largest_bounds_a_band() -> None:
+    sorted_N = sorted(COVARIANCES[MASK].tolist(), reverse=True)
+    fractions = [1e-9, 0.2, 0.5, 1.0]
+    counts = [max(1, int(fraction * len(sorted_N) + 1e-9)) for fraction in fractions]
+    found = least_of_largest(COVARIANCES, MASK, fractions)
+    assert found.tolist() == [sorted_N[count - 1] for count in counts]
+    # a band from there on holds as many tokens
+    assert int((COVARIANCES[MASK] >= found[2]).sum()) == counts[2]

@@ -4,7 +4,7 @@ import pytest
 from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES, claim, est, judged, some, verdict
 
 from lit_entropy.figures.by_difficulty import difficulty_tables
-from lit_entropy.figures.control import sweep_table
+from lit_entropy.figures.control import BONUS_COEFFICIENTS, sweep_table
 from lit_entropy.figures.difficulty_scores import DifficultyScores, Row
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.knobs import Knob
@@ -58,11 +58,13 @@ def test_bonuses_that_were_not_run_are_open() -> None:
 
 
 def test_large_bonus() -> None:
-    found = judged("9", sweep({0.0: 1.0, 1e-2: 10.02}), 1)
+    found = judged("9", sweep({0.0: 1.0, 0.3: 10.02}), 1)
     assert found.verdict == YES
-    assert found.measured == "\N{MULTIPLICATION SIGN}10.02 ± 0.01 at 0.01"
-    assert verdict("9", sweep({0.0: 1.0, 1e-2: 10.0, 1e-1: 50.0}), 1) == UNDECIDED
-    assert verdict("9", sweep({0.0: 1.0, 1e-2: 9.98, 1e-1: 50.0}), 1) == NO
+    assert found.measured == "\N{MULTIPLICATION SIGN}10.02 ± 0.01 at 0.3"
+    assert verdict("9", sweep({0.0: 1.0, 1e-2: 50.0, 0.3: 10.0}), 1) == UNDECIDED
+    assert verdict("9", sweep({0.0: 1.0, 0.3: 9.98, 1.0: 50.0}), 1) == NO
+    assert verdict("9", sweep({0.0: 1.0, 1e-2: 50.0}), 1) == OPEN
+    assert "at 0.3" in claim("9", 1).rule and BONUS_COEFFICIENTS[-1] == 0.3
     assert "above 10" in claim("9", 1).rule
 
 
@@ -192,8 +194,8 @@ def test_methods_table_tells_why_nothing_is_matched() -> None:
 
 @pytest.mark.parametrize("number, method", list(enumerate(BOTH)))
 def test_steering(number: int, method: str) -> None:
-    def knob(rank: Estimate | None, count: int = 5) -> dict[str, Knob]:
-        values = [0.0, 0.05, 0.1, 0.5, 1.0][:count]
+    def knob(rank: Estimate | None, count: int = 6) -> dict[str, Knob]:
+        values = [0.0, 0.05, 0.1, 0.5, 1.0, 2.0][:count]
         levels = [est(0.1 * i, 0.01) for i in range(count)]
         return {
             name: some(Knob, knob=values, entropy=levels, rank_correlation=correlation)
@@ -205,11 +207,11 @@ def test_steering(number: int, method: str) -> None:
     assert verdict("12", knob(est(0.8, 0.09)), number) == NO
     assert verdict("12", knob(est(-1.0, 0.0)), number) == NO
     assert verdict("12", knob(None), number) == OPEN
-    assert verdict("12", knob(est(1.0, 0.0), 3), number) == OPEN
+    assert verdict("12", knob(est(1.0, 0.0), 5), number) == OPEN
     text = judged("12", knob(est(0.95, 0.04)), number).measured
     assert text.startswith("0: 0.000 ± 0.010; 0.05: 0.100 ± 0.010; ")
     assert text.endswith("; rank correlation 0.95 ± 0.04")
-    assert "0.9" in claim("12", number).rule
+    assert "over 6 values" in claim("12", number).rule and "0.9" in claim("12", number).rule
 
 
 def test_steadier() -> None:

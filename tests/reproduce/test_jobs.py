@@ -59,10 +59,10 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 )
 def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     planned = runs(budget)
-    # 13 settings of claims, 3 controls, and 16 points of sweeps; 4 methods on strategy discovery
+    # 13 settings of claims, 3 controls, and 24 points of sweeps; 4 methods on strategy discovery
     # and 12 settings of the table
     own = (4 + 12) * (2 if budget == "smoke" else 5)
-    assert len(planned) == 16 * claims + 16 * sweeps + own
+    assert len(planned) == 16 * claims + 24 * sweeps + own
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -112,7 +112,7 @@ def test_only_what_the_figures_need() -> None:
         "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
     nine = runs("quick", "9")
-    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [0] * 4
+    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [0] * 6
     assert {name: run.settings for name, run in nine.items()} == {
         name: run.settings for name, run in runs().items() if name in nine
     }
@@ -162,8 +162,10 @@ def test_the_command_line_takes_every_kind_of_override(tmp_path: Path) -> None:
     assert bonus["trainer"]["max_epochs"] == BUDGETS["smoke"].steps
     assert bonus["seed_everything"] == 1
     assert bonus["run"]["name"] == "entropy_bonus_0.001-seed1"
-    clip = resolved(planned["clip_cov_x5-seed0"], tmp_path)["model"]["loss"]
-    assert clip["class_path"].endswith(".ClipCov") and clip["init_args"]["fraction"] == 0.035
+    clip = resolved(planned["clip_cov_share_0.03-seed0"], tmp_path)["model"]["loss"]
+    assert clip["class_path"].endswith(".ClipCov") and clip["init_args"]["fraction"] == 0.03
+    assert clip["init_args"]["bounds_kind"] == "quantile"
+    assert list(clip["init_args"]["bounds"]) == [0.7, 1.0]
     short = resolved(planned["grpo_short-seed0"], tmp_path)["data"]["task"]["init_args"]
     assert (short["max_length"], short["validation_max_length"]) == (6, 12)
     assert not list(tmp_path.iterdir())

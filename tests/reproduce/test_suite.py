@@ -15,6 +15,7 @@ from lit_entropy.figures.controls import COLOURS
 from lit_entropy.figures.history import ASSETS
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.runs import Run, one_model
+from lit_entropy.functional.quota import quota_count
 from lit_entropy.laboratory import rules
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
@@ -44,8 +45,8 @@ def test_every_figure_has_runs_and_claims() -> None:
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names) == 48
-    assert names[:3] == ["grpo", "kl_cov", "clip_cov"]  # those that most figures need come first
+    assert len(set(names)) == len(names) == 56
+    assert names[:2] == ["grpo", "kl_cov"]  # those that most figures need come first
     assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
         assert (CONFIGS / "experiment" / f"{cell.experiment}.yaml").exists(), cell.experiment
@@ -104,29 +105,37 @@ def test_the_most_common_model_is_kept_and_runs_that_do_not_say_theirs() -> None
     assert one_model([]) == []
 
 
-def test_sweeps_hold_the_papers_values_and_start_at_the_tiny_configs() -> None:
-    assert control.BONUS_COEFFICIENTS == (1e-4, 1e-3, 5e-3, 1e-2)
-    assert control.REFERENCE_COEFFICIENTS == (1e-3, 1e-2, 5e-2, 1e-1)
-    for figure, name, values in (
-        ("9", "EntropyBonus", control.BONUS_COEFFICIENTS),
-        ("10", "ReferenceKL", control.REFERENCE_COEFFICIENTS),
+def test_sweeps_of_coefficients_hold_the_papers_and_go_beyond() -> None:
+    for figure, name, values, papers in (
+        ("9", "EntropyBonus", control.BONUS_COEFFICIENTS, (1e-4, 1e-3, 1e-2)),
+        ("10", "ReferenceKL", control.REFERENCE_COEFFICIENTS, (1e-3, 1e-2, 1e-1)),
     ):
         swept = [json.loads(c.overrides["model.regularizers"]) for c in of(figure) if c.overrides]
         assert swept == [
             [{"class_path": f"lit_entropy.regularizers.{name}", "init_args": {"coef": value}}]
             for value in values
         ]
-    tiny = {
-        loss: yaml.safe_load((CONFIGS / "loss" / f"{loss}_tiny.yaml").read_text())["init_args"]
-        for loss in ("clip_cov", "kl_cov")
-    }
-    assert tiny["clip_cov"]["fraction"] == steering.CLIP_COV_FRACTION
-    knobs: dict[str, list[float]] = {"fraction": [], "kl_coef": []}
-    for cell in of("12"):
-        for key, value in cell.overrides.items():
-            knobs[key.removeprefix("model.loss.init_args.")].append(float(value))
-    assert knobs["fraction"] == pytest.approx([0.014, 0.028, 0.035, 0.049], rel=1e-12)
-    assert [*knobs["kl_coef"], tiny["kl_cov"]["kl_coef"]] == [0, 0.05, 0.1, 0.5, 1]
+        assert set(papers) < set(values) and values[-1] >= 10 * papers[-1]
+        assert len(values) >= steering.FEWEST_VALUES and [*values] == sorted(values)
+
+
+def test_sweeps_of_shares_are_in_the_units_of_the_scale() -> None:
+    """From one token of a minibatch to a hundred times as many, all of them candidates."""
+    clip = [cell.overrides for cell in of("12") if cell.label == "Clip-Cov"]
+    fractions = [float(each["model.loss.init_args.fraction"]) for each in clip]
+    assert fractions == [*steering.CLIP_COV_FRACTIONS] and len(clip) >= steering.FEWEST_VALUES
+    assert [quota_count(f, 350) for f in fractions] == [1, 3, 10, 21, 42, 105]
+    for each in clip:
+        low, high = json.loads(each["model.loss.init_args.bounds"])
+        assert each["model.loss.init_args.bounds_kind"] == "quantile"
+        assert high == 1 and round(high - low, 12) >= max(fractions)
+    tiny = yaml.safe_load((CONFIGS / "loss" / "kl_cov_tiny.yaml").read_text())["init_args"]
+    betas = [
+        float(cell.overrides.get("model.loss.init_args.kl_coef", tiny["kl_coef"]))
+        for cell in of("12")
+        if cell.label == "KL-Cov"
+    ]
+    assert sorted(betas) == [0, 0.05, 0.1, 0.5, 1, 2, 5]  # the paper's five, and two decades
 
 
 def test_the_ladder_is_four_shipped_bases() -> None:

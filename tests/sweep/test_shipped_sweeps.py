@@ -7,11 +7,15 @@ from runs import CONFIGS
 
 from lit_entropy.cli.main import main
 from lit_entropy.figures.discovery import CELLS, DISCOVERY
+from lit_entropy.functional.quota import quota_count
 from lit_entropy.sweep.check import check_points
 from lit_entropy.sweep.file import read_file
 from lit_entropy.sweep.grid import Sweep, runs
 
-FILES = sorted((CONFIGS / "sweep").glob("*.yaml"))
+FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
+KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
+#: Tokens of a minibatch, and how many of them choose anything.
+TOKENS = {"discovery": (352, 32), "chain": (350, 160)}
 
 
 def test_every_method_of_strategy_discovery_is_tuned_twice() -> None:
@@ -30,4 +34,25 @@ def test_equal_budgets_and_seeds_that_judge_nothing(path: Path) -> None:
     assert plan and plan.first_seed + plan.seeds <= 100
     steps = found.words[found.words.index("--trainer.max_epochs") + 1]
     assert steps == str(plan.steps)  # tuned at the length that is judged
+    assert check_points(main, runs(wanted)[:1]) == []
+
+
+def test_every_file_is_of_a_kind() -> None:
+    assert {*FILES, *KNOBS} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
+
+
+@pytest.mark.parametrize("path", KNOBS, ids=lambda path: path.stem)
+def test_knobs_are_swept_in_the_units_of_the_scale(path: Path) -> None:
+    found = read_file(path)
+    assert found.seeds == [20, 21, 22]  # nothing was judged or tuned on them
+    ((key, values),) = found.over.items()
+    assert len(values) >= 6 and values == sorted(values)
+    tokens, choosing = TOKENS[path.stem.rpartition("_")[2]]
+    if key.endswith("fraction"):
+        counts = [quota_count(value, tokens) for value in values]
+        assert counts[0] == 1 and counts[-1] in range(choosing // 2, 4 * choosing)
+        assert len(set(counts)) == len(counts)
+    else:
+        assert values[-1] >= 100 * values[0]
+    wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds))
     assert check_points(main, runs(wanted)[:1]) == []
