@@ -22,7 +22,7 @@ OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
 # The runs: those that this budget asks for and that are not in the output folder yet are trained,
 # with one line each. All notebooks share the folder, and no run is trained twice. With the budget
 # `smoke` the runs are a few RL steps long: they show how it works, not what it comes to.
-# This notebook has the most runs, 19 settings.
+# This notebook has the most runs, 26 settings.
 
 # %%
 report = reproduce(main, budget=BUDGET, figures="9,10,12", output=str(OUTPUT))

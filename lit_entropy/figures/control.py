@@ -30,7 +30,8 @@ def figure_sweep(runs: Sequence[Run], label: str, symbol: str) -> Figure:
     """Entropy and accuracy by coefficient, ``symbol`` in the legend."""
     numbers, groups = measure_sweep(runs, label), sweep(runs, label)
     colours = [BLACK, *sequential_colours(len(groups))[1:]]  # the darkest is too near to black
-    with paper_figure(FULL_WIDTH, 2.7) as figure:
+    columns = min(len(groups), 4)  # of the legend
+    with paper_figure(FULL_WIDTH, 2.5 + 0.2 * -(-len(groups) // columns)) as figure:
         left, middle, right = figure.subplots(1, 3)
         for (coefficient, group), colour in zip(groups.items(), colours, strict=True):
             name = f"{symbol} = {coefficient:g}"
@@ -47,7 +48,7 @@ def figure_sweep(runs: Sequence[Run], label: str, symbol: str) -> Figure:
         _plot_outcome(right, numbers, colours)
         figure.legend(
             *left.get_legend_handles_labels(), title=label, title_fontsize=7,
-            loc="outside upper center", ncols=len(groups), columnspacing=1.2, handlelength=1.6,
+            loc="outside upper center", ncols=columns, columnspacing=1.2, handlelength=1.6,
         )  # fmt: skip
     return figure
 

@@ -42,7 +42,7 @@ def reproduce(
             shipped bases, and the exact table.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds for claims, 1 per sweep point; strategy discovery 300 and 5, the table 30 and 5)
-            takes about 110 minutes on two cores; full (300, 5 and 3) a night.
+            takes about 120 minutes on two cores; full (300, 5 and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from lit_entropy.laboratory.entry import ANATOMY
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import plan
+from lit_entropy.reproduce.report import Header, write_report
 from lit_entropy.reproduce.rungs import (
     COLUMNS,
     RUNGS,
@@ -161,6 +164,17 @@ def test_what_a_claim_rests_on_stands_beside_it() -> None:
     assert losses == sorted(losses, reverse=True) and losses[-1] > 0.05
     assert lemma.rests_on == "" and claim_by_rung((SECTION_3,), [])[1].rests_on == ""
     assert claim_by_rung((FIGURE_3,), runs)[0].rests_on == ""
+
+
+def test_the_page_and_its_data_say_what_a_claim_rests_on(tmp_path: Path) -> None:
+    cells = [Cell(NO, "R² 0.1 ± 0.1"), *[Cell("", "no run")] * 4]
+    rows = [Row("S. 3", "Theorem 2", "rule", cells, "Adam 0.27"), Row("F. 3", "Law", "rule", cells)]
+    page, data = write_report(tmp_path, [], Header("title", "what", "how"), rungs=rows)
+    text = page.read_text()
+    assert text.count("Rests on (R² that giving it up costs on the table): Adam 0.27<") == 1
+    assert text.count("Rests on") == 1
+    record = json.loads(data.read_text())["rungs"]["rows"]
+    assert [row["rests_on"] for row in record] == ["Adam 0.27", ""]
 
 
 def test_without_runs_of_the_law() -> None:

@@ -41,6 +41,12 @@ def test_every_file_is_of_a_kind() -> None:
     assert {*FILES, *KNOBS} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
 
 
+@pytest.mark.parametrize("path", [*FILES, *KNOBS], ids=lambda path: path.stem)
+def test_a_file_says_the_command_that_runs_it(path: Path) -> None:
+    named = f"lit-entropy sweep --file {path.relative_to(CONFIGS.parent)}"
+    assert named in path.read_text()
+
+
 @pytest.mark.parametrize("path", KNOBS, ids=lambda path: path.stem)
 def test_knobs_are_swept_in_the_units_of_the_scale(path: Path) -> None:
     found = read_file(path)
