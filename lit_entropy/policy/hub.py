@@ -1,13 +1,21 @@
 """Where a hub id is loaded from: the hub, or the cache where the hub is out of reach."""
 
+from json import JSONDecodeError
+from typing import cast
+
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 #: Seconds to wait for the hub's one answer.
 LONGEST = 10.0
 #: A connection that fails raises what the hub's own errors derive from, whichever client it uses.
-_ConnectionFailed = HfHubHTTPError.__mro__[1]
+_ConnectionFailed = cast(type[Exception], HfHubHTTPError.__mro__[1])
 
 
 def hub_location(name: str, revision: str | None, field: str) -> str:
@@ -24,7 +32,8 @@ def hub_location(name: str, revision: str | None, field: str) -> str:
         The hub id, or the folder of its files in the cache where the hub is out of reach.
 
     Raises:
-        ValueError: the hub does not have it, or is out of reach and the cache does not have it.
+        ValueError: it is no hub id, or the hub does not have it, or the hub is out of reach and
+            the cache does not have it.
     """
     wanted = f"{field}={name!r}" + (f" at revision {revision!r}" if revision else "")
     try:
@@ -38,8 +47,12 @@ def hub_location(name: str, revision: str | None, field: str) -> str:
                 f"{wanted}: the hub has no such model, or not for you; check the name, log in with "
                 "hf auth login, or name a folder"
             ) from error
-    except (OfflineModeIsEnabled, _ConnectionFailed) as error:
-        cause = error
+    except HFValidationError as error:
+        raise ValueError(
+            f"{wanted}: not a folder that is there, nor a hub id ({error}); correct the name"
+        ) from error
+    except (OfflineModeIsEnabled, _ConnectionFailed, JSONDecodeError) as error:
+        cause = error  # no JSON: a network's login page answers in the hub's place
     try:
         folder = snapshot_download(name, revision=revision, local_files_only=True)
     except LocalEntryNotFoundError:

@@ -30,11 +30,13 @@ class _Hub(BaseHTTPRequestHandler):
         status = 404  # of what the hub's library asks for itself
         if self.path.startswith("/api/models/a/"):
             self.asked.append(self.path)
-            status = {"there": 200, "nowhere": 404, "ill": 503}[self.path.split("/")[4]]
+            codes = {"there": 200, "nowhere": 404, "ill": 503, "page": 200}
+            status = codes[self.path.split("/")[4]]
         self.send_response(status)
         self.end_headers()
         if status == 200:
-            self.wfile.write(json.dumps({"id": "a/there"}).encode())
+            page = self.path.endswith("/page")
+            self.wfile.write(b"<html>" if page else json.dumps({"id": "a/there"}).encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -84,6 +86,22 @@ def test_a_hub_that_is_ill_is_asked_once(cache: Path, hub: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^model\.policy\.model='a/ill': .*\(Server error '503 S"):
         Policy("a/ill")
     assert hub == ["/api/models/a/ill"]
+
+
+def test_a_login_page_in_the_hubs_place_is_no_hub(cache: Path, hub: list[str]) -> None:
+    with pytest.raises(
+        ValueError, match=r"^model\.policy\.model='a/page': the hub cannot be reach"
+    ):
+        Policy("a/page")
+    assert hub == ["/api/models/a/page"]
+
+
+@pytest.mark.parametrize("name", ["a/b--c", "a/", "a/b c"])
+def test_what_cannot_be_a_hub_id_is_named_with_its_key(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"^model\\.policy\\.model='{name}': not a .*correct the name$"
+    ):
+        Policy(name)
 
 
 def test_without_a_network_the_cache_is_used_and_it_is_said(cache: Path) -> None:
