@@ -23,6 +23,7 @@ from lit_entropy.callbacks.checkpoint_checks import (
     refuse_together,
     unknown_metric,
 )
+from lit_entropy.callbacks.endings import STOPPED, end_by_rl_steps, stop_again, stopped_early
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -125,14 +126,16 @@ class RunCheckpoint(ModelCheckpoint):
                     f"checkpoint.monitor={self.monitor} needs validations: raise "
                     "trainer.limit_val_batches, or leave it out"
                 )
+            updates_per_step = run.datamodule.plan.updates_per_step
             check_whole_steps(
-                run.datamodule.plan.updates_per_step,
+                updates_per_step,
                 fast_dev_run=bool(run.fast_dev_run),
                 val_check_interval=trainer.val_check_interval,
                 max_steps=trainer.max_steps,
                 limit_train_batches=trainer.limit_train_batches,
                 callbacks=run.callbacks,
             )
+            end_by_rl_steps(trainer, updates_per_step)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse the folders of another run; which checkpoint is continued is known from here on.
@@ -298,19 +301,24 @@ class RunCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
     ) -> None:
-        """Note the rows of ``metrics.csv`` that the checkpoint continues."""
+        """Note the rows of ``metrics.csv`` that the checkpoint continues, and an early stop."""
+        rl_step = trainer.global_step // trained_run(trainer).datamodule.plan.updates_per_step
+        checkpoint[STOPPED] = stopped_early(trainer, rl_step)
         if trainer.is_global_zero and isinstance(trainer.logger, RunLogger):
-            updates = trained_run(trainer).datamodule.plan.updates_per_step
-            checkpoint[ROWS] = trainer.logger.noted_rows(trainer.global_step // updates)
+            checkpoint[ROWS] = trainer.logger.noted_rows(rl_step)
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: State
     ) -> None:
         """Refuse to continue where the rows so far are not those that the run has written.
 
+        Where an early stop has ended the run, what continues it is over as well.
+
         Raises:
             ValueError: names the RL step whose row is missing, altered or doubled.
         """
+        if trainer.state.fn == TrainerFn.FITTING:
+            stop_again(trainer, checkpoint)
         logger = trainer.logger
         fits = trainer.state.fn == TrainerFn.FITTING and not self._accepts_edited
         if not fits or not isinstance(logger, RunLogger):

@@ -9,11 +9,13 @@ from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.atomic import write_once
 from lit_entropy.callbacks.base import RolloutCallback
+from lit_entropy.callbacks.endings import is_last_step
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.figures.token_page import token_page
 from lit_entropy.step.minibatch import Microbatch
 from lit_entropy.step.rollout import Rollout
+from lit_entropy.types import State
 
 
 class TokenPage(RolloutCallback):
@@ -82,12 +84,21 @@ class TokenPage(RolloutCallback):
         rollout = self._unwritten
         if rollout is None:
             return
-        # of the last one before its checkpoint: what is continued from there makes no rollout
-        if rollout.rl_step in (1, trainer.max_epochs) or rollout.rl_step % self.every == 0:
+        if rollout.rl_step == 1 or rollout.rl_step % self.every == 0:
+            self.on_train_end(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: State
+    ) -> None:
+        """Write the page of the last RL step, whatever ends the fit, before its checkpoint.
+
+        What is continued from there makes no rollout.
+        """
+        if self._unwritten is not None and is_last_step(trainer, self._unwritten.rl_step):
             self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the page of the last RL step; an early stop or a time limit is known only here."""
+        """Write the page of the last RL step, where no checkpoint was asked for."""
         rollout, self._unwritten = self._unwritten, None
         if rollout is not None:
             folder = Path(trainer.log_dir or ".")  # a broadcast: every rank must ask

@@ -37,6 +37,7 @@ class Fault:
         event: number of the file event before which it happens, from 1; 0 where anything else
             decides.
         place: or the first event whose ``kind_of`` begins with this expression.
+        nth: or the second such event, or the third.
         torn: a write has written the first half of its bytes before.
         seconds: after the start of the training, where no event decides.
         signal: that the process sends itself; SIGKILL by default.
@@ -46,6 +47,7 @@ class Fault:
 
     event: int = 0
     place: str = ""
+    nth: int = 1
     torn: bool = False
     seconds: float = 0.0
     signal: int = signal.SIGKILL
@@ -69,7 +71,7 @@ class FileEvents:
         self.count = 0
         self._folder = f"{folder.resolve()}/"
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self._fault, self._happened = fault, False
+        self._fault, self._happened, self._at_place = fault, False, 0
         self._write = os.write
         sys.addaudithook(self._audit)
         self._watch_writes()
@@ -81,7 +83,8 @@ class FileEvents:
         line = f"{self.count} {kind} {place}"
         self._write(self._record, f"{line}\n".encode())
         fault = self._fault
-        named = bool(fault.place) and not self._happened and re.match(fault.place, kind_of(line))
+        self._at_place += bool(fault.place and re.match(fault.place, kind_of(line)))
+        named = self._at_place == fault.nth and not self._happened
         if self.count == fault.event or named or (fault.lasting and self._happened):
             self._happened = True
             if fault.torn and tear is not None:

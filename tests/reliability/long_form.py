@@ -23,8 +23,9 @@ from typing import Any
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "reliability")]
 
+from attacked_runs import CONFIGURATIONS  # noqa: E402
 from file_events import Fault, kind_of  # noqa: E402
-from killed_runs import CONFIGURATIONS, attack, reference, spread  # noqa: E402
+from killed_runs import attack, reference, spread  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
 PARTS = ("kills", "answers", "soak")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
-from killed_runs import SMALLEST
+from attacked_runs import SMALLEST
 from processes import start
 from runs import ALONE
 

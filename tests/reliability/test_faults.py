@@ -11,18 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from attacked_runs import CONFIGURATIONS, NAME, SMALLEST
 from file_events import NONE, Fault, kind_of
 from hostile_parts import HOSTILE
-from killed_runs import (
-    CONFIGURATIONS,
-    NAME,
-    attack,
-    differences,
-    one_process,
-    reference,
-    run_watched,
-)
+from killed_runs import attack, one_process, reference, run_watched
 from processes import start
+from same_runs import differences
 
 pytestmark = pytest.mark.timeout(1200)
 GRPO, PARTS = "GRPO", "hostile parts"
@@ -136,8 +130,6 @@ def stopped(pid: int) -> bool:
 def run_beside(folder: str, arguments: list[str]) -> None:
     """A command in the same place that counts nothing."""
     import sys
-
-    from killed_runs import SMALLEST
 
     from lit_entropy.cli.start import console
 

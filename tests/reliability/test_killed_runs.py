@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from attacked_runs import NAME
 from file_events import NONE, Fault, FileEvents, kind_of
-from killed_runs import NAME, differences, lost_rows, spread
+from killed_runs import spread
 from long_form import failed, table
+from same_runs import differences, lost_rows
 from soak import COUNTED, line, slopes
 
 from lit_entropy.atomic import atomic_write

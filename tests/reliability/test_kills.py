@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attacked_runs import CONFIGURATIONS, NAME
 from file_events import Fault, kind_of
 from killed_runs import attack, reference, spread
 
@@ -32,3 +33,21 @@ def test_kills_at_every_kind_of_file_event(tmp_path: Path) -> None:
         at |= {kind_of(line) for line in outcome.at}
     print(f"{killed} kills at {len(at)} kinds of {len(events)} file events")
     assert killed >= 20 and len(at) >= 15
+
+
+@pytest.mark.parametrize("configuration", [name for name in CONFIGURATIONS if "ended by" in name])
+def test_kills_around_the_last_checkpoint_of_a_run_that_ends_early(
+    tmp_path: Path, configuration: str
+) -> None:
+    """Before the newest of RL step 2, at once behind that of step 3, and in the last figure."""
+    reference(configuration, tmp_path / "whole")
+    pages = sorted(path.name for path in (tmp_path / "whole/runs" / NAME / "tokens").iterdir())
+    assert pages == ["step_00001.html", "step_00003.html"]
+    kills = [
+        Fault(place="rename run/checkpoints/last.ckpt", nth=2),
+        Fault(place="fsync run/checkpoints$", nth=4),  # the fourth checkpoint that it writes
+        Fault(place="rename run/figures/summary.pdf"),
+    ]
+    outcome = attack(configuration, kills, tmp_path / "run", tmp_path / "whole")
+    assert (outcome.mismatches, outcome.lost_rows, outcome.kills) == ([], 0, 3), outcome
+    assert len(outcome.restarts) == 1  # what was continued behind RL step 3 was over
