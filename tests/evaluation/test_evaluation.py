@@ -174,7 +174,7 @@ def test_ends_need_a_known_last_validation(every: int | None, steps: int | None)
 
 def test_a_fit_without_a_known_end_is_refused_at_its_start(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"sampling=ends with trainer\.max_epochs=-1"):
-        fit(tmp_path, *ENDS, "--trainer.max_epochs=-1", "--trainer.max_steps=2")
+        fit(tmp_path, *ENDS, "--trainer.max_epochs=-1")
 
 
 def test_gather_orders_by_difficulty_and_id() -> None:
