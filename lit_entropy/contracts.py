@@ -6,7 +6,8 @@ that none waits for a GPU.
 """
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FunctionType
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_entropy.errors import ContractError
+from lit_entropy.errors import ContractError, PartError
 from lit_entropy.types import Completions, LossOutput, Maximum, Mean, Problem
 
 _KINDS = {"float": "a floating-point", "bool": "a bool", "int": "an int64"}
@@ -52,6 +53,29 @@ def refuse(owner: object, place: str, expected: str, found: object, remedy: str 
     """
     message = f"{name_of(owner)}.{place}: expected {expected}, found {describe(found)}"
     raise ContractError(f"{message}; {remedy}" if remedy else message)
+
+
+@contextmanager
+def no_stop(owner: object, method: str) -> Iterator[None]:
+    """Where a plug-in is called: its StopIteration would end the loop of another.
+
+    Raises:
+        PartError: names the plug-in that has raised one.
+    """
+    try:
+        yield
+    except StopIteration:
+        raise PartError(
+            f"{name_of(owner)}.{method} raised StopIteration, which ends loops: let it raise "
+            "another error"
+        ) from None  # from it contextlib would take this for the interpreter's own conversion
+
+
+def require_gradient(owner: object, loss: Tensor) -> None:
+    """Raise ContractError where nothing of a loss depends on the policy."""
+    if torch.is_grad_enabled() and not loss.requires_grad:
+        remedy = "compute it from the policy's output, and detach nothing of it"
+        refuse(owner, "forward", "a loss with a gradient", loss, remedy)
 
 
 def require_tensor(

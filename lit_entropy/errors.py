@@ -22,6 +22,10 @@ class ContractError(TypeError):
     """A plug-in returned something of another type or shape than its contract says."""
 
 
+class PartError(RuntimeError):
+    """A part of a run, or another program, did to the run what none may."""
+
+
 class CheckpointError(RuntimeError):
     """A file is not a readable checkpoint of this project."""
 

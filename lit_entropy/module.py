@@ -19,7 +19,7 @@ from lit_entropy.advantages.base import AdvantageEstimator
 from lit_entropy.checkpoints.build import configuration_in, module_arguments
 from lit_entropy.checkpoints.complete import require_complete, require_parts
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
-from lit_entropy.contracts import checked_loss
+from lit_entropy.contracts import checked_loss, no_stop, require_gradient
 from lit_entropy.data import PromptDataModule
 from lit_entropy.distributed.sharding import data_parallel_mesh, full, shard
 from lit_entropy.distributed.signals import end_together
@@ -188,12 +188,13 @@ class EntropyModule(EvaluatedModule):
         output = self.policy(microbatch.sequences, self.temperature)
         ensure_finite("log-probs of the policy", output.logprobs_BT, self.rl_step)
         parts: list[nn.Module] = [self.loss, *self.regularizers]
-        terms = {
-            name: checked_loss(part, part(output, batch), batch.mask_BT)
-            for name, part in zip(("policy", *self._term_names), parts, strict=True)
-        }
+        terms = {}
+        for name, part in zip(("policy", *self._term_names), parts, strict=True):
+            with no_stop(part, "forward"):
+                terms[name] = checked_loss(part, part(output, batch), batch.mask_BT)
         losses = [term.token_loss_BT for term in terms.values()]
         total = masked_sum(sum(losses[1:], losses[0]), batch.mask_BT)
+        require_gradient(self.loss, total)
         ensure_finite("loss", total, self.rl_step)
         self._record(terms, batch)
         # Lightning divides by the microbatches and DDP by the ranks: undo both

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from lit_entropy.contracts import named_numbers
+from lit_entropy.contracts import named_numbers, no_stop
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.step.loader import ProblemBatches
 from lit_entropy.step.minibatch import Microbatch
@@ -121,7 +121,8 @@ class RolloutCallback(Callback, ABC):
         if batch_idx == 0:
             module = trained_module(pl_module)
             with module.stopwatch("diagnostics"), torch.no_grad():
-                given = self.on_rollout(module.rollout, module.ranks)
+                with no_stop(self, "on_rollout"):
+                    given = self.on_rollout(module.rollout, module.ranks)
                 values = named_numbers(self, "on_rollout", given)
                 module.log_values(values)
 

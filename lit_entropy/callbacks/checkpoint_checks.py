@@ -10,6 +10,8 @@ import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
 from lightning.pytorch.strategies import Strategy
 
+from lit_entropy.errors import PartError
+
 
 def unknown_metric(monitor: str, known: Iterable[str]) -> str:
     """What to say of a monitored metric that has not been logged, with near names.
@@ -46,7 +48,7 @@ def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:
 
 
 def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None:
-    """Raise RuntimeError where an RL step has ended that has not made all of its updates.
+    """Raise PartError where an RL step has ended that has not made all of its updates.
 
     Lightning takes a StopIteration of any part for the end of an epoch.
 
@@ -57,7 +59,7 @@ def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None
     """
     missing = rl_steps * updates_per_step - updates
     if missing:
-        raise RuntimeError(
+        raise PartError(
             f"RL step {rl_steps} ended {missing} of its {updates_per_step} updates early: a part "
             "of the run raised StopIteration, or returned -1 before a batch; let it raise another "
             "error"
@@ -67,7 +69,7 @@ def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None
 def check_ended(
     rl_steps: int, max_rl_steps: int | None, updates: int, max_updates: int, stopped: bool
 ) -> None:
-    """Raise RuntimeError where a fit has ended that nothing has asked to end.
+    """Raise PartError where a fit has ended that nothing has asked to end.
 
     Lightning takes a StopIteration of any part for the end of the fit.
 
@@ -80,7 +82,7 @@ def check_ended(
     """
     limit = -1 if max_rl_steps is None else max_rl_steps
     if not (stopped or -1 < max_updates <= updates or -1 < limit <= rl_steps):
-        raise RuntimeError(
+        raise PartError(
             f"the fit ended after RL step {rl_steps} of {limit}, and nothing had asked for it: a "
             "part of the run raised StopIteration; let it raise another error, or set "
             "trainer.should_stop"

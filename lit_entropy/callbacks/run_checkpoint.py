@@ -23,7 +23,7 @@ from lit_entropy.callbacks.checkpoint_checks import (
     refuse_together,
     unknown_metric,
 )
-from lit_entropy.callbacks.endings import STOPPED, end_by_rl_steps, stop_again, stopped_early
+from lit_entropy.callbacks.endings import STOPPED, may_stop_early, most_rl_steps, stopped_early
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -135,7 +135,9 @@ class RunCheckpoint(ModelCheckpoint):
                 limit_train_batches=trainer.limit_train_batches,
                 callbacks=run.callbacks,
             )
-            end_by_rl_steps(trainer, updates_per_step)
+            loop = trainer.fit_loop  # a number of updates is counted as RL steps
+            loop.max_epochs = most_rl_steps(loop.max_epochs, trainer.max_steps, updates_per_step)
+            loop.epoch_loop.max_steps = -1
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse the folders of another run; which checkpoint is continued is known from here on.
@@ -206,7 +208,7 @@ class RunCheckpoint(ModelCheckpoint):
         that is killed in between would continue behind a step whose numbers nobody has.
 
         Raises:
-            RuntimeError: a part has cut the RL step short.
+            PartError: a part has cut the RL step short.
         """
         updates_per_step = trained_run(trainer).datamodule.plan.updates_per_step
         check_whole_step(trainer.current_epoch + 1, trainer.global_step, updates_per_step)
@@ -233,7 +235,7 @@ class RunCheckpoint(ModelCheckpoint):
         """Save the last RL step when the cadence left it out.
 
         Raises:
-            RuntimeError: a part has ended the fit in the way of Lightning's loops.
+            PartError: a part has ended the fit in the way of Lightning's loops.
         """
         check_ended(
             trainer.current_epoch,
@@ -303,7 +305,8 @@ class RunCheckpoint(ModelCheckpoint):
     ) -> None:
         """Note the rows of ``metrics.csv`` that the checkpoint continues, and an early stop."""
         rl_step = trainer.global_step // trained_run(trainer).datamodule.plan.updates_per_step
-        checkpoint[STOPPED] = stopped_early(trainer, rl_step)
+        stopped = stopped_early(trained_run(trainer).callbacks, rl_step)
+        checkpoint[STOPPED] = trainer.should_stop and stopped
         if trainer.is_global_zero and isinstance(trainer.logger, RunLogger):
             checkpoint[ROWS] = trainer.logger.noted_rows(rl_step)
 
@@ -317,8 +320,14 @@ class RunCheckpoint(ModelCheckpoint):
         Raises:
             ValueError: names the RL step whose row is missing, altered or doubled.
         """
-        if trainer.state.fn == TrainerFn.FITTING:
-            stop_again(trainer, checkpoint)
+        callbacks = trained_run(trainer).callbacks
+        stops = checkpoint.get(STOPPED) and may_stop_early(callbacks)
+        if trainer.state.fn == TrainerFn.FITTING and stops:
+            trainer.should_stop = True  # Lightning forgets that it was asked for
+            rank_zero_info(
+                f"EarlyStopping has ended this run with RL step {checkpoint['rl_steps']}: raise "
+                "trainer.min_epochs to go on"
+            )
         logger = trainer.logger
         fits = trainer.state.fn == TrainerFn.FITTING and not self._accepts_edited
         if not fits or not isinstance(logger, RunLogger):

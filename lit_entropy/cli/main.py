@@ -37,6 +37,7 @@ from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
 from lit_entropy.cli.validate import evaluate, targets
+from lit_entropy.errors import PartError
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import (
     announce_run,
@@ -240,7 +241,7 @@ class EntropyCLI(LightningCLI):
         except SystemExit as end:
             if end.code or ended_by_signal(end):
                 raise
-            raise RuntimeError(
+            raise PartError(
                 "a part of the run ended the process (sys.exit) before the run was over: let it "
                 "raise an error, or set trainer.should_stop"
             ) from end

@@ -11,7 +11,14 @@ from typing import NoReturn
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.cli.building import marked, with_key
-from lit_entropy.errors import CheckpointError, ContractError, NonFiniteError, UncheckedError
+from lit_entropy.cli.failed_part import failed_part
+from lit_entropy.errors import (
+    CheckpointError,
+    ContractError,
+    NonFiniteError,
+    PartError,
+    UncheckedError,
+)
 from lit_entropy.tracking.redaction import redact_text
 
 #: Errors that tell a user what to change, when this package raises them.
@@ -22,11 +29,13 @@ REFUSALS = (
     CheckpointError,
     ContractError,
     NonFiniteError,
+    PartError,
     UncheckedError,
 )
 
 #: An environment variable: set, as by ``--debug``, every error is shown with its traceback.
 DEBUG = "LIT_ENTROPY_DEBUG"
+_COMMAND = (f"{__package__}.main", "main")
 _WORK = {
     ("lightning.pytorch.trainer.trainer", "_run_stage"),
     (f"{__package__}.commands", "run_command"),
@@ -37,14 +46,17 @@ def refusal(error: BaseException) -> str | None:
     """What to say of an error that a user can mend, at most four lines; None for other faults.
 
     That is what this package or Lightning refuses, what a part of the configuration raised when it
-    was built, and anything else that stopped a command of an experiment before its work began.
+    was built, anything else that stopped a command of an experiment before its work began, and what
+    a part of the user's own raised during it.
     """
     frames = list(_frames(error.__traceback__))
     own = bool(frames) and frames[-1][0].partition(".")[0] == __name__.partition(".")[0]
+    if isinstance(error, PartError) and isinstance(error.__cause__, SystemExit):
+        return failed_part(error.__cause__, str(error)) or str(error)
     if _is_of_lightning(error, "MisconfigurationException") or (own and _is_worded(error)):
         return _few_lines(with_key(error))
     if marked(error) is None and not _before_work(frames):
-        return None
+        return failed_part(error) if _COMMAND in frames else None
     kind = "" if isinstance(error, ValueError) else f" [{type(error).__name__}]"
     place = traceback.extract_tb(error.__traceback__)[-1]
     file = f"{Path(place.filename).name}, line {place.lineno}"
@@ -65,7 +77,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
     """Whether a fit, validate, test or predict had not reached its first batch."""
-    return (f"{__package__}.main", "main") in frames and not _WORK.intersection(frames)
+    return _COMMAND in frames and not _WORK.intersection(frames)
 
 
 def _few_lines(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lit_entropy.contracts import checked_rewards, is_truth, refuse
+from lit_entropy.contracts import checked_rewards, is_truth, no_stop, refuse
 from lit_entropy.errors import NonFiniteError, UncheckedError
 from lit_entropy.functional.answer_entropy import answer_code
 from lit_entropy.tasks.base import Task
@@ -43,7 +43,9 @@ def reward_responses(
             ``is_correct`` no truth value.
     """
     start = time.perf_counter()
-    given = checked_rewards(task, "rewards", task.rewards(problems, responses), problems)
+    with no_stop(task, "rewards"):
+        rewarded = task.rewards(problems, responses)
+    given = checked_rewards(task, "rewards", rewarded, problems)
     task.check_seconds += time.perf_counter() - start
     task.checks += len(responses)
     rewards: list[float | None] = []

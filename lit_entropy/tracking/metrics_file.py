@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished, write_once
+from lit_entropy.errors import PartError
 from lit_entropy.tracking.row_digests import Digests, noted_rows, row_digest
 
 METRICS_FILE = "metrics.csv"
@@ -154,7 +155,7 @@ class MetricsFile:
         """
         found = self.path.stat().st_size if self.path.exists() else 0
         if found != self._size:
-            raise RuntimeError(
+            raise PartError(
                 f"{self.path} has {found} bytes, not the {self._size} that this run has written: "
                 "another program has changed or removed it. Restore the file, and continue from a "
                 "checkpoint (--ckpt_path last)"

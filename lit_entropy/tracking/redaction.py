@@ -24,7 +24,8 @@ _KEPT_SETTINGS = re.compile(
     r"tokeni[sz]er(?:_\w+)?|(?:\w+_)?(?:max|min|new|prompt|response|chunk|top|hidden|num|total|stop)_"
     r"tokens?(?:_\w+)?|(?:\w+_)?tokens?_(?:\d+|loss|page|records|id|ids)|pass_(?:k|curve|at_k)|"
     r"(?:\w+_)?passes|bypass\w*|monkey\w*|keyboard\w*|compass\w*|authors?|sort_by_key|sort_keys|"
-    r"experiment_key|keys|pin_memory|token_?records|token_?page"
+    r"experiment_key|keys|pin_memory|token_?records|token_?page|"
+    r"key_error|tokens_bt|token_loss_bt|token_advantages"  # of messages, not of settings
 )
 # Variables of the environment whose values are kept: places, machines, languages, libraries.
 _KEPT_VARIABLES = re.compile(

@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from runs import ALONE, fit, metrics
 
 from lit_entropy.callbacks.endings import (
     STOPPED,
-    end_by_rl_steps,
     is_last_step,
-    stop_again,
+    most_rl_steps,
     stopped_early,
 )
 
@@ -25,7 +24,7 @@ LAST = "quickstart-seed0/checkpoints/last.ckpt"
 def trainer(**changed: Any) -> Any:
     """After RL step 3 with 2 updates each, of a fit without an end."""
     usual = {"max_epochs": -1, "max_steps": -1, "min_epochs": None, "min_steps": None}
-    usual |= {"global_step": 6, "should_stop": False, "callbacks": []}
+    usual |= {"global_step": 6, "should_stop": False}
     return SimpleNamespace(**usual | changed)
 
 
@@ -49,34 +48,36 @@ def test_the_last_rl_step(changed: dict[str, Any], last: bool) -> None:
 
 @pytest.mark.parametrize(
     ("max_epochs", "max_steps", "rl_steps"),
-    [(-1, 6, 3), (None, 6, 3), (9, 6, 3), (2, 6, 2), (9, -1, 9), (-1, 0, 0)],
+    [(-1, 6, 3), (None, 6, 3), (9, 6, 3), (2, 6, 2), (9, -1, 9), (-1, -1, -1), (-1, 0, 0)],
 )
 def test_updates_are_counted_as_rl_steps(
     max_epochs: int | None, max_steps: int, rl_steps: int
 ) -> None:
-    loop = SimpleNamespace(max_epochs=max_epochs, epoch_loop=SimpleNamespace(max_steps=max_steps))
-    end_by_rl_steps(trainer(fit_loop=loop, max_steps=max_steps), 2)
-    assert (loop.max_epochs, loop.epoch_loop.max_steps) == (rl_steps, -1)
+    assert most_rl_steps(max_epochs, max_steps, 2) == rl_steps
 
 
-def test_only_an_early_stop_of_this_rl_step_is_noted() -> None:
+def test_only_an_early_stop_of_this_rl_step_is_one() -> None:
     stopping = EarlyStopping("a")
     stopping.stopped_epoch = 2  # in the third
-    assert stopped_early(trainer(should_stop=True, callbacks=[stopping]), 3)
-    assert not stopped_early(trainer(should_stop=False, callbacks=[stopping]), 3)
-    assert not stopped_early(trainer(should_stop=True, callbacks=[stopping]), 4)
-    assert not stopped_early(trainer(should_stop=True), 3)  # by a time limit, say
+    assert stopped_early([Callback(), stopping], 3)
+    assert not stopped_early([stopping], 4)
+    assert not stopped_early([Callback()], 3)
 
 
-def test_what_continues_an_early_stop_is_over_unless_it_leaves_that_out() -> None:
-    continued, other, earlier = (trainer(callbacks=[EarlyStopping("a")]) for _ in range(3))
-    free = trainer()
-    stop_again(continued, {STOPPED: True, "rl_steps": 3})
-    stop_again(other, {STOPPED: False, "rl_steps": 3})
-    stop_again(earlier, {"rl_steps": 3})  # of an earlier version
-    stop_again(free, {STOPPED: True, "rl_steps": 3})
-    stops = [each.should_stop for each in (continued, other, earlier, free)]
-    assert stops == [True, False, False, False]
+STOP = ["lightning.pytorch.callbacks.EarlyStopping", "mode=max", "monitor=entropy/token_mean"]
+STOP += ["min_delta=1000", "patience=1", "check_on_train_epoch_end=true"]
+EARLY = [f"--trainer.callbacks+={STOP[0]}", *[f"--trainer.callbacks.{text}" for text in STOP[1:]]]
+LONG = [ALONE[1], "--trainer.max_epochs=3"]
+
+
+def test_what_continues_an_early_stop_is_over_unless_more_is_asked_for(tmp_path: Path) -> None:
+    fit(tmp_path, *LONG, *EARLY)
+    assert metrics(tmp_path)["step"].tolist() == [1, 2]
+    assert torch.load(tmp_path / LAST, weights_only=True)[STOPPED] is True
+    fit(tmp_path, *LONG, *EARLY, "--ckpt_path=last")
+    assert metrics(tmp_path)["step"].tolist() == [1, 2]
+    fit(tmp_path, *LONG, *EARLY, "--trainer.min_epochs=3", "--ckpt_path=last")
+    assert metrics(tmp_path)["step"].tolist() == [1, 2, 3]
 
 
 def test_a_number_of_updates_is_continued(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ CONFIGURATIONS: dict[str, list[str]] = {
         *ALONE,
     ],
     "hostile parts": [
-        "--model.loss=hostile_parts.HostileLoss", *ALONE[1:],
+        "--model.loss=hostile_parts.HostileLoss", "--data.task=hostile_parts.HostileTask",
+        *ALONE[1:],
         "--trainer.callbacks=[{'class_path': 'hostile_parts.HostileCallback'}]",
     ],
     "every second step": ["--checkpoint.every_n_epochs=2", *ALONE],

@@ -115,6 +115,9 @@ FORMS = {
     "model.max_new_tokens=many: expected": "model.max_new_tokens=many: expected",
     "max_new_tokens=16: use at most 8": "max_new_tokens=16: use at most 8",
     "tokenizer: char": "tokenizer: char",
+    "KeyError: 'anything'": "KeyError: 'anything'",
+    "forward, token_loss_BT: expected": "forward, token_loss_BT: expected",
+    "generate, tokens_BT: expected": "generate, tokens_BT: expected",
     "https://host:8000/v1": "https://host:8000/v1",
     "mail me@host": "mail me@host",
 }
