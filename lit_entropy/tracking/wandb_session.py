@@ -149,6 +149,8 @@ def start_run(
         notes: a text on the run; None for none.
         tags: W&B tags.
     """
+    # reports of the library on itself, also offline: at the exit it waits 30 s to be rid of them
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb  # takes longer than all of --help
 
     sweep = bool(os.environ.get("WANDB_SWEEP_ID"))  # its agent decides where the run belongs

@@ -1,7 +1,8 @@
 """The long form of the attacks, with a closing table: ``python tests/reliability/long_form.py``.
 
 Kills at file events of every kind in every configuration, and of what continues them; hostile
-answers through every checker; a soak. What is done stands in the output folder and is not done
+tasks, losses and callbacks; checkpoints with flipped bits; bad servers of W&B; hostile answers
+through every checker; a soak. What is done stands in the output folder and is not done
 again. The exit code is 1 where anything differs, is lost or was executed.
 """
 
@@ -21,14 +22,21 @@ from threading import Lock
 from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "reliability")]
+sys.path[:0] = [str(TESTS.parent)] + [str(TESTS / each) for each in ("", "reliability", "tracking")]
 
 from attacked_runs import CONFIGURATIONS  # noqa: E402
 from file_events import Fault, kind_of  # noqa: E402
 from killed_runs import attack, reference, spread  # noqa: E402
+from long_parts import bits, hostile_parts, once, servers  # noqa: E402
+from long_parts import collected as collected_parts  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
-PARTS = ("kills", "answers", "soak")
+PARTS = ("kills", "parts", "bits", "wandb", "answers", "soak")
+#: What must be 0 in the table.
+BROKEN = (
+    "mismatches", "lost or doubled rows", "executed", "unbounded checks",
+    "parts with another end or another run", "accepted flips", "runs that a server changed",
+)  # fmt: skip
 _one_reference = Lock()
 
 
@@ -39,6 +47,12 @@ def main() -> int:
     output.mkdir(parents=True, exist_ok=True)
     if "kills" in options.parts:
         kills(output / "kills", options.kills, options.seed, options.jobs)
+    if "parts" in options.parts:
+        once(output / "parts.json", hostile_parts)
+    if "bits" in options.parts:
+        once(output / "bits.json", lambda folder: bits(folder, options.bits))
+    if "wandb" in options.parts:
+        once(output / "wandb.json", servers)
     if "answers" in options.parts:
         answers(output / "answers", options.answers)
     if "soak" in options.parts:
@@ -56,6 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=300, help="processes to kill, at least")
     parser.add_argument("--jobs", type=int, default=2, help="runs that are attacked side by side")
     parser.add_argument("--answers", type=int, default=1000, help="hostile answers")
+    parser.add_argument("--bits", type=int, default=2000, help="bits of a checkpoint to flip")
     parser.add_argument("--steps", type=int, default=10_000, help="RL steps of the soak")
     parser.add_argument("--seed", type=int, default=0, help="of the kills that are drawn")
     parser.add_argument(
@@ -145,6 +160,7 @@ def collected(output: Path) -> dict[str, Any]:
         "lost or doubled rows": sum(run["lost_rows"] for run in runs),
         "restart median s": statistics.median(restarts) if restarts else None,
         "restart max s": max(restarts, default=None),
+        **collected_parts(output),
         "hostile answers": max((each["answers"] for each in checked), default=0),
         "checks": sum(each["checks"] for each in checked),
         "executed": sum(each["executed"] for each in checked),
@@ -172,8 +188,7 @@ def table(record: dict[str, Any]) -> str:
 
 def failed(record: dict[str, Any]) -> bool:
     """Whether a promise is broken."""
-    broken = ("mismatches", "lost or doubled rows", "executed", "unbounded checks")
-    return any(record[name] for name in broken)
+    return any(record[name] for name in BROKEN)
 
 
 if __name__ == "__main__":

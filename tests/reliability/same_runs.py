@@ -81,28 +81,29 @@ def same_rows(ours: Path, theirs: Path) -> list[str]:
 def same_checkpoint(ours: Path, theirs: Path) -> list[str]:
     """All that a resume goes on from: weights, optimizer, loops, callbacks, schedule."""
     files = [torch.load(path, weights_only=True) for path in (ours, theirs)]
-    return list(_apart(files[0], files[1], ""))
+    return list(apart(files[0], files[1], ""))
 
 
 #: Parts of a checkpoint that say when or where, not what.
-_PLACES = ("metrics_rows", "dirpath", "best_model_path", "last_model_path", "best_k_models",
+PLACES = ("metrics_rows", "dirpath", "best_model_path", "last_model_path", "best_k_models",
            "kth_best_model_path", "time_elapsed")  # fmt: skip
 
 
-def _apart(ours: Any, theirs: Any, name: str) -> list[str]:
+def apart(ours: Any, theirs: Any, name: str) -> list[str]:
+    """The names of what differs in two nested values; NaN is NaN."""
     if isinstance(theirs, torch.Tensor):
         same = isinstance(ours, torch.Tensor) and torch.equal(ours, theirs)
         return [] if same else [name]
     if isinstance(theirs, dict):
         if not isinstance(ours, dict) or ours.keys() != theirs.keys():
             return [f"{name} (keys)"]
-        keys = [key for key in theirs if key not in _PLACES]
-        return [text for key in keys for text in _apart(ours[key], theirs[key], f"{name}.{key}")]
+        keys = [key for key in theirs if key not in PLACES]
+        return [text for key in keys for text in apart(ours[key], theirs[key], f"{name}.{key}")]
     if isinstance(theirs, list | tuple):
         if len(ours) != len(theirs):
             return [f"{name} (length)"]
         pairs = enumerate(zip(ours, theirs, strict=True))
-        return [text for at, (a, b) in pairs for text in _apart(a, b, f"{name}[{at}]")]
+        return [text for at, (a, b) in pairs for text in apart(a, b, f"{name}[{at}]")]
     return [] if ours == theirs or (ours != ours and theirs != theirs) else [name]
 
 
