@@ -24,6 +24,9 @@ _PLAIN = (str, int, float, bool, type(None))
 def install(guards: Callable[[], bool]) -> None:
     """Let jsonargparse open files of components by their names alone.
 
+    It replaces a private name: what is public (``sub_configs``, which LightningCLI sets, the read
+    mode, loaders of text) opens files everywhere or nowhere, and no loader is told a file's name.
+
     Args:
         guards: whether the parser at work is one of this package; others open what they did.
     """
