@@ -63,6 +63,8 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
     try:
         check_file(Path(value), has_key)
     except ValueError as error:
+        if str(error).startswith(f"{value} holds nothing") and key not in ("c", "config"):
+            raise ValueError(f"{key}={error}") from error
         if key in ("c", "config") or str(error).startswith(value):
             raise  # it names the file
         raise ValueError(f"{key}={value}: {error}") from error

@@ -44,7 +44,7 @@ def selection_note(loss: PolicyLoss, precision: str) -> str | None:
     return (
         f"trainer.precision={precision} rounds log-probs by the shape of their forward pass: which "
         f"tokens {type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on "
-        "the number of ranks, as it does not with 32-true (docs/pitfalls.md)"
+        "the number of ranks, as it hardly does with 32-true (docs/pitfalls.md)"
     )
 
 
