@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from torch import Tensor
 
+from lit_entropy.tracking.abandoned_files import set_files_aside
 from lit_entropy.tracking.metrics_file import (
     METRICS_FILE,
     MetricsFile,
@@ -41,8 +42,9 @@ class RunLogger(CSVLogger):
     Put it first in ``trainer.logger``: the first logger decides ``trainer.log_dir`` and where
     checkpoints go (``<save_dir>/<name>/checkpoints``). The stock ``CSVLogger`` deletes the file
     when a run is resumed; here the rows up to the checkpoint stay, and those after it, which the
-    resumed run makes again, move to ``metrics-abandoned.csv``. They are compared with the new ones:
-    one warning names the first RL step that differs, since an exact resume repeats them.
+    resumed run makes again, move to ``metrics-abandoned.csv``, and the files of its RL steps to
+    folders of that kind. The rows are compared with the new ones: one warning names the first RL
+    step that differs, since an exact resume repeats them.
     """
 
     def __init__(self, save_dir: str = "runs", name: str = "run") -> None:
@@ -98,18 +100,23 @@ class RunLogger(CSVLogger):
 
     @rank_zero_only
     def resume_after(self, step: int) -> None:
-        """Set the rows after a checkpoint aside; the resumed run makes them again.
+        """Set rows and files after a checkpoint aside; the resumed run makes them again.
 
         Args:
             step: the last RL step of the checkpoint.
         """
-        rows, file = self.experiment.cut(step)
+        folder, last_step = Path(self.log_dir), self.experiment.last_step
+        # before the rows: after a kill in between these still say what is to be set aside
+        files = set_files_aside(folder, step, ended=last_step > step)
+        rows, table = self.experiment.cut(step)
         self._redone = RedoneRows(rows)
-        if file is not None:
-            first, last = rows[0]["step"], rows[-1]["step"]
+        if table is not None:
+            files = [table, *files]
+        if files:
+            names = sorted({str(file.relative_to(folder).parts[0]) for file in files})
             rank_zero_info(
-                f"RL steps {first} to {last} came after the checkpoint and are made again: their "
-                f"rows are now in {file}"
+                f"What came after RL step {step}, that of the checkpoint, is made again; what was "
+                f"there is now in {', '.join(names)} of {folder}"
             )
 
     def _tell(self, difference: str) -> None:

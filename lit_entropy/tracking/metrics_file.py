@@ -53,6 +53,11 @@ class MetricsFile:
             if rows:
                 self._replace(rows)  # also cuts a last line that a power cut left incomplete
 
+    @property
+    def last_step(self) -> int:
+        """RL step of the last row; -1 without any."""
+        return self._last_step
+
     def write(self, step: int, metrics: Mapping[str, float]) -> dict[str, tuple[str, str]]:
         """Add metrics to the row of an RL step.
 

@@ -8,12 +8,15 @@ from typing import Protocol, runtime_checkable
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
 from lit_entropy.atomic import sweep_unfinished
+from lit_entropy.tracking.abandoned_files import ABANDONED, STEP_FOLDERS
 from lit_entropy.tracking.metrics_file import METRICS_FILE
 
 #: Checkpoints by name; ``.old`` is one whose replacement was killed.
 PATTERNS = ("*.ckpt", "*.ckpt.old")
 #: Folders within that of a run to which files are written beside their names.
-WRITTEN = ("checkpoints", "samples", "tokens", "figures")
+WRITTEN = (
+    "checkpoints", "figures", *STEP_FOLDERS, *(f"{name}{ABANDONED}" for name in STEP_FOLDERS),
+)  # fmt: skip
 
 
 def claim_run_folder(save_dir: str | Path, name: str, resume: bool, announce: bool = True) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from processes import start_command
-from runs import ALONE, CONFIGS, SMALL, fit, metrics
+from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.tracking.metrics_file import read_metrics
 
@@ -25,6 +25,7 @@ STATEFUL = [
     "--data.group_filter=resample",
 ]
 STEPS = 6
+PAGES = ["--trainer.callbacks+=lit_entropy.callbacks.TokenPage", "--trainer.callbacks.every=1"]
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:
@@ -103,20 +104,30 @@ def test_resume_after_kills(tmp_path: Path, uninterrupted: Path) -> None:
 
 
 def test_a_resume_from_an_earlier_checkpoint_leaves_one_trajectory(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Rows of the abandoned part: aside; the table at the end is that of this policy."""
-    keep = ["--checkpoint.save_top_k=-1", *ALONE]
+    """Rows, samples and pages of the abandoned part: aside; what stays is of this policy."""
+    keep = ["--checkpoint.save_top_k=-1", "--trainer.check_val_every_n_epoch=1", *PAGES]
     fit(tmp_path, *keep, "--trainer.max_epochs=4")
-    before, table = metrics(tmp_path), tmp_path / NAME / "metrics.csv"
-    path = tmp_path / NAME / "checkpoints" / "rl_step_00001.ckpt"
+    before, run = metrics(tmp_path), tmp_path / NAME
+    path = run / "checkpoints" / "rl_step_00001.ckpt"
+    caplog.set_level("INFO")
     fit(tmp_path, *keep, "--trainer.max_epochs=2", f"--ckpt_path={path}")
-    rows, abandoned = metrics(tmp_path), read_metrics(table.with_name("metrics-abandoned.csv"))
-    assert rows["step"].tolist() == [1, 2] and abandoned["step"].tolist() == [2, 3, 4]
-    for key in (key for key in before if not key.startswith("time/")):
-        np.testing.assert_array_equal(rows[key], before[key][:2], err_msg=key)
-        np.testing.assert_array_equal(abandoned[key], before[key][1:], err_msg=key)
-    assert "not exact" not in capsys.readouterr().err
+    rows, abandoned = metrics(tmp_path), read_metrics(run / "metrics-abandoned.csv")
+    assert rows["step"].tolist() == [0, 1, 2] and abandoned["step"].tolist() == [2, 3, 4]
+    for key in (key for key in rows if not key.startswith("time/")):
+        np.testing.assert_array_equal(rows[key], before[key][:3], err_msg=key)
+    for key in (key for key in abandoned if not key.startswith("time/")):
+        np.testing.assert_array_equal(abandoned[key], before[key][2:], err_msg=key)
+    there = {p.name: sorted(q.name for q in p.iterdir()) for p in run.iterdir() if p.is_dir()}
+    assert there["samples"] == [f"step_0000{step}.jsonl" for step in (0, 1, 2)]
+    assert there["samples-abandoned"] == [f"step_0000{step}.jsonl" for step in (2, 3, 4)]
+    assert there["tokens"] == ["step_00001.html", "step_00002.html"]
+    assert there["tokens-abandoned"] == [f"step_0000{step}.html" for step in (2, 3, 4)]
+    assert not [text for text in map(str, recwarn) if "not exact" in text or "holds some" in text]
+    names = f"metrics-abandoned.csv, samples-abandoned, tokens-abandoned of {run}"
+    said = "What came after RL step 1, that of the checkpoint, is made again; what was there is now"
+    assert f"{said} in {names}\n" in caplog.text
 
 
 def test_resume_by_path_continues_in_its_folder(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def differences(folder: Path, whole: Path, named: Sequence[str] = ()) -> list[st
     Args:
         folder: of the run that was attacked.
         whole: that of the reference.
-        named: files that may be more; so are rows that were set aside, as far as they are right.
+        named: files that may be more; so are rows and files set aside, as far as they are right.
     """
     ours, theirs = folder / "runs" / NAME, whole / "runs" / NAME
     found = [f"left behind: {path}" for path in leftovers(folder)]
@@ -33,7 +33,7 @@ def differences(folder: Path, whole: Path, named: Sequence[str] = ()) -> list[st
         {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
         for run in (ours, theirs)
     )
-    set_aside = {name for name in here if name.startswith("metrics-abandoned")}
+    set_aside = {name for name in here if "-abandoned" in name}
     more = here - expected - set_aside - set(named)
     found += [f"one file more: {name}" for name in sorted(more)]
     found += [f"one file less: {name}" for name in sorted(expected - here)]
@@ -41,7 +41,10 @@ def differences(folder: Path, whole: Path, named: Sequence[str] = ()) -> list[st
         compare = COMPARED.get(Path(name).suffix, same_bytes)
         found += [f"{name}: {text}" for text in compare(ours / name, theirs / name)]
     rows = {row["step"]: row for row in timeless(theirs / "metrics.csv")}
-    for name in sorted(set_aside):
+    for name in sorted(name for name in set_aside if "/" in name):  # samples and token pages
+        again = name.replace("-abandoned", "")
+        found += [f"{name}: {text}" for text in same_bytes(ours / name, theirs / again)]
+    for name in sorted(name for name in set_aside if name.endswith(".csv")):
         wrong = [r for r in timeless(ours / name) if not r.items() <= rows[r["step"]].items()]
         found += [f"{name}: RL step {row['step']} differs" for row in wrong]
     return found

@@ -30,7 +30,8 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     kept = ["notes.tmp", "step_00001.html", f"step_00002.html.tmp-{os.getpid()}", "x.tmp-draft"]
-    for folder in (".", "samples", "tokens", "checkpoints", "figures"):
+    assert {"checkpoints", "figures", "samples", "tokens-abandoned"} <= {*WRITTEN}
+    for folder in (".", *WRITTEN):
         (tmp_path / folder).mkdir(exist_ok=True)
         for name in [*kept, f"step_00002.html.tmp-{dead.pid}"]:
             (tmp_path / folder / name).touch()
