@@ -1,7 +1,7 @@
 """The shipped configurations: where they lie and how they are named."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lit_entropy.closest import did_you_mean
 
@@ -21,6 +21,33 @@ def shipped_names(folder: str = "") -> list[str]:
     root = configs_folder()
     files = (root / folder).rglob("*.yaml")
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in files)
+
+
+def short_name(value: str) -> str:
+    """How the name of a run calls a configuration file: ``kl_cov.yaml``, ``mine/kl_cov.yaml``.
+
+    Args:
+        value: a path, or the name of a shipped configuration; any other text is returned as it is.
+
+    Returns:
+        What follows the kind in the name of a shipped file, which is known by its content wherever
+        a copy of it lies; of another one the path.
+    """
+    root = configs_folder()
+    named = not value.endswith(SUFFIXES) and os.path.isfile(root / f"{value}.yaml")
+    if not named and not value.endswith(SUFFIXES):
+        return value
+    path = PurePath(f"{value}.yaml" if named else value)
+    parts = path.parts[1:] if path.is_absolute() else path.parts
+    for start in range(len(parts)):
+        twin = root.joinpath(*parts[start:])
+        if os.path.isfile(twin) and (not os.path.isfile(path) or _same_bytes(twin, path)):
+            return PurePath(*(parts[start + 1 :] or parts[-1:])).as_posix()
+    return path.as_posix()
+
+
+def _same_bytes(first: PurePath, second: PurePath) -> bool:
+    return Path(first).read_bytes() == Path(second).read_bytes()
 
 
 def find_config(name: str, flag: str, folder: str = "") -> str:

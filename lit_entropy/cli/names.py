@@ -9,8 +9,12 @@ import yaml
 from lit_entropy.cli.options import RunOptions
 from lit_entropy.cli.values import parse_yaml
 from lit_entropy.moved import leaves
+from lit_entropy.shipped import short_name
 from lit_entropy.tracking.redaction import redact
 from lit_entropy.tracking.run_name import changed, is_named, run_name
+
+#: How the keys of files begin that do not name the run: of the first one, and of others.
+_BASE, _OVER = "base.", "config."
 
 
 class Changes(NamedTuple):
@@ -37,10 +41,11 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
         classes: class paths of the module and the data module, by ``model`` and ``data``.
     """
     found = Changes({}, {}, False, False)
-    count = 0
+    count = files = 0
     for key, value in _settings(words):
         if key == "config":
-            found = _after_file(found, Path(value))
+            found = _after_file(found, Path(value), first=not files)
+            files += 1
         elif key == "run.name" or (key == "run" and "name" in value):
             found = found._replace(explicit=True)
         elif key == "seed_everything":
@@ -48,8 +53,8 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
         elif is_named(key):
             count += 1
             own = f"{key.rstrip('+')}+{count}" if key.endswith("+") else key
-            value = Path(value).name if value.endswith(".yaml") else value
-            found = found._replace(later=changed(found.later, {own: _shown(own, value)}))
+            told = _shown(own, short_name(value))
+            found = found._replace(later=changed(found.later, {own: told}))
     return found._replace(later=dict(classes) | found.later)
 
 
@@ -87,15 +92,24 @@ def _settings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key.replace(".init_args", "").removesuffix(".class_path"), value
 
 
-def _after_file(before: Changes, file: Path) -> Changes:
-    """What was changed once a file is read, which may name the run, or be laid over it."""
+def _after_file(before: Changes, file: Path, first: bool) -> Changes:
+    """What was changed once a file is read, which may name the run, or be laid over it.
+
+    A file that names the run lies over those before it, and its name does not say which they are;
+    the first of them is the base of all. The whole configuration of a run replaces every one.
+    """
     values = _settings_of(file)
     run = values.get("run")
     if isinstance(run, dict) and "name" in run:
         earlier = run.get("changes")
-        return Changes(dict(earlier) if isinstance(earlier, dict) else {}, {}, False, False)
+        if isinstance(earlier, dict):
+            return Changes(dict(earlier), {}, False, False)
+        under = {key: told for key, told in before.later.items() if key.startswith(_OVER)}
+        return Changes({}, under, False, False)
     keys = {key.replace(".init_args", "") for key, _ in leaves(values)}
-    later = {f"config.{file.name}": file.name} if any(map(is_named, keys)) else {}
+    told = short_name(str(file))
+    key = f"{_BASE if first else _OVER}{told.replace('.', '_')}"
+    later = {key: told} if any(map(is_named, keys)) else {}
     seeded = before.seeded or "seed_everything" in keys
     return before._replace(later=before.later | later, seeded=seeded)
 

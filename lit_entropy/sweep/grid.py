@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from lit_entropy.jobs.job import Job
+from lit_entropy.shipped import short_name
 from lit_entropy.tracking.run_name import parts
 
 #: Arguments of ``fit`` that differ between runs, and what decides them.
@@ -93,7 +94,8 @@ def points(over: Mapping[str, Sequence[Value]]) -> list[Point]:
         {key: as_word(value) for key, value in zip(over, chosen, strict=True)}
         for chosen in product(*over.values())
     ]
-    found = [Point("-".join(parts(values)), values) for values in made]
+    told = [{key: short_name(word) for key, word in values.items()} for values in made]
+    found = [Point("-".join(parts(of)), values) for of, values in zip(told, made, strict=True)]
     labels = [point.label for point in found]
     for point in found:
         if labels.count(point.label) > 1:

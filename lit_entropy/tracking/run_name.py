@@ -1,6 +1,7 @@
 """What a run is called after: its experiment, what was changed, and the seed."""
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -26,7 +27,7 @@ UNNAMED: tuple[str, ...] = (
 _SEED = re.compile(r"-seed(\d+)(?:-\d+)?$")
 _CLASS = re.compile(r"(?:\w+\.)*_*[A-Z]\w*")
 _WORDS = ("true", "false", "null", "none", "nan", "inf")
-_FILE = re.compile(r"(?:.*/)?([^/]+)\.yaml|[a-z_]+/(?:.*/)?([^/]+)")
+_PUBLIC = ("lit_entropy", "torch", "lightning", "transformers")
 
 
 def is_named(key: str) -> bool:
@@ -37,16 +38,18 @@ def is_named(key: str) -> bool:
 def part(key: str, value: str) -> str:
     """What a name says of a change: ``KLCov`` of a class or a file, else ``fraction_0.02``.
 
+    What it leaves out, of a long text or of the folders above a file, stands in it as four digits.
+
     Args:
         key: dotted key.
-        value: what it is set to, as it is typed.
+        value: what it is set to, as it is typed; a file as
+            :func:`lit_entropy.shipped.short_name` calls it.
     """
-    file = _FILE.fullmatch(value)
-    if file:
-        return _plain(file[1] or file[2])
+    if value.endswith(".yaml"):
+        return _of_path(value.removesuffix(".yaml"))
     if _CLASS.fullmatch(value) and value.lower() not in _WORDS:
-        return _plain(value.rpartition(".")[2])
-    return f"{_plain(_last(key))}_{_plain(value.rstrip('/').rpartition('/')[2])}"
+        return _of_class(value)
+    return f"{_plain(_last(key))}_{_of_path(value)}"
 
 
 def parts(changes: Mapping[str, str]) -> list[str]:
@@ -115,12 +118,29 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
+def _of_path(text: str) -> str:
+    """The last word of a path with its folder; of several folders, or of a long one, digits."""
+    folder, _, name = (posixpath.normpath(text) if "/" in text else text).rpartition("/")
+    parent = folder.rpartition("/")[2]
+    near = f"{parent}_{name}" if parent and len(f"{parent}_{name}") <= LONGEST else name
+    all_said = not folder or (near != name and parent == folder)
+    return _plain(near) if all_said else f"{_plain(near)}-{_digits(folder)}"
+
+
+def _of_class(path: str) -> str:
+    """A class by its name; one of the user's own with its module, or digits of a long one."""
+    module, _, name = path.rpartition(".")
+    if not module or module.partition(".")[0] in _PUBLIC:
+        return _plain(name)
+    return path if len(path) <= LONGEST else f"{_plain(name)}-{_digits(module)}"
+
+
 def _plain(text: str) -> str:
     """Text that any file system and shell takes; of a longer one the start and four digits."""
     plain = re.sub(r"[^\w.+-]+", "_", text, flags=re.ASCII)
     if len(plain) > LONGEST:
         plain = f"{plain[: LONGEST - 5]}-{_digits(text)}"
-    return plain.strip("_.") or "other"
+    return plain.strip("_") if plain.strip("_.") else "other"
 
 
 def _digits(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from lit_entropy.tracking.metrics_file import read_metrics, read_rows
 
 TASKS = "[ChainArithmetic, broken_parts.NaNReward]"
 KEY = "entropy/token_mean"
+#: The run whose rewards are no numbers.
+FAILED = "broken_parts.NaNReward-seed4"
 
 
 def test_a_run_that_fails_is_named_and_stops_no_other(
@@ -26,11 +29,11 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
     words = ["sweep", "--config", "quickstart", *small, *measured, "--over.data.task", TASKS]
     words += ["--seeds", "[4]", "--jobs", "1", "--metrics", f"[{KEY}, no/key]"]
     output = tmp_path / "out"
-    log = output / "logs" / "NaNReward-seed4.log"
+    log = output / "logs" / f"{FAILED}.log"
     with pytest.raises(FailedRunsError) as failed:
         main([*words, "--output", str(output)])
     assert str(failed.value) == (
-        f"1 run failed: NaNReward-seed4 ({log}); the same command tries again what is missing"
+        f"1 run failed: {FAILED} ({log}); the same command tries again what is missing"
     )
     assert "NonFiniteError: reward of problem" in log.read_text()
     said = capsys.readouterr().out
@@ -43,16 +46,16 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
     assert float(row["mean"]) == last
     text = (output / "sweep.md").read_text()
     for remark in ("No intervals: they are given from 3 seeds on.", "no/key: logged by no run",
-                   "Not finished, and not in the table: NaNReward-seed4."):  # fmt: skip
+                   f"Not finished, and not in the table: {FAILED}."):  # fmt: skip
         assert remark in text and remark in said
     record = json.loads((output / "sweep.json").read_text())
     assert record["seeds"] == [4] and record["baseline"] == "ChainArithmetic"
     assert record["rows"][0]["values"] == {"4": last}
-    assert "--seed_everything 4" in record["runs"]["NaNReward-seed4"]
+    assert "--seed_everything 4" in record["runs"][FAILED]
     assert (output / "figures" / "report.html").exists()
     assert (output / "figures" / "sweep.png").stat().st_size > 10_000
     before = read_rows(run / "metrics.csv")
-    with pytest.raises(FailedRunsError, match="1 run failed: NaNReward-seed4"):
+    with pytest.raises(FailedRunsError, match=re.escape(f"1 run failed: {FAILED}")):
         main([*words, "--output", str(output)])
     assert "1 of 2 runs are finished, 1 to go" in capsys.readouterr().out
     assert read_rows(run / "metrics.csv") == before

@@ -76,7 +76,7 @@ def test_words_are_told_apart() -> None:
         ({"model.loss": "KLCov"}, r"^over.model.loss=KLCov: give a list of values"),
         ({"model.loss": []}, r"^over.model.loss=\[\]: give a list"),
         ({"a.b": [1, "1"]}, r"^over.a.b: 1 stands there twice$"),
-        ({"model.loss": ["KLCov", "my.KLCov"]}, r"both be called 'KLCov'"),
+        ({"model.loss": ["KLCov", "lit_entropy.losses.KLCov"]}, r"both be called 'KLCov'"),
         ({"seed_everything": [0]}, r"the seeds of every point are --seeds"),
         ({"run.name": ["a", "b"]}, r"where a run is kept"),
     ],
