@@ -1,9 +1,8 @@
-"""``lit-entropy export``: a checkpoint as an ordinary Hugging Face folder."""
+"""From a checkpoint to an ordinary Hugging Face folder."""
 
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import torch
 from transformers import GenerationConfig
@@ -22,29 +21,24 @@ POLICY_NAMES = (POLICY, "lit_entropy.policy.Policy", "lit_entropy.policy.policy.
 _PREFIX = "policy."
 
 
-def export(
-    checkpoint: str, output: str, dtype: Literal["checkpoint", "float32", "bfloat16"] = "checkpoint"
-) -> None:
-    """Write a checkpoint as a Hugging Face folder that plain transformers loads.
-
-    Weights (safetensors; adapters added in), config, tokenizer, generation config and a model card.
+def write_model(checkpoint: Path, target: Path, dtype: str) -> None:
+    """Write a checkpoint as a Hugging Face folder.
 
     Args:
         checkpoint: a checkpoint file, or the folder of a distributed one.
-        output: folder to write, which must not exist or be empty.
-        dtype: type of the written weights; that of the checkpoint's base weights by default.
+        target: folder to write, which must not exist or be empty.
+        dtype: ``float32`` or ``bfloat16``, of the written weights; ``checkpoint`` keeps that of the
+            checkpoint's base weights.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
         CheckpointError: the checkpoint is damaged, or not of ``lit-entropy fit``.
         FileExistsError: the output folder has something in it.
     """
-    target = Path(output)
     require_empty(target)
-    source = Path(checkpoint)
-    state = AtomicCheckpointIO().load_checkpoint(source)
-    configuration = configuration_of(state, source)
-    policy = load_policy(state, configuration, source)
+    state = AtomicCheckpointIO().load_checkpoint(checkpoint)
+    configuration = configuration_of(state, checkpoint)
+    policy = load_policy(state, configuration, checkpoint)
     fold_adapters(policy.model)  # before the cast, so that a sum is rounded once
     first = state["state_dict"][_PREFIX + next(policy.named_parameters())[0]]
     policy.model.to(first.dtype if dtype == "checkpoint" else getattr(torch, dtype))
@@ -52,7 +46,7 @@ def export(
     temporary = target.with_name(f"{target.name}.tmp-{os.getpid()}")
     try:
         policy.save(temporary)
-        card = model_card(configuration, int(state["rl_steps"]), policy, run_folder(source))
+        card = model_card(configuration, int(state["rl_steps"]), policy, run_folder(checkpoint))
         (temporary / "README.md").write_text(card)
         if target.is_dir():
             target.rmdir()

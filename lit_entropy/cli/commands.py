@@ -24,17 +24,18 @@ SUMMARIES = {
     "test": "As validate, logged under test/.",
     "predict": "Write greedy responses to the held-out problems to predictions.jsonl.",
 }
-#: The function of every other one, imported when it is called. One that takes an ``experiment`` has
-#: the settings of fit beside its own; one that takes ``main`` gets the command line itself, one
-#: that takes ``words`` those that are not its own.
+#: The function of every other one, imported when it is called. Its module imports little: what the
+#: function works with it imports when it runs, so that --help costs no torch. One that takes an
+#: ``experiment`` has the settings of fit beside its own; one that takes ``main`` gets the command
+#: line itself, one that takes ``words`` those that are not its own.
 COMMANDS = {
     "pretrain": "lit_entropy.pretraining.command.pretrain",
     "plan": "lit_entropy.planning.command.plan",
     "sweep": "lit_entropy.sweep.command.sweep",
     "reproduce": "lit_entropy.reproduce.command.reproduce",
     "figures": "lit_entropy.reproduce.command.figures",
-    "export": "lit_entropy.checkpoints.export.export",
-    "compare": "lit_entropy.evaluation.report.compare.compare",
+    "export": "lit_entropy.checkpoints.command.export",
+    "compare": "lit_entropy.cli.compare.compare",
 }
 
 

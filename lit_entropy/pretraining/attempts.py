@@ -1,11 +1,10 @@
 """The styles of response a countdown base is pretrained on: direct, and attempts with a check."""
 
-from dataclasses import dataclass, fields
-
 import torch
 from torch import Tensor
 
 from lit_entropy.functional.rng import uniforms
+from lit_entropy.pretraining.options import AttemptMixture
 from lit_entropy.tasks.countdown_prompts import (
     apply,
     parse_prompt,
@@ -15,31 +14,6 @@ from lit_entropy.tasks.countdown_prompts import (
 
 #: Most attempts that a response writes: 80 tokens hold three of five numbers.
 ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class AttemptMixture:
-    """Shares of the styles and their faults; every number is a fraction.
-
-    Attributes:
-        direct: share of responses that are the final expression alone.
-        guess: probability that a direct response is a random expression of the numbers.
-        miss: probability that a written attempt is a random expression, not a solution.
-        give_up: probability that an attempt whose last value is not the target is handed in.
-        error: probability that a written value is wrong (later steps build on it).
-    """
-
-    direct: float = 0.5
-    guess: float = 0.4
-    miss: float = 0.5
-    give_up: float = 0.4
-    error: float = 0.05
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{item.name} is {value}: give a fraction from 0 to 1")
 
 
 def draws_needed(max_numbers: int) -> int:

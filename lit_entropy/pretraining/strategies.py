@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from lit_entropy.functional.rng import uniforms
+from lit_entropy.pretraining.options import StrategyOptions
 from lit_entropy.pretraining.responses import Mixture, render_response
 from lit_entropy.tasks.chain_prompts import training_prompts
-from lit_entropy.tasks.discovery import LENGTHS, WORKING, Working, context_prompt
+from lit_entropy.tasks.discovery import LENGTHS, WORKING, context_prompt
 from lit_entropy.tasks.discovery_world import LETTERS, World, prior
 
 #: Styles of the arithmetic that follows a strategy: half of it written out, one in ten steps wrong.
@@ -18,26 +19,12 @@ ARITHMETIC = Mixture(
 
 
 @dataclass(frozen=True)
-class StrategyPrior:
+class StrategyPrior(StrategyOptions):
     """What a base does before it is trained by reinforcement.
 
-    Attributes:
-        true: probability of the context's true strategy: the difficulty of the task.
-        decoy: probability of its decoy; the other strategies share what is left.
-        contexts: number of contexts.
-        strategies: number of strategies.
-        world: seed of which strategy is right where.
-        shared: whether contexts with the same last digit have the same strategies.
-        working: what follows the strategy: fixed, or chain arithmetic.
+    Raises:
+        ValueError: a number out of range.
     """
-
-    true: float = 0.02
-    decoy: float = 0.6
-    contexts: int = 40
-    strategies: int = 12
-    world: int = 0
-    shared: bool = False
-    working: Working = "fixed"
 
     def __post_init__(self) -> None:
         self.table()

@@ -15,7 +15,7 @@ import torch
 from runs import ALONE, fit
 from test_resume import assert_same_state
 
-from lit_entropy.checkpoints.export import export
+from lit_entropy.checkpoints.command import export
 from lit_entropy.checkpoints.io import (
     AtomicCheckpointIO,
     check_same_experiment,

@@ -13,7 +13,8 @@ from runs import CONFIGS, fit, metrics
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lit_entropy.checkpoints.export import export, load_policy
+from lit_entropy.checkpoints.command import export
+from lit_entropy.checkpoints.export import load_policy
 from lit_entropy.checkpoints.model_card import described, is_hub_id
 from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.errors import CheckpointError

@@ -45,13 +45,21 @@ def loaded(*arguments: str) -> tuple[object, set[str]]:
         (["--help"], 0, set()),
         (["--version"], 0, set()),
         (["fti"], 2, set()),
-        (["figures", "--help"], 0, {"matplotlib"}),
+        (["export", "--dtype", "float33"], 2, set()),
+        (["compare"], 2, set()),
+        (["pretrain", "--size", "xxl", "--output", "x"], 2, set()),
         (["reproduce", "--budget", "smok"], 2, {"matplotlib"}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
 def test_imports(arguments: list[str], end: int, allowed: set[str]) -> None:
     assert loaded(*arguments) == (end, allowed)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if not takes_experiment(name)])
+def test_help_of_a_command_without_an_experiment_imports_no_torch(name: str) -> None:
+    draws = name in ("figures", "reproduce", "sweep")
+    assert loaded(name, "--help") == (0, {"matplotlib"} if draws else set())
 
 
 def test_the_package_itself_imports_nothing() -> None:
@@ -134,7 +142,7 @@ def test_a_sigterm_ends_with_its_own_code(monkeypatch: pytest.MonkeyPatch) -> No
         """Stop."""
         raise SIGTERMException
 
-    monkeypatch.setattr("lit_entropy.checkpoints.export.export", stopped)
+    monkeypatch.setattr("lit_entropy.checkpoints.command.export", stopped)
     with pytest.raises(SystemExit) as end:
         start(["export"])
     assert end.value.code == 143

@@ -11,8 +11,9 @@ import pytest
 from made_reports import EVALUATION, greedy, records, report, sampled
 from scipy import stats
 
+from lit_entropy.cli.compare import compare
 from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
-from lit_entropy.evaluation.report.compare import compare, join, with_differences
+from lit_entropy.evaluation.report.compare import join, with_differences
 from lit_entropy.evaluation.report.files import free_stem, read_report, write_report
 from lit_entropy.evaluation.report.records import Report, ScoreDifference
 from lit_entropy.evaluation.report.table import table

@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import lit_entropy
 from lit_entropy.cli.main import main
 from lit_entropy.policy.loading import shipped_bases
-from lit_entropy.pretraining.attempts import AttemptMixture
-from lit_entropy.pretraining.command import ONLY, pretrain, weights_hash
+from lit_entropy.pretraining.base import ONLY, weights_hash
+from lit_entropy.pretraining.command import pretrain
+from lit_entropy.pretraining.options import AttemptMixture
 from lit_entropy.pretraining.strategies import StrategyPrior
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic

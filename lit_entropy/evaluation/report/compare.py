@@ -1,36 +1,10 @@
-"""``lit-entropy compare``: paired differences between validations that were made separately."""
+"""Paired differences between validations that were made separately."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from lit_entropy.evaluation.report.differences import differences
-from lit_entropy.evaluation.report.files import read_report, write_report
 from lit_entropy.evaluation.report.records import Report
-from lit_entropy.evaluation.report.table import table
-
-
-def compare(reports: list[str], output: str = "") -> Report:
-    """Compare validations of the same problems: paired differences against the first.
-
-    Args:
-        reports: Files validation.json, or the folders that hold them; every policy in them is
-            compared with the first policy of the first file.
-        output: Folder to write comparison.json, a table and a plot to; without it the table is
-            printed alone.
-
-    Returns:
-        The joint report.
-
-    Raises:
-        ValueError: less than two policies, or reports of different problems.
-        FileNotFoundError: no such report.
-    """
-    joint = join([read_report(path) for path in reports], reports)
-    print(table(joint), flush=True)
-    if output:
-        print(f"written: {write_report(joint, Path(output), 'comparison')}", flush=True)
-    return joint
 
 
 def join(reports: Sequence[Report], names: Sequence[str]) -> Report:
