@@ -39,13 +39,13 @@ ONLY = {
 }
 
 
-def make_base(folder: Path, recipe: Config, progress: bool) -> Path:
+def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
     """Train a base and write its folder.
 
     Args:
         folder: to write; it must not exist or be empty.
-        recipe: the arguments of :func:`lit_entropy.pretraining.command.pretrain` but for this one
-            and ``progress``.
+        arguments: those of :func:`lit_entropy.pretraining.command.pretrain` but for the folder and
+            ``progress``.
         progress: whether to show a progress bar.
 
     Returns:
@@ -54,7 +54,7 @@ def make_base(folder: Path, recipe: Config, progress: bool) -> Path:
     Raises:
         ValueError: for a non-empty folder or a parameter out of range.
     """
-    task, recipe = recipe["task"], _of_task(recipe)
+    task, recipe = arguments["task"], _of_task(arguments)
     _check(folder, recipe)
     if task == "countdown":
         recipe["attempts"] = asdict(_record(AttemptMixture, recipe["attempts"]))
@@ -74,7 +74,7 @@ def make_base(folder: Path, recipe: Config, progress: bool) -> Path:
     return write_recipe(folder, recipe)
 
 
-def _of_task(recipe: Config) -> Config:
+def _of_task(recipe: Config) -> dict[str, Any]:
     """The parameters of the task alone."""
     task = recipe["task"]
     others = {name for other in ONLY if other != task for name in ONLY[other]}
