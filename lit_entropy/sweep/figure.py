@@ -9,7 +9,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import seed_lines
 from lit_entropy.figures.style import (
@@ -28,6 +27,8 @@ from lit_entropy.sweep.table import last_tenth
 
 COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, SKY, PURPLE, TEAL)
 COLUMNS = 3
+#: Units of the metrics that are compared by default, where they have one.
+UNITS = {"entropy/token_mean": "nats", "rollout/length": "tokens"}
 
 
 def colours(count: int) -> list[str]:
@@ -38,7 +39,7 @@ def colours(count: int) -> list[str]:
 
 
 def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
-    """Each metric against the RL step.
+    """Each metric against the RL step; intervals are seen whole.
 
     Args:
         runs: labelled by their point; of a panel those that log its metric.
@@ -61,8 +62,8 @@ def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
                 logged = [run for run in group if last_tenth(run, key) is not None]
                 if logged:
                     handles[label] = _draw(panel, logged, key, colour)
-            frame_lines(panel)
-            panel.set(xlabel="RL step", ylabel=key)
+            unit = f" ({UNITS[key]})" if key in UNITS else ""
+            panel.set(xlabel="RL step", ylabel=f"{key}{unit}")
         for panel in panels[len(drawn) :]:
             panel.set_visible(False)
         names = [f"{label} ({_seeds(groups[label])})" for label in handles]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -207,5 +208,12 @@ def as_csv(found: Sequence[Row]) -> str:
 
 
 def _shown(mean: float, half_width: float | None, sign: str) -> str:
-    text = f"{mean:{sign}.4g}"
-    return text if half_width is None else f"{text} ± {half_width:.2g}"
+    """Mean and interval, the mean with the decimals of the interval's two digits."""
+    if half_width is None or not half_width > 0 or not math.isfinite(half_width):
+        text = f"{mean:{sign}.4g}"
+        return text if half_width is None else f"{text} ± {half_width:.2g}"
+    place = math.floor(math.log10(float(f"{half_width:.1e}")))  # of its first digit, once rounded
+    if not -5 <= place <= 3:
+        return f"{mean:{sign}.4g} ± {half_width:.2g}"
+    decimals = max(0, 1 - place)
+    return f"{mean:{sign}.{decimals}f} ± {half_width:.{decimals}f}"

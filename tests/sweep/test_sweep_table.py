@@ -13,7 +13,7 @@ from scipy import stats
 from lit_entropy.figures.estimates import last, plateau
 from lit_entropy.figures.runs import Run
 from lit_entropy.sweep.figure import colours, sweep_figure
-from lit_entropy.sweep.table import as_csv, as_markdown, last_tenth, rows, unlogged
+from lit_entropy.sweep.table import _shown, as_csv, as_markdown, last_tenth, rows, unlogged
 
 KEY, RARE = "entropy/token_mean", "val/accuracy"
 
@@ -74,8 +74,8 @@ def test_the_table_as_text_and_as_csv() -> None:
     assert as_markdown(found, "a").splitlines() == [
         "| point | metric | mean | difference to a | seeds |",
         "|---|---|---|---|---|",
-        "| a | `entropy/token_mean` | 2.333 ± 3.8 | baseline | 0, 1, 2 |",
-        "| b | `entropy/token_mean` | 2.833 ± 3.4 | +0.5 ± 0.62 | 0, 1, 2 |",
+        "| a | `entropy/token_mean` | 2.3 ± 3.8 | baseline | 0, 1, 2 |",
+        "| b | `entropy/token_mean` | 2.8 ± 3.4 | +0.50 ± 0.62 | 0, 1, 2 |",
     ]
     table = list(csv.DictReader(io.StringIO(as_csv(found))))
     assert table[0]["difference"] == "" and table[1]["difference"] == "0.5"
@@ -121,6 +121,24 @@ def test_no_figure_takes_the_base_for_the_end_of_a_run(measure: Callable[..., fl
         measure(validated("a", 0), RARE)
 
 
+@pytest.mark.parametrize(
+    "mean, half, text",
+    [
+        (0.37812, 0.011, "0.378 ± 0.011"),
+        (0.38481, 0.00092, "0.38481 ± 0.00092"),
+        (0.0104, 0.045, "0.010 ± 0.045"),
+        (7.729, 9.96, "8 ± 10"),  # its two digits, once it is rounded
+        (412.7, 96.0, "413 ± 96"),
+        (0.5, 0.0, "0.5 ± 0"),
+        (1.5e-9, 2.1e-10, "1.5e-09 ± 2.1e-10"),
+        (0.5, None, "0.5"),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_interval(mean: float, half: float, text: str) -> None:
+    assert _shown(mean, half, "") == text
+    assert _shown(mean, half, "+") == f"+{text}"
+
+
 @pytest.mark.parametrize("seeds, bands", [(2, 0), (3, 2)])
 def test_the_figure_has_a_line_a_seed_and_a_band_from_three_seeds_on(
     seeds: int, bands: int
@@ -132,5 +150,9 @@ def test_the_figure_has_a_line_a_seed_and_a_band_from_three_seeds_on(
     assert [text.get_text() for text in legend.get_texts()] == [
         f"{n} ({seeds} seeds)" for n in "ab"
     ]
-    assert panel.get_ylabel() == KEY
+    assert panel.get_ylabel() == f"{KEY} (nats)"
+    low, high = panel.get_ylim()
+    for band in panel.collections:  # none leaves the panel
+        (path,) = band.get_paths()
+        assert low < path.vertices[:, 1].min() and path.vertices[:, 1].max() < high
     assert len(set(colours(8))) == 8 and len(set(colours(20))) == 20
