@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
+from string import Formatter
 
 import lightning as L
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, Timer
@@ -23,6 +24,25 @@ def unknown_metric(monitor: str, known: Iterable[str]) -> str:
     names = sorted(set(known) - {"step"})
     near = get_close_matches(monitor, names, 3, 0.5) or names
     return f"checkpoint.monitor={monitor} is not logged by this run: name one of {', '.join(near)}"
+
+
+def check_filename(filename: str) -> None:
+    """Refuse a name that is known only at the first checkpoint to be none, or that of the newest.
+
+    Raises:
+        ValueError: names what is wrong and the remedy.
+    """
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(filename) if name is not None]
+    except ValueError as error:
+        raise ValueError(
+            f"checkpoint.filename={filename!r}: {error}; write {{step}} for the RL step"
+        ) from error
+    if not fields and filename.casefold() == "last":
+        raise ValueError(
+            f"checkpoint.filename={filename!r} is the name of the newest checkpoint, last.ckpt: "
+            "give the numbered ones another, rl_step_{step:05d} say"
+        )
 
 
 def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:

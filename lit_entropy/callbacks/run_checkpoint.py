@@ -17,6 +17,7 @@ from lit_entropy.atomic import copy_path
 from lit_entropy.callbacks.base import trained_run
 from lit_entropy.callbacks.checkpoint_checks import (
     check_ended,
+    check_filename,
     check_own_folder,
     check_whole_step,
     check_whole_steps,
@@ -80,6 +81,7 @@ class RunCheckpoint(ModelCheckpoint):
                 f"checkpoint.filename={filename!r} must be a name without folders and without "
                 "characters that cannot be shown: the checkpoints of a run lie in its own folder"
             )
+        check_filename(filename)
         if monitor is not None and mode is None:
             raise ValueError(
                 f"checkpoint.monitor={monitor} needs checkpoint.mode: max keeps the largest "

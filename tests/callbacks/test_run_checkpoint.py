@@ -372,6 +372,8 @@ def test_a_metric_that_is_not_logged_yet(tmp_path: Path) -> None:
         ({"filename": "below/{step}"}, "a name without folders"),
         ({"filename": ""}, "a name without folders"),
         ({"filename": "step\n{step}"}, r"filename='step\\n\{step\}' must be a name without"),
+        ({"filename": "last"}, "filename='last' is the name of the newest checkpoint, last.ckpt"),
+        ({"filename": "a{step"}, r"filename='a\{step': .*; write \{step\} for the RL step"),
         ({"save_weights_only": True}, "leaves nothing to resume from"),
     ],
 )
