@@ -253,8 +253,8 @@ def train(options):  # type: ignore[no-untyped-def]
         yield record
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; that of this process by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in {
         "base": str(ASSETS / "chain-s"),
@@ -279,7 +279,7 @@ def parse() -> argparse.Namespace:
     }.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--band", type=float, nargs=2, default=(0.5, float("inf")))
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main() -> None:

@@ -8,16 +8,15 @@ has loaded the libraries. Rates are measured before times, with one thread.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 import torch
+from benchmarks.memory import peak_bytes, resident_bytes, start_peak
 from benchmarks.plan_cases import CASES, Case, update
+from benchmarks.separate import separately
 
 from lit_entropy.planning.compute import training_flops
 from lit_entropy.planning.hardware import Hardware, Rates
@@ -29,17 +28,7 @@ from lit_entropy.rollouts.local import LocalEngine
 
 def measured_memory(case: Case) -> float:
     """Peak bytes of two updates in a fresh process, over the libraries'."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_report_peak, args=(case, theirs))
-    process.start()
-    theirs.close()
-    try:
-        return float(ours.recv())
-    except EOFError as error:
-        raise RuntimeError(f"the process that measures {case} died, out of memory?") from error
-    finally:
-        process.join()
+    return separately(_peak, case)
 
 
 def predicted_memory(case: Case) -> float:
@@ -103,27 +92,18 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
     return min(times)
 
 
-def _report_peak(case: Case, pipe: Connection) -> None:
+def _peak(case: Case) -> float:
     torch.set_num_threads(1)
     small = replace(case, model="chain-xs", rows=2, prompt=4, response=4)
     policy = small.policy()  # loads what is loaded on first use
     update(policy, torch.optim.AdamW(policy.parameters()), small.batch(policy))
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
+    before = resident_bytes()
+    start_peak()
     policy = case.policy()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6)
     for _ in range(2):
         update(policy, optimizer, case.batch(policy))
-    pipe.send(_status("VmHWM") - before)
-    pipe.close()
-
-
-def _status(name: str) -> float:
-    """Bytes of a line of /proc/self/status."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return 1024.0 * int(line.split()[1])
-    raise OSError(f"/proc/self/status has no {name}: memory is measured on Linux alone")
+    return peak_bytes() - before
 
 
 def main() -> None:

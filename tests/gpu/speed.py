@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 
 import torch
-from benchmarks.head_memory import score
+from benchmarks.cases.head import score
+from benchmarks.cases.rollout import generated_tokens
 from benchmarks.machine import Machine, seconds
 from gpu.measured import Measured
 from gpu.policies import policy_on, random_sequences, relative
@@ -16,7 +17,6 @@ from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Workload
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
-from lit_entropy.rollouts.local import evaluation_mode
 
 #: Bytes a parameter under bf16-mixed: weight, gradient and two moments in float32, a cast copy.
 STATE_BYTES = 18
@@ -44,7 +44,7 @@ def decode(device: torch.device, size: Size) -> Measured:
         counts["engine"] = int(completions.mask_BT.sum())
 
     def by_generate() -> None:
-        counts["generate"] = _generated(policy, prompts, size.decoded)
+        counts["generate"] = generated_tokens(policy, prompts, size.decoded)
 
     values: dict[str, float | str] = {"model": size.models[0], "dtype": dtype}
     for name, function in (("engine", by_engine), ("generate", by_generate)):
@@ -54,21 +54,6 @@ def decode(device: torch.device, size: Size) -> Measured:
         float(values[f"{name}_tokens_per_second"]) for name in ("engine", "generate")
     )
     return Measured(values | {"ratio": engine_rate / generate_rate})
-
-
-@torch.no_grad()
-def _generated(policy: Policy, prompts: list[list[int]], limit: int) -> int:
-    """Tokens that ``generate`` samples up to and with each row's end."""
-    tokens_BS = torch.tensor(prompts, device=policy.model.device)
-    with evaluation_mode(policy):
-        output_BL = policy.model.generate(
-            tokens_BS, attention_mask=torch.ones_like(tokens_BS), max_new_tokens=limit,
-            do_sample=True, top_k=0, top_p=1.0, temperature=1.0,
-            eos_token_id=policy.eos_token_ids, pad_token_id=policy.pad_token_id,
-        )  # fmt: skip
-    response_BT = output_BL[:, tokens_BS.shape[1] :]
-    ended_BT = torch.isin(response_BT, torch.tensor(policy.eos_token_ids, device=tokens_BS.device))
-    return int(((ended_BT.cumsum(1) - ended_BT.long()) == 0).sum())
 
 
 def update(device: torch.device, size: Size, machine: Machine) -> Measured:
