@@ -123,6 +123,8 @@ def picture(report: Report, stem: Path) -> None:
             if unit == RATIO:
                 axes.axvline(1.0, color="black", linewidth=0.6)
                 axes.set_xscale("log")
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter("{x:g}")
         save(figure, stem)
 
 

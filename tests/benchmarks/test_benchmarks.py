@@ -189,6 +189,14 @@ def test_generate_and_the_engine_count_tokens_alike() -> None:
     assert rollout.engine_tokens(policy, prompts, setting) == 4
 
 
+def test_each_task_has_a_thousand_held_out_problems() -> None:
+    tasks = evaluation.tasks_of("full")
+    assert {base: len(task.validation_problems()) for base, task in tasks.items()} == {
+        "chain-s": 1000,
+        "discovery-s": 1000,
+    }
+
+
 def test_engines_without_vllm() -> None:
     if find_spec("vllm") is not None:
         pytest.skip("vllm is installed")
