@@ -94,7 +94,7 @@ def locate(name: str, gguf_file: str | None, field: str, revision: str | None = 
             f"{field}={name!r}: no such shipped base, folder or .gguf file; the shipped bases are "
             f"{shipped_bases()}, {SMOLLM!r} needs the smollm extra, and a hub id is 'owner/name'"
         )
-    return Source(hub_location(name, revision, field), gguf_file)
+    return Source(name if is_dry_run() else hub_location(name, revision, field), gguf_file)
 
 
 def load_model(source: Source, revision: str | None, dtype: torch.dtype) -> PreTrainedModel:

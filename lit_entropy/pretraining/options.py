@@ -49,4 +49,4 @@ class StrategyOptions:
     strategies: int = 12
     world: int = 0
     shared: bool = False
-    working: Literal["fixed", "chain"] = "fixed"
+    working: Literal["fixed", "arithmetic"] = "fixed"

@@ -1,5 +1,7 @@
 """What a base for strategy discovery is trained on, and what the shipped one does."""
 
+from typing import get_type_hints
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -7,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lit_entropy.policy.loading import ASSETS
 from lit_entropy.pretraining.strategies import StrategyPrior, strategy_texts
 from lit_entropy.pretraining.tokenizer import DISCOVERY_CHARACTERS, character_tokenizer
-from lit_entropy.tasks.discovery import StrategyDiscovery, context_of, context_prompt
+from lit_entropy.tasks.discovery import StrategyDiscovery, Working, context_of, context_prompt
 from lit_entropy.tasks.discovery_world import LETTERS, World
 
 
@@ -33,6 +35,10 @@ def test_every_response_is_well_formed_and_tokenized(working: str) -> None:
         assert task.answer_of(response) == response[0]
         assert tokenizer.decode(tokenizer.encode(prompt + response)) == prompt + response
         assert len(tokenizer.encode(prompt + response)) == len(prompt + response)
+
+
+def test_the_options_are_those_of_the_task() -> None:
+    assert get_type_hints(StrategyPrior)["working"] == Working
 
 
 def test_prior_out_of_range() -> None:

@@ -61,7 +61,7 @@ def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     planned = runs(budget)
     # 13 settings of claims, 3 controls, and 24 points of sweeps; 4 methods on strategy discovery
     # and 12 settings of the table
-    own = (4 + 12) * (2 if budget == "smoke" else 5)
+    own = (4 + 12) * 2 if budget == "smoke" else 4 * 6 + 12 * 5  # discovery, table
     assert len(planned) == 16 * claims + 24 * sweeps + own
     for run in planned.values():
         assert files(run)[:3] == [

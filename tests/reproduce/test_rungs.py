@@ -93,7 +93,7 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
     assert all(len(row.cells) == len(COLUMNS) == 5 for row in rows)
     law = rows[0].cells
     assert [each.verdict for each in law] == [
-        YES, "not judged: 3 of 5 seeds, 40 of 300 RL steps", YES, YES, "not judged: 2 of 3 seeds",
+        YES, "not judged: 3 of 6 seeds, 40 of 300 RL steps", YES, YES, "not judged: 2 of 3 seeds",
     ]  # fmt: skip
     assert law[0].text == "R² 1.0000 ± 0.0000, a 0.5000 ± 0.0000"
     assert law[CHAIN].text.startswith("R² = 1.00 ± 0.00, ")
