@@ -1,5 +1,6 @@
 """Prompts checked with the policy's tokenizer before a run starts."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -76,14 +77,17 @@ def usable_problems(
 
     Raises:
         ValueError: there are no problems, none is left, a prompt is too long (refused) or has no
-            token, or the tokenizer has no fitting chat template.
+            token or characters that the tokenizer has no token for, or the tokenizer has no fitting
+            chat template.
     """
     if len(problems) == 0:
         raise ValueError(f"data.task has no {split} problems: check its files and limits")
     whole = isinstance(problems, list)
     checked = problems if whole else list(islice(problems, SAMPLE))
     _check_chats(checked, tokenizer)
-    sizes = [len(task.encode(problem, tokenizer)) for problem in checked]
+    ids = [task.encode(problem, tokenizer) for problem in checked]
+    _check_characters(checked[:SAMPLE], ids, tokenizer)
+    sizes = [len(each) for each in ids]
     for problem, size in zip(checked, sizes, strict=True):
         if size == 0 or (size > limit.tokens and not (whole and overlong == "drop")):
             raise too_long(problem, size, limit, sizes)
@@ -119,3 +123,27 @@ def _check_chats(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase
     for prompt in examples.values():
         check_chat(prompt, tokenizer)
         check_date(prompt, tokenizer)
+
+
+def _check_characters(
+    problems: Sequence[Problem], ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Raise ValueError where a prompt loses characters: the policy would answer another question.
+
+    Spaces, and forms of one character that a tokenizer may unite, are no loss.
+    """
+    for problem, of_problem in zip(problems, ids, strict=False):
+        prompt = problem.prompt
+        text = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+        read = tokenizer.decode(of_problem, skip_special_tokens=True)
+        lost = sorted(_characters(text) - _characters(str(read)))
+        if lost:
+            raise ValueError(
+                f"problem {problem.id}: the policy's tokenizer has no token for {lost[:8]} and "
+                f"drops them; it reads {text[:60]!r} as {str(read)[:60]!r}. Use a model whose "
+                "tokenizer has these characters, or leave such rows out of data.task"
+            )
+
+
+def _characters(text: str) -> set[str]:
+    return set("".join(unicodedata.normalize("NFKC", text).casefold().split()))

@@ -69,6 +69,17 @@ class Lazy(Sequence[Problem]):
         return Problem(index, "abab" if index >= self.long_from else "a", "1")
 
 
+def test_characters_that_the_tokenizer_drops_are_refused() -> None:
+    """The policy would answer another question; spaces are no loss."""
+    with pytest.raises(
+        ValueError, match=r"^problem 2: the policy's tokenizer has no token"
+    ) as error:
+        usable(problems("ab", "two a b", "a"), limit=9)
+    assert "for ['o', 't', 'w'] and drops them; it reads 'two a b' as 'ab'." in str(error.value)
+    given = problems("a b")
+    assert usable(given, limit=9)[0] is given
+
+
 def test_of_a_lazy_sequence_a_sample_is_made() -> None:
     lazy = Lazy(10**9, long_from=10**9)
     kept, overlong = usable(lazy, "drop")

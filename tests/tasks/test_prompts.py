@@ -167,7 +167,7 @@ def test_a_date_that_cannot_be_fixed_is_refused() -> None:
 
 
 def test_the_date_is_named_at_setup() -> None:
-    problems = [Problem(0, [USER], "")]
+    problems = [Problem(0, [USER | {"content": "ab"}], "")]
     with pytest.warns(UserWarning, match="its chat template writes today's date"):
         usable_problems(Own(), problems, "training", tokenizer_with(DATED), setting(99), "refuse")
 
