@@ -19,18 +19,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return folder, whole_run(folder)
 
 
-@pytest.mark.parametrize("server", ["drips", "broken, once it has rows"])
+LATER = "broken, once it has rows"
+
+
+# beside other tests the library may not have sent its first rows when the run is over
+@pytest.mark.parametrize("server", ["drips", pytest.param(LATER, marks=pytest.mark.slow)])
 def test_a_server_costs_ten_seconds_at_most_and_changes_nothing(
     tmp_path: Path, whole: tuple[Path, float], server: str
 ) -> None:
     """The exit counts: the library waited there for half a minute to report on itself."""
-    rows = 1 if "rows" in server else 0
-    for attempt in range(3):
-        found = beside(server, tmp_path / str(attempt), *whole)
-        assert found.wrong == [], found
-        if found.rows == rows:  # a machine under load may go on offline before the first rows
-            break
-    assert found.rows == rows
+    found = beside(server, tmp_path / "run", *whole)
+    assert found.wrong == [], found
+    assert found.rows == (1 if server == LATER else 0)
 
 
 def test_flipped_bits_are_refused_or_change_nothing(
