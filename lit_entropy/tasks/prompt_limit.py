@@ -126,7 +126,7 @@ def _check_chats(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase
 
 
 def _check_characters(
-    problems: Sequence[Problem], ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase
+    problems: Sequence[Problem], ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Raise ValueError where a prompt loses characters: the policy would answer another question.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from attacked_runs import CONFIGURATIONS, NAME
+from attacked_runs import NAME
 from file_events import Fault, kind_of
 from killed_runs import attack, reference, spread
 
@@ -35,7 +35,14 @@ def test_kills_at_every_kind_of_file_event(tmp_path: Path) -> None:
     assert killed >= 20 and len(at) >= 15
 
 
-@pytest.mark.parametrize("configuration", [name for name in CONFIGURATIONS if "ended by" in name])
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        "ended by max_steps",
+        "ended by an early stop",
+        pytest.param("ended by a time limit", marks=pytest.mark.slow),
+    ],
+)
 def test_kills_around_the_last_checkpoint_of_a_run_that_ends_early(
     tmp_path: Path, configuration: str
 ) -> None:
