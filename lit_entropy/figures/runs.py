@@ -9,6 +9,8 @@ History = Mapping[str, np.ndarray]
 #: The task that stands for the paper's code runs, the one that exploration limits, and the one in
 #: which every response can be written down.
 CODE_TASK, EXPLORATION_TASK, EXACT_TASK = "Countdown", "StrategyDiscovery", "KeyedBandit"
+#: The shipped base that makes exploration easier.
+EASIER_BASE = "discovery-easy-s"
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,20 @@ def mathematics(runs: Sequence[Run]) -> list[Run]:
 
 
 def exploration(runs: Sequence[Run]) -> list[Run]:
-    """Runs of one model on the task that exploration limits."""
-    return one_model([run for run in runs if run.facts.get("task") == EXPLORATION_TASK])
+    """Runs of one model on the task that exploration limits, of the easier base if of no other."""
+    explored = [run for run in runs if run.facts.get("task") == EXPLORATION_TASK]
+    return one_model([run for run in explored if not of_easier_base(run)] or explored)
+
+
+def easier_exploration(runs: Sequence[Run]) -> list[Run]:
+    """Runs of the easier base on the task that exploration limits."""
+    explored = [run for run in runs if run.facts.get("task") == EXPLORATION_TASK]
+    return [run for run in explored if of_easier_base(run)]
+
+
+def of_easier_base(run: Run) -> bool:
+    """Whether the run trains :data:`EASIER_BASE`."""
+    return run.facts.get("model") == EASIER_BASE
 
 
 def exact(runs: Sequence[Run]) -> list[Run]:

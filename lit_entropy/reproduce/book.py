@@ -6,6 +6,7 @@ from lit_entropy.figures.comparison import FIGURE_6, FIGURE_13
 from lit_entropy.figures.control import FIGURE_9, FIGURE_10
 from lit_entropy.figures.controls import CONTROLS
 from lit_entropy.figures.discovery import DISCOVERY
+from lit_entropy.figures.discovery_easier import EASIER
 from lit_entropy.figures.dynamics import FIGURE_8
 from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.figures.forecast import FIGURE_5, FIGURE_5B
@@ -22,6 +23,6 @@ from lit_entropy.laboratory.entry import ANATOMY
 ENTRIES: tuple[AnyEntry, ...] = (
     FRONT,
     FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_5, FIGURE_5B, FIGURE_6, FIGURE_7, FIGURE_8,
-    SECTION_3, ANATOMY, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, FIGURE_12, TABLE_2,
-    FIGURE_13, CONTROLS,
+    SECTION_3, ANATOMY, TABLE_1, FIGURE_9, FIGURE_10, FIGURE_11, DISCOVERY, EASIER, FIGURE_12,
+    TABLE_2, FIGURE_13, CONTROLS,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.entries import NOT_JUDGED, AnyEntry, Claim, Plan, shortfall
-from lit_entropy.figures.runs import CODE_TASK, EXACT_TASK, EXPLORATION_TASK, Run
+from lit_entropy.figures.runs import CODE_TASK, EASIER_BASE, EXACT_TASK, EXPLORATION_TASK, Run
 from lit_entropy.laboratory.claims import rests_on
 from lit_entropy.laboratory.entry import ANATOMY, measure_anatomy
 from lit_entropy.laboratory.measure import Dissected
@@ -31,15 +31,17 @@ class Rung:
 
     def holds(self, run: Run) -> bool:
         """Whether a run belongs to it."""
-        of_language_model = LANGUAGE_MODEL in str(run.facts.get("model", ""))
-        if of_language_model or self.model:
-            return of_language_model and bool(self.model)
+        model = str(run.facts.get("model", ""))
+        owned = next((name for name in (LANGUAGE_MODEL, EASIER_BASE) if name in model), "")
+        if owned or self.model:
+            return owned == self.model
         return run.facts.get("task") == self.task
 
 
 TABLE = Rung("rung 0: softmax table", EXACT_TASK)
 RUNGS = (
     Rung("rung 1: strategy discovery", EXPLORATION_TASK, plan=DISCOVERY.plan),
+    Rung("rung 1: strategy discovery, easier", model=EASIER_BASE, plan=DISCOVERY.plan),
     Rung("rung 1: chain arithmetic", "ChainArithmetic"),
     Rung("rung 1: countdown", CODE_TASK),
     Rung(f"rung 2: {LANGUAGE_MODEL}", model=LANGUAGE_MODEL),

@@ -139,7 +139,7 @@ def test_shipped_weights_are_the_recipe_s(name: str) -> None:
 
 
 def test_shipped_bases_are_all_tested() -> None:
-    assert shipped_bases() == sorted([*NAMES, "countdown-s", "discovery-s"])
+    assert shipped_bases() == sorted([*NAMES, "countdown-s", "discovery-easy-s", "discovery-s"])
 
 
 def test_the_ladder_has_one_recipe_and_four_sizes() -> None:

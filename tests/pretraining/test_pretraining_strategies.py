@@ -48,9 +48,12 @@ def test_prior_out_of_range() -> None:
         StrategyPrior(strategies=2)
 
 
-def test_the_shipped_base_has_its_prior() -> None:
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"), [("discovery-s", 0.015, 0.04), ("discovery-easy-s", 0.035, 0.08)]
+)
+def test_the_shipped_base_has_its_prior(name: str, lowest: float, highest: float) -> None:
     """Probabilities of the first token in all 40 contexts, in bands around the recipe's."""
-    folder = ASSETS / "discovery-s"
+    folder = ASSETS / name
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     prompts = torch.tensor([tokenizer.encode(context_prompt(context)) for context in range(40)])
@@ -61,5 +64,5 @@ def test_the_shipped_base_has_its_prior() -> None:
     true, decoy = (torch.tensor(chosen)[:, None] for chosen in World().assignment())
     assert letters_SK.sum(1).min() > 0.998
     true_S, decoy_S = letters_SK.gather(1, true), letters_SK.gather(1, decoy)
-    assert true_S.min() > 0.015 and true_S.max() < 0.04
+    assert true_S.min() > lowest and true_S.max() < highest
     assert decoy_S.min() > 0.55 and decoy_S.max() < 0.65

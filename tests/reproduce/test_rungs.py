@@ -37,7 +37,7 @@ from lit_entropy.reproduce.rungs import (
 )
 from lit_entropy.tracking.state_table import COLUMNS as COLUMNS_OF_STATES
 
-CHAIN, COUNTDOWN, DISCOVERED, LANGUAGE = 2, 3, 1, 4  # columns; 0 is the table
+DISCOVERED, EASIER, CHAIN, COUNTDOWN, LANGUAGE = 1, 2, 3, 4, 5  # columns; 0 is the table
 
 
 @pytest.fixture(autouse=True)
@@ -83,17 +83,19 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
     runs = [
         *made("ChainArithmetic"), *made("Countdown", "grpo_countdown"),
         *made("Arithmetic", "smollm", model="HuggingFaceTB/SmolLM2-135M", seeds=2),
-        *made("StrategyDiscovery", "discovery_grpo"),
+        *made("StrategyDiscovery", "discovery_grpo", seeds=6),
+        *made("StrategyDiscovery", "discovery_easier_grpo", model="discovery-easy-s", seeds=5),
         *table_runs(),
     ]  # fmt: skip
     book = (FIGURE_3, FIGURE_4, FIGURE_8)
     rows = claim_by_rung(book, runs)
     # Fig. 4 is Fig. 3's claim on countdown, by its rule: no row of its own
     assert [row.figure for row in rows] == ["Fig. 3", "Fig. 8", "Fig. 8", "Fig. 8"]
-    assert all(len(row.cells) == len(COLUMNS) == 5 for row in rows)
+    assert all(len(row.cells) == len(COLUMNS) == 6 for row in rows)
     law = rows[0].cells
     assert [each.verdict for each in law] == [
-        YES, "not judged: 3 of 6 seeds, 40 of 300 RL steps", YES, YES, "not judged: 2 of 3 seeds",
+        YES, "not judged: 40 of 300 RL steps", "not judged: 5 of 6 seeds, 40 of 300 RL steps",
+        YES, YES, "not judged: 2 of 3 seeds",
     ]  # fmt: skip
     assert law[0].text == "R² 1.0000 ± 0.0000, a 0.5000 ± 0.0000"
     assert law[CHAIN].text.startswith("R² = 1.00 ± 0.00, ")

@@ -23,6 +23,7 @@ from lit_entropy.reproduce.jobs import CONFIGS, cells_of
 
 CELLS = cells_of(ENTRIES)
 KEYS = {*(str(number) for number in range(1, 14)), "5b", "dynamics", "controls", "discovery"} | {
+    "discovery-easier",
     "anatomy",
     "front",
     "table-1",
@@ -45,7 +46,7 @@ def test_every_figure_has_runs_and_claims() -> None:
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names) == 56
+    assert len(set(names)) == len(names) == 60
     assert names[:2] == ["grpo", "kl_cov"]  # those that most figures need come first
     assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
@@ -59,6 +60,7 @@ def test_names_are_unique_and_experiments_exist() -> None:
         ("11", set(METHODS)),
         ("table-2", set(METHODS)),
         ("discovery", set(METHODS)),
+        ("discovery-easier", set(METHODS)),
         ("front", set(METHODS)),
         ("13", {"GRPO", DISTRIBUTIONS[1]}),
         ("controls", set(COLOURS)),

@@ -7,6 +7,7 @@ from runs import CONFIGS
 
 from lit_entropy.cli.main import main
 from lit_entropy.figures.discovery import CELLS, DISCOVERY
+from lit_entropy.figures.entries import PLANNED
 from lit_entropy.functional.quota import quota_count
 from lit_entropy.sweep.check import check_points
 from lit_entropy.sweep.file import read_file
@@ -14,6 +15,7 @@ from lit_entropy.sweep.grid import Sweep, runs
 
 FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
 KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
+PRIME = CONFIGS / "sweep" / "chain_prime.yaml"
 #: Tokens of a minibatch, and how many of them choose anything.
 TOKENS = {"discovery": (352, 32), "chain": (350, 160)}
 
@@ -37,11 +39,20 @@ def test_equal_budgets_and_seeds_that_judge_nothing(path: Path) -> None:
     assert check_points(main, runs(wanted)[:1]) == []
 
 
+def test_prime_is_tuned_at_six_settings_on_seeds_that_judge_nothing() -> None:
+    found = read_file(PRIME)
+    wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
+    assert len(wanted.points) == 6 and found.seeds == [100, 101]
+    steps = found.words[found.words.index("--trainer.max_epochs") + 1]
+    assert steps == str(PLANNED.steps)  # tuned at the length that is judged
+    assert check_points(main, runs(wanted)[:1]) == []
+
+
 def test_every_file_is_of_a_kind() -> None:
-    assert {*FILES, *KNOBS} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
+    assert {*FILES, *KNOBS, PRIME} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
 
 
-@pytest.mark.parametrize("path", [*FILES, *KNOBS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*FILES, *KNOBS, PRIME], ids=lambda path: path.stem)
 def test_a_file_says_the_command_that_runs_it(path: Path) -> None:
     named = f"lit-entropy sweep --file {path.relative_to(CONFIGS.parent)}"
     assert named in path.read_text()
