@@ -167,6 +167,9 @@ def test_length() -> None:
     assert verdict("11", methods(KLCov=longer), 2) == UNDECIDED
     shorter = {"length_gain": est(-0.5, 0.4)}
     assert verdict("11", methods(ClipCov=longer, KLCov=shorter), 2) == NO
+    same = {"length_gain": est(0.01, 0.08)}  # a task whose responses are all of one length
+    assert verdict("11", methods(ClipCov=same, KLCov=same), 2) == OPEN
+    assert verdict("11", methods(ClipCov=same, KLCov=shorter), 2) == NO
 
 
 def test_instability() -> None:
