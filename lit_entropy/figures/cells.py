@@ -19,6 +19,8 @@ class Cell:
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
         suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
         times_as_long: RL steps of its runs, as a multiple of those of the suite's others.
+        seeds: Seeds that decide the claims that rest on it alone, where that is more than the
+            budget has.
     """
 
     name: str
@@ -29,11 +31,14 @@ class Cell:
     single_update: bool = False
     suite: str = "tiny"
     times_as_long: int = 1
+    seeds: int = 0
 
 
-GRPO = Cell("grpo", "GRPO", "grpo")
+GRPO = Cell("grpo", "GRPO", "grpo", seeds=8)
 KL_COV = Cell("kl_cov", "KL-Cov", "kl_cov")
 CLIP_COV = Cell("clip_cov", "Clip-Cov", "clip_cov")
 CLIP_HIGHER = Cell("clip_higher", "clip-higher", "clip_higher")
-POLICY_GRADIENT = Cell("policy_gradient", "policy gradient", "policy_gradient", single_update=True)
+POLICY_GRADIENT = Cell(
+    "policy_gradient", "policy gradient", "policy_gradient", single_update=True, seeds=8
+)
 COUNTDOWN = Cell("grpo_countdown", "GRPO", "grpo_countdown")

@@ -19,13 +19,18 @@ class Budget:
     overlay: str = ""  # laid over the experiment: ``configs/suite/<suite>_<overlay>.yaml``
     rollout: int = 256  # responses per RL step, prompts times samples, as the overlay sets it
     own: Mapping[str, Plan] = field(default_factory=dict)  # suites with a size of their own
+    first_seed: int = 0  # those below have judged by earlier rules, or tuned
+    decides: bool = False  # whether a setting has the seeds that its claims need
 
     def seeds(self, cell: Cell) -> range:
         """The seeds of a setting."""
         if cell.suite in self.own:
             own = self.own[cell.suite]
             return range(own.first_seed, own.first_seed + own.seeds)
-        return range(self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds)
+        count = self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds
+        if self.decides:
+            count = max(count, cell.seeds)
+        return range(self.first_seed, self.first_seed + count)
 
     def steps_of(self, cell: Cell) -> int:
         """RL steps of a setting's runs."""
@@ -39,6 +44,8 @@ OWN = {"discovery": DISCOVERY, "table": TABLE}
 #: night on two cores.
 BUDGETS: dict[str, Budget] = {
     "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlay="smoke", rollout=32),
-    "quick": Budget(PLANNED.steps, claim_seeds=PLANNED.seeds, sweep_seeds=1, own=OWN),
-    "full": Budget(steps=300, claim_seeds=5, sweep_seeds=3, own=OWN),
+    "quick": Budget(
+        PLANNED.steps, PLANNED.seeds, sweep_seeds=1, own=OWN, first_seed=40, decides=True
+    ),
+    "full": Budget(300, claim_seeds=5, sweep_seeds=3, own=OWN, first_seed=40, decides=True),
 }

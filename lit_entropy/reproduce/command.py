@@ -41,8 +41,9 @@ def reproduce(
         suite: Which runs: tiny is chain arithmetic, countdown and strategy discovery with the
             shipped bases, and the exact table.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
-            seeds for claims, 1 per sweep point; strategy discovery 300 and 6, the table 30 and 5)
-            takes about 120 minutes on two cores; full (300, 5 and 3) a night.
+            seeds for claims, 8 for those that rest on GRPO or on policy gradient alone, 1 per
+            sweep point; strategy discovery 300 and 6, the table 30 and 5) takes some hours on two
+            cores; full (300, 5 and 3) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.

@@ -53,6 +53,8 @@ def test_claims_rules_and_plans_change_it(figures: tuple[AnyEntry, ...]) -> None
         replace(QUICK, steps=101),
         replace(QUICK, claim_seeds=4),
         replace(QUICK, sweep_seeds=2),
+        replace(QUICK, first_seed=41),
+        replace(QUICK, decides=False),
         replace(QUICK, rollout=128),
         replace(QUICK, own=QUICK.own | {"discovery": Plan(seeds=6, steps=300)}),
         replace(QUICK, own=QUICK.own | {"table": Plan(seeds=5, steps=31)}),

@@ -110,7 +110,7 @@ def test_without_only_the_figures_that_lack_runs_are_printed(
     assert list(record(tmp_path / "figures")["figures"]) == drawn
     *lines, last = capsys.readouterr().out.splitlines()
     assert last == "report: figures/report.html"
-    assert len(lines) == 21 and sum("Not drawn: " in line for line in lines) == 13
+    assert len(lines) == 22 and sum("Not drawn: " in line for line in lines) == 14
     assert "no run has label ['entropy bonus'] (labels: ['RLOO'])" in "".join(lines)
 
 

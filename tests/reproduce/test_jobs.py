@@ -62,7 +62,8 @@ def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     # 13 settings of claims, 3 controls, and 24 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    assert len(planned) == 16 * claims + 24 * sweeps + own
+    more = 0 if budget == "smoke" else 2 * (8 - claims)  # GRPO, policy gradient
+    assert len(planned) == 16 * claims + 24 * sweeps + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -98,21 +99,21 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed) for run in planned]
     expected = [
         (kind, seed)
-        for kind, seeds in (("claim", 5), ("control", 5), ("sweep", 3))
-        for seed in range(seeds)
+        for kind, seeds in (("claim", 8), ("control", 5), ("sweep", 3))
+        for seed in range(40, 40 + seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
     assert next(iter(runs())) == "grpo-seed0"
 
 
 def test_only_what_the_figures_need() -> None:
-    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(3)]
+    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(40, 48)]
     both = runs("quick", "8", "6")
     assert {run.cell.name for run in both.values()} == {
         "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
     nine = runs("quick", "9")
-    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [0] * 6
+    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [40] * 6
     assert {name: run.settings for name, run in nine.items()} == {
         name: run.settings for name, run in runs().items() if name in nine
     }
