@@ -61,12 +61,13 @@ def cells_of(entries: Sequence[AnyEntry], figures: Sequence[str] = ()) -> list[C
 def plan(cells: Sequence[Cell], budget: Budget) -> list[PlannedRun]:
     """The runs of some settings: first seeds first, so that every figure shows early."""
     runs = [
-        PlannedRun(cell, seed, _settings(cell, seed, budget))
+        (number, PlannedRun(cell, seed, _settings(cell, seed, budget)))
         for cell in cells
-        for seed in budget.seeds(cell)
+        for number, seed in enumerate(budget.seeds(cell))
     ]
     sweeps_last = {"claim": 0, "control": 1, "sweep": 2}
-    return sorted(runs, key=lambda run: (sweeps_last[run.cell.kind], run.seed))
+    ordered = sorted(runs, key=lambda each: (sweeps_last[each[1].cell.kind], each[0]))
+    return [run for _, run in ordered]
 
 
 def figure_order(figure: str) -> tuple[bool, int, str]:

@@ -103,7 +103,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
         for seed in range(40, 40 + seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
-    assert next(iter(runs())) == "grpo-seed0"
+    assert next(iter(runs())) == "grpo-seed40"
 
 
 def test_only_what_the_figures_need() -> None:

@@ -40,16 +40,16 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page = report_of(planned, tmp_path, ["length"], "tiny", "quick", book)
 
     record = json.loads(page.with_suffix(".json").read_text())["figures"]
-    assert list(record) == ["length"] and len(record["length"]["commands"]) == 6
-    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 0 to 2 twice
+    assert list(record) == ["length"] and len(record["length"]["commands"]) == 11
+    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 40 to 42 twice, 43 to 47 once
     last = record["length"]["measures"]["last"]
-    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + 0.1)
+    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + (2 * 123 + 225) / 110)
     assert record["length"]["claims"] == [
         {
             "claim": "Responses stay short.",
             "paper": "not in the paper",
             "rule": "95 % interval below 20 tokens",
-            "measured": "11.9 ± 0.1 tokens",
+            "measured": "16.1 ± 0.2 tokens",
             "verdict": "reproduced",
         }
     ]
