@@ -17,6 +17,7 @@ from lit_entropy.policy.checks import (
     end_ids,
     has_plain_head,
 )
+from lit_entropy.policy.compiled import compiled_pass, plain_pass
 from lit_entropy.policy.loading import MODEL, TOKENIZER, load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
 from lit_entropy.policy.probe import check_model
@@ -56,14 +57,17 @@ class Policy(nn.Module):
         packing: put the sequences of a batch one after another into rows of the longest one's
             length (a single row with flash attention) instead of padding each.
         lora: train low-rank adapters and freeze the model; None trains every weight.
+        compile: backend of torch.compile, ``inductor`` say, for the passes that score and train;
+            generation stays uncompiled. The first passes take a minute or more, and results agree
+            with uncompiled ones to rounding. None leaves the model as it is.
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
             end-of-sequence token, ``chunk_tokens`` or ``length_groups`` below 1, a model that is
             not causal, draws random numbers in training mode or scores a row by the rest of its
             batch (see :func:`lit_entropy.policy.probe.check_model`), ``packing`` with a model that
-            does not keep packed sequences apart, or ``lora`` without its package or with layers
-            that the model does not have.
+            does not keep packed sequences apart, an unknown ``compile``, or ``lora`` without its
+            package or with layers that the model does not have.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Policy(nn.Module):
         length_groups: int = 3,
         packing: bool = False,
         lora: LoraOptions | None = None,
+        compile: str | None = None,
     ) -> None:
         super().__init__()
         if chunk_tokens < 1:
@@ -96,6 +101,7 @@ class Policy(nn.Module):
         self.length_groups = length_groups
         self.packing = packing
         self.lora = lora
+        self._pass = plain_pass if compile is None else compiled_pass(compile)
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
@@ -162,6 +168,7 @@ class Policy(nn.Module):
             packing=self.packing,
             chunk_tokens=self.chunk_tokens,
             context=self.context,
+            forward=self._pass,
         )
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:

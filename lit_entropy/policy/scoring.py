@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
 from lit_entropy.functional.padding import holes
+from lit_entropy.policy.compiled import ForwardPass
 from lit_entropy.types import Sequences
 
 
@@ -25,6 +26,7 @@ class ScoredModel(NamedTuple):
         packing: whether sequences are put side by side instead of padded.
         chunk_tokens: response tokens whose logits are held at once.
         context: tokens of the longest sequence; None without a limit.
+        forward: how a forward pass is taken, compiled or not.
     """
 
     model: PreTrainedModel
@@ -35,6 +37,7 @@ class ScoredModel(NamedTuple):
     packing: bool
     chunk_tokens: int
     context: int | None
+    forward: ForwardPass
 
 
 class Layout(NamedTuple):
@@ -81,9 +84,9 @@ def score(policy: ScoredModel, batch: Sequences, temperature: float) -> tuple[Te
     layout = lay_out(policy, batch)
     tokens_N, sources_N = batch.tokens_BT[batch.mask_BT], layout.sources_BT[batch.mask_BT]
     if not policy.plain_head:
-        logits_NV = policy.model(**layout.inputs).logits.flatten(0, 1)[sources_N]
-        return logprobs_and_entropy(logits_NV, tokens_N, temperature)
-    hidden_RWD = policy.model.base_model(**layout.inputs).last_hidden_state
+        logits_RWV = policy.forward(policy.model, layout.inputs, "logits")
+        return logprobs_and_entropy(logits_RWV.flatten(0, 1)[sources_N], tokens_N, temperature)
+    hidden_RWD = policy.forward(policy.model.base_model, layout.inputs, "last_hidden_state")
     return chunked_logprobs_and_entropy(
         hidden_RWD.flatten(0, 1)[sources_N],
         policy.model.get_output_embeddings(),
@@ -98,8 +101,9 @@ def whole_logits(policy: ScoredModel, batch: Sequences) -> Tensor:
     """Logits [B, T, V], float32 at temperature 1, that predict every response token."""
     layout = lay_out(policy, batch)
     if not policy.plain_head:
-        return policy.model(**layout.inputs).logits.flatten(0, 1)[layout.sources_BT].float()
-    hidden_RWD = policy.model.base_model(**layout.inputs).last_hidden_state
+        logits_RWV = policy.forward(policy.model, layout.inputs, "logits")
+        return logits_RWV.flatten(0, 1)[layout.sources_BT].float()
+    hidden_RWD = policy.forward(policy.model.base_model, layout.inputs, "last_hidden_state")
     head = policy.model.get_output_embeddings()
     logits: Tensor = head(hidden_RWD.flatten(0, 1)[layout.sources_BT])
     return logits.float()
