@@ -3,7 +3,7 @@
 import os
 from pathlib import Path, PurePath
 
-from lit_entropy.closest import did_you_mean
+from lit_entropy.closest import did_you_mean, files_near
 
 #: How the names of components' files end; that of an experiment's file may have any name.
 SUFFIXES = (".yaml", ".yml")
@@ -69,9 +69,8 @@ def find_config(name: str, flag: str, folder: str = "") -> str:
         return str(configs_folder() / f"{short}.yaml")
     if os.path.isdir(name):
         raise ValueError(f"{flag} {name} is a folder: name a file in it")
-    near = did_you_mean(short.removesuffix(".yml"), names) or did_you_mean(
-        Path(short).name, [shipped.rpartition("/")[2] for shipped in names]
-    )
+    near = files_near(name) or did_you_mean(short.removesuffix(".yml"), names)
+    near = near or did_you_mean(Path(short).name, [found.rpartition("/")[2] for found in names])
     shipped = near or f"; shipped are {', '.join(_in_short(names, folder))}"
     raise ValueError(f"{flag} {name}: neither a file nor a shipped configuration{shipped}")
 

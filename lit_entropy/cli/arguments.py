@@ -8,7 +8,7 @@ from pathlib import Path
 from lit_entropy.cli.classes import base_class
 from lit_entropy.cli.values import NEGATIVE, read_values
 from lit_entropy.moved import check_key, check_names, leaves
-from lit_entropy.shipped import configs_folder, find_config
+from lit_entropy.shipped import SUFFIXES, configs_folder, find_config
 
 _KINDS = {list: "list", int: "number", float: "number", bool: "truth value"}
 
@@ -57,7 +57,7 @@ def _ready_value(flag: str, value: str, has_key: Callable[[str], bool]) -> str:
             _check_mapping(Path(value))
     elif word and word in (folder, f"{folder}s") and (configs_folder() / folder).is_dir():
         value = find_config(value, flag, folder)
-    elif not value.endswith(".yaml"):
+    elif not value.endswith(SUFFIXES):
         check_names(flag, value)
         return value
     try:
@@ -103,5 +103,5 @@ def check_file(
         check_key(str(path), key, has_key)
         if isinstance(value, str):
             check_names(f"{path}: {key}", value)
-            if value.endswith(".yaml"):
+            if value.endswith(SUFFIXES):
                 check_file(path.parent / value, has_key, seen | {path})

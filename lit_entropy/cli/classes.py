@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lit_entropy.cli.component_files import is_component_file
 from lit_entropy.cli.imports import import_fault
 from lit_entropy.cli.values import read_values
+from lit_entropy.closest import no_such_file
 
 #: Where their keys stand -> the classes of the project, imported where they are needed.
 BASES = {"model": "lit_entropy.module.EntropyModule", "data": "lit_entropy.data.PromptDataModule"}
@@ -130,7 +131,7 @@ def _holds_values(group: str, value: str) -> bool:
     if not is_component_file(value):
         return False
     if not os.path.exists(value):
-        raise ValueError(f"{group}={value}: no such file; give an existing one, or module.Class")
+        raise ValueError(f"{group}={value}: {no_such_file(value)} (or name a module.Class)")
     return True
 
 

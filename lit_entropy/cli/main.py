@@ -30,6 +30,7 @@ from lit_entropy.cli.commands import (
 )
 from lit_entropy.cli.early import check_accelerator, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
+from lit_entropy.cli.missing_files import check_trainer_files
 from lit_entropy.cli.names import changes_of, name_run
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
@@ -142,6 +143,7 @@ class EntropyCLI(LightningCLI):
         if self.subcommand in COMMANDS:
             return
         config = self.config[self.subcommand]
+        check_trainer_files(vars(config.trainer))
         check_accelerator(config.trainer.accelerator)
         run = config.run
         name_run(run, self._changes, config.seed_everything)

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 from jsonargparse import ArgumentParser
 
 from lit_entropy.cli.imports import import_fault
+from lit_entropy.cli.missing_files import missing_file
 from lit_entropy.cli.refusals import one_line
 from lit_entropy.cli.values import read_values
 from lit_entropy.closest import did_you_mean
@@ -50,6 +51,8 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
     if not key:
         return one_line(message)
     rest = _KEY.split(message)[-1]
+    if fault := missing_file(key, rest):
+        return fault
     trains = parser.prog.split()[-1:] == ["fit"]
     if trains and key.endswith("seed_everything") and (seeds := _several(rest)):
         return _one_seed(key, seeds, arguments)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from lit_entropy.shipped import configs_folder
+from lit_entropy.shipped import SUFFIXES, configs_folder
 from lit_entropy.tracking.redaction import redact_words
 
 
@@ -39,7 +39,9 @@ class Job(ABC):
     @property
     def digest(self) -> str:
         """A hash of what its configuration files say, those that they name included."""
-        files = (found for value in self.settings if (found := _file(self.root, value)))
+        words = zip(("", *self.settings), self.settings, strict=False)
+        found = (_file(self.root, flag, value) for flag, value in words)
+        files = (file for file in found if file)
         return hashlib.sha256(
             "".join(text for file in files for text in _texts(file)).encode()
         ).hexdigest()
@@ -59,9 +61,10 @@ class Job(ABC):
         return ["fit", *settings, *place, *(["--ckpt_path", str(resume)] if resume else [])]
 
 
-def _file(root: Path, value: str) -> Path | None:
+def _file(root: Path, flag: str, value: str) -> Path | None:
     """The configuration file that an argument names, as it stands or as a shipped one."""
-    if value.endswith(".yaml") and (root / value).is_file():
+    any_name = flag in ("-c", "--config")
+    if (any_name or value.endswith(SUFFIXES)) and (root / value).is_file():
         return root / value
     shipped = configs_folder() / f"{value.removesuffix('.yaml')}.yaml"
     return shipped if re.fullmatch(r"[\w./-]+", value) and shipped.is_file() else None
@@ -71,5 +74,5 @@ def _texts(file: Path) -> Iterator[str]:
     """The values of a configuration file and of the component files that it names."""
     text = json.dumps(yaml.safe_load(file.read_text()), sort_keys=True)
     yield text
-    for name in re.findall(r'"([^"]+\.yaml)"', text):
+    for name in re.findall(r'"([^"]+\.ya?ml)"', text):
         yield from _texts(file.parent / name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lit_entropy.closest import no_such_file
 from lit_entropy.sweep.grid import as_word
 
 #: What W&B reads and a local sweep has no need of.
@@ -40,6 +41,8 @@ def read_file(path: Path) -> SweepFile:
     Raises:
         ValueError: it is no grid, holds what a local sweep cannot do, or is no such file.
     """
+    if not path.exists():
+        raise ValueError(f"file={path}: {no_such_file(str(path))}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lit_entropy.closest import no_such_file
 from lit_entropy.tasks.arrow import batch_records, narrow_columns, plain_number, written_out
 
 HUB = "hub:"
@@ -70,7 +71,7 @@ def read_rows(file: DataFile, label: str) -> Iterator[Row]:
     if path.suffix not in (".jsonl", ".parquet"):
         raise ValueError(f"{place}: use a .jsonl or .parquet file, or hub:owner/name")
     if not path.is_file():
-        raise ValueError(f"{place}: no such file; give an existing path")
+        raise ValueError(f"{place}: {no_such_file(file.path)}")
     return _read_jsonl(path, place) if path.suffix == ".jsonl" else _read_parquet(path, place)
 
 

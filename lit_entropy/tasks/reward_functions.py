@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lit_entropy.closest import no_such_file
 from lit_entropy.contracts import checked_rewards
 from lit_entropy.types import Problem
 
@@ -145,7 +146,7 @@ def _file(place: str, label: str) -> ModuleType:
     """The module in a file, imported once."""
     path = Path(place).expanduser().resolve()
     if not path.is_file():
-        raise ValueError(f"{label}: no such file {str(path)!r}; give an existing path")
+        raise ValueError(f"{label}: {no_such_file(place)}")
     name = f"{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lit_entropy.atomic import atomic_write, sweep_unfinished, write_once
+from lit_entropy.closest import files_near
 from lit_entropy.errors import PartError
 from lit_entropy.tracking.row_digests import Digests, noted_rows, row_digest
 
@@ -263,7 +264,10 @@ def read_metrics(run_folder: str | Path) -> dict[str, np.ndarray]:
     path = Path(run_folder)
     path = path / METRICS_FILE if path.is_dir() else path
     if not path.exists():
-        raise FileNotFoundError(f"There is no {path}: name the folder of a run that has begun.")
+        near = "" if Path(run_folder).exists() else files_near(str(run_folder))
+        raise FileNotFoundError(
+            f"There is no {path}: name the folder of a run that has begun{near}"
+        )
     rows = read_rows(path)
     keys = sorted({key for row in rows for key in row})
     return {key: np.array([float(row.get(key, "nan")) for row in rows]) for key in keys}

@@ -45,8 +45,8 @@ def part(key: str, value: str) -> str:
         value: what it is set to, as it is typed; a file as
             :func:`lit_entropy.shipped.short_name` calls it.
     """
-    if value.endswith(".yaml"):
-        return _of_path(value.removesuffix(".yaml"))
+    if value.endswith((".yaml", ".yml")):
+        return _of_path(value.removesuffix(".yaml").removesuffix(".yml"))
     if _CLASS.fullmatch(value) and value.lower() not in _WORDS:
         return _of_class(value)
     return f"{_plain(_last(key))}_{_of_path(value)}"

@@ -59,11 +59,13 @@ def test_a_components_file_also_where_another_names_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content, message = BROKEN[name]
-    file, outer = tmp_path / "loss.yaml", tmp_path / "outer.yaml"
-    file.write_bytes(content)
-    outer.write_text("model: {loss: loss.yaml}\n")
-    for flags in (["--model.loss", str(file)], ["--config", str(outer)], ["--model", str(file)]):
-        assert said(capsys, *flags).startswith(f"lit-entropy: error: {file}{message}")
+    outer = tmp_path / "outer.yaml"
+    for file in (tmp_path / "loss.yaml", tmp_path / "loss.yml"):
+        file.write_bytes(content)
+        outer.write_text(f"model: {{loss: {file.name}}}\n")
+        for flag, path in (("--model.loss", file), ("--config", outer), ("--model", file)):
+            line = said(capsys, flag, str(path))
+            assert line.startswith(f"lit-entropy: error: {file}{message}")
 
 
 def test_a_folder_an_empty_component_and_a_list(

@@ -171,7 +171,7 @@ def test_files_that_are_refused(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"(?s)^file={path}: .*{message}"):
         read_file(path)
-    with pytest.raises(ValueError, match="No such file"):
+    with pytest.raises(ValueError, match="none.yaml: no such file; give an existing path"):
         read_file(tmp_path / "none.yaml")
 
 
@@ -193,3 +193,19 @@ def test_the_command_of_wandb_agent_is_understood(
     assert config["model"]["loss"]["init_args"]["fraction"] == 0.02
     assert config["model"]["temperature"] == 1e-06 and config["seed_everything"] == 1
     assert config["model"]["policy"]["init_args"]["packing"] is True
+
+
+@pytest.mark.parametrize("name", ["my.yml", "my.conf"])
+def test_a_digest_reads_files_of_any_name(name: str, tmp_path: Path) -> None:
+    """What --config takes, and what such a file names: an edit makes another run."""
+    (tmp_path / "loss.yml").write_text("class_path: KLCov\n")
+    (tmp_path / name).write_text("model: {loss: loss.yml}\n")
+
+    def digest() -> str:
+        return runs(Sweep(["--config", str(tmp_path / name)], LOSSES, (0,)))[0].digest
+
+    first = digest()
+    (tmp_path / "loss.yml").write_text("class_path: ClipCov\n")
+    second = digest()
+    (tmp_path / name).write_text("model: {loss: KLCov}\n")
+    assert len({first, second, digest()}) == 3

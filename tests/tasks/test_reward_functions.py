@@ -107,7 +107,7 @@ def test_trls_form_is_given_prompts_completions_and_columns(file: Path) -> None:
     [
         ("exact", r"data\.task\.reward='exact': write module\.function, or path/to/file\.py:func"),
         ("no_such.exact", r"no_such cannot be imported .* put its folder on PYTHONPATH, or write"),
-        ("nowhere.py:exact", r"no such file '.*nowhere\.py'; give an existing path"),
+        ("nowhere.py:exact", r"='nowhere\.py:exact': no such file; give an existing path"),
         ("user_rewards.exacd", r"user_rewards has no exacd; its functions are \['exact', 'trl', "),
         ("user_rewards.LIMIT", r"is no function: give one of the form f\(problem, response\) or f"),
         ("user_rewards.Held", "is no function"),

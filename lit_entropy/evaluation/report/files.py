@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 from lit_entropy.atomic import atomic_write
+from lit_entropy.closest import files_near
 from lit_entropy.evaluation.report.figure import evaluation_figure
 from lit_entropy.evaluation.report.plain import FORMAT, report_from_plain, report_to_plain
 from lit_entropy.evaluation.report.records import Report
@@ -47,7 +48,9 @@ def read_report(path: str | Path) -> Report:
     """
     file = Path(path) / "validation.json" if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"there is no {file}: name a validation.json, or its folder")
+        raise FileNotFoundError(
+            f"there is no {file}: name a validation.json, or its folder{files_near(str(file))}"
+        )
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
