@@ -9,6 +9,7 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, Namespace
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.atomic import atomic_write
@@ -37,6 +38,7 @@ from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_config, run_folder_of
 from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
+from lit_entropy.cli.replaced_callbacks import replaced_callbacks
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.errors import PartError
 from lit_entropy.evaluation.report.records import Report
@@ -70,6 +72,7 @@ class EntropyCLI(LightningCLI):
         self._paths, self._passed = dict(paths), passed
         self._called = args[0] if args else ""
         self._changes = changes_of(args[1:], paths)
+        self._replaced = replaced_callbacks(args[1:])
         super().__init__(args=args, **options)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -185,6 +188,8 @@ class EntropyCLI(LightningCLI):
             release_run_folder(self._claimed)
             raise
         self._announce()  # not before: what is refused has no name
+        if self._replaced and self.subcommand == "fit":
+            rank_zero_info(self._replaced)
 
     def _build(self, config: Namespace) -> None:
         with naming(self.parser, config, self._groups):

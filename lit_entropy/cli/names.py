@@ -42,7 +42,7 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
     """
     found = Changes({}, {}, False, False)
     count = files = 0
-    for key, value in _settings(words):
+    for key, value in settings(words):
         if key == "config":
             found = _after_file(found, Path(value), first=not files)
             files += 1
@@ -79,7 +79,7 @@ def _shown(key: str, value: str) -> str:
     return value if redact({name: value}) == {name: value} else "hidden"
 
 
-def _settings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def settings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Key and value of each flag, without ``init_args`` and ``class_path``."""
     rest = iter(words)
     for word in rest:
@@ -98,7 +98,7 @@ def _after_file(before: Changes, file: Path, first: bool) -> Changes:
     A file that names the run lies over those before it, and its name does not say which they are;
     the first of them is the base of all. The whole configuration of a run replaces every one.
     """
-    values = _settings_of(file)
+    values = settings_of(file)
     run = values.get("run")
     if isinstance(run, dict) and "name" in run:
         earlier = run.get("changes")
@@ -114,7 +114,7 @@ def _after_file(before: Changes, file: Path, first: bool) -> Changes:
     return before._replace(later=before.later | later, seeded=seeded)
 
 
-def _settings_of(file: Path) -> dict[str, Any]:
+def settings_of(file: Path) -> dict[str, Any]:
     """The settings in a file, also below a subcommand; what is wrong with it the parser says."""
     try:
         values = parse_yaml(file.read_text())

@@ -138,7 +138,10 @@ def test_what_is_chosen() -> None:
         ("--model=own_classes.Nope", "model=own_classes.Nope: the module own_classes has no Nope"),
         ("--model=nowhere.Nope", "model=nowhere.Nope: there is no module nowhere; put the fol"),
         (f"--model={DATA}", f"model={DATA}: no subclass of lit_entropy.EntropyModule"),
-        ("--model=no.yaml", "model=no.yaml: no such file; give an existing path (or name a module.Class)"),
+        (
+            "--model=no.yaml",
+            "model=no.yaml: no such file; give an existing path (or name a module.Class)",
+        ),
         ("--data=DataModule", "data=DataModule: no subclass of lit_entropy.PromptDataModule"),
     ],
 )

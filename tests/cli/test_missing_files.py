@@ -68,5 +68,5 @@ def test_other_readers_say_what_is_near() -> None:
         lambda: read_metrics("runs/kll"),
         lambda: read_report("runs/kll"),
     ):
-        with pytest.raises((ValueError, FileNotFoundError), match="did you mean .*(s|kl|qa)"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"did you mean .*(s|kl|qa)"):
             call()

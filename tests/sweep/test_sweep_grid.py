@@ -171,7 +171,7 @@ def test_files_that_are_refused(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"(?s)^file={path}: .*{message}"):
         read_file(path)
-    with pytest.raises(ValueError, match="none.yaml: no such file; give an existing path"):
+    with pytest.raises(ValueError, match=r"none\.yaml: no such file; give an existing path"):
         read_file(tmp_path / "none.yaml")
 
 
