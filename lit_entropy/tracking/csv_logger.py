@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_entropy.tracking.abandoned_files import set_files_aside
 from lit_entropy.tracking.metrics_file import (
+    ABANDONED,
     METRICS_FILE,
     MetricsFile,
     read_metrics,
@@ -21,7 +22,7 @@ from lit_entropy.tracking.metrics_file import (
 )
 from lit_entropy.tracking.redaction import redact
 from lit_entropy.tracking.redone_rows import RedoneRows
-from lit_entropy.tracking.row_digests import changed_rows
+from lit_entropy.tracking.row_digests import changed_rows, is_time
 from lit_entropy.tracking.run_folder import claim_run_folder
 from lit_entropy.tracking.wandb_logger import SafeWandbLogger
 from lit_entropy.tracking.wandb_session import wandb_available
@@ -92,10 +93,14 @@ class RunLogger(CSVLogger):
         if problems:
             step, problem = next(iter(problems.items()))
             more = f", and {len(problems) - 1} further ones changed" if len(problems) > 1 else ""
+            aside = sorted(file.name for file in path.parent.glob(f"{ABANDONED}*.csv"))
+            there = (
+                f" (an earlier resume has set rows aside in {', '.join(aside)})" if aside else ""
+            )
             raise ValueError(
                 f"{path}: the row of RL step {step} {problem} since the checkpoint was "
-                f"written{more}. Restore the file, or set checkpoint.accept_edited_metrics=true to "
-                "go on with it as it is"
+                f"written{more}{there}. Restore the file, or set "
+                "checkpoint.accept_edited_metrics=true to go on with it as it is"
             )
 
     @rank_zero_only
@@ -140,7 +145,7 @@ class RunLogger(CSVLogger):
         values = {key: float(value) for key, value in metrics.items()}
         self._tell(self._redone.observe(step, values))
         conflicts = self.experiment.write(step, values)
-        repeated = sorted(key for key in conflicts if not key.startswith("time/"))
+        repeated = sorted(key for key in conflicts if not is_time(key))
         if repeated:
             key, more = repeated[0], len(repeated) - 1
             kept, refused = conflicts[key]
@@ -159,7 +164,7 @@ class RunLogger(CSVLogger):
             metrics: numbers or scalar tensors; the first value of a key in a row is kept.
             step: RL step.
         """
-        self.experiment.write(step, {key: float(v) for key, v in metrics.items()})
+        self.experiment.write(step, {key: float(v) for key, v in metrics.items()}, others=True)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, object] | Namespace | None = None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from lit_entropy.atomic import atomic_write, sweep_unfinished, write_once
 from lit_entropy.closest import files_near
 from lit_entropy.errors import PartError
-from lit_entropy.tracking.row_digests import Digests, noted_rows, row_digest
+from lit_entropy.tracking.row_digests import Digests, noted_rows, repeated_cells, row_digest
 
 METRICS_FILE = "metrics.csv"
 #: Rows after the checkpoint that a resume continues; further ones ``metrics-abandoned-2.csv``, ...
@@ -47,6 +47,7 @@ class MetricsFile:
         self._last_offset = 0
         self._last_step = -1
         self._digests: Digests = {}
+        self._others: frozenset[str] = frozenset()  # columns that no digest holds
         self._size = 0  # bytes, after the last write
         if self.path.exists():
             sweep_unfinished(self.path.parent)
@@ -59,12 +60,15 @@ class MetricsFile:
         """RL step of the last row; -1 without any."""
         return self._last_step
 
-    def write(self, step: int, metrics: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    def write(
+        self, step: int, metrics: Mapping[str, float], others: bool = False
+    ) -> dict[str, tuple[str, str]]:
         """Add metrics to the row of an RL step.
 
         Args:
             step: RL step, at least 0.
             metrics: finite or not; written with all digits of a float64.
+            others: whether a repetition of the RL step may have other values.
 
         Returns:
             The metrics that the table already had with another value: (kept, refused).
@@ -80,6 +84,9 @@ class MetricsFile:
             if not key or not key.isprintable():
                 raise ValueError(f"the metric {key!r} has no printable name: log it by another one")
         self._require_own()
+        if others and not self._others.issuperset(metrics):
+            self._others |= metrics.keys()
+            self._digest(self._read())
         new = {key: repr(float(value)) for key, value in metrics.items() if key != STEP}
         appended = step > self._last_step
         if not appended and step != self._last_step:
@@ -96,7 +103,7 @@ class MetricsFile:
         else:
             self._replace_last(merged)
         self._last, self._last_step = merged, step
-        self._digests[step] = row_digest(merged)
+        self._digests[step] = row_digest(repeated_cells(merged, self._others))
         return conflicts
 
     def cut(self, step: int) -> tuple[list[Row], Path | None]:
@@ -139,7 +146,11 @@ class MetricsFile:
         last = self._last
         if final != self._last_step:  # rows behind the checkpoint that a resumed run repeats
             last = next((row for row in self._read() if int(row[STEP]) == final), {})
-        return noted_rows(digests, last)
+        return noted_rows(digests, last, self._others)
+
+    def _digest(self, rows: Sequence[Row]) -> None:
+        cells = {int(row[STEP]): repeated_cells(row, self._others) for row in rows}
+        self._digests = {step: row_digest(row) for step, row in cells.items()}
 
     def _amend(self, step: int, new: Row) -> dict[str, tuple[str, str]]:
         """Complete an earlier row, which a resumed run passes again."""
@@ -211,7 +222,7 @@ class MetricsFile:
         self._size = size
         self._columns, self._last_offset = columns, offset
         self._last, self._last_step = dict(rows[-1]), int(rows[-1][STEP])
-        self._digests = {int(row[STEP]): row_digest(row) for row in rows}
+        self._digest(rows)
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from lit_entropy.tracking.row_digests import is_time
+
 Row = Mapping[str, str]
 
 
@@ -45,7 +47,7 @@ class RedoneRows:
         Once it has told a difference it is silent.
         """
         before, now, self._now = self._before.get(self._step), self._now, {}
-        keys = sorted(key for key in now if before and key in before and not _is_time(key))
+        keys = sorted(key for key in now if before and key in before and not is_time(key))
         if before is None or not keys:
             return ""
         apart = {key: _apart(before[key], now[key]) for key in keys if before[key] != now[key]}
@@ -58,10 +60,6 @@ class RedoneRows:
             f"metrics differ from those before the resume, the most by {apart[worst]:.2g} of its "
             f"value ({worst}: {float(before[worst]):.6g}, now {float(now[worst]):.6g})"
         )
-
-
-def _is_time(key: str) -> bool:
-    return key.startswith("time/")
 
 
 def _apart(before: str, now: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.metrics_file import MetricsFile, read_rows
@@ -71,6 +72,58 @@ def test_what_a_run_does_itself_is_no_change(tmp_path: Path) -> None:
     assert later["steps"].tolist() == [1, 2, 3, 4] and later["last"] == ["a", "c", "d", "step"]
     again.write(5, {"d": 3.0})
     assert problems(path, later) == {} == problems(path, MetricsFile(path).noted(5))
+
+
+def test_what_a_repetition_has_otherwise_is_no_change(tmp_path: Path) -> None:
+    """Times, and what is not the run's own; a checkpoint of rows that were made again says so."""
+    folder = tmp_path / "run"
+    noted = []
+    for speed in (1.0, 2.0):  # the same RL steps, before and after a resume
+        logger = RunLogger(str(tmp_path), "run")
+        for step in (1, 2, 3):
+            logger.log_metrics({"a": 0.5 * step, "time/step": speed * step}, step)
+            logger.log_others({"cpu/percent": 10 * speed}, step)
+        noted.append(logger.noted_rows(3))
+        if speed == 1.0:
+            logger.require_rows(noted[0])
+            logger.resume_after(0)
+    assert noted[0]["digests"].equal(noted[1]["digests"])
+    assert noted[0]["others"] == ["cpu/percent"]
+    logger = RunLogger(str(tmp_path), "run")
+    for rows in noted:
+        logger.require_rows(rows)
+    path = folder / "metrics.csv"
+    text = path.read_text()
+    path.write_text(text.replace("20.0", "77.0").replace("4.0", "9.5"))
+    logger.require_rows(noted[0])
+    path.write_text(text.replace("0.5", "0.6"))
+    aside = r"RL step 1 has other .* \(an earlier resume has set rows aside in metrics-abandoned\."
+    with pytest.raises(ValueError, match=aside):
+        logger.require_rows(noted[0])
+
+
+def test_a_resumed_run_leaves_out_what_the_first_part_did(tmp_path: Path) -> None:
+    logger = RunLogger(str(tmp_path), "run")
+    for step in (1, 2):
+        logger.log_metrics({"a": 0.5 * step}, step)
+        logger.log_others({"cpu/percent": 10.0 * step}, step)
+    first = logger.noted_rows(2)
+    again = RunLogger(str(tmp_path), "run")
+    again.resume_after(2)
+    again.log_metrics({"a": 1.5}, 3)
+    again.log_others({"cpu/percent": 30.0}, 3)
+    assert again.noted_rows(2)["digests"].equal(first["digests"])
+
+
+def test_a_checkpoint_of_an_earlier_version_noted_every_cell(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    table = MetricsFile(path)
+    table.write(1, {"a": 0.5, "time/step": 2.0})
+    noted = table.noted(1)
+    del noted["others"]
+    assert problems(path, noted) == {1: "has other values"}
+    noted["digests"] = torch.tensor([row_digest({"a": "0.5", "step": "1", "time/step": "2.0"})])
+    assert problems(path, noted) == {}
 
 
 def test_a_digest_is_that_of_names_and_values() -> None:
