@@ -112,3 +112,27 @@ def copy_path(source: Path, target: Path) -> None:
     else:
         shutil.copyfile(source, new)
     replace_path(new, target)
+
+
+def keep_path(source: Path, kept: Path) -> None:
+    """Give what a file or folder holds now a second name, which it has when the first is replaced.
+
+    By links, which take no space as long as both are there; a copy where there are none.
+
+    Args:
+        source: a file, or a folder of files, that others replace and never write into.
+        kept: its second name; what had it is gone.
+    """
+    if kept.exists() and not source.is_dir() and kept.samefile(source):
+        return
+    new = kept.with_name(f"{kept.name}{_TEMPORARY}{os.getpid()}")
+    try:
+        if source.is_dir():
+            shutil.copytree(source, new, copy_function=os.link)
+        else:
+            os.link(source, new)
+    except (OSError, shutil.Error):  # a file system without links
+        shutil.rmtree(new, ignore_errors=True)
+        copy_path(source, kept)
+        return
+    replace_path(new, kept)

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lit_entropy.atomic import copy_path
+from lit_entropy.atomic import copy_path, keep_path
 from lit_entropy.callbacks.base import trained_run
 from lit_entropy.callbacks.checkpoint_checks import (
     check_ended,
@@ -106,6 +106,8 @@ class RunCheckpoint(ModelCheckpoint):
         self._began_at: int | None = None  # updates made before this fit; None until it trains
         self._warned = False
         self._accepts_edited = accept_edited_metrics
+        #: Whether the checkpoint that is continued was named: that is kept where others replace it.
+        self.keeps_resumed = True
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse settings that end or cut an RL step in its middle.
@@ -161,6 +163,8 @@ class RunCheckpoint(ModelCheckpoint):
             folder = trainer.log_dir  # a broadcast: every rank must ask
             self._check_folders(trainer.strategy, folder, trainer.ckpt_path, trainer.loggers)
         self._began_at = trainer.global_step
+        if trainer.ckpt_path is not None and trainer.is_global_zero and self.keeps_resumed:
+            self._keep(Path(os.path.realpath(trainer.ckpt_path)))
         if trainer.ckpt_path is not None and isinstance(trainer.logger, RunLogger):
             updates = trained_run(trainer).datamodule.plan.updates_per_step
             trainer.logger.resume_after(trainer.global_step // updates)
@@ -184,6 +188,12 @@ class RunCheckpoint(ModelCheckpoint):
         if first:
             # other ranks know neither the run's name nor that rank 0 has begun to write
             refuse_together(strategy, check)
+
+    def _keep(self, resumed: Path) -> None:
+        """Keep a checkpoint as ``last-resumed.ckpt`` whose name a later one takes."""
+        recurs = (f"{self.CHECKPOINT_NAME_LAST}.ckpt", f"{self.filename}.ckpt")
+        if resumed.parent == Path(str(self.dirpath)) and resumed.name in recurs:
+            keep_path(resumed, resumed.with_name(f"{resumed.stem}-resumed.ckpt"))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note what earlier RL steps have logged."""

@@ -151,6 +151,7 @@ class EntropyCLI(LightningCLI):
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
+        self._named = resume and config.ckpt_path != "last"
         if self.subcommand == "validate":
             folder = Path(run.folder) / run.name
             self._targets = targets(config.checkpoints, config.ckpt_path, folder)
@@ -215,6 +216,12 @@ class EntropyCLI(LightningCLI):
         except Exception as error:
             mark_trainer(error, trainer.as_dict())
             raise
+
+    def before_fit(self) -> None:
+        """Let a checkpoint be kept that was named, not that of ``last``, which the run leaves."""
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, RunCheckpoint):
+                callback.keeps_resumed = self._named
 
     def validate(self, **arguments: Any) -> Report:
         """Evaluate the policies asked for and write ``validation.json``, a table and a plot."""

@@ -117,6 +117,20 @@ def test_a_resume_from_the_last_step_is_the_uninterrupted_run(tmp_path: Path, se
     assert files(tmp_path / NAME) == files(seven / NAME) == ["last.ckpt", "rl_step_00006.ckpt"]
 
 
+@pytest.mark.parametrize("filename", ["rl_step_{step:05d}", "best"])
+def test_a_checkpoint_that_was_named_is_kept(tmp_path: Path, filename: str) -> None:
+    """Of two names that a later checkpoint takes; of two resumes that of the second."""
+    train(tmp_path, 1, f"--checkpoint.filename={filename}")
+    named = "last" if "{" in filename else "best"
+    path = tmp_path / NAME / "checkpoints" / f"{named}.ckpt"
+    kept = path.with_name(f"{named}-resumed.ckpt")
+    for steps in (2, 3):
+        before = path.read_bytes()
+        train(tmp_path, steps, f"--checkpoint.filename={filename}", f"--ckpt_path={path}")
+        assert kept.read_bytes() == before and load(tmp_path)["rl_steps"] == steps
+    assert load(tmp_path, file=kept.name)["rl_steps"] == 2
+
+
 def test_a_run_that_ends_on_the_cadence_is_saved_once(tmp_path: Path) -> None:
     train(tmp_path, 2, EVERY_TWO)
     assert files(tmp_path / NAME) == ["last.ckpt", "rl_step_00002.ckpt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import random
@@ -15,7 +16,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from test_resume import assert_same_state
 
-from lit_entropy.atomic import copy_path, replace_path
+from lit_entropy.atomic import copy_path, keep_path, replace_path
 from lit_entropy.checkpoints.folders import (
     RECORDS,
     by_number,
@@ -190,6 +191,35 @@ def test_a_copy_takes_the_place_of_what_was_there(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "rl_step_00003.ckpt"]
     loaded = AtomicCheckpointIO().load_checkpoint(last)
     assert_same_state(loaded, AtomicCheckpointIO().load_checkpoint(source))
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("before", ["nothing", "file", "folder"])
+def test_what_is_kept_stays_when_its_first_name_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool, folder: bool, before: str
+) -> None:
+    last, kept = tmp_path / "last.ckpt", tmp_path / "last-resumed.ckpt"
+    if before != "nothing":
+        write(kept) if before == "folder" else kept.write_bytes(b"older")
+    write(last) if folder else last.write_bytes(b"first")
+    file = next(last.iterdir()) if folder else last
+    content = file.read_bytes()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):  # the second time it has both names already
+        keep_path(last, kept)
+    assert sorted(os.listdir(tmp_path)) == ["last-resumed.ckpt", "last.ckpt"]
+    second = kept / file.name if folder else kept
+    assert second.samefile(file) == links
+    new = tmp_path / "new"
+    new.write_bytes(b"second")
+    replace_path(new, last)
+    assert last.read_bytes() == b"second" and second.read_bytes() == content
 
 
 def test_a_flipped_bit_of_a_folder_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Outcome:
         lost_rows: RL steps without their row, or with two.
         restarts: seconds by the clock from a command to its training, of what was continued.
         at: the events at which it was killed.
-        named: checkpoints other than the newest that a resume named; Lightning keeps them.
+        named: checkpoints that a resume named, which are kept.
     """
 
     kills: int = 0
@@ -111,8 +111,9 @@ def attack(configuration: str, faults: Sequence[Fault], folder: Path, whole: Pat
         last = newest(run)
         if run.exists() and last is None:  # nothing to continue: it is started again
             run.rename(folder / f"unfinished-{outcome.kills}")
-        if last is not None and last.name != "last.ckpt":
-            outcome.named.append(f"checkpoints/{last.name}")
+        if last is not None:
+            kept = "last-resumed.ckpt" if last.name == "last.ckpt" else last.name
+            outcome.named.append(f"checkpoints/{kept}")
         (folder / "began").unlink(missing_ok=True)
         resume = [f"--ckpt_path={last}"] if last else []
         code = one_process(folder, [*CONFIGURATIONS[configuration], *resume], fault)
