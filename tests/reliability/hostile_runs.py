@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attacked_runs import CONFIGURATIONS, NAME
+from attacked_runs import CONFIGURATIONS
 from file_events import NONE, Fault
 from hostile_parts import HOSTILE, SAID
 from killed_runs import LONGEST, one_process, run_watched
@@ -60,10 +60,9 @@ def attack_by_part(mode: str, folder: Path, whole: Path) -> Ended:
     elif SAID[mode] not in ended.lines[-1]:
         ended.wrong.append(f"its last line is {ended.lines[-1]!r}")
     (folder / "log").unlink()
-    last = folder / "runs" / NAME / "checkpoints" / "last.ckpt"
     if "deletes" in mode or "empties" in mode:
         return ended  # what it had is gone; the last line has said so
-    if one_process(folder, [*CONFIGURATIONS[PARTS], f"--ckpt_path={last}"], NONE) != 0:
+    if one_process(folder, [*CONFIGURATIONS[PARTS], "--ckpt_path=last"], NONE) != 0:
         ended.wrong.append(f"not continued: {(folder / 'log').read_text()[-2000:]}")
         return ended
     ended.wrong += differences(folder, whole)
