@@ -45,10 +45,10 @@ from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.run_folder import (
     announce_run,
     claim_run_folder,
-    release_run_folder,
     sweep_run_folder,
 )
 from lit_entropy.tracking.run_lock import RunLock
+from lit_entropy.tracking.unfinished import release_run_folder
 
 
 class ExperimentParser(CommandParser, LightningArgumentParser):
@@ -251,6 +251,16 @@ class EntropyCLI(LightningCLI):
                 run_command(subcommand, parser, config, lambda: main, self._passed)
             return
         try:
+            self._work(subcommand)
+        except BaseException:
+            self._lock.release()
+            release_run_folder(self._claimed, trains=subcommand == "fit")
+            raise
+        finally:
+            self._lock.release()
+
+    def _work(self, subcommand: str) -> None:
+        try:
             super()._run_subcommand(subcommand)
         except SystemExit as end:
             if end.code or ended_by_signal(end):
@@ -259,12 +269,6 @@ class EntropyCLI(LightningCLI):
                 "a part of the run ended the process (sys.exit) before the run was over: let it "
                 "raise an error, or set trainer.should_stop"
             ) from end
-        except ValueError:
-            self._lock.release()
-            release_run_folder(self._claimed)
-            raise
-        finally:
-            self._lock.release()
 
 
 def main(args: list[str] | None = None) -> EntropyCLI:

@@ -17,6 +17,7 @@ from pathlib import Path
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
 from lit_entropy.tracking.redaction import redact_words
+from lit_entropy.tracking.unfinished import set_run_aside
 
 DONE = "done.json"
 #: The command line as a function of its arguments.
@@ -135,7 +136,7 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     folder = runs / run.name
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if folder.exists() and not checkpoint.exists():
-        _set_aside(folder)
+        set_run_aside(folder)
     try:
         main(run.arguments(runs, checkpoint if checkpoint.exists() else None))
     except BaseException:
@@ -145,14 +146,6 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     with atomic_write(folder / DONE) as file:
         record = {"settings": redact_words(run.settings), "digest": run.digest}
         file.write(json.dumps(record, indent=2).encode())
-
-
-def _set_aside(folder: Path) -> None:
-    """Keep what a run left that was killed before its first checkpoint, under another name."""
-    number = 1
-    while (target := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
-        number += 1
-    folder.rename(target)
 
 
 def redirect(log: Path) -> None:

@@ -1,5 +1,6 @@
 """The folder of a run, ``<save_dir>/<name>``: claimed once, never overwritten."""
 
+import errno
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path, PurePath
@@ -59,17 +60,34 @@ def claim_run_folder(save_dir: str | Path, name: str, resume: bool, announce: bo
                 f"name={name!r}: {Path(save_dir) / parent} is the folder of another run, in which "
                 "nothing is written: take a name or a folder outside of it"
             )
-    (Path(save_dir) / name).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        (Path(save_dir) / name).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _refuse_long(name, error)
+        raise
     for number in count(1):
         candidate = name if number == 1 else f"{name}-{number}"
         try:
             (Path(save_dir) / candidate).mkdir()  # fails if it exists: the claim, free of races
         except FileExistsError:
             continue
+        except OSError as error:
+            _refuse_long(name, error)
+            raise
         if announce:
             announce_run(save_dir, name, candidate)
         return candidate
     raise AssertionError("unreachable")
+
+
+def _refuse_long(name: str, error: OSError) -> None:
+    """Raise ValueError where a folder cannot be made since its name is too long."""
+    if error.errno == errno.ENAMETOOLONG:
+        shown = f"{name[:40]}..." if len(name) > 43 else name
+        raise ValueError(
+            f"name={shown!r} has {len(name)} characters, more than the name of a folder may have: "
+            "give a shorter one"
+        ) from error
 
 
 def announce_run(save_dir: str | Path, name: str, claimed: str) -> None:
@@ -92,19 +110,6 @@ def sweep_run_folder(folder: Path) -> None:
     if getattr(rank_zero_only, "rank", 0) in (None, 0):
         for written in (folder, *(folder / name for name in WRITTEN)):
             sweep_unfinished(written)
-
-
-def release_run_folder(folder: Path | None) -> None:
-    """Free the name of a run that was refused before it did anything.
-
-    Args:
-        folder: the folder that was claimed; None for a run that was continued.
-    """
-    if folder is None or getattr(rank_zero_only, "rank", 0) not in (None, 0):
-        return
-    if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
-        (folder / "config.yaml").unlink(missing_ok=True)
-        folder.rmdir()
 
 
 @runtime_checkable

@@ -11,6 +11,8 @@ from hashlib import blake2b
 SPELT = 4
 #: Longest value in a name, characters.
 LONGEST = 24
+#: The same of a class with its module, ``my_ablation.ConfidentTokens``.
+LONGEST_CLASS = 40
 #: Dotted patterns of keys that no name holds: they change what is shown, measured or kept, and
 #: how long it goes on, but not what is trained.
 UNNAMED: tuple[str, ...] = (
@@ -132,7 +134,7 @@ def _of_class(path: str) -> str:
     module, _, name = path.rpartition(".")
     if not module or module.partition(".")[0] in _PUBLIC:
         return _plain(name)
-    return path if len(path) <= LONGEST else f"{_plain(name)}-{_digits(module)}"
+    return path if len(path) <= LONGEST_CLASS else f"{_plain(name)}-{_digits(module)}"
 
 
 def _plain(text: str) -> str:

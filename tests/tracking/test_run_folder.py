@@ -41,3 +41,13 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     left = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.tmp-*")}
     expected = {Path(folder) / name for folder in (".", *WRITTEN) for name in kept[2:]}
     assert left == expected | {Path("mine") / f"a.tmp-{dead.pid}"}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}/y"])
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        claim_run_folder(tmp_path / "runs", name, resume=False)
+    assert str(caught.value) == (
+        f"name='{'x' * 40}...' has {len(name)} characters, more than the name of a folder may "
+        "have: give a shorter one"
+    )

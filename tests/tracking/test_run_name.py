@@ -40,6 +40,8 @@ def named(*words: str, name: str = "quickstart-seed0", seed: int = 0, **classes:
          "quickstart-EntropyBonus-ReferenceKL-seed0"),
         (["--data.group_filter", "none", "--model.advantage.whiten", "True"],
          "quickstart-group_filter_none-whiten_True-seed0"),
+        (["--model.loss", "my_ablation.ConfidentTokens", "--model.loss.below=0.5"],
+         "quickstart-my_ablation.ConfidentTokens-below_0.5-seed0"),  # of the page on losses
         (["--a.b.c=1", "--a.d.c=2"], "quickstart-b_c_1-d_c_2-seed0"),
         ([f"--a.k{i}={i}" for i in range(6)], 
          "quickstart-k0_0-k1_1-k2_2-k3_3-and-2-more-1247-seed0"),
@@ -91,7 +93,7 @@ def test_what_lies_under_the_file_that_names_the_run_is_named() -> None:
          ("model_Qwen2.5-Math-7B-", "model_Qwen2.5-Math-7B-")),
         ("--data.task.reward", "a/r.py:exact", "b/r.py:exact", ("reward_a_", "reward_b_")),
         ("--model.loss", "KLCov", "my.KLCov", ("KLCov", "my.KLCov")),
-        ("--model.loss", f"{'my' * 9}.a.KLCov", f"{'my' * 9}.b.KLCov", ("KLCov-", "KLCov-")),
+        ("--model.loss", f"{'my' * 17}.a.KLCov", f"{'my' * 17}.b.KLCov", ("KLCov-", "KLCov-")),
         ("--model.temperature", ".5", "5", ("temperature_.5", "temperature_5")),
     ],
 )  # fmt: skip
