@@ -16,6 +16,7 @@ def closest(word: str, names: Iterable[str], count: int = 3) -> list[str]:
     """
     names = list(dict.fromkeys(names))
     near = get_close_matches(word, names, n=count, cutoff=0.7)
+    near = near or [name for name in names if sorted(name) == sorted(word)]  # two letters changed
     if not near and "/" in word:
         near = get_close_matches(word.rpartition("/")[2], names, n=count, cutoff=0.7)
     return near

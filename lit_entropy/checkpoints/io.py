@@ -4,7 +4,7 @@ The file is written beside its final name and renamed: Lightning's own save goes
 is a plain copy when that lies on another filesystem, and it swallows ``PermissionError``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import overload
@@ -18,6 +18,7 @@ from lit_entropy.atomic import atomic_write, replace_path, sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_whole
 from lit_entropy.checkpoints.intact import load_intact
 from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
+from lit_entropy.closest import did_you_mean, files_near
 from lit_entropy.errors import CheckpointError, ensure_finite
 from lit_entropy.types import State
 
@@ -27,6 +28,9 @@ __all__ = [
     "check_same_experiment",
     "resolve_checkpoint",
 ]
+
+#: Stands for the newest checkpoint of a run.
+LAST = "last"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -133,19 +137,30 @@ def _unreadable(path: str | Path, reason: str) -> CheckpointError:
 
 
 @overload
-def resolve_checkpoint(ckpt_path: None, run_folder: str | Path) -> None: ...
+def resolve_checkpoint(
+    ckpt_path: None, run_folder: str | Path, key: str = ..., words: Sequence[str] = ...
+) -> None: ...
 
 
 @overload
-def resolve_checkpoint(ckpt_path: str | Path, run_folder: str | Path) -> Path: ...
+def resolve_checkpoint(
+    ckpt_path: str | Path, run_folder: str | Path, key: str = ..., words: Sequence[str] = ...
+) -> Path: ...
 
 
-def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> Path | None:
+def resolve_checkpoint(
+    ckpt_path: str | Path | None,
+    run_folder: str | Path,
+    key: str = "ckpt_path",
+    words: Sequence[str] = (LAST,),
+) -> Path | None:
     """The file, or folder of a distributed checkpoint, to resume from.
 
     Args:
         ckpt_path: a file, ``last`` for the run's newest checkpoint, or None for a fresh start.
         run_folder: folder of the run.
+        key: the setting that names it, for errors.
+        words: what it may be beside a file.
 
     Raises:
         FileNotFoundError: when there is no such file (Lightning would start from scratch).
@@ -153,15 +168,17 @@ def resolve_checkpoint(ckpt_path: str | Path | None, run_folder: str | Path) -> 
     if ckpt_path is None:
         return None
     folder = Path(run_folder) / "checkpoints"
-    path = folder / "last.ckpt" if str(ckpt_path) == "last" else Path(ckpt_path)
+    path = folder / "last.ckpt" if str(ckpt_path) == LAST else Path(ckpt_path)
     if path.is_file() or is_distributed(path):
         return path
     # .old: a folder whose replacement was killed between two renames
     found = [*folder.glob("*.ckpt"), *folder.glob("*.ckpt.old")]
     present = sorted(str(file) for file in found)
-    remedy = f"; name one of {present}" if present else _meant(path) or _nearest_run(folder.parent)
-    remedy = remedy or "; leave it out for a fresh start"
-    raise FileNotFoundError(f"ckpt_path={str(ckpt_path)!r}: there is no file {path}{remedy}")
+    remedy = did_you_mean(str(ckpt_path), [word for word in words if word != str(ckpt_path)])
+    remedy = remedy or (f"; name one of {present}" if present else _meant(path))
+    remedy = remedy or files_near(str(path)) or _nearest_run(folder.parent)
+    remedy = remedy or f"; name a file, or {' or '.join(words)}, or leave it out"
+    raise FileNotFoundError(f"{key}={str(ckpt_path)!r}: there is no file {path}{remedy}")
 
 
 def _meant(path: Path) -> str:

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lit_entropy.atomic import atomic_write
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
-from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.checkpoints.io import LAST, AtomicCheckpointIO, resolve_checkpoint
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.building import mark, mark_trainer, naming
 from lit_entropy.cli.classes import BASES, base_class, choose, load_class
@@ -151,7 +151,7 @@ class EntropyCLI(LightningCLI):
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
-        self._named = resume and config.ckpt_path != "last"
+        self._named = resume and config.ckpt_path != LAST
         if self.subcommand == "validate":
             folder = Path(run.folder) / run.name
             self._targets = targets(config.checkpoints, config.ckpt_path, folder)

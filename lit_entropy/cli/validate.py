@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 
-from lit_entropy.checkpoints.io import resolve_checkpoint
+from lit_entropy.checkpoints.io import LAST, resolve_checkpoint
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import CheckpointError
 from lit_entropy.evaluation.report.compare import with_differences
@@ -44,14 +44,16 @@ def targets(
         ValueError: both are given, the list is empty, or it names a policy twice.
         FileNotFoundError: no such checkpoint.
     """
+    key = "ckpt_path" if checkpoints is None else "checkpoints"
     if checkpoints is None:
         checkpoints = [BASE if ckpt_path is None else ckpt_path]
     elif ckpt_path is not None:
         raise ValueError(f"ckpt_path={ckpt_path} and checkpoints={checkpoints}: give one of them")
     if not checkpoints:
         raise ValueError("checkpoints=[] names no policy: name files, or base, or leave it out")
+    words = (LAST, BASE) if key == "checkpoints" else (LAST,)
     paths = [
-        None if entry == BASE else str(resolve_checkpoint(entry, run_folder))
+        None if entry == BASE else str(resolve_checkpoint(entry, run_folder, key, words))
         for entry in checkpoints
     ]
     if len(set(paths)) < len(paths):

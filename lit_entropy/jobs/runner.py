@@ -16,8 +16,8 @@ from pathlib import Path
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
+from lit_entropy.tracking.abandoned_files import set_run_aside
 from lit_entropy.tracking.redaction import redact_words
-from lit_entropy.tracking.unfinished import set_run_aside
 
 DONE = "done.json"
 #: The command line as a function of its arguments.

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lit_entropy.atomic import atomic_write
+from lit_entropy.closest import did_you_mean
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
-from lit_entropy.sweep.check import check_points
+from lit_entropy.sweep.check import check_keys, check_points
 from lit_entropy.sweep.figure import sweep_figure
 from lit_entropy.sweep.file import SweepFile, read_file
 from lit_entropy.sweep.grid import Sweep, SweepRun, check_words, runs
@@ -70,6 +71,7 @@ def sweep(
         _seeds(seeds if seeds is not None else given.seeds),
     )
     check_words(wanted.words, wanted.over)
+    check_keys(main, wanted)
     labels = [point.label for point in wanted.points]
     comparison = _comparison(labels, metrics, baseline, given.metric)
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
@@ -173,7 +175,8 @@ def _comparison(
     labels: Sequence[str], metrics: list[str] | None, baseline: str | None, metric: str | None
 ) -> Comparison:
     if baseline is not None and baseline not in labels:
-        raise ValueError(f"baseline={baseline}: the points are {', '.join(labels)}")
+        near = did_you_mean(baseline, labels)
+        raise ValueError(f"baseline={baseline}: the points are {', '.join(labels)}{near}")
     keys = [*METRICS] if metrics is None else metrics
     if not keys:
         raise ValueError("metrics=[]: name a key of metrics.csv at least")

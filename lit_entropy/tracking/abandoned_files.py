@@ -43,3 +43,15 @@ def _move(file: Path, folder: Path, stem: str) -> Path:
     place = write_once(folder, stem, file.suffix, file.read_bytes(), warn=False)
     file.unlink()
     return place
+
+
+def set_run_aside(folder: Path) -> Path:
+    """Keep what a run left that ended before its first checkpoint, under another name.
+
+    Args:
+        folder: of the run; its name is free afterwards.
+    """
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
+        number += 1
+    return folder.rename(target)

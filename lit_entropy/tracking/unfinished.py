@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 
+from lit_entropy.tracking.abandoned_files import set_run_aside
 from lit_entropy.tracking.metrics_file import METRICS_FILE, STEP, read_rows
 
 
@@ -28,18 +29,6 @@ def release_run_folder(folder: Path | None, trains: bool = True) -> None:
     elif trains and not _has_trained(folder):
         aside = set_run_aside(folder)
         rank_zero_info(f"The run ended before its first RL step: what it wrote is now in {aside}")
-
-
-def set_run_aside(folder: Path) -> Path:
-    """Keep what a run left that ended before its first checkpoint, under another name.
-
-    Args:
-        folder: of the run; its name is free afterwards.
-    """
-    number = 1
-    while (target := folder.with_name(f"{folder.name}.unfinished-{number}")).exists():
-        number += 1
-    return folder.rename(target)
 
 
 def _is_empty(path: Path) -> bool:

@@ -174,7 +174,7 @@ def test_missing_file_and_unsafe_loading_are_refused(tmp_path):
 
 def test_resolve_checkpoint(tmp_path):
     assert resolve_checkpoint(None, tmp_path) is None
-    with pytest.raises(FileNotFoundError, match="leave it out for a fresh start"):
+    with pytest.raises(FileNotFoundError, match="; name a file, or last, or leave it out"):
         resolve_checkpoint("last", tmp_path)
     folder = tmp_path / "checkpoints"
     folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from lit_entropy.tracking.run_folder import claim_run_folder
 
 NAN = torch.tensor(float("nan"))
 QUICKSTART = ["fit", "--config", "quickstart"]
+CHECKER = ["--data.task.checker=NumberChecker"]
 MISTAKES = [
     ([*QUICKSTART, "--data.group_size=many"], "data.group_size=many: expected a whole number"),
     (
@@ -64,18 +66,74 @@ MISTAKES = [
         "model.loss=['PPOClip', 'KLCov']: expected one component; for a run with each value: lit-e",
     ),
     (["figures"], "required and not given: runs"),
-    (["fti"], "invalid choice: 'fti' (choose from 'fit', "),
+    (["fti"], "there is no subcommand fti; did you mean fit?; there are fit, validate, test, "),
+    (["valdate"], "there is no subcommand valdate; did you mean validate?; "),
+    ([*QUICKSTART, "--run.wandb=of"], "'on', 'offline', 'off'; did you mean off?"),
+    ([*QUICKSTART, "--trainer.precision=b16"], "b16: expected 64 or 32 or 16 or 'transformer-en"),
+    (
+        [*QUICKSTART, "--model.optimizer.lrr=1"],
+        "model.optimizer: AdamW has no argument lrr; did you mean lr?; it has lr, betas, eps, ",
+    ),
+    (
+        [*QUICKSTART, "--model.optimizer=AdmW"],
+        "did you mean AdamW or Adam?; known are ASGD, AcceleratedOptimizer, Adadelta, ",
+    ),
+    (
+        [*QUICKSTART, "--data.task=DatasetTask", *CHECKER, "--data.task.checker.x=1"],
+        "data.task.checker: NumberChecker has no argument x",
+    ),
+    (
+        ["validate", *QUICKSTART[1:], "--checkpoints=[bse]"],
+        "checkpoints='bse': there is no file bse; did you mean base?",
+    ),
+    (["validate", *QUICKSTART[1:], "--checkpoints=[lst]"], "did you mean last?"),
+    ([*QUICKSTART, "--ckpt_path=lsat"], "ckpt_path='lsat': there is no file lsat; did you mean la"),
+    (
+        ["sweep", *QUICKSTART[1:], "--over.model.los", "PPOClip,KLCov"],
+        "over.model.los: unrecognized arguments: --model.los PPOClip,KLCov; did you mean --model",
+    ),
+    (["sweep", *QUICKSTART[1:], "--over.model.loss", "KLCov"], "over.model.loss=KLCov: give a li"),
+    (["sweep", *QUICKSTART[1:], "--jobss", "2"], "--jobss 2; did you mean --jobs?"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[m[:40] for _, m in MISTAKES])
-def test_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_line(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lit-entropy", *arguments])
     with pytest.raises(SystemExit) as end:
-        main(arguments)
+        console()
     assert end.value.code == 2
     *usage, line = capsys.readouterr().err.splitlines()
     assert message in line and ": error: " in line
     assert len(usage) <= 1 and all("--help explains every key" in text for text in usage)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {los: KLCov}", "model.los: there is no such key; did you mean model.loss or "),
+        ("trainer: {max_epoch: 3}", "trainer.max_epoch: there is no such key; did you mean tr"),
+        ("zzz: {qqq: 3}", "zzz.qqq: there is no such key; fit --help lists the keys (in my.y"),
+    ],
+)
+def test_a_key_of_a_file_that_there_is_none_of(
+    text: str,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        main([*QUICKSTART, "--config", "my.yaml"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"lit-entropy fit: error: {message}") and line.endswith("(in my.yaml)")
 
 
 @pytest.mark.parametrize("text", ["run: {name: 1e-6}", "run: {name: true}"])
