@@ -6,7 +6,7 @@ from typing import Protocol, cast, get_args
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lit_entropy.policy.policy import Policy
@@ -134,7 +134,11 @@ class PromptDataModule(L.LightningDataModule):
             )
         if stage == "fit":
             self.train_problems = self._usable("training", self.task.train_problems())
+            if not len(self.train_problems):
+                raise ValueError("data.task has no training problems: an RL step draws some")
             self.plan.check_ranks(self._trainer.world_size)
+            if note := self.plan.repeated_prompts(len(self.train_problems)):
+                rank_zero_info(note)
 
     def teardown(self, stage: str) -> None:
         """Let the task give back what it holds."""

@@ -16,6 +16,13 @@ class NaNReward(ChainArithmetic):
         return float("nan")
 
 
+class NothingToTrain(ChainArithmetic):
+    """Holds out all problems that it has."""
+
+    def train_problems(self) -> list[Problem]:
+        return []
+
+
 class InfiniteAdvantage(AdvantageEstimator):
     """Divides by a standard deviation of zero."""
 

@@ -14,6 +14,7 @@ from runs import fit
 
 from lit_entropy.data import PromptDataModule
 from lit_entropy.step.order import minibatch_rows, prompt_indices
+from lit_entropy.step.plan import StepPlan
 from lit_entropy.tasks.chain import ChainArithmetic
 
 
@@ -113,3 +114,29 @@ def test_what_is_checked_at_setup(tmp_path: Path) -> None:
         fit(tmp_path, "--data.max_prompt_tokens=3")
     with pytest.raises(ValueError, match=r"data.group_size=1, but GRPO compares"):
         fit(tmp_path, "--data.group_size=1", "--data.minibatch_size=8")
+    with pytest.raises(ValueError, match=r"data\.task has no training problems"):
+        fit(tmp_path, "--data.task=broken_parts.NothingToTrain")
+
+
+def test_prompts_that_are_drawn_more_than_once_a_step() -> None:
+    plan = StepPlan(prompts_per_step=32)
+    assert plan.repeated_prompts(32) is None and plan.repeated_prompts(33) is None
+    # 32 = 3 * 10 + 2
+    assert plan.repeated_prompts(10) == (
+        "data.task has 10 training problems and an RL step draws data.prompts_per_step=32: each is "
+        "drawn 3 or 4 times in every RL step. Give more problems, or lower data.prompts_per_step "
+        "and data.minibatch_size"
+    )
+    assert "has 1 training problem and" in str(plan.repeated_prompts(1))
+    assert "is drawn 2 times in" in str(plan.repeated_prompts(16))
+    counts = plan.prompts(10, 1, 0).bincount()
+    assert sorted(counts.tolist()) == [3] * 8 + [4] * 2  # what it says is what is drawn
+
+
+def test_a_run_says_once_that_prompts_repeat(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = ["--data.task.train_size=3", "--trainer.max_epochs=0", "--trainer.limit_val_batches=0"]
+    with caplog.at_level("INFO", "lightning.pytorch.utilities.rank_zero"):
+        fit(tmp_path, *sizes)
+    assert caplog.text.count("data.prompts_per_step=8: each is drawn 2 or 3 times in every") == 1

@@ -87,6 +87,22 @@ class StepPlan:
         """Indices, int64 [P], of a draw among ``size`` prompts; see :func:`prompt_indices`."""
         return prompt_indices(size, self.prompts_per_step, self.seed, rl_step, attempt)
 
+    def repeated_prompts(self, size: int) -> str | None:
+        """What to say where an RL step draws prompts more than once; None where it does not.
+
+        Args:
+            size: number of training problems.
+        """
+        if size >= self.prompts_per_step:
+            return None
+        fewest, more = divmod(self.prompts_per_step, size)
+        times = f"{fewest} or {fewest + 1}" if more else f"{fewest}"
+        return (
+            f"data.task has {size} training problem{'s' * (size > 1)} and an RL step draws "
+            f"data.prompts_per_step={self.prompts_per_step}: each is drawn {times} times in every "
+            "RL step. Give more problems, or lower data.prompts_per_step and data.minibatch_size"
+        )
+
     def minibatches(self, rows: Tensor, rl_step: int, epoch: int) -> list[Tensor]:
         """The minibatches of one pass over ``rows``; see :func:`minibatch_rows`."""
         return minibatch_rows(rows, self.minibatch_size, self.seed, rl_step, epoch)
