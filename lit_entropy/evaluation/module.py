@@ -14,6 +14,7 @@ from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.evaluation.decode import Responder
 from lit_entropy.evaluation.evaluation import Evaluation
+from lit_entropy.evaluation.keys import check_keys
 from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
 from lit_entropy.evaluation.records import Record
 from lit_entropy.evaluation.sampling import check_ends, samples_now
@@ -117,12 +118,16 @@ class EvaluatedModule(L.LightningModule):
             self.trainer.callback_metrics.update(numbers)
 
     def on_fit_start(self) -> None:
-        """Check that the samplings of the validations fit the run and its problems."""
+        """Check that the samplings of the validations fit the run, its problems and its metrics."""
         if self.evaluation.samples_at_all:
             trainer = self.trainer
             every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
             check_ends(self.evaluation.sampling, every, steps)
         self._check_sources()
+        if self.trainer.limit_val_batches:
+            parts = [*self.trainer.callbacks, self]  # type: ignore[attr-defined]
+            schedules = self.trainer.lr_scheduler_configs
+            check_keys(self.evaluation, self.held_out.validation_problems, parts, schedules)
 
     def on_validation_start(self) -> None:
         """Outside a fit, check that the samplings fit the problems."""
