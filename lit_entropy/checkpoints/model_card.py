@@ -10,7 +10,7 @@ from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lit_entropy.policy.policy import Policy
-from lit_entropy.tracking.metrics_file import read_metrics
+from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 from lit_entropy.types import Config
 
 LIBRARIES = ("lit_entropy", "torch", "lightning", "transformers")
@@ -42,7 +42,7 @@ def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder:
     settings = {f"model.{key}": model.get(key) for key in MODEL_KEYS}
     settings |= {f"data.{key}": data.get(key) for key in DATA_KEYS}
     settings["seed_everything"] = configuration.get("seed_everything")
-    step, measured = last_validation(run_folder, rl_steps)
+    measured = validations(run_folder, rl_steps)
     # a tied head is one tensor under two names
     sizes = {value.data_ptr(): value.numel() for value in policy.merged_state_dict().values()}
     environment = Environment(
@@ -61,8 +61,8 @@ def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder:
         rl_steps=rl_steps,
         parts={name: [described(part) for part in value] for name, value in parts.items()},
         settings={key: described(value) for key, value in settings.items()},
-        validated=step,
-        metrics=measured,
+        validated=max(measured, default=None),
+        metrics=measured.get(rl_steps, {}),
         versions={name: version(name) for name in LIBRARIES},
         temperature=model["temperature"],
     )
@@ -82,15 +82,16 @@ def described(part: object) -> str:
     return json.dumps(part)
 
 
-def last_validation(run_folder: Path, rl_steps: int) -> tuple[int | None, dict[str, float]]:
-    """RL step and means of the newest validation up to a checkpoint; none without metrics.csv."""
-    if not (run_folder / "metrics.csv").is_file():
-        return None, {}
+def validations(run_folder: Path, rl_steps: int) -> dict[int, dict[str, float]]:
+    """Means of each validation by RL step, up to that of a checkpoint; none without metrics.csv."""
+    if not (run_folder / METRICS_FILE).is_file():
+        return {}
     columns = read_metrics(run_folder)
     keys = [key for key in columns if key.startswith("val/") and key.count("/") == 1]
-    for row in reversed(range(len(columns["step"]))):
+    found: dict[int, dict[str, float]] = {}
+    for row, step in enumerate(columns["step"]):
         values = {key.removeprefix("val/"): float(columns[key][row]) for key in keys}
         values = {key: value for key, value in values.items() if not math.isnan(value)}
-        if values and columns["step"][row] <= rl_steps:
-            return int(columns["step"][row]), values
-    return None, {}
+        if values and step <= rl_steps:
+            found[int(step)] = values
+    return found

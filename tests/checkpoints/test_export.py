@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lit_entropy.checkpoints.command import export
 from lit_entropy.checkpoints.export import load_policy
-from lit_entropy.checkpoints.model_card import described, is_hub_id
+from lit_entropy.checkpoints.model_card import described, is_hub_id, model_card
 from lit_entropy.cli.main import EntropyCLI, main
 from lit_entropy.errors import CheckpointError
 
@@ -74,7 +74,7 @@ def test_the_card_tells_what_was_done(tmp_path: Path, trained: tuple[Path, Entro
         "| advantage | `GRPO(",
         "| `data.prompts_per_step` | `8` |",
         "| `seed_everything` | `0` |",
-        "at RL step 2;",
+        "These weights (RL step 2) on held-out problems",
         f"| accuracy | {metrics(folder)['val/accuracy'][-1]:.4g} |",
         "whole softmax at temperature 0.9",
         f"torch {torch.__version__.split('+')[0]}",
@@ -84,6 +84,22 @@ def test_the_card_tells_what_was_done(tmp_path: Path, trained: tuple[Path, Entro
     assert config["dtype"] == "bfloat16"
     with safe_open(tmp_path / "model" / "model.safetensors", "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118
+
+
+@pytest.mark.parametrize(("step", "of"), [(0, "the base model (RL step 0)"), (1, "RL step 1")])
+def test_the_card_shows_no_evaluation_of_other_weights(
+    tmp_path: Path, trained: tuple[Path, EntropyCLI], step: int, of: str
+) -> None:
+    _, cli = trained
+    configuration = torch.load(last(trained[0]), weights_only=True)["configuration"]
+    # a validation of later weights is not theirs either
+    (tmp_path / "metrics.csv").write_text(f"step,val/accuracy\n{step},0.123\n3,0.456\n")
+    card = model_card(configuration, 2, cli.model.policy, tmp_path)
+    assert "0.123" not in card and "0.456" not in card and "| metric |" not in card
+    assert (
+        f"These weights, of RL step 2, were not evaluated while they were trained: the last "
+        f"validation before them is of {of} and says nothing of them."
+    ) in card
 
 
 def test_adapters_are_added_in(tmp_path: Path) -> None:
