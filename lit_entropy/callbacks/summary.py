@@ -21,6 +21,8 @@ LINES: tuple[tuple[str, str], ...] = (
     ("val/accuracy", "accuracy, held out (greedy)"),
     ("cov/mean", "covariance, mean"),
 )
+#: In place of a last value where the base alone was measured.
+UNTRAINED = "- (not measured after step 0)"
 
 
 class RunSummary(L.Callback):
@@ -75,7 +77,7 @@ def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str)
 
     What is logged at most RL steps is shown as means over the first and the last tenth of them,
     since single rollouts are noisy; what is validated now and then, as the first and the last
-    value, each with its RL step.
+    value, each with its RL step. What was measured at RL step 0 alone, the base's, has no last.
 
     Args:
         history: as returned by ``read_metrics``.
@@ -94,9 +96,9 @@ def summary_table(history: Mapping[str, np.ndarray], seconds: float, title: str)
         if data is not None:
             steps, values = data
             size = 1 if key.startswith("val/") else max(1, len(values) // 10)
-            windows = (slice(0, size), slice(len(values) - size, None))
-            cells = (_cell(steps[window], values[window]) for window in windows)
-            table.add_row(label, *cells)
+            first = _cell(steps[:size], values[:size])
+            last = _cell(steps[-size:], values[-size:])
+            table.add_row(label, first, last if steps[-1] > 0 else UNTRAINED)
     return table
 
 

@@ -149,6 +149,16 @@ def test_the_table_shows_windows_of_what_is_logged_at_every_step():
     assert "0 (step 0)" in printed and "0.4 (step 40)" in printed
 
 
+def test_the_base_alone_is_no_last_value():
+    numbers = history() | {"val/accuracy": np.array([0.25, NAN, NAN, NAN])}
+    table = summary_table(numbers, 1.0, "run")
+    first, last = (list(table.columns[index].cells) for index in (1, 2))
+    row = list(table.columns[0].cells).index("accuracy, held out (greedy)")
+    assert (first[row], last[row]) == ("0.25 (step 0)", "- (not measured after step 0)")
+    row = list(table.columns[0].cells).index("pass@8, held out")
+    assert (first[row], last[row]) == ("0.5 (step 0)", "0.625 (step 2)")
+
+
 class Tiny(L.LightningModule):
     """Logs an entropy that halves every epoch."""
 
