@@ -43,6 +43,11 @@ def points(difference: Estimate | None) -> str:
     return percent(difference, 1, signed=True, unit="points")
 
 
+def opposed(count: int, seeds: int) -> str:
+    """What follows R² where the change of some seeds runs against its prediction."""
+    return f" ({count} of {seeds} opposed)" if count else ""
+
+
 def short(count: float) -> str:
     """A number of parameters as printed: ``24.6 k``, ``1.6 M``, ``7 B``."""
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lit_entropy.figures.as_text import opposed, show
 from lit_entropy.figures.estimates import Estimate, estimate
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.functional import agreement
@@ -63,8 +64,15 @@ class Agreement:
 
     points: int  # measured RL steps over all seeds
     slope: Estimate | None  # realised on predicted, through the origin
-    r2: Estimate | None  # squared correlation
+    r2: Estimate | None  # squared correlation: without sign and size
     sign_agreement: Estimate | None  # share of the RL steps
+    seeds: int
+    opposed: int  # seeds whose change runs against the prediction
+
+    @property
+    def r2_text(self) -> str:
+        """R², and how many seeds are opposed."""
+        return show(self.r2, 2) + opposed(self.opposed, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ def _agreement(group: Sequence[Run], match: Match) -> Agreement:
     count = sum(len(realised_N) for _, realised_N in data)
     slope, r2 = over(agreement.slope_through_origin), over(agreement.squared_correlation)
     signs = over(agreement.sign_agreement)
+    against = sum(agreement.opposed(*sides) for sides in data)
+    found = Agreement(count, slope, r2, signs, len(data), against)
     if match.exact:
-        return ExactAgreement(count, slope, r2, signs, over(agreement.relative_error))
-    return Agreement(count, slope, r2, signs)  # the size at unit step size is no claim
+        return ExactAgreement(**vars(found), relative_error=over(agreement.relative_error))
+    return found  # the size at unit step size is no claim

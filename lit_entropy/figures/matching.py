@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.as_text import opposed, percent, show
 from lit_entropy.figures.cells import GRPO, POLICY_GRADIENT
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate
@@ -30,7 +30,8 @@ def figure_dynamics(runs: Sequence[Run]) -> Figure:
     """Realised against predicted change, one point per measured RL step, one colour per label.
 
     Lemma 1 against the diagonal; the theorems, at unit step size, each with its least-squares line
-    through the origin. In every panel slope and R^2, means over seeds.
+    through the origin. In every panel slope and R^2, means over seeds, and how
+    many seeds run against the prediction.
     """
     numbers = measure_dynamics(runs)
     groups = by_label(runs)
@@ -79,8 +80,9 @@ def _write_notes(axes: Axes, notes: Sequence[tuple[str, Agreement]]) -> None:
     for row, (colour, fit) in enumerate(notes):
         parts = [f"slope {fit.slope.mean:.2f}"] if fit.slope is not None else []
         parts += [f"$R^2$ {fit.r2.mean:.2f}"] if fit.r2 is not None else []
+        note = ", ".join(parts) + opposed(fit.opposed, fit.seeds)
         axes.text(
-            0.03, 0.98 - 0.085 * row, ", ".join(parts), transform=axes.transAxes, va="top",
+            0.03, 0.98 - 0.085 * row, note, transform=axes.transAxes, va="top",
             fontsize=6.5, color=colour,
         )  # fmt: skip
 
@@ -88,7 +90,7 @@ def _write_notes(axes: Axes, notes: Sequence[tuple[str, Agreement]]) -> None:
 def _judge_lemma(m: Agreements) -> Judgement:
     found = {label: matches["lemma1_fixed"] for label, matches in m.items()}
     text = "; ".join(
-        f"{label}: R² {show(match.r2, 2)}, slope {show(match.slope, 2)}"
+        f"{label}: R² {match.r2_text}, slope {show(match.slope, 2)}"
         for label, match in found.items()
     )
     return Judgement(every(*(holds_to_first_order(match.r2) for match in found.values())), text)
@@ -107,7 +109,7 @@ def foretells(r2: Estimate | None) -> Decision:
 def _judge_theorem(m: Agreements) -> Judgement:
     found = {label: matches["theorem2_on_policy"] for label, matches in m.items()}
     text = "; ".join(
-        f"{label}: R² {show(match.r2, 2)}, sign {percent(match.sign_agreement)}"
+        f"{label}: R² {match.r2_text}, sign {percent(match.sign_agreement)}"
         for label, match in found.items()
     )
     return Judgement(every(*(foretells(match.r2) for match in found.values())), text)
@@ -121,7 +123,7 @@ def dynamics_table(m: Agreements) -> list[Table]:
         for label, matches in m.items():
             found = matches[match.name]
             error = found.relative_error if isinstance(found, ExactAgreement) else None
-            numbers = show(found.slope, 2), show(found.r2, 2), percent(found.sign_agreement)
+            numbers = show(found.slope, 2), found.r2_text, percent(found.sign_agreement)
             rows.append([match.title, label, str(found.points), *numbers, show(error, 2)])
     return [Table(header, rows)]
 
@@ -133,7 +135,9 @@ def measured_states(runs: Sequence[Run]) -> list[Run]:
 
 SECTION_3 = Entry(
     "dynamics", "Section 3", "Realised against predicted change of entropy",
-    "At the RL steps that were measured, over the full vocabulary.",
+    "At the RL steps that were measured, over the full vocabulary. R² is the squared correlation, "
+    "which knows neither sign nor size, so the slope stands beside it; of a seed that is opposed, "
+    "correlation or slope is below 0, and whatever its R², the prediction does not match.",
     measure_dynamics, figure_dynamics,
     (
         Claim("Lemma 1: the covariance of log π and the change of the logits is the change of "

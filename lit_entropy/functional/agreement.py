@@ -24,15 +24,34 @@ def slope_through_origin(predicted_N: "Vector", realised_N: "Vector") -> float |
     return float((predicted_N * realised_N).sum()) / square if square > 0 else None
 
 
-def squared_correlation(predicted_N: "Vector", realised_N: "Vector") -> float | None:
-    """Squared Pearson correlation; None below three pairs (two always give 1) or without spread."""
+def correlation(predicted_N: "Vector", realised_N: "Vector") -> float | None:
+    """Pearson correlation; None below three pairs (two always give 1 or -1) or without spread."""
     predicted_N, realised_N = _pairs(predicted_N, realised_N)
     # compared, not subtracted: the rounded mean of equal numbers may differ from them
     if len(predicted_N) < 3 or _constant(predicted_N) or _constant(realised_N):
         return None
     # scaled first, so that squares of small changes do not underflow
     x_N, y_N = (_unit(value_N - value_N.mean()) for value_N in (predicted_N, realised_N))
-    return min(float((x_N * y_N).sum()) ** 2, 1.0)
+    return max(-1.0, min(float((x_N * y_N).sum()), 1.0))
+
+
+def squared_correlation(predicted_N: "Vector", realised_N: "Vector") -> float | None:
+    """Squared Pearson correlation: share of the variance that the best line explains.
+
+    It knows neither sign nor size of the prediction: 1 also where what was realised is minus ten
+    times what was predicted (:func:`opposed`).
+    """
+    found = correlation(predicted_N, realised_N)
+    return None if found is None else found**2
+
+
+def opposed(predicted_N: "Vector", realised_N: "Vector") -> bool:
+    """Whether the realised changes run against the predicted ones, whatever R² says.
+
+    So it is where the correlation or the slope through the origin is below 0.
+    """
+    found = correlation(predicted_N, realised_N), slope_through_origin(predicted_N, realised_N)
+    return any(value is not None and value < 0 for value in found)
 
 
 def sign_agreement(predicted_N: "Vector", realised_N: "Vector") -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.as_text import opposed, percent, show
 from lit_entropy.figures.dynamics import FIGURE_8, stays_positive
 from lit_entropy.figures.entries import Claim, Judgement
 from lit_entropy.figures.estimates import Estimate
@@ -33,7 +33,8 @@ def _judge_all(m: Dissected, rows: Sequence[Row], setting: Setting) -> Judgement
     if len(measured) < len(found):
         return Judgement(NOT_TESTABLE, "not all of its settings have runs")
     text = "; ".join(
-        f"{each.row.label}: R² {digits(each.r2)}, slope {digits(each.slope)}, "
+        f"{each.row.label}: R² {digits(each.r2)}{opposed(each.opposed, len(each.r2.values))}, "
+        f"slope {digits(each.slope)}, "
         f"same sign {percent(each.sign, 1)}"
         for each in measured
     )
@@ -44,7 +45,8 @@ def _judge_cost(m: Dissected, row: Row) -> Judgement:
     found = m.row(row)
     if found is None or found.lost is None:
         return Judgement(NOT_TESTABLE, "it or the reference has no run")
-    return Judgement(above(found.lost, 0), f"R² lost {digits(found.lost)}")
+    against = opposed(found.opposed, len(found.r2.values))
+    return Judgement(above(found.lost, 0), f"R² lost {digits(found.lost)}{against}")
 
 
 def _judge_means(
@@ -54,7 +56,8 @@ def _judge_means(
     found = [m.row(row) for row in rows]
     r2 = [None if each is None else each.step_r2 for each in found]
     text = "; ".join(
-        f"{each.row.label}: R² of step means {digits(each.step_r2)}, slope {show(each.step_slope)}"
+        f"{each.row.label}: R² of step means {digits(each.step_r2)}"
+        f"{opposed(each.step_opposed, len(each.r2.values))}, slope {show(each.step_slope)}"
         for each in found
         if each is not None
     )

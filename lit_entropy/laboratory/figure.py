@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from lit_entropy.figures.as_text import opposed
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.marks import AXIS
@@ -70,7 +71,8 @@ def _pairs(axes: Axes, found: Measured, states: Sequence[States]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.22 * (high - low))
     axes.locator_params(nbins=4)
-    note = f"$R^2$ {_digits(found.r2.mean)}, slope {found.slope.mean:.3g}"
+    against = opposed(found.opposed, len(found.r2.values))
+    note = f"$R^2$ {_digits(found.r2.mean)}, slope {found.slope.mean:.3g}{against}"
     axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=6.5)
 
 
@@ -89,6 +91,8 @@ def _dots(figure: SubFigure, measured: Sequence[Measured]) -> None:
                 axes, [place + shift for place in places], values, colour, label,
                 horizontal=True, linestyle="none",
             )  # fmt: skip
+            if name == "r2":
+                _hollow(axes, measured, prefix, shift, colour)
         axes.axvline(1.0, color=GREY, linewidth=0.6, linestyle="--", gid=AXIS)
         axes.set_xlabel(title)
     panels[1].set_xscale("log")
@@ -96,6 +100,23 @@ def _dots(figure: SubFigure, measured: Sequence[Measured]) -> None:
         axes.set_xlim(-0.05, 1.05)
     panels[0].set_yticks(places, [each.row.label for each in measured])
     panels[0].set_ylim(-0.6, len(measured) - 0.4)
+
+
+def _hollow(
+    axes: Axes, measured: Sequence[Measured], prefix: str, shift: float, colour: str
+) -> None:
+    """R² that some seeds have of a change against the prediction, hollow."""
+    last = len(measured) - 1
+    at = [
+        (getattr(each, prefix + "r2").mean, last - index + shift)
+        for index, each in enumerate(measured)
+        if getattr(each, prefix + "opposed")
+    ]
+    if at:
+        axes.plot(
+            *zip(*at, strict=True), marker="o", markersize=3.5, color=colour, zorder=4,
+            markerfacecolor="white", linestyle="none", label="against the prediction in some seeds",
+        )  # fmt: skip
 
 
 def _floored(value: Estimate, name: str) -> Estimate:

@@ -24,11 +24,16 @@ class Sides(NamedTuple):
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over one seed; a change that is 0 everywhere has R² 0 and slope 0: nothing was foretold."""
+    """Over one seed; a change that is 0 everywhere has R² 0 and slope 0: nothing was foretold.
+
+    R² is the squared correlation: it is high as well where the change is ``opposed``, that is runs
+    against the prediction.
+    """
 
     r2: float
     slope: float
     sign: float
+    opposed: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Measured:
         row: what is compared.
         r2, slope, sign: agreement from state to state at all RL steps.
         step_r2, step_slope, step_sign: agreement of the means over states from RL step to RL step.
+        opposed, step_opposed: seeds that are opposed, of both agreements.
         lost: R² of the reference less that of the row, from state to state, paired by seed.
     """
 
@@ -49,6 +55,8 @@ class Measured:
     step_r2: Estimate
     step_slope: Estimate
     step_sign: Estimate
+    opposed: int
+    step_opposed: int
     lost: Paired | None
 
 
@@ -94,7 +102,7 @@ def _means(states: States, name: str, held_out: bool) -> np.ndarray:
 
 
 def agree(sides: Sides) -> Agreement:
-    """R², slope through the origin and share of equal signs.
+    """R², slope through the origin, share of equal signs, whether it runs against it.
 
     Raises:
         ValueError: a prediction is missing.
@@ -104,7 +112,7 @@ def agree(sides: Sides) -> Agreement:
     r2 = agreement.squared_correlation(*sides)
     slope = agreement.slope_through_origin(*sides)
     sign = agreement.sign_agreement(*sides)
-    return Agreement(r2 or 0.0, slope or 0.0, sign or 0.0)
+    return Agreement(r2 or 0.0, slope or 0.0, sign or 0.0, agreement.opposed(*sides))
 
 
 def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) -> list[Measured]:
@@ -122,7 +130,7 @@ def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) 
             found = by_row[row.label]
             own = {seed: pair[0].r2 for seed, pair in found.items()}
             lost = paired(reference, own) if row != rows[0] else None
-            measured.append(Measured(row=row, lost=lost, **_estimates(found)))
+            measured.append(Measured(row=row, lost=lost, **_estimates(found), **_against(found)))
     return measured
 
 
@@ -140,6 +148,14 @@ def _estimates(found: Mapping[int, tuple[Agreement, Agreement]]) -> dict[str, Es
         f"{prefix}{name}": estimate([getattr(pair[side], name) for pair in found.values()])
         for side, prefix in enumerate(("", "step_"))
         for name in ("r2", "slope", "sign")
+    }
+
+
+def _against(found: Mapping[int, tuple[Agreement, Agreement]]) -> dict[str, int]:
+    states, steps = zip(*found.values(), strict=True)
+    return {
+        "opposed": sum(each.opposed for each in states),
+        "step_opposed": sum(each.opposed for each in steps),
     }
 
 

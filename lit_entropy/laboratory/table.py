@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.as_text import opposed, percent, show
 from lit_entropy.figures.entries import Table
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.laboratory.measure import Law, Measured
@@ -14,14 +14,17 @@ LAW_HEAD = ["law of the table", "a", "b", "R²", "Cov(log π, A) above 0, share 
 
 
 def rows_table(measured: Sequence[Measured]) -> Table:
-    """One line a row: means over seeds with half-widths of the 95 % t interval."""
+    """One line a row: means over seeds with half-widths of the 95 % t interval.
+
+    Seeds that run against the prediction are counted beside R², which does not know the sign.
+    """
     lines = [
         [
             each.row.label,
-            digits(each.r2),
+            digits(each.r2) + opposed(each.opposed, len(each.r2.values)),
             digits(each.slope),
             show(each.sign, 2),
-            digits(each.step_r2),
+            digits(each.step_r2) + opposed(each.step_opposed, len(each.r2.values)),
             digits(each.step_slope),
             "" if each.lost is None else digits(each.lost),
         ]

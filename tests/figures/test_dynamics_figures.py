@@ -11,7 +11,7 @@ from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.covariances import FALL, bin_means, correlation, slope_window, with_fall
 from lit_entropy.figures.dynamics import figure_8, measure_8
 from lit_entropy.figures.matches import MATCHES, ExactAgreement, measure_dynamics
-from lit_entropy.figures.matching import figure_dynamics
+from lit_entropy.figures.matching import dynamics_table, figure_dynamics
 from lit_entropy.figures.runs import Run
 
 STEPS = 40
@@ -149,6 +149,12 @@ def test_agreement_by_hand():
     })  # fmt: skip
     assert exact["lemma1_own"].relative_error.mean == pytest.approx(0.0, abs=1e-12)
     assert exact["theorem1_own"].sign_agreement.mean == 0.0
+    # R² knows no sign
+    assert exact["theorem1_own"].r2.mean == pytest.approx(1.0)
+    assert {name: match.opposed for name, match in exact.items() if match.opposed} == {
+        "theorem1_own": 1
+    }
+    assert dynamics_table(measured)[0].rows[6][3:5] == ["-0.50", "1.00 (1 of 1 opposed)"]
     assert {name for name, match in exact.items() if isinstance(match, ExactAgreement)} == {
         "lemma1_fixed", "lemma1_own", "lemma1_on_policy",
     }  # fmt: skip
@@ -179,6 +185,8 @@ def test_dynamics_figure():
     np.testing.assert_allclose(theorem2.collections[0].get_offsets()[0], [-0.05, -5.0])
     assert "10^{-3}" in own.get_xlabel() and "unit step" in theorem2.get_xlabel()
     assert own.texts[0].get_text() == "slope 1.00, $R^2$ 1.00"
+    against = figure.axes[3].texts[0].get_text()
+    assert against == "slope -0.50, $R^2$ 1.00 (1 of 1 opposed)"
     assert theorem2.lines[0].get_slope() == pytest.approx(100.0)  # 0.1, in 10^-3 nats a nat
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "GRPO", "KL-Cov", "equal", "GRPO, fitted slope", "KL-Cov, fitted slope",

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lit_entropy.functional.agreement import (
+    correlation,
+    opposed,
     relative_error,
     sign_agreement,
     slope_through_origin,
@@ -34,6 +36,20 @@ def test_relative_error_by_hand() -> None:
     assert relative_error(X, Y) == pytest.approx(0.5, rel=1e-15)
     assert relative_error(Y, Y) == 0.0
     assert relative_error(-Y, Y) == pytest.approx(2.0, rel=1e-15)
+
+
+def test_r2_does_not_know_the_sign_that_opposed_knows() -> None:
+    assert correlation(X, -10 * X) == pytest.approx(-1.0, rel=1e-15)
+    assert squared_correlation(X, -10 * X) == pytest.approx(1.0, rel=1e-15)
+    assert opposed(X, -10 * X) and not opposed(X, Y)
+    # both always fall, but the more was foretold the less fell: slope 10/14, correlation -1
+    falls = torch.tensor([-1.0, -2.0, -3.0])
+    assert slope_through_origin(falls, falls.flip(0)) == pytest.approx(10 / 14)
+    assert opposed(falls, falls.flip(0))
+    # the more was foretold the more fell, but it rose: correlation 1, slope -16/14
+    assert correlation(falls, falls + 5) == pytest.approx(1.0, rel=1e-15)
+    assert opposed(falls, falls + 5)
+    assert not opposed(X, torch.zeros(3)) and not opposed(torch.zeros(3), X)
 
 
 def test_undefined_numbers_are_none() -> None:

@@ -74,6 +74,25 @@ def test_numbers_of_made_states() -> None:
     assert said == ["reproduced", "contradicted", "contradicted"]
 
 
+def test_a_change_against_the_prediction_is_no_match() -> None:
+    """Its R² is 1 all the same, so the table counts the seeds and the figure's dot is hollow."""
+    states = runs() | {
+        "bad": {seed: made(seed, scale=-2.0 if seed < 2 else 2.0) for seed in range(5)}
+    }
+    good, bad = measured = measure_rows((REFERENCE, WORSE), states)
+    assert bad.r2.mean == bad.step_r2.mean == pytest.approx(1.0)
+    assert (good.opposed, good.step_opposed, bad.opposed, bad.step_opposed) == (0, 0, 2, 2)
+    cells = rows_table(measured).rows
+    assert cells[0][1] == "1.00000 ± 0.00000"
+    assert cells[1][1] == cells[1][4] == "1.00000 ± 0.00000 (2 of 5 opposed)"
+    panels = anatomy_figure(measured, (REFERENCE, WORSE), states).get_axes()
+    hollow = [line for line in panels[2].lines if line.get_label().startswith("against")]
+    assert [line.get_xydata().tolist() for line in hollow] == [
+        [[pytest.approx(1.0), 0.15]], [[pytest.approx(1.0), -0.15]]
+    ]  # fmt: skip
+    assert panels[1].texts[0].get_text().endswith("(2 of 5 opposed)")
+
+
 def test_verdicts_are_those_of_the_intervals() -> None:
     (good,) = measure_rows((REFERENCE,), runs())
 

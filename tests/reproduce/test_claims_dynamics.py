@@ -61,12 +61,12 @@ def test_order_by_accuracy() -> None:
     assert "above 0" in claim("8", 2).rule
 
 
-def matches(**r2: float | None) -> Agreements:
+def matches(*, opposed: int = 0, **r2: float | None) -> Agreements:
     """Agreement by label: R², slope 1.1 and 80 % of the signs."""
     return {
         label: {
             match.name: Agreement(
-                20, est(1.1), None if value is None else est(value, 0.01), est(0.8)
+                20, est(1.1), None if value is None else est(value, 0.01), est(0.8), 5, opposed
             )
             for match in MATCHES
         }
@@ -86,10 +86,12 @@ def test_lemma_and_theorem(number: int, least: float) -> None:
     name = ("lemma1_fixed", "theorem2_on_policy")[number]
     for other in measures["GRPO"]:
         if other != name:
-            measures["GRPO"][other] = Agreement(20, wrong, wrong, wrong)
+            measures["GRPO"][other] = Agreement(20, wrong, wrong, wrong, 5, 0)
     found = judged("dynamics", measures, number)
     tail = ("slope 1.10", "sign 80 %")[number]
     assert (found.verdict, found.measured) == (YES, f"GRPO: R² 0.95 ± 0.01, {tail}")
+    against = judged("dynamics", matches(GRPO=0.954, opposed=2), number)
+    assert against.measured == f"GRPO: R² 0.95 ± 0.01 (2 of 5 opposed), {tail}"
 
 
 def test_tail() -> None:
