@@ -32,21 +32,30 @@ def with_fall(run: Run) -> Run:
 
     It is minus the slope of the straight line fitted to ``entropy/token_mean`` in a window of
     :func:`slope_window` RL steps around each (Savitzky-Golay of order 1); at both ends, where no
-    whole window fits, that of the outermost line.
+    whole window fits, that of the outermost line (:func:`measured_fall` leaves these out).
 
     Raises:
         ValueError: no entropy, an RL step without one, or fewer steps than the window.
     """
     step_N, entropy_N = curve(run, ENTROPY)
     window = slope_window(run)
-    if len(step_N) < window or not (np.diff(step_N) == 1).all():
-        raise ValueError(
-            f"run {run.name!r} needs '{ENTROPY}' at {window} RL steps or more, without a gap; it "
-            f"has {len(step_N)} of {step_N[0]:g} to {step_N[-1]:g}: log it at every RL step"
-        )
+    has = (f"run {run.name!r} has '{ENTROPY}' at {len(step_N)} RL steps, {step_N[0]:g} to "
+           f"{step_N[-1]:g}")  # fmt: skip
+    if not (np.diff(step_N) == 1).all():
+        raise ValueError(f"{has}, with gaps, and a slope needs every one: log it at every RL step")
+    if len(step_N) < window:
+        raise ValueError(f"{has}, and a slope takes {window}: train for {window} RL steps or more")
     fall_N = np.full(len(run.history["step"]), np.nan)
     slope_N = scipy.signal.savgol_filter(entropy_N, window, 1, deriv=1)
     fall_N[np.isfinite(run.history[ENTROPY])] = -slope_N
+    return replace(run, history={**run.history, FALL: fall_N})
+
+
+def measured_fall(run: Run) -> Run:
+    """The run of :func:`with_fall` with ``minus_delta`` only where a whole window fits."""
+    fall_N = run.history[FALL].copy()
+    half, row_M = slope_window(run) // 2, np.flatnonzero(np.isfinite(fall_N))
+    fall_N[row_M[:half]] = fall_N[row_M[-half:]] = np.nan
     return replace(run, history={**run.history, FALL: fall_N})
 
 

@@ -16,6 +16,7 @@ from lit_entropy.figures.covariances import (
     bin_means,
     correlation,
     first_fifth,
+    measured_fall,
     of_bin,
     prepared,
     slope_window,
@@ -56,15 +57,16 @@ class FallAndCovariance:
     mean_window: int
     slope_window: int
     seeds: list[int]
-    # smoothed mean fall of entropy, nats per RL step
+    # smoothed mean fall of entropy, nats per RL step, where the window of the slope is whole
     step: list[float]
     minus_delta: list[float]
     # smoothed mean covariance, nats
     covariance_step: list[float]
     covariance: list[float]
-    correlation: Estimate | None  # of the two smoothed curves; None if one is constant
+    # of the two smoothed curves, the fall's ends those of the outermost windows; None if constant
+    correlation: Estimate | None
     positive_share: Estimate  # of the RL steps, those with a positive raw covariance
-    # of the first and the last fifth
+    # of the first and the last fifth, as in the correlation
     covariance_first: Estimate
     covariance_last: Estimate
     minus_delta_first: Estimate
@@ -92,7 +94,8 @@ def measure_8(runs: Sequence[Run]) -> FallAndCovariance:
 def measure_fall(runs: Sequence[Run]) -> FallAndCovariance:
     """As :func:`measure_8` for the runs of any one label."""
     group, smooth = prepared(runs)
-    fall, covariance = seed_mean(group, FALL), seed_mean(smooth, COVARIANCE)
+    fall = seed_mean([measured_fall(run) for run in group], FALL)
+    covariance = seed_mean(smooth, COVARIANCE)
     bins = [bin_means(run) for run in group]
     by_bin = {name: by_seed(group, lambda run: bin_means(run)[name]) for name in BINS}  # noqa: B023
     correlations = [c for run in smooth if (c := correlation(run)) is not None]
@@ -150,7 +153,10 @@ def _plot_bins(axes: Axes, smooth: Sequence[Run]) -> None:
 def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], label: str) -> None:
     """Two y axes with one zero: the claim is about the shapes, the scales differ by the step."""
     other = axes.twinx()
-    seed_lines(axes, group, FALL, BLUE, r"$-\Delta H$")
+    mean = seed_lines(axes, [measured_fall(run) for run in group], FALL, BLUE, r"$-\Delta H$")
+    if len(mean.step_N) == 1:  # a line of one point is not seen
+        for line in axes.lines:
+            line.set(marker="o", markersize=3)
     seed_lines(other, smooth, COVARIANCE, RED, "covariance")
     windows = f"slope over {slope_window(group[0])}, mean over {smoothing_window(group[0])}"
     axes.set(xlabel=f"RL step ({windows})", ylabel=r"$-\Delta H$ ($10^{-3}$ nats an RL step)")
@@ -194,7 +200,8 @@ def _judge_order(m: FallAndCovariance) -> Judgement:
 
 FIGURE_8 = Entry(
     "8", "Fig. 8", "Entropy falls as the covariance says",
-    "Responses as actions (eq. 8, 9), strictly on-policy policy gradient.", measure_8, figure_8,
+    "Responses as actions (eq. 8, 9), strictly on-policy policy gradient. The slope is drawn where "
+    "its window is whole.", measure_8, figure_8,
     (
         Claim("The covariance of responses stays positive through training.",
               "0.04 falling to 0.005",

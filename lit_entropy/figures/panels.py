@@ -23,7 +23,7 @@ def frame_lines(*panels: Axes, bottom: float | None = None) -> None:
     if axes.get_yscale() == "log":
         drawn = drawn[drawn > 0]
     drawn = scale.transform(drawn[np.isfinite(drawn)])
-    margin = 0.05 * (drawn.max() - drawn.min()) or 0.05
+    margin = 0.05 * (drawn.max() - drawn.min() or abs(drawn.max()) or 1.0)
     low, high = scale.inverted().transform(np.array([drawn.min() - margin, drawn.max() + margin]))
     axes.set_ylim(low if bottom is None else bottom, high)
 

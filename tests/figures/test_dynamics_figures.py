@@ -49,7 +49,9 @@ def test_measures_by_hand():
     measured = measure_8([pg_run(0), pg_run(1, shift=0.01)])
     assert measured.seeds == [0, 1]
     assert (measured.mean_window, measured.slope_window) == (5, 11)
-    assert measured.step == list(range(1, STEPS + 1))
+    assert measured.step == list(range(6, STEPS - 4))  # where a window of 11 fits
+    assert measured.minus_delta == pytest.approx([0.01 - 2e-4 * k for k in measured.step])
+    assert measured.covariance_step == list(range(1, STEPS + 1))
     # means of 5 (0.01 - 2e-4 k) over steps 1 to 8 and 33 to 40, plus the shift of seed 1
     first, last = 5 * (0.01 - 2e-4 * 4.5), 5 * (0.01 - 2e-4 * 36.5)
     assert measured.covariance_first.values == pytest.approx([first, first + 0.01])
@@ -91,6 +93,8 @@ def test_figure_8_draws_the_numbers_on_aligned_scales():
     measured = measure_8(runs)
     fall = next(line for line in left.lines if "Delta H" in str(line.get_label()))
     np.testing.assert_allclose(fall.get_ydata(), measured.minus_delta)
+    # the flat ends of the outermost windows are no data
+    assert fall.get_xdata().tolist() == list(range(6, STEPS - 4))
     covariance = next(line for line in other.lines if line.get_label() == "covariance")
     np.testing.assert_allclose(covariance.get_ydata(), measured.covariance)
     zeros = [axes.transData.transform((0, 0))[1] for axes in (left, other)]
@@ -115,10 +119,14 @@ def test_a_gap_and_a_short_run_are_refused():
     run = pg_run()
     entropy = run.history["entropy/token_mean"].copy()
     entropy[20] = NAN
-    with pytest.raises(ValueError, match="without a gap"):
+    with pytest.raises(ValueError, match=r"at 39 RL steps, 1 to 40, with gaps.*at every RL step$"):
         with_fall(replace(run, history={**run.history, "entropy/token_mean": entropy}))
-    with pytest.raises(ValueError, match=r"at 7 RL steps or more.*has 5"):
+    with pytest.raises(ValueError, match=r"at 5 RL steps, 1 to 5, and .* 7: train for 7 RL steps"):
         with_fall(replace(run, history={k: v[:6] for k, v in run.history.items()}))
+    # of a run that is one window there is one slope
+    shortest = replace(run, history={k: v[:8] for k, v in run.history.items()})
+    line = figure_8([shortest]).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [4] and line.get_marker() == "o"
 
 
 def dynamics_run(label: str, seed: int = 0, error: float = 0.0) -> Run:

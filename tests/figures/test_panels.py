@@ -19,6 +19,10 @@ def test_frames_hold_the_lines_and_one_zero():
         bottom, top = axes.get_ylim()
         assert bottom <= low and top == pytest.approx(high)
         assert -bottom / (top - bottom) == pytest.approx(3.2 / 4.4)
+    flat = Figure().subplots()
+    flat.plot([4], [0.01])  # a margin of its own size, whatever the unit
+    frame_lines(flat)
+    assert flat.get_ylim() == pytest.approx((0.0095, 0.0105))
     third = Figure().subplots()
     third.plot([0, 1, 2], [1.0, 100.0, 0.0])
     third.set_yscale("log")
