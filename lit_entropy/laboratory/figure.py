@@ -46,7 +46,7 @@ def anatomy_figure(
             for axes in (*panels, below.axes[0])
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        below.legend(marks.values(), marks, loc="outside upper center", ncols=len(marks))
+        below.legend(marks.values(), marks, loc="outside upper center", ncols=3)
     return figure
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.as_text import opposed
 from lit_entropy.figures.cells import Cell
 from lit_entropy.figures.entries import Plan
 from lit_entropy.figures.estimates import Estimate, MissingRunsError
@@ -269,9 +270,11 @@ def test_the_page_has_the_numbers_of_its_data() -> None:
     text = (pages / "anatomy.md").read_text()
     for row, shown in zip(section["measures"]["rows"], rules.ROWS, strict=True):
         found = {name: Estimate(**row[name]) for name in ("r2", "slope", "step_r2", "step_slope")}
-        cells = " | ".join(digits(found[name]) for name in ("r2", "slope"))
-        assert f"| {shown.label} | {cells} | " in text
-        assert f"| {digits(found['step_r2'])} | {digits(found['step_slope'])} | " in text
+        r2, step_r2 = (
+            digits(found[f"{side}r2"]) + opposed(row[f"{side}opposed"], 5) for side in ("", "step_")
+        )
+        assert f"| {shown.label} | {r2} | {digits(found['slope'])} | " in text
+        assert f"| {step_r2} | {digits(found['step_slope'])} | " in text
     assert {claim["verdict"] for claim in section["claims"]} == {"reproduced"}
     assert [claim["rule"] for claim in section["claims"]] == [claim.rule for claim in CLAIMS]
     assert record["setting"].split("Rules ")[1][:12] in text
