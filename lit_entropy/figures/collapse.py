@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from lit_entropy.figures.as_text import percent, show
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import Estimate, labelled, over_seeds
-from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, change
 from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.seeds import SeedMean, curve, seed_lines, seed_mean
+from lit_entropy.figures.seeds import SeedMean, course, seed_lines, seed_mean
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 from lit_entropy.figures.verdicts import above, every
 
@@ -46,7 +46,7 @@ def measure_1(runs: Sequence[Run]) -> Collapse:
         runs: must hold runs of the label "GRPO" with ``entropy/token_mean`` and ``val/accuracy``.
 
     Raises:
-        ValueError: no such run, or a run without these keys.
+        ValueError: no such run, or a run that has one of these keys once or never.
     """
     return measure_collapse(labelled(runs, METHOD)[METHOD])
 
@@ -54,19 +54,14 @@ def measure_1(runs: Sequence[Run]) -> Collapse:
 def measure_collapse(group: Sequence[Run]) -> Collapse:
     """As :func:`measure_1` for the runs of any one label."""
     entropy, accuracy = seed_mean(group, ENTROPY), seed_mean(group, ACCURACY)
-    lost, gain = over_seeds(group, _lost), over_seeds(group, _gain)
+    lost, gain = over_seeds(group, _lost), over_seeds(group, lambda run: change(run, ACCURACY))
     return Collapse(group[0].label, len(group), _course(entropy), _course(accuracy), lost, gain)
 
 
 def _lost(run: Run) -> float:
     """Share of the first entropy that is gone at the end; NaN where there was none."""
-    _, value_N = curve(run, ENTROPY)
+    _, value_N = course(run, ENTROPY)
     return float(1.0 - value_N[-1] / value_N[0]) if value_N[0] else float("nan")
-
-
-def _gain(run: Run) -> float:
-    _, value_N = curve(run, ACCURACY)
-    return float(value_N[-1] - value_N[0])
 
 
 def _course(mean: SeedMean) -> Course:
@@ -85,6 +80,7 @@ def overlay_1(runs: Sequence[Run]) -> Figure:
     with paper_figure(FULL_WIDTH, 2.6) as figure:
         left, right = figure.subplots(1, 2, sharex=True)
         for label, group in groups.items():
+            measure_collapse(group)  # refuses what would be an empty panel
             seed_lines(left, group, ENTROPY, look[label].colour, label)
             seed_lines(right, group, ACCURACY, look[label].colour, label)
         left.set(xlabel="RL step", ylabel="entropy, token mean (nats)", ylim=(0, None))

@@ -16,7 +16,6 @@ from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import (
     Estimate,
     first,
-    last,
     over_seeds,
     paired_ratio,
     plateau,
@@ -24,7 +23,7 @@ from lit_entropy.figures.estimates import (
     smoothing_window,
 )
 from lit_entropy.figures.marks import zero_line
-from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
+from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, change
 from lit_entropy.figures.panels import frame_lines
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import curve, seed_lines
@@ -95,7 +94,7 @@ def _measure(group: Sequence[Run]) -> Control:
         over_seeds(group, _kept),
         if_logged(ANSWER, lambda run: first(run, ANSWER)),
         if_logged(ANSWER, lambda run: plateau(run, ANSWER)),
-        over_seeds(group, lambda run: last(run, ACCURACY) - first(run, ACCURACY)),
+        over_seeds(group, lambda run: change(run, ACCURACY)),
         over_seeds(group, lambda run: float(curve(run, COVARIANCE)[1].mean())),
         if_logged(PENALTY, lambda run: float(np.abs(curve(run, PENALTY)[1]).max())),
     )

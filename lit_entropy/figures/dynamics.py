@@ -153,10 +153,7 @@ def _plot_bins(axes: Axes, smooth: Sequence[Run]) -> None:
 def _plot_pair(axes: Axes, group: Sequence[Run], smooth: Sequence[Run], label: str) -> None:
     """Two y axes with one zero: the claim is about the shapes, the scales differ by the step."""
     other = axes.twinx()
-    mean = seed_lines(axes, [measured_fall(run) for run in group], FALL, BLUE, r"$-\Delta H$")
-    if len(mean.step_N) == 1:  # a line of one point is not seen
-        for line in axes.lines:
-            line.set(marker="o", markersize=3)
+    seed_lines(axes, [measured_fall(run) for run in group], FALL, BLUE, r"$-\Delta H$")
     seed_lines(other, smooth, COVARIANCE, RED, "covariance")
     windows = f"slope over {slope_window(group[0])}, mean over {smoothing_window(group[0])}"
     axes.set(xlabel=f"RL step ({windows})", ylabel=r"$-\Delta H$ ($10^{-3}$ nats an RL step)")

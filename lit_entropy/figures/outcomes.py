@@ -15,6 +15,7 @@ from lit_entropy.figures.estimates import (
     plateau,
 )
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.seeds import course
 
 ENTROPY, LENGTH, ACCURACY = "entropy/token_mean", "rollout/length", "val/accuracy"
 
@@ -32,6 +33,16 @@ def length_plateau(run: Run) -> float:
 def accuracy_plateau(run: Run) -> float:
     """Mean held-out accuracy of the validations in the last fifth."""
     return plateau(run, ACCURACY)
+
+
+def change(run: Run, key: str) -> float:
+    """The last finite ``key`` of a run minus the first.
+
+    Raises:
+        ValueError: the run has it once or never.
+    """
+    _, value_N = course(run, key)
+    return float(value_N[-1] - value_N[0])
 
 
 def gain(group: Sequence[Run], base: Sequence[Run], value: Callable[[Run], float]) -> Paired | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,6 +41,22 @@ def curve(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
             )
     finite = np.isfinite(run.history[key])
     return run.history["step"][finite], run.history[key][finite]
+
+
+def course(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """RL steps and values of ``key`` of a run that shows how it changed.
+
+    Raises:
+        ValueError: the run has it once or never.
+    """
+    step_N, value_N = curve(run, key)
+    if len(step_N) < 2:
+        often = ", or lower trainer.check_val_every_n_epoch" if key.startswith("val/") else ""
+        raise ValueError(
+            f"run {run.name!r} has '{key}' at RL step {step_N[0]:g} alone, and a change takes two: "
+            f"train longer{often}"
+        )
+    return step_N, value_N
 
 
 def seed_mean(runs: Sequence[Run], key: str) -> SeedMean:
@@ -94,7 +111,7 @@ def seed_lines(axes: Axes, runs: Sequence[Run], key: str, colour: str, label: st
 def draw_seeds(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], colour: str) -> None:
     """One thin line a seed; nothing for a single one, which is the mean."""
     for x_N, y_N in curves if len(curves) > 1 else []:
-        axes.plot(x_N, y_N, color=colour, linewidth=0.5, alpha=0.5, gid=SEED_LINE)
+        axes.plot(x_N, y_N, color=colour, linewidth=0.5, alpha=0.5, gid=SEED_LINE, **_seen(x_N))
 
 
 def draw_mean(
@@ -106,7 +123,12 @@ def draw_mean(
             x_N, mean_N - half_width_N, mean_N + half_width_N, color=colour, alpha=0.15,
             linewidth=0, gid=BAND,
         )  # fmt: skip
-    axes.plot(x_N, mean_N, color=colour, linewidth=1.5)
+    axes.plot(x_N, mean_N, color=colour, linewidth=1.5, **_seen(x_N))
+
+
+def _seen(x_N: np.ndarray) -> dict[str, Any]:
+    """A line of one point is not seen: it has a dot."""
+    return {"marker": "o", "markersize": 3} if len(x_N) == 1 else {}
 
 
 def seeds_note(seeds: int) -> str:

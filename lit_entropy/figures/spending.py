@@ -16,7 +16,7 @@ from lit_entropy.figures.estimates import Estimate, estimate, labelled
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.seeds import curve, draw_mean, draw_seeds, seeds_note, t_half_width
+from lit_entropy.figures.seeds import course, draw_mean, draw_seeds, seeds_note, t_half_width
 from lit_entropy.figures.style import FULL_WIDTH, looks, paper_figure
 from lit_entropy.figures.verdicts import above, every
 
@@ -77,13 +77,13 @@ def shares(run: Run) -> Shares:
     Raises:
         ValueError: a missing key, fewer than two validations, or no fall or no gain to share out.
     """
-    (step_E, entropy_E), (step_A, accuracy_A) = curve(run, ENTROPY), curve(run, ACCURACY)
+    (step_E, entropy_E), (step_A, accuracy_A) = course(run, ENTROPY), course(run, ACCURACY)
     fall, gain = entropy_E[0] - entropy_E[-1], accuracy_A[-1] - accuracy_A[0]
-    for name, key, total in (("entropy fell", ENTROPY, fall), ("accuracy rose", ACCURACY, gain)):
+    for key, verb, total in ((ENTROPY, "fall", fall), (ACCURACY, "rise", gain)):
         if not total > 0:
             raise ValueError(
-                f"run {run.name!r}: {name} by {total:.4g} from the first to the last '{key}', "
-                "so it has no shares: take a longer run"
+                f"run {run.name!r}: '{key}' does not {verb} from its first to its last value, so "
+                f"there is nothing to share out ({verb} {total:.4g}): take a run that has learned"
             )
     steps = max(step_E[-1], step_A[-1])
     return Shares(

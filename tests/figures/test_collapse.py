@@ -145,10 +145,30 @@ def test_what_is_missing_is_named(function):
             function([Run("grpo-0", "GRPO", 0, history)])
 
 
+@pytest.mark.parametrize("function", [measure_1, figure_1, overlay_1, measure_2, figure_2])
+def test_one_validation_shows_no_change(function):
+    accuracy = np.where(np.arange(STEPS + 1) == 0, 0.2, np.nan)
+    with pytest.raises(ValueError) as refused:
+        function([grpo(0, **{"val/accuracy": accuracy})])
+    assert str(refused.value) == (
+        "run 'grpo-0' has 'val/accuracy' at RL step 0 alone, and a change takes two: train longer, "
+        "or lower trainer.check_val_every_n_epoch"
+    )
+
+
+def test_seeds_that_share_one_validation_have_a_dot():
+    early, late = (np.full(STEPS + 1, np.nan) for _ in range(2))
+    early[[0, 24]], late[[12, 24]] = (0.2, 0.8), (0.5, 0.6)
+    runs = [grpo(0, **{"val/accuracy": early}), grpo(1, **{"val/accuracy": late})]
+    first, second, mean = figure_1(runs).axes[1].lines
+    assert mean.get_xydata().tolist() == [[24, 0.7]] and mean.get_marker() == "o"
+    assert first.get_marker() == second.get_marker() == "None"
+
+
 def test_a_run_without_fall_or_gain_has_no_shares():
     flat = np.where(np.arange(STEPS + 1) == 0, np.nan, 0.5)
-    with pytest.raises(ValueError, match=r"'grpo-0': entropy fell by 0 .*longer run"):
+    with pytest.raises(ValueError, match=r"'grpo-0': 'entropy.*' does not fall .*\(fall 0\)"):
         measure_2([grpo(0, **{"entropy/token_mean": flat})])
     falling = 1.0 - grpo(0).history["val/accuracy"]
-    with pytest.raises(ValueError, match=r"'grpo-0': accuracy rose by -0.6 .*longer run"):
+    with pytest.raises(ValueError, match=r"'grpo-0': 'val/acc.*' does not rise .*\(rise -0.6\)"):
         measure_2([grpo(0, **{"val/accuracy": falling})])
