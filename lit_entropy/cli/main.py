@@ -32,7 +32,7 @@ from lit_entropy.cli.commands import (
 from lit_entropy.cli.early import check_accelerator, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.missing_files import check_trainer_files
-from lit_entropy.cli.names import changes_of, name_run
+from lit_entropy.cli.names import changes_of, evaluation_name, name_run
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
@@ -163,7 +163,7 @@ class EntropyCLI(LightningCLI):
             if (Path(run.folder) / run.name).resolve() != folder:
                 run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
-        name = run.name if self.subcommand == "fit" else f"{run.name}-{self.subcommand}"
+        name = run.name if self.subcommand == "fit" else self._evaluation_name(config)
         try:
             run.name = claim_run_folder(run.folder, name, resume=resume, announce=False)
         except ValueError as error:
@@ -175,6 +175,12 @@ class EntropyCLI(LightningCLI):
         self._lock = RunLock(folder)
         if resume:
             sweep_run_folder(folder)
+
+    def _evaluation_name(self, config: Namespace) -> str:
+        targets = self._targets if self.subcommand == "validate" else ()
+        paths = [target.checkpoint for target in targets] or [config.ckpt_path]
+        read = [path for path in paths if path is not None]
+        return evaluation_name(config.run, self.subcommand, read, self._changes.explicit)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""

@@ -73,6 +73,35 @@ def name_run(run: RunOptions, changes: Changes, seed: int) -> None:
     run.changes = changed(changes.earlier, changes.later)
 
 
+def evaluation_name(
+    run: RunOptions, subcommand: str, checkpoints: Sequence[str], explicit: bool
+) -> str:
+    """What an evaluation is called: after the run whose checkpoints it reads, and the checkpoint.
+
+    ``kl_cov-seed3-validate-last`` say. The configuration names it where the command names the run
+    itself, and where the checkpoints are of no run, or of several.
+
+    Args:
+        run: the options of the configuration, named.
+        subcommand: validate, test or predict.
+        checkpoints: the files that it reads, none for the base.
+        explicit: whether the command names the run itself.
+    """
+    owners = {_owner(Path(path), Path(run.folder)) for path in checkpoints}
+    if explicit or len(owners) != 1 or None in owners:
+        return f"{run.name}-{subcommand}"
+    end = f"-{Path(checkpoints[0]).stem}" if len(checkpoints) == 1 else ""
+    return f"{owners.pop()}-{subcommand}{end}"
+
+
+def _owner(checkpoint: Path, runs: Path) -> str | None:
+    """Name of the run that a checkpoint lies in; None without its configuration."""
+    folder, root = checkpoint.resolve().parent.parent, runs.resolve()
+    if not (folder / "config.yaml").is_file():
+        return None
+    return str(folder.relative_to(root)) if root in folder.parents else folder.name
+
+
 def _shown(key: str, value: str) -> str:
     """A value for a name of a run, which is a folder and stands on servers: no secret."""
     name = key.partition("+")[0]

@@ -6,9 +6,14 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import yaml
+
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.tracking.metrics_file import METRICS_FILE
+
+#: Keys of the configuration of ``validate``, ``test`` and ``predict`` that one of ``fit`` lacks.
+EVALUATES = ("checkpoints", "verbose", "return_predictions")
 
 Labels = Mapping[str, str] | Sequence[str] | None
 
@@ -23,7 +28,8 @@ def load_runs(patterns: Sequence[str], labels: Labels, say: Callable[[str], None
 
     Raises:
         FileNotFoundError: a pattern that matches no run.
-        ValueError: labels that belong to no run, or two runs that are one label's same seed.
+        ValueError: the folder of an evaluation, labels that belong to no run, or two runs that are
+            one label's same seed.
     """
     if not isinstance(labels, Mapping) and labels is not None and len(labels) != len(patterns):
         raise ValueError(
@@ -47,9 +53,17 @@ def load_runs(patterns: Sequence[str], labels: Labels, say: Callable[[str], None
 def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
     """The runs of an argument, by name."""
     if Path(pattern).exists() or not glob.has_magic(pattern):
+        if _evaluates(Path(pattern)):
+            raise ValueError(
+                f"{pattern} holds the evaluation of a run, not its training: name the run's folder"
+            )
         return [Path(pattern)]
     found = [Path(path) for path in sorted(glob.glob(pattern))]
+    evaluations = [path for path in found if _evaluates(path)]
+    found = [path for path in found if path not in evaluations]
     runs = [path for path in found if path.is_file() or (path / METRICS_FILE).exists()]
+    if evaluations:
+        say(f"{pattern}: evaluations, so no runs: {', '.join(each.name for each in evaluations)}")
     if not runs:
         raise FileNotFoundError(
             f"{pattern} matches no run folder with {METRICS_FILE} and no CSV file: name the folder "
@@ -58,6 +72,15 @@ def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
     if others := [path.name for path in found if path not in runs]:
         say(f"{pattern}: without {METRICS_FILE}, so no runs: {', '.join(others)}")
     return runs
+
+
+def _evaluates(path: Path) -> bool:
+    """Whether a folder is that of a validation, a test or predictions, by its configuration."""
+    config = (path.parent if path.name == METRICS_FILE else path) / "config.yaml"
+    if not config.is_file():
+        return False
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return isinstance(values, dict) and any(key in values for key in EVALUATES)
 
 
 def _by_name(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Run]:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import CONFIGS, SMALL, metrics
+from runs import CONFIGS, NAMED, SMALL, metrics
 from shared_launch import SAMPLED, Launched, last
 
 from lit_entropy.cli.main import main
+from lit_entropy.cli.names import evaluation_name
+from lit_entropy.cli.options import RunOptions
 from lit_entropy.cli.validate import Target, targets
+from lit_entropy.reproduce.selection import load_runs
 
 NAME = "quickstart-seed0"
 OPTIONS = [
@@ -99,6 +102,36 @@ def test_a_single_validation_is_logged_as_it_is_reported(run: Path, singles: lis
     assert fitted["val/avg@4"][-1] == pytest.approx(reported["avg@4"], abs=1e-12)
     n = len(found["policies"][0]["problems"])
     assert n == found["prompts"]["count"] == 10
+
+
+def test_it_is_named_after_the_run_that_it_validates(run: Path) -> None:
+    """Not after the configuration, here of another loss."""
+    unnamed = [option for option in OPTIONS if option != NAMED]
+    options = [*unnamed, f"--run.folder={run.parent}", "--model.loss=PolicyGradient"]
+    cli = main(["validate", *options, "--ckpt_path", checkpoint(run, 1)])
+    assert Path(cli.trainer.log_dir).name == f"{NAME}-validate-rl_step_00001"
+    with pytest.raises(ValueError, match="holds the evaluation of a run"):
+        load_runs([cli.trainer.log_dir], None, print)
+
+
+def test_names_of_evaluations(tmp_path: Path) -> None:
+    for name in ("group/a", "b"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    a, last, b, stray = (
+        str(tmp_path / path)
+        for path in ("group/a/checkpoints/x.ckpt", "group/a/checkpoints/last.ckpt",
+                     "b/checkpoints/x.ckpt", "stray/checkpoints/x.ckpt")
+    )  # fmt: skip
+    options = RunOptions(str(tmp_path), "mine")
+
+    def named(*checkpoints: str, explicit: bool = False) -> str:
+        return evaluation_name(options, "test", checkpoints, explicit)
+
+    assert named(a) == "group/a-test-x"
+    assert named(a, last) == "group/a-test"  # which ones stands in the report
+    assert named() == named(a, b) == named(stray) == named(b, explicit=True) == "mine-test"
+    assert evaluation_name(RunOptions("elsewhere", "mine"), "test", [a], False) == "a-test-x"
 
 
 def test_an_earlier_validation_is_kept(

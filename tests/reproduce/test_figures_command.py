@@ -204,6 +204,23 @@ def test_patterns_and_a_label_for_each(tmp_path: Path, capsys: pytest.CaptureFix
         figures(patterns, output, ["old"])
 
 
+@pytest.mark.parametrize("key", ["checkpoints", "verbose", "return_predictions"])
+def test_an_evaluation_is_no_training_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    """The folders of validate, test and predict lie beside the run and begin with its name."""
+    folders(tmp_path, name="a")
+    evaluation = write_run(tmp_path / "a-0-validate-last", history(0), config(seed=0) | {key: None})
+    pattern, output = str(tmp_path / "a-*"), str(tmp_path / "out")
+    figures([pattern], output, only="3")
+    assert record(tmp_path / "out")["setting"] == "2 runs. GRPO: a-0, a-1."
+    said = capsys.readouterr().out
+    assert f"{pattern}: evaluations, so no runs: a-0-validate-last\n" in said
+    for named in (evaluation, evaluation / "metrics.csv"):
+        with pytest.raises(ValueError, match="holds the evaluation of a run, not its training"):
+            figures([str(named)], output)
+
+
 def test_two_runs_of_one_label_and_seed_are_refused(tmp_path: Path) -> None:
     runs = [*folders(tmp_path, seeds=1, name="a"), *folders(tmp_path, seeds=1, name="b")]
     with pytest.raises(ValueError) as error:
