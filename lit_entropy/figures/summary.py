@@ -18,6 +18,10 @@ from lit_entropy.figures.style import (
 History = Mapping[str, np.ndarray]
 
 
+#: Standard errors in half a 95 % interval: metrics do not say of how many problems one is.
+NORMAL = 1.96
+
+
 class Change(NamedTuple):
     """A realised change of entropy beside its prediction, one point an RL step.
 
@@ -109,7 +113,7 @@ def plot_entropy(axes: Axes, history: History) -> None:
 
 
 def plot_accuracy(axes: Axes, history: History) -> None:
-    """Validation accuracy with its standard error, and the rollout's reward."""
+    """Validation accuracy with its 95 % interval over problems, and the rollout's reward."""
     accuracy, reward = series(history, "val/accuracy"), series(history, "rollout/reward")
     if accuracy is None and reward is None:
         return _lacks(axes, "val/accuracy", "rollout/reward")
@@ -119,10 +123,10 @@ def plot_accuracy(axes: Axes, history: History) -> None:
         steps, mean = accuracy
         axes.plot(steps, mean, color=ORANGE, marker="o", markersize=2.5, label="greedy, held out")
         if "val/accuracy_se" in history:
-            error = history["val/accuracy_se"][np.isfinite(history["val/accuracy"])]
+            half = NORMAL * history["val/accuracy_se"][np.isfinite(history["val/accuracy"])]
             axes.fill_between(
-                steps, mean - error, mean + error, color=ORANGE, alpha=0.25, linewidth=0,
-                label=r"$\pm$ 1 standard error",
+                steps, mean - half, mean + half, color=ORANGE, alpha=0.25, linewidth=0,
+                label="95 % interval over problems",
             )  # fmt: skip
     axes.set(xlabel="RL step", ylabel="accuracy, mean reward")
     low, high = axes.get_ylim()

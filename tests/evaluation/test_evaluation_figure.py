@@ -39,17 +39,18 @@ def test_curves_and_points_are_the_reports_numbers() -> None:
     heights = [container.lines[0].get_ydata()[0] for container in accuracy.containers]
     assert heights == [25.0, 50.0]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["base", "better", "maj@k", "surely covered"]
+    assert labels == ["base", "better", "maj@k", "surely covered", "95 % t interval over problems"]
 
 
-def test_the_bands_are_one_standard_error() -> None:
+def test_the_bands_are_95_percent_intervals() -> None:
     found = report(base=BASE)
     (band,) = evaluation_figure(found).axes[0].collections
     (point,) = [p for p in found.policies[0].sets["aime"].pass_curve if p.k == 2]
     at_two = [y for x, y in band.get_paths()[0].vertices if x == 2]
     score = point.score
     assert score.mean is not None and score.se is not None
-    expected = [100 * (score.mean - score.se), 100 * (score.mean + score.se)]
+    half = 4.302652730 * score.se  # t of three problems
+    expected = [100 * (score.mean - half), 100 * (score.mean + half)]
     assert [min(at_two), max(at_two)] == pytest.approx(expected)
 
 

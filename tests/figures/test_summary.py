@@ -46,8 +46,10 @@ def test_panels_show_the_logged_numbers():
     greedy = line_of(accuracy, "greedy, held out")
     np.testing.assert_array_equal(greedy.get_xydata(), [[0, 0.25], [2, 0.5]])
     band = accuracy.collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == pytest.approx(0.2)  # 0.25 - 0.05
-    assert band[:, 1].max() == pytest.approx(0.6)  # 0.5 + 0.1
+    assert band[:, 1].min() == pytest.approx(0.152)  # 0.25 - 1.96 * 0.05
+    assert band[:, 1].max() == pytest.approx(0.696)  # 0.5 + 1.96 * 0.1
+    names = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert names[-1] == "95 % interval over problems"
     reward = line_of(accuracy, "reward, rollout")
     np.testing.assert_array_equal(reward.get_ydata(), [0.3, 0.4, 0.6])
     # Theorem 2 as it is logged, in nats for a unit step; realised in 10^-3 nats

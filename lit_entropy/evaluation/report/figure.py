@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from lit_entropy.evaluation.report.records import CurvePoint, Report, Score
@@ -26,6 +29,11 @@ from lit_entropy.figures.style import (
 #: Colours of the policies in their order; the first is the one compared against.
 COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 MARKERS = "osD^v<>X"
+#: How the legend shows an interval, by whether there are bands.
+INTERVAL_MARKS: dict[bool, Artist] = {
+    True: Patch(color=GREY, alpha=0.25, linewidth=0),
+    False: Line2D([], [], color=GREY, linewidth=1, marker="|"),
+}
 #: Widest row of panels.
 MOST_COLUMNS = 4
 
@@ -33,7 +41,7 @@ MOST_COLUMNS = 4
 def evaluation_figure(report: Report) -> Figure:
     """Curves of every sampled set; a set that was decoded greedily alone shows its accuracy.
 
-    Above pass@k (solid) and maj@k (dashed), with bands of one standard error over problems; below
+    Above pass@k (solid) and maj@k (dashed), with 95 % t intervals over problems as bands; below
     Cover@tau, whose faint line is the share of problems that are surely covered.
 
     Args:
@@ -62,18 +70,24 @@ def evaluation_figure(report: Report) -> Figure:
                 below.set_ylabel(r"Cover@$\tau$ (%)")
         if greedy:
             _plot_greedy(figure.add_subplot(grid[-1, :]), report, greedy)
-        handles: dict[str, Any] = {}
-        for axes in figure.axes:
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-                handles.setdefault(label, handle)
-        width = max(map(len, handles)) + 8  # characters a column needs, of about 110 in all
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc="outside upper center",
-            ncols=max(1, min(len(handles), 110 // width)),
-        )
+        _legend(figure, INTERVAL_MARKS[bool(sampled)])
     return figure
+
+
+def _legend(figure: Figure, interval: Artist) -> None:
+    """The policies and what else the panels name, and what an interval is."""
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    handles["95 % t interval over problems"] = interval
+    width = max(map(len, handles)) + 8  # characters a column needs, of about 110 in all
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside upper center",
+        ncols=max(1, min(len(handles), 110 // width)),
+    )
 
 
 def _sampled(report: Report, name: str) -> bool:
@@ -85,10 +99,14 @@ def _style(index: int) -> dict[str, Any]:
 
 
 def _line(points: Sequence[tuple[float, Score]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, mean and standard error (0 where there is none) of a curve, as percentages."""
-    rows = [(x, score.mean, score.se or 0.0) for x, score in points if score.mean is not None]
-    x, mean, error = np.array(rows, dtype=float).reshape(-1, 3).T
-    return x, 100 * mean, 100 * error
+    """x, mean and half the 95 % t interval (0 where there is none) of a curve, as percentages."""
+    rows = [(x, s.mean, s.half_width or 0.0) for x, s in points if s.mean is not None]
+    x, mean, half = np.array(rows, dtype=float).reshape(-1, 3).T
+    return x, 100 * mean, 100 * half
+
+
+def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, half: np.ndarray, **style: Any) -> None:
+    axes.fill_between(x, mean - half, mean + half, alpha=0.15, linewidth=0, **style)
 
 
 def _at_k(points: Sequence[CurvePoint]) -> list[tuple[float, Score]]:
@@ -99,12 +117,10 @@ def _plot_curves(axes: Axes, report: Report, name: str) -> None:
     ks: set[int] = set()
     for index, policy in enumerate(report.policies):
         found, style = policy.sets[name], _style(index)
-        k, mean, error = _line(_at_k(found.pass_curve))
+        k, mean, half = _line(_at_k(found.pass_curve))
         ks |= set(k.astype(int).tolist())
         axes.plot(k, mean, markersize=3, label=policy.name, **style)
-        axes.fill_between(
-            k, mean - error, mean + error, color=style["color"], alpha=0.15, linewidth=0
-        )
+        _band(axes, k, mean, half, color=style["color"])
         if found.majority_curve:
             k, mean, _ = _line(_at_k(found.majority_curve))
             axes.plot(k, mean, color=style["color"], linewidth=0.9, linestyle="--")
@@ -121,11 +137,9 @@ def _plot_cover(axes: Axes, report: Report, name: str) -> None:
     for index, policy in enumerate(report.policies):
         points, colour = policy.sets[name].cover_curve, _style(index)["color"]
         points = [*(replace(point, tau=0.0) for point in points[:1]), *points]  # first step is flat
-        tau, mean, error = _line([(point.tau, point.score) for point in points])
+        tau, mean, half = _line([(point.tau, point.score) for point in points])
         axes.plot(tau, mean, color=colour, drawstyle="steps-pre")
-        axes.fill_between(
-            tau, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0, step="pre"
-        )
+        _band(axes, tau, mean, half, color=colour, step="pre")
         surely = [100 * point.surely for point in points]
         axes.plot(tau, surely, color=colour, linewidth=0.6, linestyle=":", drawstyle="steps-pre")
     axes.plot([], [], color=GREY, linewidth=0.6, linestyle=":", label="surely covered")
