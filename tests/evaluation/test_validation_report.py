@@ -12,6 +12,7 @@ from made_reports import EVALUATION, greedy, records, report, sampled
 from lit_entropy.evaluation.report.plain import report_from_plain, report_to_plain
 from lit_entropy.evaluation.report.records import CheckerCounts, Score
 from lit_entropy.evaluation.report.report import bounds, by_set, checker_counts, powers_of_two
+from lit_entropy.evaluation.report.table import table
 from lit_entropy.evaluation.sampling import SetSampling
 from lit_entropy.functional.majority import Vote, majority
 
@@ -28,6 +29,10 @@ def test_scores_of_a_set_by_hand() -> None:
     # majority: right; wrong (w has two votes); a tie of r, w and v
     assert aime.scores["maj@4"].mean == pytest.approx((1 + 0 + 1 / 3) / 3)
     assert aime.scores["pass@2"].mean == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)
+    # of all samples too, beside those of pass_k: each has a right one
+    assert aime.scores["pass@4"] == Score(1.0, 0.0, 3)
+    head = "| policy | avg@4 | maj@4 | pass@2 | pass@4 | cover@0.5 |"
+    assert head in table(report(base=records(AIME, "rw")))
     assert aime.scores["cover@0.5"].mean == pytest.approx(1 / 3)
     assert maths.scores == {"accuracy": Score(0.5, 0.5, 2)}
     assert maths.pass_curve == maths.cover_curve == maths.majority_curve == []

@@ -70,9 +70,10 @@ def policy_report(
 
 
 def set_report(records: Sequence[Record], evaluation: Evaluation) -> SetReport:
-    """Scores with standard errors, curves over k and tau, rates, and the checker's counts."""
+    """Scores with standard errors, pass@n of all n samples among them, curves over k and tau, rates, and the checker's counts."""
     n = most_samples(records)
-    columns = score_columns(records, evaluation.pass_k, evaluation.cover_tau)
+    ks = sorted({*evaluation.pass_k, *([n] if n > 1 else [])})  # pass@1 is avg@n
+    columns = score_columns(records, ks, evaluation.cover_tau)
     rates = summarise(records, (), (), by_difficulty=False)
     passed = score_columns(records, powers_of_two(n), ())
     return SetReport(
