@@ -7,6 +7,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from lit_entropy.figures.marks import GREY
+
 
 def frame_lines(*panels: Axes, bottom: float | None = None) -> None:
     """Fit the y axis to the lines alone, seeds included: the 95 % band of two seeds is 13 standard
@@ -75,4 +77,13 @@ def legend_of_labels(
         list(named.values()), list(named), loc="outside upper center",
         ncols=min(columns, len(named)), columnspacing=1.2, handlelength=1.6,
         markerscale=markerscale,
+    )  # fmt: skip
+
+
+def lacks(axes: Axes, *keys: str) -> None:
+    """Say on an empty panel what it would need."""
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, "not logged:\n" + "\n".join(keys), transform=axes.transAxes, color=GREY,
+        ha="center", va="center", fontsize=7,
     )  # fmt: skip

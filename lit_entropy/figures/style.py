@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.marks import GREY, explain
@@ -123,7 +125,16 @@ def paper_figure(width: float, height: float) -> Iterator[Figure]:
     with paper_style():
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
+        for axes in figure.axes:
+            whole_steps(axes)
         explain(figure)
+
+
+def whole_steps(axes: Axes) -> None:
+    """Ticks of a linear x axis of RL steps at whole numbers: there is no step 0.5."""
+    locator = axes.xaxis.get_major_locator()
+    if axes.get_xlabel().startswith("RL step") and isinstance(locator, MaxNLocator):
+        locator.set_params(integer=True, min_n_ticks=1)
 
 
 @contextmanager

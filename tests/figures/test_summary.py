@@ -49,7 +49,7 @@ def test_panels_show_the_logged_numbers():
     assert band[:, 1].min() == pytest.approx(0.152)  # 0.25 - 1.96 * 0.05
     assert band[:, 1].max() == pytest.approx(0.696)  # 0.5 + 1.96 * 0.1
     names = [text.get_text() for text in accuracy.get_legend().get_texts()]
-    assert names[-1] == "95 % interval over problems"
+    assert names[-1] == "95 % interval"
     reward = line_of(accuracy, "reward, rollout")
     np.testing.assert_array_equal(reward.get_ydata(), [0.3, 0.4, 0.6])
     # Theorem 2 as it is logged, in nats for a unit step; realised in 10^-3 nats
@@ -80,6 +80,30 @@ def test_what_is_measured_at_the_same_states_has_two_panels():
     assert line_of(theorem, "slope 0.01, fitted here").get_slope() == pytest.approx(10)
     titles = [panel.get_title(loc="left") for panel in (lemma, theorem)]
     assert titles == ["(c)  fixed states", "(d)  states of the rollout"]
+
+
+def test_a_run_of_one_step_is_seen_and_has_no_slope():
+    numbers = {key: values[:2] for key, values in history().items()} | {
+        "dynamics/fixed/delta": np.array([NAN, -0.02]),
+        "dynamics/fixed/lemma1": np.array([NAN, -0.021]),
+        "dynamics/own/delta": np.array([NAN, -0.03]),
+        "dynamics/own/theorem2_batch": np.array([NAN, -3.0]),
+    }
+    entropy, accuracy, lemma, theorem, bar, _ = summary_figure(numbers).axes
+    assert entropy.lines[0].get_marker() == "o" and entropy.get_ylim() == (0, 0.525)
+    assert line_of(accuracy, "reward, rollout").get_marker() == "o"
+    # of one validation a bar in place of a band: 0.25 -+ 1.96 * 0.05
+    ends = accuracy.collections[0].get_segments()[0]
+    np.testing.assert_allclose(ends, [[0, 0.152], [0, 0.348]])
+    # every axis that counts RL steps does so in whole ones
+    for axis in (entropy.xaxis, accuracy.xaxis, bar.yaxis):
+        low, high = axis.get_view_interval()
+        shown = [at for at in axis.get_ticklocs() if low <= at <= high]
+        assert shown in ([1.0], [0.0, 1.0])
+    low, high = lemma.get_xlim()
+    assert low < -21 and high > 0  # from zero: a twentieth off is seen as one
+    labels = [text.get_text() for text in theorem.get_legend().get_texts()]
+    assert labels == ["one RL step: no slope"]
 
 
 def test_missing_numbers_are_named():

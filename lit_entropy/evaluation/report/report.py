@@ -70,7 +70,10 @@ def policy_report(
 
 
 def set_report(records: Sequence[Record], evaluation: Evaluation) -> SetReport:
-    """Scores with standard errors, pass@n of all n samples among them, curves over k and tau, rates, and the checker's counts."""
+    """Scores with standard errors, curves over k and tau, rates, and the checker's counts.
+
+    Among the scores are pass@k of the evaluation's ``pass_k`` and of all samples.
+    """
     n = most_samples(records)
     ks = sorted({*evaluation.pass_k, *([n] if n > 1 else [])})  # pass@1 is avg@n
     columns = score_columns(records, ks, evaluation.cover_tau)
