@@ -100,20 +100,20 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     expected = [
         (kind, seed)
         for kind, seeds in (("claim", 8), ("control", 5), ("sweep", 3))
-        for seed in range(40, 40 + seeds)
+        for seed in range(50, 50 + seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
-    assert next(iter(runs())) == "grpo-seed40"
+    assert next(iter(runs())) == "grpo-seed50"
 
 
 def test_only_what_the_figures_need() -> None:
-    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(40, 48)]
+    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(50, 58)]
     both = runs("quick", "8", "6")
     assert {run.cell.name for run in both.values()} == {
         "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
     nine = runs("quick", "9")
-    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [40] * 6
+    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [50] * 6
     assert {name: run.settings for name, run in nine.items()} == {
         name: run.settings for name, run in runs().items() if name in nine
     }
