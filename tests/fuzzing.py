@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+from fuzz_record import Fuzzed, processor_seconds, read_record
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
-#: Seconds that each parser is fuzzed; without it one round of the same examples as ever.
-VARIABLE = "LIT_ENTROPY_FUZZ_SECONDS"
+#: Processor seconds that each parser is fuzzed; without it one round of the same examples as ever.
+SECONDS = "LIT_ENTROPY_FUZZ_SECONDS"
+#: File in which a parser's fuzzing is noted, and from which it goes on.
+RECORD = "LIT_ENTROPY_FUZZ_RECORD"
 #: Processor seconds that a parser may take of one example.
 LONGEST = 5.0
+#: Seconds by the clock after which an example is one that never ends.
+ENDLESS = 900.0
 
 T = TypeVar("T")
 
@@ -57,32 +66,96 @@ def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], object], examples:
     Args:
         strategy: what makes the examples.
         check: calls a parser and asserts what it gives.
-        examples: of a round; there is one round, or as many as the time that is given holds.
+        examples: of a round; there is one round, or as many as the processor time that is given
+            holds.
 
     Returns:
         The number of examples, which is printed as well.
     """
-    seconds = float(os.environ.get(VARIABLE, "0"))
-    end = time.monotonic() + seconds
-    count = number = 0
+    budget = float(os.environ.get(SECONDS, "0"))
+    if RECORD in os.environ:
+        done = fuzz_on(strategy, check, examples, budget, Path(os.environ[RECORD]))
+    else:
+        done, start, number = Fuzzed(), processor_seconds(), 0
+        while number == 0 or done.seconds < budget:
+            one_round(strategy, check, examples, done, time.time_ns() if budget else number)
+            done.seconds, number = processor_seconds() - start, number + 1
+    name = getattr(check, "__name__", "check")
+    print(f"{name}: {done.examples} examples in {done.seconds:.1f} processor seconds, no fault")
+    return done.examples
+
+
+def fuzz_on(
+    strategy: st.SearchStrategy[T],
+    check: Callable[[T], object],
+    examples: int,
+    budget: float,
+    file: Path,
+) -> Fuzzed:
+    """Fuzz until a record has that many processor seconds; what was found is tried again first.
+
+    Beside the record lie the examples that were found (``.examples``) and the one under way
+    (``.now``), which ends the process where it does not return.
+    """
+    done, now = read_record(file), file.with_suffix(".now")
+    again, before, start = bool(done.found), done.seconds, processor_seconds()
+    database = DirectoryBasedExampleDatabase(file.with_suffix(".examples"))
+
+    def noted(example: T) -> None:
+        now.write_text(ascii(example))
+        faulthandler.dump_traceback_later(ENDLESS, exit=True, file=sys.__stderr__)
+        check(example)
+
+    try:
+        while again or done.seconds < budget:
+            again = False
+            one_round(strategy, noted, examples, done, time.time_ns(), database)
+            done.seconds, done.found = before + processor_seconds() - start, ""
+            done.write(file)
+    except (Exception, SystemExit) as error:
+        notes = getattr(error, "__notes__", [])  # hypothesis names the smallest example there
+        done.found = "\n".join([f"{type(error).__name__}: {error}", *notes])[:2000]
+        raise
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        done.seconds = before + processor_seconds() - start
+        done.write(file)
+    now.unlink(missing_ok=True)
+    return done
+
+
+def one_round(
+    strategy: st.SearchStrategy[T],
+    check: Callable[[T], object],
+    examples: int,
+    done: Fuzzed,
+    key: int,
+    database: ExampleDatabase | None = None,
+) -> None:
+    """Call a check with some examples, and count them.
+
+    Args:
+        strategy: what makes the examples.
+        check: raises where something is wrong.
+        examples: how many.
+        done: where they are counted.
+        key: another one draws others.
+        database: examples that were found before, which come first.
+    """
 
     def bounded(example: T) -> None:
-        nonlocal count
-        count += 1
+        done.examples += 1
         start = time.process_time()
         check(example)
         taken = time.process_time() - start
+        if taken > done.slowest_seconds:
+            done.slowest_seconds, done.slowest = taken, f"{example!a:.200}"
         assert taken < LONGEST, f"{taken:.1f} s of processor time for {example!r:.200}"
 
-    while number == 0 or time.monotonic() < end:
-        round_of = settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        first = number if not seconds else time.time_ns()
-        seed(first)(round_of(given(strategy)(bounded)))()
-        number += 1
-    print(f"{getattr(check, '__name__', 'check')}: {count} examples in {seconds:g} s, no fault")
-    return count
+    round_of = settings(
+        max_examples=examples,
+        deadline=None,
+        database=database,
+        suppress_health_check=list(HealthCheck),
+    )
+    seed(key)(round_of(given(strategy)(bounded)))()

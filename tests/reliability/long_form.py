@@ -2,8 +2,8 @@
 
 Kills at file events of every kind in every configuration, and of what continues them; hostile
 tasks, losses and callbacks; checkpoints with flipped bits; bad servers of W&B; hostile answers
-through every checker; a soak. What is done stands in the output folder and is not done
-again. The exit code is 1 where anything differs, is lost or was executed.
+through every checker; fuzzing of every parser; a soak. What is done stands in the output folder and
+is not done again. The exit code is 1 where anything differs, is lost, was executed or was found.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ sys.path[:0] = [str(TESTS.parent)] + [str(TESTS / each) for each in ("", "reliab
 from attacked_runs import CONFIGURATIONS  # noqa: E402
 from file_events import Fault, kind_of  # noqa: E402
 from killed_runs import attack, reference, spread  # noqa: E402
+from long_fuzz import fuzz_all, fuzz_collected, fuzz_table  # noqa: E402
 from long_parts import bits, hostile_parts, once, servers  # noqa: E402
 from long_parts import collected as collected_parts  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
-PARTS = ("kills", "parts", "bits", "wandb", "answers", "soak")
+PARTS = ("kills", "parts", "bits", "wandb", "answers", "fuzz", "soak")
 #: What must be 0 in the table.
 BROKEN = (
     "mismatches", "lost or doubled rows", "executed", "unbounded checks",
     "parts with another end or another run", "accepted flips", "runs that a server changed",
+    "parsers with a fault",
 )  # fmt: skip
 _one_reference = Lock()
 
@@ -55,12 +57,17 @@ def main() -> int:
         once(output / "wandb.json", servers)
     if "answers" in options.parts:
         answers(output / "answers", options.answers)
+    if "fuzz" in options.parts:
+        fuzz_all(output / "fuzz", options.fuzz_seconds)
     if "soak" in options.parts:
         soak(output / "soak", options.steps)
     record = collected(output)
     (output / "table.json").write_text(json.dumps(record, indent=2) + "\n")
     (output / "table.md").write_text(table(record))
     print(table(record))
+    if "fuzz" in options.parts:
+        (output / "fuzz.md").write_text(fuzz_table(output / "fuzz"))
+        print(fuzz_table(output / "fuzz"))
     return 1 if failed(record) else 0
 
 
@@ -70,6 +77,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=300, help="processes to kill, at least")
     parser.add_argument("--jobs", type=int, default=2, help="runs that are attacked side by side")
     parser.add_argument("--answers", type=int, default=1000, help="hostile answers")
+    parser.add_argument(
+        "--fuzz-seconds", type=float, default=600.0, help="processor seconds for each parser"
+    )
     parser.add_argument("--bits", type=int, default=2000, help="bits of a checkpoint to flip")
     parser.add_argument("--steps", type=int, default=10_000, help="RL steps of the soak")
     parser.add_argument("--seed", type=int, default=0, help="of the kills that are drawn")
@@ -166,6 +176,7 @@ def collected(output: Path) -> dict[str, Any]:
         "executed": sum(each["executed"] for each in checked),
         "unbounded checks": sum(each["unbounded"] for each in checked),
         "slowest check s": max((each["slowest"] for each in checked), default=None),
+        **fuzz_collected(output / "fuzz"),
         "soak RL steps": steps,
         **{f"{name} per 1,000 RL steps": list(pair) for name, pair in growth.items()},
     }
