@@ -78,7 +78,7 @@ def fuzz(strategy: st.SearchStrategy[T], check: Callable[[T], object], examples:
     else:
         done, start, number = Fuzzed(), processor_seconds(), 0
         while number == 0 or done.seconds < budget:
-            one_round(strategy, check, examples, done, time.time_ns() if budget else number)
+            one_round(strategy, check, examples, done, None if budget else number)
             done.seconds, number = processor_seconds() - start, number + 1
     name = getattr(check, "__name__", "check")
     print(f"{name}: {done.examples} examples in {done.seconds:.1f} processor seconds, no fault")
@@ -109,12 +109,11 @@ def fuzz_on(
     try:
         while again or done.seconds < budget:
             again = False
-            one_round(strategy, noted, examples, done, time.time_ns(), database)
+            one_round(strategy, noted, examples, done, database=database)
             done.seconds, done.found = before + processor_seconds() - start, ""
             done.write(file)
     except (Exception, SystemExit) as error:
-        notes = getattr(error, "__notes__", [])  # hypothesis names the smallest example there
-        done.found = "\n".join([f"{type(error).__name__}: {error}", *notes])[:2000]
+        done.found = described(error)[:2000]
         raise
     finally:
         faulthandler.cancel_dump_traceback_later()
@@ -124,12 +123,19 @@ def fuzz_on(
     return done
 
 
+def described(error: BaseException) -> str:
+    """An error with its notes, in which hypothesis names the smallest example; each of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return "\n".join(map(described, error.exceptions))
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+
+
 def one_round(
     strategy: st.SearchStrategy[T],
     check: Callable[[T], object],
     examples: int,
     done: Fuzzed,
-    key: int,
+    key: int | None = None,
     database: ExampleDatabase | None = None,
 ) -> None:
     """Call a check with some examples, and count them.
@@ -139,7 +145,7 @@ def one_round(
         check: raises where something is wrong.
         examples: how many.
         done: where they are counted.
-        key: another one draws others.
+        key: the same one draws the same examples; without it they are others each time.
         database: examples that were found before, which come first.
     """
 
@@ -158,4 +164,5 @@ def one_round(
         database=database,
         suppress_health_check=list(HealthCheck),
     )
-    seed(key)(round_of(given(strategy)(bounded)))()
+    run = round_of(given(strategy)(bounded))
+    (run if key is None else seed(key)(run))()  # with a seed no database is looked at

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace, _common
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
 from lit_entropy.cli.mistakes import explained
-from lit_entropy.cli.refusals import show_traceback
+from lit_entropy.cli.refusals import printable, show_traceback
 from lit_entropy.cli.values import (
     NEGATIVE,
     below,
@@ -111,7 +111,7 @@ class CommandParser(ArgumentParser):
         show_traceback(ex)
         words = parser.prog.replace("[options] ", "").replace(" [options]", "")
         arguments = getattr(self, "args", None) or []
-        text = redact_text(explained(message, parser, arguments))
+        text = printable(redact_text(explained(message, parser, arguments)))
         sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
         sys.stderr.write(f"{words}: error: {text}\n")
         self.exit(2)

@@ -101,8 +101,19 @@ def debugging() -> bool:
 def refuse(message: str) -> NoReturn:
     """End the process with exit code 2 and what is wrong, secrets redacted."""
     show_traceback(sys.exception())
-    print(f"lit-entropy: error: {redact_text(message)}", file=sys.stderr)
+    print(f"lit-entropy: error: {printable(redact_text(message))}", file=sys.stderr)
     sys.exit(2)
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal: what would act on it or cannot be encoded is written ``\x1b``.
+
+    A value that a message quotes may hold anything; line ends are the message's own.
+    """
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def show_traceback(error: BaseException | None) -> None:

@@ -17,6 +17,7 @@ from lit_entropy.checkpoints.io import resolve_checkpoint
 from lit_entropy.cli import start as command_line
 from lit_entropy.cli.commands import COMMANDS, add_command_arguments, load
 from lit_entropy.cli.main import ExperimentParser, main
+from lit_entropy.cli.refusals import refuse
 from lit_entropy.cli.start import console
 from lit_entropy.errors import NonFiniteError, ensure_finite
 from lit_entropy.losses import KLCov
@@ -134,6 +135,20 @@ def test_a_key_of_a_file_that_there_is_none_of(
         main([*QUICKSTART, "--config", "my.yaml"])
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"lit-entropy fit: error: {message}") and line.endswith("(in my.yaml)")
+
+
+def test_what_a_message_quotes_cannot_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """An escape sequence, a line end of Unicode, a lone surrogate, which no encoding has."""
+    with pytest.raises(SystemExit, match="2"):
+        command_line.run_light(["figures", "--labels=a\x1b[2J\u2028b\ud83d"])
+    said = capsys.readouterr().err.splitlines()
+    begin = "lit-entropy figures: error: labels=a\\x1b[2J b\\ud83d "
+    assert len(said) == 2 and said[1].startswith(begin)
+    with pytest.raises(SystemExit):
+        refuse("run.name=a\x1c\ud83dé: taken,\ntake another one")
+    assert capsys.readouterr().err == (
+        "lit-entropy: error: run.name=a\\x1c\\ud83dé: taken,\ntake another one\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["run: {name: 1e-6}", "run: {name: true}"])

@@ -28,7 +28,7 @@ from attacked_runs import CONFIGURATIONS  # noqa: E402
 from file_events import Fault, kind_of  # noqa: E402
 from killed_runs import attack, reference, spread  # noqa: E402
 from long_fuzz import fuzz_all, fuzz_collected, fuzz_table  # noqa: E402
-from long_parts import bits, hostile_parts, once, servers  # noqa: E402
+from long_parts import answers, bits, hostile_parts, once, servers  # noqa: E402
 from long_parts import collected as collected_parts  # noqa: E402
 from soak import slopes, soak  # noqa: E402
 
@@ -64,10 +64,8 @@ def main() -> int:
     record = collected(output)
     (output / "table.json").write_text(json.dumps(record, indent=2) + "\n")
     (output / "table.md").write_text(table(record))
-    print(table(record))
-    if "fuzz" in options.parts:
-        (output / "fuzz.md").write_text(fuzz_table(output / "fuzz"))
-        print(fuzz_table(output / "fuzz"))
+    print(table(record), fuzz_table(output / "fuzz"), sep="\n")
+    (output / "fuzz.md").write_text(fuzz_table(output / "fuzz"))
     return 1 if failed(record) else 0
 
 
@@ -78,7 +76,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs that are attacked side by side")
     parser.add_argument("--answers", type=int, default=1000, help="hostile answers")
     parser.add_argument(
-        "--fuzz-seconds", type=float, default=600.0, help="processor seconds for each parser"
+        "--fuzz-seconds", type=float, default=600.0, help="of each parser's process"
     )
     parser.add_argument("--bits", type=int, default=2000, help="bits of a checkpoint to flip")
     parser.add_argument("--steps", type=int, default=10_000, help="RL steps of the soak")
@@ -130,24 +128,6 @@ def one_attack(folder: Path, name: str, plan: int, seed: int) -> None:
     print(f"{name} {plan}: {outcome.kills} kills, {outcome.mismatches or 'the same'}", flush=True)
     if not outcome.mismatches:
         shutil.rmtree(here)
-
-
-def answers(folder: Path, count: int) -> None:
-    """Hostile answers through the plain checkers and through the jail."""
-    from hostile import attack as attack_checkers
-    from test_hostile_answers import PLAIN, in_the_jail
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("plain", "jail"):
-        file = folder / f"{name}.json"
-        if file.exists() and json.loads(file.read_text())["answers"] >= count:
-            continue
-        if name == "plain":
-            outcome = attack_checkers(PLAIN, count, folder, longest=10.0)
-        else:
-            outcome = in_the_jail(count, folder)
-        print(outcome, flush=True)
-        file.write_text(json.dumps(outcome.__dict__))
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:

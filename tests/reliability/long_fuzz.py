@@ -34,7 +34,7 @@ def fuzz_all(folder: Path, seconds: float, parsers: Sequence[str] = ()) -> None:
         parsers: ids of tests; by default all that fuzz.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    source = digest(ROOT)
+    source = digest()
     for number, parser in enumerate(parsers := parsers or all_parsers(), 1):
         file = folder / f"{name_of(parser)}.json"
         done = read_record(file)
@@ -75,10 +75,10 @@ def all_parsers() -> list[str]:
 
 def name_of(parser: str) -> str:
     """The name of a parser, which is that of its files."""
-    return parser.partition("::")[2].removeprefix("test_").translate(str.maketrans("[]", "-."))
+    return parser.partition("::")[2].removeprefix("test_").translate(str.maketrans("[", ".", "]"))
 
 
-def digest(root: Path) -> str:
+def digest(root: Path = ROOT) -> str:
     """A number of the sources' content and names."""
     found = hashlib.sha256()
     for file in sorted(file for pattern in SOURCES for file in root.glob(pattern)):

@@ -1,4 +1,4 @@
-"""Parts of the long form that are done at once: hostile parts, flipped bits, servers of W&B."""
+"""Parts of the long form that are done at once: hostile parts, flipped bits, servers, answers."""
 
 from __future__ import annotations
 
@@ -42,6 +42,24 @@ def servers(folder: Path) -> list[dict[str, Any]]:
         made.append(asdict(beside(name, folder / str(number), folder / "whole", without)))
         print(f"{name}: {made[-1]['seconds']:.1f} s {made[-1]['wrong']}", flush=True)
     return made
+
+
+def answers(folder: Path, count: int) -> None:
+    """Hostile answers through the plain checkers and through the jail."""
+    from hostile import attack as attack_checkers
+    from test_hostile_answers import PLAIN, in_the_jail
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("plain", "jail"):
+        file = folder / f"{name}.json"
+        if file.exists() and json.loads(file.read_text())["answers"] >= count:
+            continue
+        if name == "plain":
+            outcome = attack_checkers(PLAIN, count, folder, longest=10.0)
+        else:
+            outcome = in_the_jail(count, folder)
+        print(outcome, flush=True)
+        file.write_text(json.dumps(outcome.__dict__))
 
 
 def once(file: Path, made: Callable[[Path], list[dict[str, Any]]]) -> None:
