@@ -1,6 +1,5 @@
 """Trains what is missing: a finished run is never run again, an interrupted one continues."""
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -18,6 +17,7 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
 from lit_entropy.tracking.abandoned_files import set_run_aside
 from lit_entropy.tracking.redaction import redact_words
+from lit_entropy.tracking.run_lock import RunLock
 
 DONE = "done.json"
 #: The command line as a function of its arguments.
@@ -72,7 +72,6 @@ def train(
 
     Raises:
         ValueError: a finished run has other settings.
-        BlockingIOError: another process is at work in ``output``.
     """
     runs, logs = output / "runs", output / "logs"
     missing = [run for run in planned if not is_done(run, runs)]
@@ -110,16 +109,14 @@ def sole_user(output: Path) -> Iterator[None]:
     """Holds the output folder for one process at a time.
 
     Raises:
-        BlockingIOError: another one is at work there.
+        ValueError: another one is at work there; names process and host.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with open(output / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            error.add_note(f"another process is at work in {output}: wait for it to end")
-            raise
+    lock = RunLock(output)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _seconds(start: float) -> str:

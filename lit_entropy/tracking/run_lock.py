@@ -15,10 +15,12 @@ class RunLock:
     """Owns a run's folder until :meth:`release`, or until the process ends, however it ends.
 
     The lock is the operating system's (``flock``, which network file systems of Linux pass on), so
-    that a killed process leaves none behind. Ranks other than zero write nothing and own nothing.
+    that a killed process leaves none behind. It is on a file, which names the owner, and on the
+    folder itself, so that who deletes the file does not make room for a second owner. Ranks other
+    than zero write nothing and own nothing.
 
     Args:
-        folder: the run's folder, which exists.
+        folder: that of a run, or of many; it exists.
 
     Raises:
         ValueError: another process owns it; names process and host.
@@ -27,12 +29,14 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_FILE
         self._file: IO[str] | None = None
+        self._folder = -1  # its descriptor while it is owned
         if getattr(rank_zero_only, "rank", 0) in (None, 0):
             self._file = self._own()
 
     def release(self) -> None:
         """Let others own the folder; a second call does nothing."""
         if self._file is not None:
+            os.close(self._folder)
             self._path.unlink(missing_ok=True)  # while it is owned: see _own
             self._file.close()
             self._file = None
@@ -51,11 +55,24 @@ class RunLock:
                 )
             # the owner before may have removed the file after this process had opened it
             if self._path.exists() and os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+                self._own_folder(file)
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()}")
                 file.flush()
                 return file
             file.close()
+
+    def _own_folder(self, file: IO[str]) -> None:
+        """The second lock; NFS has none of folders, the first one counts there."""
+        self._folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._folder)
+            self._path.unlink(missing_ok=True)  # in place of one that was deleted; it names nobody
+            raise ValueError(self._refusal(file)) from None
+        except OSError:
+            pass  # said of the file, or it is NFS
 
     def _refusal(self, file: IO[str]) -> str:
         with file:

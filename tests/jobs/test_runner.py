@@ -108,12 +108,13 @@ def test_what_was_killed_before_its_first_checkpoint_is_kept(tmp_path: Path) -> 
 def test_one_reproduction_at_a_time(tmp_path: Path) -> None:
     with (
         sole_user(tmp_path),
-        pytest.raises(BlockingIOError),
+        pytest.raises(ValueError, match=f"is in use by process {os.getpid()} on "),
         sole_user(tmp_path),
     ):
         pass
     with sole_user(tmp_path):
         pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def wait_for(condition: object, seconds: float = 300.0) -> None:

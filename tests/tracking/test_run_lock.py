@@ -60,10 +60,42 @@ def test_a_file_that_its_owner_removed_is_no_lock(
 
     monkeypatch.setattr(fcntl, "flock", late)
     second = RunLock(tmp_path)
-    assert len(calls) == 2 and (tmp_path / LOCK_FILE).exists()
+    assert len(calls) == 3 and (tmp_path / LOCK_FILE).exists()
     with pytest.raises(ValueError, match="in use"):
         RunLock(tmp_path)
     second.release()
+
+
+def test_who_deletes_the_file_makes_no_room(tmp_path: Path) -> None:
+    first = RunLock(tmp_path)
+    (tmp_path / LOCK_FILE).unlink()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is in use by another process: a second"):
+            RunLock(tmp_path)
+    first.release()
+    second = RunLock(tmp_path)
+    second.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_one_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a link, a relative path, a moved parent."""
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "runs" / "a")
+    first = RunLock(tmp_path / "runs" / "a")
+    monkeypatch.chdir(tmp_path / "runs")
+    for name in (tmp_path / "link", Path("a"), Path("../runs/./a")):
+        with pytest.raises(ValueError, match=f"is in use by process {os.getpid()} on "):
+            RunLock(name)
+    first.release()
+
+
+def test_the_name_of_an_owner_is_no_lock(tmp_path: Path) -> None:
+    """It is left by a process that was killed, here or on another machine."""
+    (tmp_path / LOCK_FILE).write_text(f"process {os.getppid()} on elsewhere")
+    lock = RunLock(tmp_path)
+    assert (tmp_path / LOCK_FILE).read_text().startswith(f"process {os.getpid()} on ")
+    lock.release()
 
 
 def test_a_file_system_without_locks_is_said(
