@@ -6,7 +6,7 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
-TABLE = re.compile(r"^=+ =+\n.*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
+TABLE = re.compile(r"^=+(?: =+)+\n.*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 class Readable(griffe.Extension):

@@ -1,4 +1,4 @@
-"""What the site makes of the code when it is built: command line, keys, API list, formulas.
+"""What the site makes of the code when it is built: command line, keys and the API list.
 
 mkdocs calls the two hooks at the end. A page asks for a part by a comment
 ``<!-- generated: cli fit -->``, ``<!-- generated: keys model lit_entropy.EntropyModule -->`` or
@@ -13,21 +13,16 @@ import io
 import re
 import warnings
 from functools import cache
-from html import unescape
 from importlib import import_module
 from itertools import cycle
 from typing import Any
 
+import markup
 import rooms
 
 MARK = re.compile(r"<!-- generated: (\w+) ([^>]*?) -->")
 ROLE = re.compile(r":(?:meth|class|func|attr|mod|data):`~?([\w.]+)`")
-LETTER = re.compile(r'<mi mathvariant="(script|double-struck)">(\w)</mi>')
-ENTITIES = {"script": "scr", "double-struck": "opf"}
-TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
-HEADING, CELL = re.compile(r"<th[ >].*?</th>", re.DOTALL), re.compile(r"<td(?=[ >])")
-CODE, WORD = re.compile(r"<code>.*?</code>", re.DOTALL), re.compile(r"--[a-z][\w.+]*|lit-entropy")
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+FILE = re.compile(r"<!-- file (\S+) -->\n```(\w+)\n")
 
 
 def plain(text: str) -> str:
@@ -140,29 +135,12 @@ def import_graph(part: str) -> str:
 PARTS = {"cli": cli, "keys": keys, "parts": parts, "api": api, "rooms": import_graph}
 
 
-def to_mathml(found: re.Match[str]) -> str:
-    """One formula as MathML, which browsers draw by themselves: no script, no font, no network."""
-    from latex2mathml.converter import convert
-
-    tag, opening, formula = found.groups()
-    math = convert(unescape(formula), display="block" if opening == "[" else "inline")
-    # browsers draw such letters as characters of their own, no more by the attribute
-    math = LETTER.sub(lambda letter: f"<mi>&{letter[2]}{ENTITIES[letter[1]]};</mi>", math)
-    return f'<{tag} class="arithmatex">{math}</{tag}>'
-
-
-def labelled(found: re.Match[str]) -> str:
-    """A table whose cells know their headings: on a phone they stand one below the other."""
-    headings = cycle(re.sub(r"<[^>]+>", "", head) for head in HEADING.findall(found[0]))
-    return CELL.sub(lambda cell: f'{cell[0]} data-label="{next(headings)}"', found[0])
-
-
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """mkdocs' hook: fill in what a page asks for."""
+    """mkdocs' hook: fill in what a page asks for, and name the files that it shows."""
+    markdown = FILE.sub(r'```\2 title="\1"\n', markdown)
     return MARK.sub(lambda found: PARTS[found[1]](found[2]), markdown)
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """mkdocs' hook: draw the formulas, write each cell's heading beside it, keep flags whole."""
-    html = TABLE.sub(labelled, FORMULA.sub(to_mathml, html))
-    return CODE.sub(lambda code: WORD.sub(r'<span class="whole">\g<0></span>', code[0]), html)
+    """mkdocs' hook: what ``markup.finished`` does."""
+    return markup.finished(html)

@@ -79,7 +79,8 @@ class EntropyModule(EvaluatedModule):
             collector: what makes the rollout of an RL step; a subclass may change the rollout.
             regularizers: losses that are added, an entropy bonus or a reference KL say.
             evaluation: how held-out problems are evaluated.
-            optimizer: optimizer class and its arguments.
+            optimizer: optimizer class and its arguments; AdamW with lr 5e-7 and no weight decay by
+                default.
             lr_scheduler: learning rate schedule and its arguments; constant by default.
             lr_interval: the schedule advances every RL step (epoch) or every update (step).
             temperature: softmax temperature of sampling, of ratios and of entropies.

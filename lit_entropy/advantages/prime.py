@@ -57,7 +57,8 @@ class PRIME(RLOO):
             gamma: discount per token of the process rewards.
             scale_to_largest_return: divide the process rewards by the largest return among the
                 scored responses of the RL step, so that no return exceeds an outcome, as verl does.
-            optimizer: optimizer class and its arguments for the implicit process reward model.
+            optimizer: optimizer class and its arguments for the implicit process reward model;
+                AdamW with lr 1e-6 and no weight decay by default.
             gradient_clip_val: largest norm of its gradient, > 0.
 
         Raises:
