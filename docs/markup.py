@@ -1,4 +1,4 @@
-"""The HTML of a page as readers see it: formulas, tables on a phone, whole flags, captions.
+"""The HTML of a page as readers see it: formulas, tables on a phone, whole words, captions.
 
 Every function takes HTML and gives HTML back; ``docs/generate.py`` calls ``finished``.
 """
@@ -15,7 +15,7 @@ TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 HEADING, CELL = re.compile(r"<th[ >].*?</th>", re.DOTALL), re.compile(r"<td(?=[ >])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
-TAG_OR_WORD = re.compile(r"<[^>]+>|(--[a-z][\w.+]*|lit-entropy)")
+TAG_OR_WORD = re.compile(r"<[^>]+>|(--[a-z][\w.+]*|lit-entropy|runs/[\w*-]+)")
 PICTURE = re.compile(r'<p>(<img alt="([^"]+)" src="([^"]+)"[^>]*>)</p>')
 #: What is left as it is, or a letter with its index: ``H_t``, ``z_{k+1}``.
 INDEXED = re.compile(
@@ -60,7 +60,7 @@ def labelled(found: re.Match[str]) -> str:
 
 
 def whole(code: re.Match[str]) -> str:
-    """Code whose flags no line end parts; what stands within a tag is no text."""
+    """Code whose flags and names of runs no line end parts; what stands within a tag is no text."""
     return TAG_OR_WORD.sub(
         lambda found: f'<span class="whole">{found[1]}</span>' if found[1] else found[0], code[0]
     )
