@@ -27,7 +27,7 @@ from lit_entropy.distributed.strategy import check_all_sharded, check_numbers, c
 from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.module import EvaluatedModule
-from lit_entropy.functional.checks import require_temperature
+from lit_entropy.functional.checks import require_rates, require_temperature
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.policy.checks import check_adapters
@@ -40,7 +40,7 @@ from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
-from lit_entropy.step.settings import check_lengths, check_rates, check_trainer, selection_note
+from lit_entropy.step.settings import check_lengths, check_trainer, selection_note
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import LossBatch, LossOutput, State
 
@@ -266,7 +266,7 @@ class EntropyModule(EvaluatedModule):
         """One optimizer over everything trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = self.optimizer(parameters)
-        check_rates(optimizer)
+        require_rates("model.optimizer", optimizer.param_groups)
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)

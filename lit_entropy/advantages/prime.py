@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_entropy.advantages.base import TokenContext
 from lit_entropy.advantages.rloo import RLOO
 from lit_entropy.functional.advantage import REWARD_NOISE
-from lit_entropy.functional.checks import require_fraction, require_non_negative
+from lit_entropy.functional.checks import require_fraction, require_non_negative, require_rates
 from lit_entropy.functional.implicit_reward import (
     outcome_cross_entropy,
     outcome_predictions,
@@ -78,6 +78,7 @@ class PRIME(RLOO):
         self._model = copy.deepcopy(policy)
         trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
         self._optimizer = self.optimizer(trained)
+        require_rates("model.advantage.optimizer", self._optimizer.param_groups)
 
     def token_advantages(self, advantages_PG: Tensor, rollout: TokenContext) -> Tensor:
         """Train the model on the outcomes, then add the returns of its process rewards.

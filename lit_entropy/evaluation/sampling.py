@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from lit_entropy.functional.checks import require_temperature
+from lit_entropy.functional.checks import LARGEST_COUNT, require_at_most, require_temperature
 
 Sampling = Literal["always", "ends"]
 
@@ -42,6 +42,7 @@ class SetSampling:
         """Raise ValueError for a number out of range; ``name`` is its dotted key."""
         if self.samples < 0:
             raise ValueError(f"{name}.samples={self.samples} must not be negative")
+        require_at_most(f"{name}.samples", self.samples, LARGEST_COUNT)
         require_temperature(f"{name}.temperature", self.temperature)
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"{name}.max_new_tokens={self.max_new_tokens} must be at least 1")

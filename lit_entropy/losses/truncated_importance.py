@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.contracts import checked_loss, checked_selection
+from lit_entropy.functional.checks import LARGEST, require_at_most
 from lit_entropy.functional.surrogate import masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import fraction_of, mean_over
@@ -50,7 +51,7 @@ class TruncatedImportance(PolicyLoss):
                 "weighted advantages: set inner.scope to minibatch"
             )
         self.inner = inner
-        self.cap = float(cap)
+        self.cap = require_at_most("cap", float(cap), LARGEST)
         self.selects_tokens = inner.selects_tokens
         self.selection_logprobs = inner.selection_logprobs
 

@@ -9,6 +9,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from lit_entropy.functional.checks import require_seconds
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.responses import Response, row_seeds, to_completions
@@ -61,9 +62,9 @@ class VLLMServerEngine(RolloutEngine):
         """
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"rollout.url={url!r} must start with http:// or https://")
-        for name, value in (("timeout", timeout), ("gap_tolerance", gap_tolerance)):
-            if not value > 0:
-                raise ValueError(f"rollout.{name}={value} must be positive")
+        require_seconds("rollout.timeout", timeout)
+        if not gap_tolerance > 0:
+            raise ValueError(f"rollout.gap_tolerance={gap_tolerance} must be positive")
         if max_connections < 1:
             raise ValueError(f"rollout.max_connections={max_connections} must be at least 1")
         self.server = Server(url, timeout)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from lit_entropy.functional.checks import LARGEST_COUNT, require_at_most
 from lit_entropy.step.order import minibatch_rows, prompt_indices
 
 GroupFilter = Literal["none", "mask", "resample"]
@@ -42,6 +43,7 @@ class StepPlan:
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatch_size", "update_epochs"):
             check_positive(name, getattr(self, name))
+            require_at_most(f"data.{name}", getattr(self, name), LARGEST_COUNT)
         if self.microbatches < 1:
             raise ValueError(
                 f"trainer.accumulate_grad_batches={self.microbatches} must be at least 1"

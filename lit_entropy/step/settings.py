@@ -2,8 +2,6 @@
 
 import math
 
-from torch.optim import Optimizer
-
 from lit_entropy.losses.base import PolicyLoss
 
 #: What schedules call their lengths; the next step divides by it.
@@ -46,13 +44,6 @@ def selection_note(loss: PolicyLoss, precision: str) -> str | None:
         f"tokens {type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on "
         "the number of ranks, as it hardly does with 32-true (docs/pitfalls.md)"
     )
-
-
-def check_rates(optimizer: Optimizer) -> None:
-    """Raise ValueError for an infinite learning rate; torch refuses NaN and negative ones."""
-    for group in optimizer.param_groups:
-        if not math.isfinite(float(group["lr"])):
-            raise ValueError(f"model.optimizer.lr={float(group['lr'])}: use a finite number")
 
 
 def check_lengths(scheduler: object) -> None:

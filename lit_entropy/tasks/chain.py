@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lit_entropy.functional.checks import require_at_most
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain_prompts import (
     count_held_out,
@@ -117,6 +118,7 @@ def _check_sizes(
         )
     if not 1 <= train_size < VALIDATION_ID:
         raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")
+    require_at_most("validation_size", validation, VALIDATION_ID - 1)
     lengths = validation_max_length - min_length + 1
     if validation < lengths:
         raise ValueError(

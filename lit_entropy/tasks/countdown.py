@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lit_entropy.functional.checks import require_at_most
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.countdown_prompts import (
     canonical,
@@ -72,6 +73,7 @@ class Countdown(Task):
         _check_counts(min_numbers, max_numbers, validation_max_numbers)
         if not 1 <= train_size < VALIDATION_ID:
             raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")
+        require_at_most("validation_size", validation_size, VALIDATION_ID - 1)
         self.min_numbers, self.max_numbers = min_numbers, max_numbers
         self.validation_max_numbers, self.train_size = validation_max_numbers, train_size
         self.seed = seed

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lit_entropy.functional.checks import require_at_most
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import extract_answer
@@ -192,6 +193,7 @@ def _check(
         )
     if not 1 <= train_size < VALIDATION_ID:
         raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")
+    require_at_most("validation_size", validation_size, VALIDATION_ID - 1)
     if validation_size < contexts:
         raise ValueError(
             f"validation_size is {validation_size}: give at least one problem for each of the "

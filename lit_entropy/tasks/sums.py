@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lit_entropy.functional.checks import require_at_most
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.lazy import LazyProblems
@@ -83,6 +84,7 @@ class ShortSums(Task):
             raise ValueError(f"train_size={train_size}: use 1 to {VALIDATION_ID - 1}")
         if validation_size < 1:
             raise ValueError(f"validation_size={validation_size}: use at least 1")
+        require_at_most("validation_size", validation_size, VALIDATION_ID - 1)
         self.min_terms, self.max_terms, self.largest_term = min_terms, max_terms, largest_term
         self.examples, self.system_prompt, self.seed = examples, system_prompt, seed
         self._train = LazyProblems(train_size, self._training)

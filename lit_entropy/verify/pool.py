@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lit_entropy.verify.jail import Jail, Message
 
+#: Longest time limit in seconds and largest address space in MiB: the system refuses much more.
+LONGEST, LARGEST = 10**7, 2**31
+
 
 class JailPool:
     """Jailed processes; usable from any thread, each request goes to a free one.
@@ -25,6 +28,11 @@ class JailPool:
     def __init__(self, kind: str, cpu_seconds: float, memory_mb: int, workers: int) -> None:
         if not 0 < cpu_seconds < float("inf"):
             raise ValueError(f"timeout={cpu_seconds}: use a positive number of seconds")
+        for name, value, largest in (
+            ("timeout", cpu_seconds, LONGEST), ("memory_mb", memory_mb, LARGEST),
+        ):  # fmt: skip
+            if value > largest:
+                raise ValueError(f"{name}={value} is too large: use {largest:,} at most")
         if memory_mb < 256:
             raise ValueError(f"memory_mb={memory_mb}: the checking process needs at least 256")
         if workers < 1:

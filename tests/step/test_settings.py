@@ -9,8 +9,9 @@ import pytest
 import torch
 from runs import ALONE, fit
 
+from lit_entropy.functional.checks import require_rates
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
-from lit_entropy.step.settings import check_lengths, check_rates, check_trainer, selection_note
+from lit_entropy.step.settings import check_lengths, check_trainer, selection_note
 
 COSINE = "--model.lr_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"
 TWO = ["--model.evaluation.samples=2", "--model.evaluation.pass_k=[]"]
@@ -26,6 +27,15 @@ ADAM = "--model.optimizer=torch.optim.AdamW"
         (["--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val=-1 must be a finite"),
         ([COSINE, "--model.lr_scheduler.T_max=0"], r"model\.lr_scheduler\.T_max=0: Cosine"),
         ([ADAM, "--model.optimizer.lr=.inf"], r"model\.optimizer\.lr=inf"),
+        (
+            [ADAM, "--model.optimizer.lr=1e300"],
+            r"model\.optimizer\.lr=1e\+300 is too large: use 1,",
+        ),
+        ([ADAM, "--model.optimizer.weight_decay=1e300"], r"weight_decay=1e\+300 is too large"),
+        (
+            ["--model.temperature=1e300"],
+            r"model\.temperature=1e\+300 is too large: use 1,000,000 at",
+        ),
     ],
 )
 def test_a_run_is_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -46,7 +56,7 @@ def test_what_is_right_passes() -> None:
     check_trainer(None, 0.0)
     check_trainer(10, 1.0)
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], lr=1e-3)
-    check_rates(optimizer)
+    require_rates("model.optimizer", optimizer.param_groups)
     check_lengths(torch.optim.lr_scheduler.StepLR(optimizer, 1))
     check_lengths(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0))
     with pytest.raises(ValueError, match="step_size=0: StepLR"):
