@@ -17,10 +17,11 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
 TAG_OR_WORD = re.compile(r"<[^>]+>|(--[a-z][\w.+]*|lit-entropy|runs/[\w*-]+)")
 PICTURE = re.compile(r'<p>(<img alt="([^"]+)" src="([^"]+)"[^>]*>)</p>')
-#: What is left as it is, or a letter with its index: ``H_t``, ``z_{k+1}``.
+#: What is left as it is, or a letter with its index: ``H_t``, ``z_{k+1}``, ``pi_old``.
 INDEXED = re.compile(
     r"<(code|pre|math|svg)\b.*?</\1>|<[^>]+>"
-    r"|(?<![\w/.])([A-Za-z\u0391-\u03c9])_(?:\{([^}]+)\}|([A-Za-z\u03b1-\u03c9]+))(?![A-Za-z0-9_])",
+    r"|(?<![\w/.])([A-Za-z\u0391-\u03c9]|pi|Cov|mean|sum)_"
+    r"(?:\{([^}]+)\}|([A-Za-z\u03b1-\u03c9]+))(?![A-Za-z0-9_])",
     re.DOTALL,
 )
 THIN = '<mspace width="0.167em" />'

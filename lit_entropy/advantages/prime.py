@@ -105,7 +105,7 @@ class PRIME(RLOO):
         return super().token_advantages(advantages_PG, rollout) + returns_BT.to(advantages_PG)
 
     def metrics(self) -> Mapping[str, float]:
-        """Loss and predictions of each response before the update on it; see the README."""
+        """Loss and predictions of each response before the update on it, as ``prime/...``."""
         return self._metrics
 
     def state_dict(self) -> State:

@@ -27,7 +27,8 @@ class AnswerChecker(ABC):
             response: decoded response, without special tokens.
 
         Returns:
-            True: right. False: wrong, or no readable answer. None: could not be checked.
+            True if it is right, False if it is wrong or has no readable answer, None if it could
+            not be checked.
 
         Raises:
             ValueError: the reference answer is one that :meth:`check_gold` refuses.

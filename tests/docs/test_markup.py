@@ -59,9 +59,10 @@ def test_a_picture_has_its_text_below_it(markup: ModuleType) -> None:
 
 def test_letters_have_their_index_below_the_line(markup: ModuleType) -> None:
     """Not in code, and not in the names of keys or files."""
-    page = "<td>H_{k+1}, H_t, π_old, log_ratio <code>c_i</code> a/b_c</td>"
+    page = "<td>H_{k+1}, Cov_a, π_old, log_ratio <code>c_i</code> a/b_c</td>"
     assert markup.finished(page) == (
-        "<td>H<sub>k+1</sub>, H<sub>t</sub>, π<sub>old</sub>, log_ratio <code>c_i</code> a/b_c</td>"
+        "<td>H<sub>k+1</sub>, Cov<sub>a</sub>, π<sub>old</sub>, "
+        "log_ratio <code>c_i</code> a/b_c</td>"
     )
 
 
