@@ -191,9 +191,7 @@ class MetricsFile:
         with open(self.path, "ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
-                # a disk that fills up takes a part of the line, without an error
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                _write_whole(file, line)
             except OSError as error:
                 file.truncate(end)
                 error.add_note(
@@ -231,6 +229,18 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 def _header(columns: Sequence[str]) -> Row:
     return {name: name for name in columns}  # a row like others, so that it is quoted as needed
+
+
+def _write_whole(file: io.FileIO, content: bytes) -> None:
+    """Write bytes to an unbuffered file, which may take a part of them at a time.
+
+    A disk that fills up takes a part without an error, and says at the next write why.
+    """
+    while content:
+        taken = file.write(content)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+        content = content[taken:]
 
 
 def _line(row: Row, columns: Sequence[str]) -> bytes:

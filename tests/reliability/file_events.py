@@ -43,6 +43,7 @@ class Fault:
         signal: that the process sends itself; SIGKILL by default.
         error: number of the system's error that the event fails with, in place of a signal.
         lasting: later events fail as well.
+        short: every write takes one half of its bytes, or one byte, and says so: no error.
     """
 
     event: int = 0
@@ -53,6 +54,7 @@ class Fault:
     signal: int = signal.SIGKILL
     error: int = 0
     lasting: bool = False
+    short: bool = False
 
 
 NONE = Fault()
@@ -95,6 +97,16 @@ class FileEvents:
                 raise OSError(fault.error, os.strerror(fault.error), path)
             os.kill(os.getpid(), fault.signal)
 
+    def taken(self, data: Any) -> Any:
+        """What a write takes of its bytes."""
+        whole = memoryview(data).cast("B")
+        return whole[: max(1, len(whole) // 2)] if self._fault.short else whole
+
+    @property
+    def watches_ends(self) -> bool:
+        """Whether closing is an event: for a fault there alone, since it changes no file."""
+        return self._fault.place.startswith("close")
+
     def watched(self, path: Any, folder: int = -1) -> str:
         """The whole path of a watched file, else an empty text."""
         if isinstance(path, int):
@@ -124,7 +136,13 @@ class FileEvents:
             def write(self, data: Any) -> int:
                 tear = lambda: io.FileIO.write(self, bytes(data)[: len(data) // 2])  # noqa: E731
                 events.event("write", str(self.path), tear)
-                return super().write(data)
+                return super().write(events.taken(data))
+
+            def close(self) -> None:
+                closing = not self.closed and events.watches_ends
+                super().close()
+                if closing:
+                    events.event("close", str(self.path))
 
             def truncate(self, size: int | None = None) -> int:
                 events.event("truncate", str(self.path))

@@ -61,6 +61,30 @@ def test_a_full_disk_ends_the_run_by_name_and_loses_nothing(
     assert said.startswith("lit-entropy: disk full (No space left on device) while "), said
 
 
+def test_a_disk_that_takes_halves_changes_nothing(tmp_path: Path, whole: Path) -> None:
+    """Every write of every file takes a part of its bytes, without an error."""
+    outcome = attack(GRPO, [Fault(short=True)], tmp_path / "run", whole)
+    assert (outcome.codes, outcome.mismatches, outcome.lost_rows) == ([0], [], 0), outcome
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("close run/metrics.csv$", "/runs/run/metrics.csv: free"),
+        pytest.param("close run/checkpoints/last", "/last.ckpt, which", marks=pytest.mark.slow),
+        pytest.param("close run/config.yaml", "/config.yaml, which", marks=pytest.mark.slow),
+    ],
+)
+def test_a_quota_that_is_said_at_a_close(
+    tmp_path: Path, whole: Path, place: str, said: str
+) -> None:
+    """As NFS does, which takes every write before."""
+    outcome = attack(GRPO, [Fault(place=place, error=errno.EDQUOT)], tmp_path / "run", whole)
+    assert (outcome.codes, outcome.mismatches, outcome.lost_rows) == ([1, 0], [], 0), outcome
+    assert "disk full (Disk quota exceeded) while writing " in outcome.logs[0]
+    assert said in outcome.logs[0].strip().splitlines()[-1]
+
+
 def test_a_file_system_that_became_read_only(tmp_path: Path, whole: Path) -> None:
     fault = Fault(number_of(whole, "write run/metrics.csv$"), error=errno.EROFS, lasting=True)
     outcome = attack(GRPO, [fault], tmp_path / "run", whole)
