@@ -180,7 +180,7 @@ class EntropyCLI(LightningCLI):
         targets = self._targets if self.subcommand == "validate" else ()
         paths = [target.checkpoint for target in targets] or [config.ckpt_path]
         read = [path for path in paths if path is not None]
-        return evaluation_name(config.run, self.subcommand, read, self._changes.explicit)
+        return evaluation_name(config.run, str(self.subcommand), read, self._changes.explicit)
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; nothing for a function subcommand."""

@@ -104,7 +104,7 @@ def plot_accuracy(axes: Axes, history: History) -> None:
 
 def _interval(axes: Axes, steps: np.ndarray, mean: np.ndarray, half: np.ndarray) -> None:
     """A band; of one validation, where a band has no width, a bar."""
-    style = {"color": ORANGE, "alpha": 0.25, "label": "95 % interval"}
+    style: dict[str, Any] = {"color": ORANGE, "alpha": 0.25, "label": "95 % interval"}
     if len(steps) == 1:
         axes.errorbar(steps, mean, yerr=half, fmt="none", elinewidth=3, **style)
     else:

@@ -130,7 +130,11 @@ def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) 
             found = by_row[row.label]
             own = {seed: pair[0].r2 for seed, pair in found.items()}
             lost = paired(reference, own) if row != rows[0] else None
-            measured.append(Measured(row=row, lost=lost, **_estimates(found), **_against(found)))
+            by_state, by_step = zip(*found.values(), strict=True)
+            measured.append(Measured(
+                row=row, lost=lost, opposed=sum(each.opposed for each in by_state),
+                step_opposed=sum(each.opposed for each in by_step), **_estimates(found),
+            ))  # fmt: skip
     return measured
 
 
@@ -148,14 +152,6 @@ def _estimates(found: Mapping[int, tuple[Agreement, Agreement]]) -> dict[str, Es
         f"{prefix}{name}": estimate([getattr(pair[side], name) for pair in found.values()])
         for side, prefix in enumerate(("", "step_"))
         for name in ("r2", "slope", "sign")
-    }
-
-
-def _against(found: Mapping[int, tuple[Agreement, Agreement]]) -> dict[str, int]:
-    states, steps = zip(*found.values(), strict=True)
-    return {
-        "opposed": sum(each.opposed for each in states),
-        "step_opposed": sum(each.opposed for each in steps),
     }
 
 
