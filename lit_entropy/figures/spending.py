@@ -83,7 +83,7 @@ def shares(run: Run) -> Shares:
         if not total > 0:
             raise ValueError(
                 f"run {run.name!r}: '{key}' does not {verb} from its first to its last value, so "
-                f"there is nothing to share out ({verb} {total:.4g}): take a run that has learned"
+                f"there is nothing to share out ({verb} {total:.4g}): take a longer run"
             )
     steps = max(step_E[-1], step_A[-1])
     return Shares(
