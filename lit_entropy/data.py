@@ -62,7 +62,7 @@ class PromptDataModule(L.LightningDataModule):
             task: where problems come from and how responses are scored.
             prompts_per_step: prompts (P) per RL step, over all ranks.
             group_size: sampled responses (G) per prompt.
-            minibatch_size: sequences per optimiser update, over all ranks and microbatches; the
+            minibatch_size: sequences per optimizer update, over all ranks and microbatches; the
                 microbatch is this divided by trainer.accumulate_grad_batches and the ranks.
             update_epochs: passes over each rollout.
             group_filter: what happens to groups whose rewards are all equal (all right, all

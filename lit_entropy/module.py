@@ -48,7 +48,7 @@ from lit_entropy.types import LossBatch, LossOutput, State
 class EntropyModule(EvaluatedModule):
     """Reinforcement learning of a language model, one RL step per epoch.
 
-    The objective is the sum of the token losses over the tokens of the whole optimiser
+    The objective is the sum of the token losses over the tokens of the whole optimizer
     minibatch, divided by their number: exactly, for any accumulation and any number of ranks.
     """
 
@@ -182,7 +182,7 @@ class EntropyModule(EvaluatedModule):
     # ------------------------------------------------------------------ updates
 
     def training_step(self, microbatch: Microbatch, batch_idx: int) -> dict[str, Tensor]:
-        """The token losses of a microbatch, normalised over its whole optimiser minibatch."""
+        """The token losses of a microbatch, normalised over its whole optimizer minibatch."""
         batch = microbatch.loss_batch
         if batch.minibatch_tokens is None:
             raise ValueError("minibatch_tokens is None: the objective's denominator is missing")

@@ -142,11 +142,11 @@ class LossBatch(TensorRecord):
         prompt_ids_B: int64 ``Problem.id``.
         sample_ids_B: int64 number of the sample among those of its prompt in the RL step; with the
             prompt id it names the sequence.
-        selected_BT: bool, tokens that a covariance loss selected over the whole optimiser
+        selected_BT: bool, tokens that a covariance loss selected over the whole optimizer
             minibatch; None when the loss is to select within this batch.
-        minibatch_tokens: tokens of the objective in the whole optimiser minibatch, over
+        minibatch_tokens: tokens of the objective in the whole optimizer minibatch, over
             microbatches and ranks: its denominator.
-        update: index of the optimiser update, counted from the start of the run; keys random draws.
+        update: index of the optimizer update, counted from the start of the run; keys random draws.
     """
 
     mask_BT: Tensor
@@ -298,7 +298,7 @@ class LossOutput:
 
     Attributes:
         token_loss_BT: float32, loss of each token. The module alone aggregates: the sum over
-            ``mask_BT`` divided by its tokens in the whole optimiser minibatch.
+            ``mask_BT`` divided by its tokens in the whole optimizer minibatch.
         metrics: detached numbers to log under ``policy/<name>``. A scalar tensor is a mean over the
             batch's tokens of the objective; a ``Mean`` has its own weight, a ``Maximum`` none.
     """

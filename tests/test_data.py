@@ -82,7 +82,7 @@ def test_one_epoch_is_one_rl_step(tmp_path: Path) -> None:
     assert kinds == ["epoch", *["batch"] * 4, "epoch", *["batch"] * 4, "validation"]
     assert order.events[0] == ("epoch", True)  # no rollout yet
     batches = [event for event in order.events if event[0] == "batch"]
-    assert [event[1] for event in batches] == list(range(8))  # one optimiser step a minibatch
+    assert [event[1] for event in batches] == list(range(8))  # one optimizer step a minibatch
     assert [event[2] for event in batches] == list(range(8))  # the key of the random draws
     for start in range(0, 8, 2):
         rows = [row for event in batches[start : start + 2] for row in event[3]]

@@ -20,7 +20,7 @@ from lit_entropy.types import LossBatch, PolicyOutput
 
 
 class Recorder(Callback):
-    """Keeps the first optimiser steps' gradients (before clipping) and microbatches."""
+    """Keeps the first optimizer steps' gradients (before clipping) and microbatches."""
 
     def __init__(self, steps: int = 1) -> None:
         self.steps = steps

@@ -18,7 +18,7 @@ class TokenContext(NamedTuple):
             if the estimator asks for them (``needs_reference``).
         group_size: samples (G) per prompt; rows are prompt-major.
         trained_P: bool, the groups that are trained on.
-        minibatches: int64 rows of each optimiser minibatch of the policy's first pass, over all
+        minibatches: int64 rows of each optimizer minibatch of the policy's first pass, over all
             ranks.
         temperature: softmax temperature of the run.
         microbatches: cuts rows that every rank knows into this rank's forward passes with

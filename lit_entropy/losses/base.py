@@ -10,12 +10,12 @@ from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 class PolicyLoss(nn.Module, ABC):
     """Base of every policy loss. Subclass it in any file and name it by ``class_path``.
 
-    A loss that picks tokens over the whole optimiser minibatch sets ``selects_tokens`` and
+    A loss that picks tokens over the whole optimizer minibatch sets ``selects_tokens`` and
     implements :meth:`select`; the module then calls it once per minibatch on all of its rows (over
     microbatches and ranks) and hands the result to :meth:`forward` as ``batch.selected_BT``.
     """
 
-    #: True when :meth:`select` must see the whole optimiser minibatch.
+    #: True when :meth:`select` must see the whole optimizer minibatch.
     selects_tokens: bool = False
     #: ``current``: the minibatch is selected by the current policy's log-probs (eq. 10), which
     #: costs a no-grad pass when it is split; ``old``: by the rollout's log-probs, free of cost.
@@ -34,5 +34,5 @@ class PolicyLoss(nn.Module, ABC):
         """
 
     def select(self, output: PolicyOutput, batch: LossBatch) -> Tensor:
-        """Mask of selected tokens, bool [B, T], over a whole optimiser minibatch."""
+        """Mask of selected tokens, bool [B, T], over a whole optimizer minibatch."""
         raise TypeError(f"{type(self).__name__} sets selects_tokens but does not define select()")

@@ -49,7 +49,7 @@ class ClipCov(CovarianceLoss):
             bounds: inclusive covariance band (omega_low, omega_high) of the candidates (eq. 11).
             clip_low: PPO clip range below 1, in [0, 1]; 1 leaves ratios free down to 0.
             clip_high: PPO clip range above 1, >= 0; the official script's 1 allows ratios up to 2.
-            scope: ``minibatch`` selects over the optimiser minibatch whatever the microbatch size;
+            scope: ``minibatch`` selects over the optimizer minibatch whatever the microbatch size;
                 ``microbatch`` within each microbatch, as the official code.
             selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one.
             quota: ``floor`` of the paper, or ``official`` max(1, int(.)).

@@ -14,7 +14,7 @@ class InertAlarm:
 
         Args:
             cause: what the warning says: what does not act, why, and the remedy.
-            patience: length of the streak, in optimiser updates, after which it warns.
+            patience: length of the streak, in optimizer updates, after which it warns.
         """
         self.cause = cause
         self.patience = patience
@@ -26,7 +26,7 @@ class InertAlarm:
 
         Args:
             inert: whether the method could not act in this call (microbatch).
-            update: index of the optimiser update, ``LossBatch.update``.
+            update: index of the optimizer update, ``LossBatch.update``.
         """
         if self.raised or not inert:
             self._since = None

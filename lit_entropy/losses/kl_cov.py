@@ -48,7 +48,7 @@ class KLCov(CovarianceLoss):
                 such tokens or so, and needs 0.02.
             kl_coef: weight beta of the penalty (eq. 14), >= 0.
             kl_estimator: ``abs`` |log r| of eq. 14, or Schulman's ``k1``, ``k2``, ``k3``.
-            scope: ``minibatch`` selects over the optimiser minibatch whatever the microbatch size;
+            scope: ``minibatch`` selects over the optimizer minibatch whatever the microbatch size;
                 ``microbatch`` within each microbatch, as the official code.
             selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one.
             quota: ``floor`` of the paper, or ``official`` max(1, int(.)).

@@ -24,7 +24,7 @@ class Workload:
         checkpointing: whether layers are computed again in the backward pass.
         prompts: P of an RL step.
         samples: G a prompt.
-        minibatch: sequences an optimiser update, over all devices.
+        minibatch: sequences an optimizer update, over all devices.
         accumulation: microbatches of a minibatch on each device.
         passes: passes over a rollout (``data.update_epochs``).
         prompt_tokens: mean length of a prompt.
@@ -103,7 +103,7 @@ class Workload:
 
     @property
     def updates(self) -> int:
-        """Optimiser updates per RL step."""
+        """Optimizer updates per RL step."""
         return self.passes * self.sequences // self.minibatch
 
     def rows(self, devices: int) -> int:

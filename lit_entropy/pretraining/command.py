@@ -37,7 +37,7 @@ def pretrain(
     Args:
         output: Folder to write; it must not exist or be empty.
         size: Model size: xs 24 k, s 96 k, m 0.38 M, l 1.5 M parameters.
-        steps: Optimiser steps.
+        steps: Optimizer steps.
         batch_size: Sequences a step.
         learning_rate: Peak learning rate of AdamW.
         seed: Seed of the weights and of every batch.

@@ -53,7 +53,7 @@ class Pretraining(LightningModule):
     Args:
         model: causal LM to train.
         learning_rate: peak learning rate.
-        steps: optimiser steps of the whole run, for the schedule.
+        steps: optimizer steps of the whole run, for the schedule.
     """
 
     def __init__(self, model: Qwen2ForCausalLM, learning_rate: float, steps: int) -> None:

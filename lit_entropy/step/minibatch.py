@@ -1,4 +1,4 @@
-"""Optimiser minibatches: each rank's microbatches, their log-probs, and token selection."""
+"""Optimizer minibatches: each rank's microbatches, their log-probs, and token selection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -95,14 +95,14 @@ def own_microbatches(rows: Tensor, count: int, ranks: Ranks) -> list[Tensor]:
 def microbatches(
     context: StepContext, loss: PolicyLoss, rollout: Rollout, rows: Tensor, update: int
 ) -> Iterator[Microbatch]:
-    """This rank's microbatches of one optimiser minibatch.
+    """This rank's microbatches of one optimizer minibatch.
 
     Args:
         context: sizes, sampler and ranks.
         loss: selects tokens over the minibatch, if it does so.
         rollout: the rollout that is trained on.
         rows: int64 rows of the minibatch, over all ranks.
-        update: index of the optimiser update in the run.
+        update: index of the optimizer update in the run.
 
     Yields:
         Rows with the minibatch's token count and, for a loss that selects tokens over a minibatch

@@ -36,7 +36,7 @@ def prompt_indices(size: int, count: int, seed: int, rl_step: int, attempt: int 
 
 
 def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int) -> list[Tensor]:
-    """The optimiser minibatches of one pass over a rollout, over all ranks.
+    """The optimizer minibatches of one pass over a rollout, over all ranks.
 
     Args:
         rows: int64 rows of the experience that are trained on.

@@ -19,7 +19,7 @@ class StepPlan:
     Attributes:
         prompts_per_step: prompts (P) of a draw, over all ranks.
         group_size: sampled responses (G) per prompt.
-        minibatch_size: sequences per optimiser update, over all ranks and microbatches.
+        minibatch_size: sequences per optimizer update, over all ranks and microbatches.
         microbatches: microbatches of a minibatch on each rank.
         update_epochs: passes over each rollout.
         group_filter: what happens to groups without signal; see ``PromptDataModule``.
@@ -77,12 +77,12 @@ class StepPlan:
 
     @property
     def minibatches_per_epoch(self) -> int:
-        """Optimiser updates per pass over a rollout."""
+        """Optimizer updates per pass over a rollout."""
         return self.sequences // self.minibatch_size
 
     @property
     def updates_per_step(self) -> int:
-        """Optimiser updates per RL step."""
+        """Optimizer updates per RL step."""
         return self.update_epochs * self.minibatches_per_epoch
 
     def prompts(self, size: int, rl_step: int, attempt: int) -> Tensor:

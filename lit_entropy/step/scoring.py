@@ -101,7 +101,7 @@ class ForwardParts:
     """The rows of this rank's forward passes over a rollout.
 
     Attributes:
-        minibatch: int64 rows of the first optimiser minibatch, over all ranks.
+        minibatch: int64 rows of the first optimizer minibatch, over all ranks.
         first: the very microbatches of the first update, so that its ratios are exactly 1.
         others: the other rows, for whose update the policy has moved anyway, in larger batches of
             like length.

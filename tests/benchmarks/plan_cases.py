@@ -76,7 +76,7 @@ class Case:
 
 
 def update(policy: Policy, optimizer: torch.optim.Optimizer, batch: Sequences) -> None:
-    """One optimiser update on one microbatch."""
+    """One optimizer update on one microbatch."""
     optimizer.zero_grad()
     policy(batch, 1.0).logprobs_BT.mean().neg().backward()
     optimizer.step()
