@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.serialization import MAP_LOCATION
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.callbacks.checkpoint_checks import check_whole_step
 from lit_entropy.checkpoints.build import configuration_in, module_arguments
 from lit_entropy.checkpoints.complete import require_complete, require_parts
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
@@ -228,8 +229,9 @@ class EntropyModule(EvaluatedModule):
         self.update_means.add("policy/lr", rate, 1.0)
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock of the RL step."""
+        """Start the clock of the RL step, which is made whole also where a callback would stop."""
         self.rl_step = self.current_epoch + 1
+        self._stop_later()
         self.stopwatch.reset()
         self._epoch_start = time.perf_counter()
 
@@ -243,11 +245,25 @@ class EntropyModule(EvaluatedModule):
         A checkpoint in its middle could not be continued exactly, and its row would be half one.
         """
         self.stopwatch.add("update", time.perf_counter() - self._batch_start)
-        if self.trainer.should_stop and batch_idx + 1 < int(self.trainer.num_training_batches):
+        if batch_idx + 1 < int(self.trainer.num_training_batches):
+            self._stop_later()
+
+    def _stop_later(self) -> None:
+        if self.trainer.should_stop:
             self._stops, self.trainer.should_stop = True, False
 
     def on_train_epoch_end(self) -> None:
-        """Log the RL step; its number is the x axis of every logger."""
+        """Log the RL step; its number is the x axis of every logger.
+
+        Raises:
+            PartError: a part has cut the RL step short.
+        """
+        check_whole_step(
+            self.rl_step,
+            self.trainer.global_step,
+            self.data.plan.updates_per_step,
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped,
+        )
         seconds = self.stopwatch.reset()
         spent = sum(value for key, value in seconds.items() if key != "validation")
         values = {f"time/{key}": value for key, value in seconds.items()}

@@ -67,8 +67,8 @@ def check_own_folder(checkpoints: str | Path, run_folder: str | Path) -> None:
     )
 
 
-def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None:
-    """Raise PartError where an RL step has ended that has not made all of its updates.
+def check_whole_step(rl_steps: int, updates: int, updates_per_step: int, ended: int) -> None:
+    """Raise PartError where an RL step has ended that has not made all that belongs to it.
 
     Lightning takes a StopIteration of any part for the end of an epoch.
 
@@ -76,6 +76,8 @@ def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None
         rl_steps: that have ended.
         updates: of the run so far.
         updates_per_step: of one RL step.
+        ended: updates after which everything was done that follows one, validation included; a run
+            cannot be continued from a checkpoint in which they are fewer.
     """
     missing = rl_steps * updates_per_step - updates
     if missing:
@@ -83,6 +85,11 @@ def check_whole_step(rl_steps: int, updates: int, updates_per_step: int) -> None
             f"RL step {rl_steps} ended {missing} of its {updates_per_step} updates early: a part "
             "of the run raised StopIteration, or returned -1 before a batch; let it raise another "
             "error"
+        )
+    if ended != updates:
+        raise PartError(
+            f"RL step {rl_steps} ended in what follows its last update, validation included: a "
+            "part of the run raised StopIteration; let it raise another error"
         )
 
 

@@ -19,7 +19,6 @@ from lit_entropy.callbacks.checkpoint_checks import (
     check_ended,
     check_filename,
     check_own_folder,
-    check_whole_step,
     check_whole_steps,
     refuse_together,
     unknown_metric,
@@ -218,12 +217,7 @@ class RunCheckpoint(ModelCheckpoint):
 
         Lightning hands what callbacks gave to ``self.log`` to the loggers after this hook. A run
         that is killed in between would continue behind a step whose numbers nobody has.
-
-        Raises:
-            PartError: a part has cut the RL step short.
         """
-        updates_per_step = trained_run(trainer).datamodule.plan.updates_per_step
-        check_whole_step(trainer.current_epoch + 1, trainer.global_step, updates_per_step)
         metrics = trainer.logged_metrics  # of the whole run; the same on every rank
         fresh = {key: x for key, x in metrics.items() if x is not self._logged_before.get(key)}
         if trainer.logger is not None and fresh:  # the first one, which keeps metrics.csv

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import lightning as L
 import torch
+from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
+from lightning.pytorch.loops.prediction_loop import _PredictionLoop
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
@@ -19,6 +21,7 @@ from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
 from lit_entropy.evaluation.records import Record
 from lit_entropy.evaluation.sampling import check_ends, samples_now
 from lit_entropy.evaluation.unread import warn_unread
+from lit_entropy.evaluation.whole import require_every_batch
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.step.sampler import Sampler
@@ -202,7 +205,13 @@ class EvaluatedModule(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         """As validation."""
+        self._require_every_batch()
         self._finish()
+
+    def _require_every_batch(self) -> None:
+        loop = self.trainer._active_loop
+        if isinstance(loop, _EvaluationLoop | _PredictionLoop):
+            require_every_batch(loop.batch_progress, loop.max_batches)
 
     def validation_step(self, batch: list[Problem], batch_idx: int) -> None:
         """Evaluate a batch of held-out problems."""
@@ -210,7 +219,12 @@ class EvaluatedModule(L.LightningModule):
             self.validation_records += self._answer(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log accuracy, avg@n and pass@k with standard errors."""
+        """Log accuracy, avg@n and pass@k with standard errors.
+
+        Raises:
+            PartError: a part has cut the evaluation short.
+        """
+        self._require_every_batch()
         values = self.validation_metrics()
         if self.logs_validation:
             self.log_values(values)
@@ -250,6 +264,7 @@ class EvaluatedModule(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """As validation, logged under ``test/``."""
+        self._require_every_batch()
         self.log_values(self.validation_metrics("test"))
 
     def predict_step(self, batch: list[Problem], batch_idx: int) -> list[dict[str, object]]:

@@ -90,9 +90,11 @@ def test_every_rank_refuses_what_rank_0_does(wrong: bool) -> None:
 
 def test_a_step_that_was_cut_short_and_a_fit_that_nothing_ended() -> None:
     """What Lightning's loops make of a StopIteration."""
-    check_whole_step(3, 24, 8)
+    check_whole_step(3, 24, 8, 24)
     with pytest.raises(RuntimeError, match="RL step 3 ended 2 of its 8 updates early"):
-        check_whole_step(3, 22, 8)
+        check_whole_step(3, 22, 8, 22)
+    with pytest.raises(RuntimeError, match="RL step 3 ended in what follows its last update"):
+        check_whole_step(3, 24, 8, 23)
     for ended in ((3, 3, 24, -1, False), (2, 3, 16, 16, False), (2, 3, 16, -1, True),
                   (2, -1, 16, 16, False), (0, 0, 0, -1, False), (4, 3, 32, -1, False)):  # fmt: skip
         check_ended(*ended)

@@ -17,7 +17,7 @@ from runs import ALONE, fit, metrics, weights
 
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
-from lit_entropy.errors import CheckpointError
+from lit_entropy.errors import CheckpointError, PartError
 from lit_entropy.step.plan import StepPlan
 from lit_entropy.tracking.metrics_file import read_rows
 from lit_entropy.tracking.run_lock import RunLock
@@ -287,6 +287,50 @@ def test_a_wish_to_stop_waits_for_the_end_of_the_rl_step(tmp_path: Path, seven: 
     assert metrics(tmp_path)["step"].tolist() == [1, 2]
     train(tmp_path, 7, EVERY_TWO, "--ckpt_path=last", stops)
     assert_same_weights(load(tmp_path)["state_dict"], load(seven)["state_dict"])
+
+
+class StopAtStart(L.Callback):
+    """Asks to stop before the second RL step has begun to sample."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.current_epoch == 1
+
+
+def test_an_rl_step_that_is_to_stop_as_it_begins_is_made_whole(tmp_path: Path) -> None:
+    """Lightning would end it without a batch; its row would be a division by zero seconds."""
+    cli = train(tmp_path, 7, "--trainer.callbacks=test_run_checkpoint.StopAtStart")
+    assert cli.trainer.global_step == 4 and cli.trainer.should_stop
+    assert load(tmp_path)["rl_steps"] == 2 and metrics(tmp_path)["step"].tolist() == [1, 2]
+
+
+class RaiseStopIteration(L.Callback):
+    """At a hook, in the second RL step."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, self._raise)
+
+    def _raise(self, trainer: L.Trainer, *arguments: Any) -> None:
+        if trainer.global_step == 4 and trainer.current_epoch == 1:
+            raise StopIteration
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ("on_train_batch_end", "RL step 2 ended in what follows its last update"),
+        ("on_validation_start", "RL step 2 ended in what follows its last update"),
+        ("on_validation_batch_end", "an evaluation ended after 0 of its 1 batches"),
+    ],
+)
+def test_stop_iteration_after_the_last_update_is_an_error(
+    tmp_path: Path, hook: str, said: str
+) -> None:
+    """The run ended well, on fewer problems, and no checkpoint of it could be continued."""
+    raises = "--trainer.callbacks=test_run_checkpoint.RaiseStopIteration"
+    with pytest.raises(PartError, match=said):
+        fit(tmp_path, raises, f"--trainer.callbacks.hook={hook}", "--model.evaluation.samples=1",
+            "--model.evaluation.pass_k=[1]", "--trainer.max_epochs=3")  # fmt: skip
+    assert load(tmp_path)["rl_steps"] == 1 and metrics(tmp_path)["step"].tolist() == [1]
 
 
 class InterruptAt(L.Callback):
