@@ -262,7 +262,8 @@ class EntropyModule(EvaluatedModule):
             self.rl_step,
             self.trainer.global_step,
             self.data.plan.updates_per_step,
-            self.trainer.fit_loop.epoch_loop._batches_that_stepped,
+            # what a checkpoint of now would say
+            self.trainer.fit_loop.epoch_loop.on_save_checkpoint()["_batches_that_stepped"],
         )
         seconds = self.stopwatch.reset()
         spent = sum(value for key, value in seconds.items() if key != "validation")

@@ -7,8 +7,6 @@ from typing import Protocol
 
 import lightning as L
 import torch
-from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
-from lightning.pytorch.loops.prediction_loop import _PredictionLoop
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
@@ -209,9 +207,15 @@ class EvaluatedModule(L.LightningModule):
         self._finish()
 
     def _require_every_batch(self) -> None:
-        loop = self.trainer._active_loop
-        if isinstance(loop, _EvaluationLoop | _PredictionLoop):
-            require_every_batch(loop.batch_progress, loop.max_batches)
+        trainer = self.trainer
+        if trainer.predicting:
+            predicts = trainer.predict_loop
+            require_every_batch(predicts.batch_progress.current.completed, predicts.max_batches)
+            return
+        within = trainer.fit_loop.epoch_loop.val_loop  # of a fit
+        alone = trainer.test_loop if trainer.testing else trainer.validate_loop
+        evaluates = within if trainer.state.fn is TrainerFn.FITTING else alone
+        require_every_batch(evaluates.batch_progress.current.completed, evaluates.max_batches)
 
     def validation_step(self, batch: list[Problem], batch_idx: int) -> None:
         """Evaluate a batch of held-out problems."""
