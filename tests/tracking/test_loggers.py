@@ -268,21 +268,57 @@ def test_a_table_that_another_program_changes_is_not_added_to(tmp_path, change):
     assert [row["step"] for row in read_rows(table.path)] == ["1", "2", "3", "4"]
 
 
+NAMES = [
+    "a, b", 'the "best"', '"all"', "c", "C", "Genauigkeit äöü", "a=b", "=1+1", " before", "after ",
+    " ", "Step", "None", "nan", "\\", "#", "日本", "x" * 3000,
+]  # fmt: skip
+
+
 def test_names_of_metrics(tmp_path):
-    """A comma or a quote moves no column; what cannot be printed is refused by name."""
-    names = ["a, b", 'the "best"', "c", "Genauigkeit äöü"]
+    """A comma or a quote moves no column, also of names that come late; nothing is stripped."""
+    values = {name: i / 10 for i, name in enumerate(NAMES)}
     logger = logger_in(tmp_path)
-    for step in (1, 2):
-        logger.log_metrics({name: step + i / 10 for i, name in enumerate(names)}, step)
-    logger_in(tmp_path).log_metrics({names[0]: 3.0}, 3)  # by another process
+    for step in (1, 2, 3, 4):
+        logger.log_metrics({"loss": step}, step)
+    logger.log_metrics(values, 5)
+    noted = logger.noted_rows(5)
+    logger = logger_in(tmp_path)  # of another process
+    logger.log_metrics(values, 6)
+    logger.require_rows(noted)
+    logger.resume_after(5)
+    logger.require_rows(noted)
     history = read_metrics(tmp_path)
-    for i, name in enumerate(names):
-        assert history[name][:2].tolist() == [1 + i / 10, 2 + i / 10]
-    assert history["a, b"][2] == 3.0
-    for name in ("", "a\nb", "a\rb", "\x1b[2J", "a\u2028b"):
-        with pytest.raises(ValueError, match="has no printable name"):
-            logger_in(tmp_path).log_metrics({name: 1.0}, 4)
-    assert len(read_rows(tmp_path / "metrics.csv")) == 3
+    assert history.keys() == {"step", "loss", *NAMES}
+    for name, value in values.items():
+        assert history[name][4] == value and np.isnan(history[name][:4]).all()
+    assert read_metrics(tmp_path / "metrics-abandoned.csv")["a, b"].tolist() == [0.0]
+
+
+HIDDEN = [
+    "",
+    "a\nb",
+    "a\r",
+    "a\tb",
+    "\x1b[2J",
+    "a\u2028",
+    "\u2029",
+    "\x85",
+    "\xa0",
+    "\ud83d",
+    "\ufeffa",
+]
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_name_that_cannot_be_shown_is_refused(tmp_path, name):
+    logger = logger_in(tmp_path)
+    logger.log_metrics({"a": 1.0}, 1)
+    before = text(tmp_path)
+    for step in (1, 2):
+        with pytest.raises(ValueError, match="has no printable name") as caught:
+            logger.log_metrics({name: 1.0}, step)
+        assert str(caught.value).isprintable()
+    assert text(tmp_path) == before
 
 
 def test_cost_of_a_long_run_stays_small(tmp_path):
