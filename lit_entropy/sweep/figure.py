@@ -63,10 +63,10 @@ def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
                 if logged:
                     handles[label] = _draw(panel, logged, key, colour)
             unit = f" ({UNITS[key]})" if key in UNITS else ""
-            panel.set(xlabel="RL step", ylabel=f"{key}{unit}")
+            panel.set(xlabel="RL step", ylabel=f"{_literal(key)}{unit}")
         for panel in panels[len(drawn) :]:
             panel.set_visible(False)
-        names = [f"{label} ({_seeds(groups[label])})" for label in handles]
+        names = [f"{_literal(label)} ({_seeds(groups[label])})" for label in handles]
         figure.legend(list(handles.values()), names, loc="outside upper center", ncols=3)
     return figure
 
@@ -78,6 +78,11 @@ def _draw(panel: Axes, runs: Sequence[Run], key: str, colour: str) -> Line2D:
     if len(mean.step_N) < 5:  # points that lines alone would hide
         line.set(marker="o", markersize=2.5)
     return line
+
+
+def _literal(text: str) -> str:
+    """Text that matplotlib takes for no formula: a metric or a point may hold anything."""
+    return text.replace("$", r"\$")
 
 
 def _seeds(group: Sequence[Run]) -> str:

@@ -191,7 +191,8 @@ def as_markdown(found: Sequence[Row], baseline: str) -> str:
         elif row.difference is not None and len(row.difference_seeds) < len(row.values):
             difference += f" ({len(row.difference_seeds)} shared)"
         seeds = ", ".join(map(str, row.values))
-        lines.append(f"| {row.point} | `{row.metric}` | {mean} | {difference} | {seeds} |")
+        point, metric = (text.replace("|", r"\|") for text in (row.point, row.metric))
+        lines.append(f"| {point} | `{metric}` | {mean} | {difference} | {seeds} |")
     return "\n".join(lines) + "\n"
 
 

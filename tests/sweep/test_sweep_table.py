@@ -156,3 +156,14 @@ def test_the_figure_has_a_line_a_seed_and_a_band_from_three_seeds_on(
         (path,) = band.get_paths()
         assert low < path.vertices[:, 1].min() and path.vertices[:, 1].max() < high
     assert len(set(colours(8))) == 8 and len(set(colours(20))) == 20
+
+
+def test_any_name_of_a_metric_is_drawn_and_told() -> None:
+    """No formula of matplotlib, no end of a table's cell."""
+    key = r"a|b $\frac{$"
+    runs = [run("x=$_$", seed, 1.0, steps=2, **{key: [1.0, 2.0]}) for seed in range(3)]
+    figure = sweep_figure(runs, [key])
+    figure.draw_without_rendering()  # a formula that is none is found here
+    assert figure.axes[0].get_ylabel() == r"a|b \$\frac{\$"
+    cells = as_markdown(rows(runs, [key], "x=$_$"), "x=$_$").splitlines()[2]
+    assert cells == r"| x=$_$ | `a\|b $\frac{$` | 2 ± 0 | baseline | 0, 1, 2 |"
