@@ -9,7 +9,7 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, Namespace
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_only
 from omegaconf.errors import OmegaConfBaseException
 
 from lit_entropy.atomic import atomic_write
@@ -172,7 +172,8 @@ class EntropyCLI(LightningCLI):
         self._announce = partial(announce_run, run.folder, name, run.name)
         folder = Path(run.folder) / run.name
         self._claimed = None if resume else folder
-        self._lock = RunLock(folder)
+        owns = getattr(rank_zero_only, "rank", 0) in (None, 0)
+        self._lock = RunLock(folder, owns)
         if resume:
             sweep_run_folder(folder)
 

@@ -1,12 +1,12 @@
 """One owner of a run's folder at a time: two would interleave their rows and checkpoints."""
 
+import contextlib
 import fcntl
 import os
 import socket
+import warnings
 from pathlib import Path
 from typing import IO
-
-from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 LOCK_FILE = ".lock"
 
@@ -16,30 +16,33 @@ class RunLock:
 
     The lock is the operating system's (``flock``, which network file systems of Linux pass on), so
     that a killed process leaves none behind. It is on a file, which names the owner, and on the
-    folder itself, so that who deletes the file does not make room for a second owner. Ranks other
-    than zero write nothing and own nothing.
+    folder itself, so that who deletes the file does not make room for a second owner.
 
     Args:
         folder: that of a run, or of many; it exists.
+        owns: False on ranks other than zero, which write nothing and own nothing.
 
     Raises:
         ValueError: another process owns it; names process and host.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owns: bool = True) -> None:
         self._path = folder / LOCK_FILE
         self._file: IO[str] | None = None
         self._folder = -1  # its descriptor while it is owned
-        if getattr(rank_zero_only, "rank", 0) in (None, 0):
+        if owns:
             self._file = self._own()
 
     def release(self) -> None:
         """Let others own the folder; a second call does nothing."""
-        if self._file is not None:
-            os.close(self._folder)
-            self._path.unlink(missing_ok=True)  # while it is owned: see _own
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is None:
+            return
+        # while it is owned: see _own; one that cannot be removed names an owner without a lock
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        os.close(self._folder)
+        file.close()
 
     def _own(self) -> IO[str]:
         while True:
@@ -49,9 +52,10 @@ class RunLock:
             except BlockingIOError:
                 raise ValueError(self._refusal(file)) from None
             except OSError as error:
-                rank_zero_warn(
+                warnings.warn(
                     f"{self._path.parent} is on a file system without locks ({error.strerror}): "
-                    "start no second process for this run, which would mix its rows"
+                    "start no second process for this run, which would mix its rows",
+                    stacklevel=3,
                 )
             # the owner before may have removed the file after this process had opened it
             if self._path.exists() and os.path.samestat(os.fstat(file.fileno()), self._path.stat()):

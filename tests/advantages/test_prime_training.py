@@ -216,12 +216,13 @@ def test_hooks_of_an_estimator(tmp_path: Path) -> None:
 
 
 def test_a_non_finite_model_stops_the_run(tmp_path: Path) -> None:
-    """A learning rate that blows the model up, named as the model's log-probs."""
+    """Weights that grow 1e12 times with each update, named as the model's log-probs."""
     from lit_entropy.errors import NonFiniteError
 
-    lr = "--model.advantage.init_args.optimizer.init_args.lr=1e30"
+    optimizer = "--model.advantage.init_args.optimizer.init_args"
+    largest = [f"{optimizer}.lr=1e6", f"{optimizer}.weight_decay=1e6"]
     with pytest.raises(NonFiniteError, match="log-probs of the implicit process reward model"):
-        prime(tmp_path, lr)
+        prime(tmp_path, *largest)
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
