@@ -24,6 +24,7 @@ def test_a_case_passes_on_the_card(name: str) -> None:
     assert outcome.failures == []
 
 
+@pytest.mark.slow
 def test_every_case_runs_on_the_cpu(tmp_path: Path) -> None:
     names = [name for name in NAMES if name != APART]
     options = ["--device=cpu", "--size=tiny", f"--output={tmp_path}", "--cases", *names]

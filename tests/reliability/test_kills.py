@@ -39,7 +39,7 @@ def test_kills_at_every_kind_of_file_event(tmp_path: Path) -> None:
     "configuration",
     [
         "ended by max_steps",
-        "ended by an early stop",
+        pytest.param("ended by an early stop", marks=pytest.mark.slow),
         pytest.param("ended by a time limit", marks=pytest.mark.slow),
     ],
 )

@@ -23,7 +23,8 @@ LATER = "broken, once it has rows"
 
 
 # beside other tests the library may not have sent its first rows when the run is over
-@pytest.mark.parametrize("server", ["drips", pytest.param(LATER, marks=pytest.mark.slow)])
+@pytest.mark.slow  # half a minute; tracking/test_wandb_servers.py has servers without whole runs
+@pytest.mark.parametrize("server", ["drips", LATER])
 def test_a_server_costs_ten_seconds_at_most_and_changes_nothing(
     tmp_path: Path, whole: tuple[Path, float], server: str
 ) -> None:

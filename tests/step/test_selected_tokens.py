@@ -15,6 +15,7 @@ def test_in_float32_no_selection_depends_on_the_microbatches(loss: str) -> None:
     assert missing == 0 and total > 20
 
 
+@pytest.mark.slow
 def test_in_bfloat16_one_of_a_hundred_does() -> None:
     missing, total = changed("RecordingKLCov", "bf16-mixed", 8, range(2), FEW)
     assert 0 < missing < total / 20
