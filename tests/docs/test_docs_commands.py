@@ -44,7 +44,7 @@ def test_the_two_commands() -> None:
     ci = (ROOT / ".ci" / "run").read_text().replace("--quiet ", "")
     assert "lit-entropy fit --config configs/quickstart.yaml" in first
     assert "pip install -c constraints.txt -e ." in first
-    for part in ("pip install -c constraints.txt -e '.[test]'", "python -m pytest -n 3"):
+    for part in ("pip install -c constraints.txt -e '.[test]'", "python -m pytest -n 2"):
         assert part in second and part in ci
 
 
