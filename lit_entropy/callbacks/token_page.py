@@ -121,4 +121,4 @@ class TokenPage(RolloutCallback):
                 import wandb  # a WandbLogger is there, so it is installed
 
                 page = wandb.Html(html, inject=False, data_is_not_path=True)
-                logger.log_metrics({"tokens/page": page}, step=rl_step)  # type: ignore[dict-item]
+                logger.log_metrics({"tokens/page": page}, step=rl_step)

@@ -73,7 +73,7 @@ def add_adapters(model: PreTrainedModel, options: LoraOptions) -> None:
         ) from error
     config = LoraConfig(
         r=options.rank,
-        lora_alpha=options.alpha,  # type: ignore[arg-type]
+        lora_alpha=options.alpha,
         lora_dropout=0.0,
         target_modules=options.target_modules,
     )

@@ -133,7 +133,7 @@ class SafeWandbLogger(WandbLogger):
         except Exception as error:  # whatever it is, training is worth more
             text = f"W&B failed and is off for the rest of the run: {_one_line(error)}"
             warnings.warn(text, stacklevel=3)
-            self._experiment = _Off()  # type: ignore[assignment]
+            self._experiment = _Off()
 
     def _start(self) -> Any:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def test_kills_at_every_kind_of_file_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "configuration",
     [
-        "ended by max_steps",
+        pytest.param("ended by max_steps", marks=pytest.mark.slow),
         pytest.param("ended by an early stop", marks=pytest.mark.slow),
         pytest.param("ended by a time limit", marks=pytest.mark.slow),
     ],
