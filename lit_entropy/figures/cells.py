@@ -15,7 +15,8 @@ class Cell:
         label: The curve it belongs to in the figures.
         experiment: Overlay in ``configs/experiment``, without ``.yaml``.
         overrides: Further settings of the command line, key and value.
-        kind: Whether a claim rests on it, or it is one point of a sweep, or a control.
+        kind: Whether a claim rests on it, or it is one point of a sweep, or a control. Points of
+            sweeps are validated less often, as ``configs/suite/<suite>_sweep.yaml`` says.
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
         suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
         times_as_long: RL steps of its runs, as a multiple of those of the suite's others.
@@ -42,3 +43,5 @@ POLICY_GRADIENT = Cell(
     "policy_gradient", "policy gradient", "policy_gradient", single_update=True, seeds=8
 )
 COUNTDOWN = Cell("grpo_countdown", "GRPO", "grpo_countdown")
+#: Coefficient 0 of the sweeps of regularizers.
+SWEPT_GRPO = Cell("grpo_swept", "GRPO", "grpo", kind="sweep")

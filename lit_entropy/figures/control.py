@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import points, show
-from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.cells import SWEPT_GRPO, Cell
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import error_bar, smoothed, smoothing_window
 from lit_entropy.figures.marks import MEAN_POINT, mark_interval, seed_points
@@ -128,7 +128,7 @@ FIGURE_9 = Entry(
               "at 0.3, the largest here: 95 % interval, paired by seed, of the multiple of GRPO's "
               "entropy above 10", _judge_large_bonus),
     ),
-    (GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
+    (SWEPT_GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
     tables=sweep_table,
 )  # fmt: skip
 FIGURE_10 = Entry(
@@ -138,6 +138,6 @@ FIGURE_10 = Entry(
            "largest coefficient, 95 % intervals paired by seed: more than 1.5 times GRPO's "
            "entropy, more than 2 points less accuracy",
            _judge_reference),),
-    (GRPO, *cells("reference_kl", "reference KL", "ReferenceKL", REFERENCE_COEFFICIENTS)),
+    (SWEPT_GRPO, *cells("reference_kl", "reference KL", "ReferenceKL", REFERENCE_COEFFICIENTS)),
     tables=sweep_table,
 )  # fmt: skip

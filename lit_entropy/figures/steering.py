@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import show
-from lit_entropy.figures.cells import KL_COV, Cell
+from lit_entropy.figures.cells import Cell
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement
 from lit_entropy.figures.estimates import estimate, paired, smoothed, smoothing_window
@@ -33,9 +33,9 @@ CLIP_COV_BAND = {
     "model.loss.init_args.bounds_kind": "quantile",
     "model.loss.init_args.bounds": "[0.7, 1.0]",
 }
-#: Coefficients of KL-Cov's penalty that are trained, the paper's and beyond; 1 is KL-Cov itself. It
-#: weighs log-ratios against advantages, so that the paper's values need no translation.
-KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5, 2.0, 5.0)
+#: Coefficients of KL-Cov's penalty, the paper's and beyond. It weighs log-ratios by advantages,
+#: so that the paper's values need no translation.
+KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0)
 #: Values of a knob below which a rank correlation says little.
 FEWEST_VALUES = 6
 
@@ -127,7 +127,6 @@ FIGURE_12 = Entry(
               _judge_steadier),
     ),
     (
-        KL_COV,
         *(Cell(f"clip_cov_share_{f:g}", "Clip-Cov", "clip_cov",
                {**CLIP_COV_BAND, "model.loss.init_args.fraction": f"{f:g}"}, "sweep")
           for f in CLIP_COV_FRACTIONS),

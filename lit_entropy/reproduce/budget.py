@@ -45,7 +45,7 @@ OWN = {"discovery": DISCOVERY, "table": TABLE}
 BUDGETS: dict[str, Budget] = {
     "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlay="smoke", rollout=32),
     "quick": Budget(
-        PLANNED.steps, PLANNED.seeds, sweep_seeds=1, own=OWN, first_seed=50, decides=True
+        PLANNED.steps, PLANNED.seeds, PLANNED.seeds, own=OWN, first_seed=50, decides=True
     ),
     "full": Budget(300, claim_seeds=5, sweep_seeds=3, own=OWN, first_seed=50, decides=True),
 }

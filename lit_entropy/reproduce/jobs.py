@@ -77,6 +77,8 @@ def figure_order(figure: str) -> tuple[bool, int, str]:
 
 def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
     overlays = ["base", f"suite/{cell.suite}", f"experiment/{cell.experiment}"]
+    if cell.kind == "sweep":
+        overlays.append(f"suite/{cell.suite}_sweep")
     if budget.overlay:
         overlays.append(f"suite/{cell.suite}_{budget.overlay}")
     files = [item for name in overlays for item in ("--config", f"configs/{name}.yaml")]

@@ -55,24 +55,23 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "budget, claims, sweeps", [("smoke", 2, 2), ("quick", 3, 1), ("full", 5, 3)]
+    "budget, claims, sweeps", [("smoke", 2, 2), ("quick", 3, 3), ("full", 5, 3)]
 )
 def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     planned = runs(budget)
-    # 13 settings of claims, 3 controls, and 24 points of sweeps; 4 methods on each of two bases
+    # 13 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
     more = 0 if budget == "smoke" else 2 * (8 - claims)  # GRPO, policy gradient
-    assert len(planned) == 16 * claims + 24 * sweeps + own + more
+    assert len(planned) == 16 * claims + 26 * sweeps + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        assert files(run)[3:] == (
-            [f"configs/suite/{run.cell.suite}_smoke.yaml"] if budget == "smoke" else []
-        )
+        over = ["sweep"] * (run.cell.kind == "sweep") + ["smoke"] * (budget == "smoke")
+        assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]
         assert all((ROOT / file).is_file() for file in files(run))
         assert run.name == f"{run.cell.name}-seed{run.seed}"
         assert run.settings[-2:] == ("--seed_everything", str(run.seed))
@@ -113,7 +112,9 @@ def test_only_what_the_figures_need() -> None:
         "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
     nine = runs("quick", "9")
-    assert [run.seed for run in nine.values() if run.cell.kind == "sweep"] == [50] * 6
+    assert [run.seed for run in nine.values()] == [50] * 7 + [51] * 7 + [52] * 7
+    points = [run.settings.index("configs/suite/tiny_sweep.yaml") for run in nine.values()]
+    assert set(points) == {7}  # over suite and experiment
     assert {name: run.settings for name, run in nine.items()} == {
         name: run.settings for name, run in runs().items() if name in nine
     }

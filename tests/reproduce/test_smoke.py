@@ -11,7 +11,7 @@ import pytest
 from lit_entropy.cli.main import main
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
-from lit_entropy.reproduce.jobs import CONFIGS, cells_of, plan
+from lit_entropy.reproduce.jobs import cells_of, plan
 
 #: Both tasks and every control.
 CHOSEN = ("1", "4", "controls")
@@ -33,9 +33,8 @@ def test_reproduce_smoke(
     finished = sorted(path.parent.name for path in (output / "runs").glob("*/done.json"))
     assert finished == sorted(run.name for run in planned)
     used = {value for run in planned for value in run.settings if value.endswith(".yaml")}
-    # those of strategy discovery: tests/callbacks/test_strategy_shares.py
-    suites = {path.name for path in (CONFIGS / "suite").glob("tiny*.yaml")}
-    assert len(suites) == 2 and {f"configs/suite/{name}" for name in suites} <= used
+    # that of sweeps: test_jobs; those of strategy discovery: tests/callbacks/test_strategy_shares
+    assert {"configs/suite/tiny.yaml", "configs/suite/tiny_smoke.yaml"} <= used
     report = json.loads((output / "report-1-4-controls.json").read_text())
     assert list(report["figures"]) == [e.key for e in ENTRIES if e.key in CHOSEN]
     assert report["missing"] == []
