@@ -1,13 +1,15 @@
 """Decoding with a cache of keys and values: its two kinds of forward pass, and a check of both."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.policy.policy import Policy
 from lit_entropy.policy.probe import difference, tolerance
+from lit_entropy.rollouts.spare import SpareLayer
 
 
 class Cache(Protocol):
@@ -29,9 +31,20 @@ def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tenso
         use_cache=True, **policy.model_inputs(tokens_NS, mask_NS), **policy.last_logits
     )
     index_B = torch.tensor([order[tuple(prompt)] for prompt in prompts], device=device)
-    output.past_key_values.reorder_cache(index_B)
     mask_BL = pad_right(mask_NS[index_B], mask_NS.shape[1] + limit, True)
-    return output.logits[index_B, -1], mask_BL, output.past_key_values
+    return output.logits[index_B, -1], mask_BL, _by_row(output.past_key_values, index_B)
+
+
+def _by_row(cache: Any, index_B: Tensor) -> Cache:
+    """The rows ``index_B`` of a cache, whose plain layers get room for the tokens to come."""
+    # other kinds of layers, empty ones, and caches with states of their own stay as they are
+    if type(cache) is DynamicCache and all(
+        type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers
+    ):
+        cache.layers = [SpareLayer(layer, index_B) for layer in cache.layers]
+    else:
+        cache.reorder_cache(index_B)
+    return cache
 
 
 def next_logits(policy: Policy, tokens_B: Tensor, mask_BL: Tensor, cache: Cache) -> Tensor:

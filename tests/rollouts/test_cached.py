@@ -9,11 +9,11 @@ import pytest
 import torch
 from other_models import MAMBA2, MINIMAX, NEMOTRON_H, save_model
 from runs import fit
-from transformers import DynamicCache
 
 from lit_entropy.policy import Policy
 from lit_entropy.policy.dry_run import dry_run
 from lit_entropy.rollouts import LocalEngine
+from lit_entropy.rollouts.spare import SpareLayer
 
 NO_CACHE = "does not decode with a cache of keys and values.*VLLMEngine"
 OTHER = r"LocalEngine cannot sample from {}.*up to .* nats\); use VLLMEngine"
@@ -44,7 +44,12 @@ def test_accepted(tmp_path: Path, model_type: str, dtype: Any) -> None:
 
 def test_a_cache_whose_rows_are_mixed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = Policy(save_model(tmp_path, "llama"))
-    monkeypatch.setattr(DynamicCache, "reorder_cache", lambda *_: None)
+    keep = SpareLayer.reorder_cache
+
+    def mixed_up(layer: SpareLayer, rows_B: torch.Tensor) -> None:
+        keep(layer, torch.arange(len(rows_B)))
+
+    monkeypatch.setattr(SpareLayer, "reorder_cache", mixed_up)
     with pytest.raises(ValueError, match="decoding with its cache gives other log-probs"):
         LocalEngine().setup(policy)
 
