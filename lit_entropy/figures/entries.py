@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.cells import LAW, Cell
 from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.verdicts import Decision, Verdict
 
@@ -149,7 +149,7 @@ class Entry(Generic[M]):
     measure: Callable[[Sequence[Run]], M]
     draw: Callable[[Sequence[Run]], Figure]
     claims: tuple[Claim[M], ...]
-    cells: tuple[Cell, ...] = (GRPO,)
+    cells: tuple[Cell, ...] = (LAW,)
     select: Callable[[Sequence[Run]], list[Run]] = mathematics
     tables: Callable[[M], list[Table]] = _no_tables
     overlay: Overlay | None = None

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import opposed, percent, show
-from lit_entropy.figures.cells import GRPO, POLICY_GRADIENT
+from lit_entropy.figures.cells import LAW, POLICY_GRADIENT
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.matches import (
@@ -148,7 +148,7 @@ SECTION_3 = Entry(
               "R² on-policy, step by step: 95 % interval above 0.5 for each method",
               _judge_theorem),
     ),
-    (GRPO, POLICY_GRADIENT), measured_states, dynamics_table,
+    (LAW, POLICY_GRADIENT), measured_states, dynamics_table,
     Overlay(
         measure_dynamics, figure_dynamics,
         tables=lambda runs: dynamics_table(measure_dynamics(runs)),

@@ -28,9 +28,10 @@ class Budget:
             own = self.own[cell.suite]
             return range(own.first_seed, own.first_seed + own.seeds)
         count = self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds
+        first = self.first_seed
         if self.decides:
-            count = max(count, cell.seeds)
-        return range(self.first_seed, self.first_seed + count)
+            count, first = max(count, cell.seeds), max(first, cell.first_seed)
+        return range(first, first + count)
 
     def steps_of(self, cell: Cell) -> int:
         """RL steps of a setting's runs."""

@@ -77,10 +77,8 @@ def figure_order(figure: str) -> tuple[bool, int, str]:
 
 def _settings(cell: Cell, seed: int, budget: Budget) -> tuple[str, ...]:
     overlays = ["base", f"suite/{cell.suite}", f"experiment/{cell.experiment}"]
-    if cell.kind == "sweep":
-        overlays.append(f"suite/{cell.suite}_sweep")
-    if budget.overlay:
-        overlays.append(f"suite/{cell.suite}_{budget.overlay}")
+    own = "sweep" if cell.kind == "sweep" else cell.overlay
+    overlays += [f"suite/{cell.suite}_{name}" for name in (own, budget.overlay) if name]
     files = [item for name in overlays for item in ("--config", f"configs/{name}.yaml")]
     values = {**cell.overrides, "trainer.max_epochs": str(budget.steps_of(cell))}
     if cell.single_update:

@@ -12,8 +12,8 @@ import torch
 from lit_entropy.functional.checks import require_at_most
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain_prompts import (
-    count_held_out,
     held_out_prompts,
+    most_held_out,
     running_values,
     training_prompts,
 )
@@ -48,7 +48,8 @@ class ChainArithmetic(Task):
         validation_max_length: Most operations of a validation problem; lengths above
             ``max_length`` test generalisation to unseen lengths.
         train_size: Number of training problems; they are made lazily.
-        validation_size: Number of validation problems, balanced over lengths.
+        validation_size: Number of validation problems, balanced over lengths; of a length that has
+            fewer held-out prompts (length 1 has 65) all, and the others share the rest.
         seed: Seed of the problem set; the train/validation split does not depend on it.
         reward: A function that gives the rewards, see
             :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
@@ -99,9 +100,12 @@ class ChainArithmetic(Task):
         return [make_problem(i, prompt) for i, prompt in zip(indices, prompts, strict=True)]
 
     def _validation_counts(self) -> dict[int, int]:
-        lengths = range(self.min_length, self.validation_max_length + 1)
-        each, remainder = divmod(self.validation_size, len(lengths))
-        return {length: each + (k < remainder) for k, length in enumerate(lengths)}
+        counts, left = dict[int, int](), self.validation_size
+        for length in range(self.min_length, self.validation_max_length + 1):
+            lengths = self.validation_max_length + 1 - length
+            counts[length] = min(-(-left // lengths), most_held_out(length))
+            left -= counts[length]
+        return counts
 
 
 def _check_sizes(
@@ -125,10 +129,10 @@ def _check_sizes(
             f"validation_size is {validation}: give at least one problem for each of the "
             f"{lengths} validation lengths"
         )
-    for length in range(min_length, min(validation_max_length, 2) + 1):
-        available = count_held_out(length)
-        if -(-validation // lengths) > available:
-            raise ValueError(
-                f"validation_size is {validation}: only {available} held-out prompts of length "
-                f"{length} exist; choose at most {available * lengths} or raise min_length"
-            )
+    available = sum(map(most_held_out, range(min_length, validation_max_length + 1)))
+    if validation > available:
+        raise ValueError(
+            f"validation_size is {validation}: only {available} held-out prompts of length "
+            f"{min_length} to {validation_max_length} exist; choose at most {available} or raise "
+            "validation_max_length"
+        )

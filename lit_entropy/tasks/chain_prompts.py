@@ -1,6 +1,7 @@
 """Prompts of chain arithmetic: their values, their split and their counter-based draw."""
 
 import hashlib
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -107,6 +108,14 @@ def held_out_prompts(length: int, count: int, seed: int) -> list[str]:
     return list(found)[:count]
 
 
+def most_held_out(length: int) -> int:
+    """How many held-out prompts of one length may be asked for: all, or half of very many."""
+    if length <= 2:
+        return count_held_out(length)
+    return int(HELD_OUT_FRACTION * 10 * 30**length) // 2
+
+
+@cache
 def count_held_out(length: int) -> int:
     """How many held-out prompts of one length exist; only lengths 1 and 2 are counted out."""
     prompts = [str(digit) for digit in range(10)]

@@ -59,18 +59,19 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 )
 def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     planned = runs(budget)
-    # 13 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
+    # 14 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    more = 0 if budget == "smoke" else 2 * (8 - claims)  # GRPO, policy gradient
-    assert len(planned) == 16 * claims + 26 * sweeps + own + more
+    more = 0 if budget == "smoke" else 16 + 8 - 2 * claims  # GRPO for the law, policy gradient
+    assert len(planned) == 17 * claims + 26 * sweeps + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        over = ["sweep"] * (run.cell.kind == "sweep") + ["smoke"] * (budget == "smoke")
+        own = {"sweep": ["sweep"]}.get(run.cell.kind, ["law"] * (run.cell.name == "grpo_law"))
+        over = own + ["smoke"] * (budget == "smoke")
         assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]
         assert all((ROOT / file).is_file() for file in files(run))
         assert run.name == f"{run.cell.name}-seed{run.seed}"
@@ -95,14 +96,14 @@ def test_single_update_runs_train_on_the_whole_rollout_at_once(budget: str) -> N
 
 def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     planned = [run for run in runs("full").values() if run.cell.suite == "tiny"]
-    order = [(run.cell.kind, run.seed) for run in planned]
+    order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
-        (kind, seed)
-        for kind, seeds in (("claim", 8), ("control", 5), ("sweep", 3))
-        for seed in range(50, 50 + seeds)
+        (kind, number)
+        for kind, seeds in (("claim", 16), ("control", 5), ("sweep", 3))
+        for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
-    assert next(iter(runs())) == "grpo-seed50"
+    assert next(iter(runs())) == "grpo_law-seed60"
 
 
 def test_only_what_the_figures_need() -> None:

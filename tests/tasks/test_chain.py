@@ -133,6 +133,17 @@ def test_validation_problems_keep_their_ids_when_more_are_asked_for() -> None:
     assert few[0].id == VALIDATION_ID and few[-1].id == 10 * VALIDATION_ID + 1
 
 
+def test_of_a_short_length_all_and_the_others_share_the_rest() -> None:
+    few, many = (
+        ChainArithmetic(validation_max_length=12, validation_size=n).validation_problems()
+        for n in (780, 3000)
+    )
+    counts = [sum(p.difficulty == n for p in many) for n in range(1, 13)]
+    assert count_held_out(1) == 65 and sum(counts) == 3000
+    assert counts == [65, *[267] * 9, *[266] * 2]
+    assert {p.prompt for p in few} < {p.prompt for p in many}
+
+
 @settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(0, 2**31))
 def test_every_validation_length_is_met(length: int, seed: int) -> None:
@@ -155,7 +166,10 @@ def test_every_validation_length_is_met(length: int, seed: int) -> None:
         ({"train_size": 0}, "train_size is 0"),
         ({"train_size": VALIDATION_ID}, "train_size is 1000000000"),
         ({"validation_size": 9}, "validation_size is 9"),
-        ({"validation_size": 5000}, "validation_size is 5000"),
+        (
+            {"max_length": 2, "validation_max_length": 2, "validation_size": 2000},
+            "validation_size is 2000: only .* held-out prompts of length 1 to 2 exist",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, int], field: str) -> None:
