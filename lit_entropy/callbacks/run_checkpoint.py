@@ -35,6 +35,9 @@ ROWS = "metrics_rows"
 class RunCheckpoint(ModelCheckpoint):
     """ModelCheckpoint that saves after whole RL steps only, and after the last one always."""
 
+    #: Where it stands in a configuration; other callbacks stand in ``trainer.callbacks``.
+    config_key = "checkpoint"
+
     def __init__(
         self,
         dirpath: str | Path | None = None,

@@ -58,8 +58,7 @@ def monitored(
         schedules: of learning rates, as the trainer keeps them.
     """
     for callback in callbacks:
-        kind = type(callback).__name__
-        place = "checkpoint" if kind == "RunCheckpoint" else f"trainer.callbacks: {kind}"
+        place = getattr(callback, "config_key", f"trainer.callbacks: {type(callback).__name__}")
         for name in _NAMING:
             key = getattr(callback, name, None)
             if isinstance(key, str) and key.startswith("val/"):
