@@ -69,7 +69,8 @@ def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str) -> None
         seed_lines(axes, shown, ENTROPY, colour, f"{symbol} {knob:g}")
     window = smoothing_window(next(iter(groups.values()))[0])
     axes.set(xlabel=f"RL step (mean over {window})")
-    legend_above(axes, *axes.get_legend_handles_labels(), label, 3)
+    # two rows over both panels, so that their titles stand at one height
+    legend_above(axes, *axes.get_legend_handles_labels(), label, -(-len(groups) // 2))
 
 
 def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
