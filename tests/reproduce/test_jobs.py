@@ -62,7 +62,7 @@ def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
     # 14 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    more = 0 if budget == "smoke" else 16 + 8 - 2 * claims  # GRPO for the law, policy gradient
+    more = 0 if budget == "smoke" else 16 + 3 * 8 - 4 * claims  # Cell.seeds
     assert len(planned) == 17 * claims + 26 * sweeps + own + more
     for run in planned.values():
         assert files(run)[:3] == [

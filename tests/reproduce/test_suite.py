@@ -155,7 +155,9 @@ def test_seeds_by_budget(budget: str, claims: int, sweeps: int) -> None:
         first = 0 if budget == "smoke" else 50  # 0 to 4 and 40 to 47 have judged by earlier rules
         count = sweeps if cell.kind == "sweep" else claims
         if budget != "smoke":  # what undecided claims that rest on one of them asked for
-            count = {"grpo_law": 16, "policy_gradient": 8}.get(cell.name, count)
+            count = {"grpo_law": 16, "policy_gradient": 8, "grpo": 8, "grpo_short": 8}.get(
+                cell.name, count
+            )
             first = 60 if cell.name == "grpo_law" else 50  # 50 to 57 have judged it
         seeds = range(first, first + count)
         fresh = {"discovery": range(30, 36), "table": range(10, 15)}  # tuned on others
