@@ -40,7 +40,7 @@ class Cell:
 
 
 GRPO = Cell("grpo", "GRPO", "grpo", seeds=8)
-#: GRPO on 3,000 held-out problems: with 780 the noise of the accuracy hides how well the law fits.
+#: GRPO on 3,000 held-out problems: with 780 half of the law's residuals is noise of the accuracy.
 LAW = Cell("grpo_law", "GRPO", "grpo", seeds=16, first_seed=60, overlay="law")
 KL_COV = Cell("kl_cov", "KL-Cov", "kl_cov")
 CLIP_COV = Cell("clip_cov", "Clip-Cov", "clip_cov")
