@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent, points
+from lit_entropy.figures.cells import METHOD_CELLS
 from lit_entropy.figures.difficulty_scores import (
     AVERAGE,
     BANDS,
@@ -18,7 +19,7 @@ from lit_entropy.figures.difficulty_scores import (
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.marks import zero_line
-from lit_entropy.figures.methods import COVARIANCE_METHODS, METHOD_CELLS, METHODS, base_of
+from lit_entropy.figures.methods import COVARIANCE_METHODS, METHODS, base_of
 from lit_entropy.figures.panels import legend_of_labels
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import seeds_note

@@ -20,8 +20,7 @@ class Cell:
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
         suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
         times_as_long: RL steps of its runs, as a multiple of those of the suite's others.
-        seeds: Seeds that decide the claims that rest on it alone, where that is more than the
-            budget has.
+        seeds: Seeds that decide the claims that rest on it, where that is more than ``quick`` has.
         first_seed: Its first seed, where those from the budget's on have judged its claims.
         overlay: ``configs/suite/<suite>_<overlay>.yaml`` is laid over suite and experiment.
     """
@@ -42,9 +41,15 @@ class Cell:
 GRPO = Cell("grpo", "GRPO", "grpo", seeds=8)
 #: GRPO on 3,000 held-out problems: an accuracy has a standard error of 0.9 points in place of 1.7.
 LAW = Cell("grpo_law", "GRPO", "grpo", seeds=16, first_seed=60, overlay="law")
-KL_COV = Cell("kl_cov", "KL-Cov", "kl_cov")
-CLIP_COV = Cell("clip_cov", "Clip-Cov", "clip_cov")
-CLIP_HIGHER = Cell("clip_higher", "clip-higher", "clip_higher")
+#: The four methods at the settings that the sweeps ``configs/sweep/chain_*.yaml`` chose, on seeds
+#: that have judged nothing before.
+METHOD_CELLS = tuple(
+    Cell(f"chain_{name}", label, f"chain/{name}", seeds=8, first_seed=80)
+    for name, label in (
+        ("grpo", "GRPO"), ("kl_cov", "KL-Cov"), ("clip_cov", "Clip-Cov"),
+        ("clip_higher", "clip-higher"),
+    )
+)  # fmt: skip
 POLICY_GRADIENT = Cell(
     "policy_gradient", "policy gradient", "policy_gradient", single_update=True, seeds=8
 )

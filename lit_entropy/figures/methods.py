@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import points, show
-from lit_entropy.figures.cells import CLIP_COV, CLIP_HIGHER, GRPO, KL_COV
+from lit_entropy.figures.cells import METHOD_CELLS
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import labelled, smoothed, smoothing_window
 from lit_entropy.figures.matched import Matched, matched_compute, plot_matched
@@ -161,7 +161,6 @@ def _overlay_tables(runs: Sequence[Run]) -> list[Table]:
     return methods_table(measure_methods(groups, base_of(groups)))
 
 
-METHOD_CELLS = (GRPO, KL_COV, CLIP_COV, CLIP_HIGHER)
 FIGURE_11 = Entry(
     "11", "Fig. 11", "Clip-Cov and KL-Cov",
     f"{SEEDS} (d) at matched compute: against generated tokens.", measure_11, figure_11,

@@ -129,9 +129,10 @@ FIGURE_12 = Entry(
     ),
     (
         *(Cell(f"clip_cov_share_{f:g}", "Clip-Cov", "clip_cov",
-               {**CLIP_COV_BAND, "model.loss.init_args.fraction": f"{f:g}"}, "sweep")
+               {**CLIP_COV_BAND, "model.loss.init_args.fraction": f"{f:g}"}, "sweep", seeds=8)
           for f in CLIP_COV_FRACTIONS),
         *(Cell(f"kl_cov_beta_{c:g}", "KL-Cov", "kl_cov",
-               {"model.loss.init_args.kl_coef": f"{c:g}"}, "sweep") for c in KL_COEFFICIENTS),
+               {"model.loss.init_args.kl_coef": f"{c:g}"}, "sweep", seeds=8)
+          for c in KL_COEFFICIENTS),
     ),
 )  # fmt: skip

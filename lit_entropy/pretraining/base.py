@@ -18,7 +18,7 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
-from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model
+from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model, width_of
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.strategies import StrategyPrior, strategy_texts
 from lit_entropy.pretraining.tokenizer import (
@@ -29,6 +29,9 @@ from lit_entropy.pretraining.tokenizer import (
 from lit_entropy.types import Config
 
 WEIGHTS = "model.safetensors"
+#: Texts of the held-out loss: numbers that no training reaches, batches, and texts a batch.
+BEYOND, HELD_OUT, HELD_OUT_SIZE = 2**40, 32, 128
+Pairs = list[tuple[str, str]]
 #: A record of parameters of one task.
 R = TypeVar("R", AttemptMixture, StrategyPrior)
 #: Parameters that belong to one task alone, left out of the recipes of others.
@@ -65,13 +68,17 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
     batches = PretrainingBatches(tokenizer, _texts(recipe), recipe["batch_size"], steps, seed)
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
-        model = build_model(recipe["size"], tokenizer)
+        model = build_model(recipe.get("width") or width_of(recipe["size"]), tokenizer)
         module = Pretraining(model, recipe["learning_rate"], steps)
         recipe["final_loss"] = round(_fit(module, batches, progress), 6)
+        held_out = PretrainingBatches(
+            tokenizer, _held_out(_texts(recipe)), HELD_OUT_SIZE, HELD_OUT, seed
+        )
+        loss = module.mean_loss(held_out)
     module.model.to(getattr(torch, recipe["dtype"])).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-    return write_recipe(folder, recipe)
+    return write_recipe(folder, recipe, loss)
 
 
 def _of_task(recipe: Config) -> dict[str, Any]:
@@ -80,6 +87,7 @@ def _of_task(recipe: Config) -> dict[str, Any]:
     others = {name for other in ONLY if other != task for name in ONLY[other]}
     if task == "chain":
         others.add("task")  # the recipes of the shipped bases do not name it
+    others.add("size" if recipe.get("width") else "width")
     return {name: value for name, value in recipe.items() if name not in others}
 
 
@@ -90,7 +98,7 @@ def _record(kind: type[R], given: R | Mapping[str, Any] | None) -> R:
     return kind() if given is None else given
 
 
-def _texts(recipe: Config) -> Callable[[Tensor], list[tuple[str, str]]]:
+def _texts(recipe: Config) -> Callable[[Tensor], Pairs]:
     """Prompts and responses by their numbers, as the recipe says."""
     seed = recipe["seed"]
     if "strategies" in recipe:
@@ -102,6 +110,10 @@ def _texts(recipe: Config) -> Callable[[Tensor], list[tuple[str, str]]]:
         )
     mixture = Mixture(**{item.name: recipe[item.name] for item in fields(Mixture)})
     return partial(pretraining_texts, max_length=recipe["max_length"], mixture=mixture, seed=seed)
+
+
+def _held_out(texts: Callable[[Tensor], Pairs]) -> Callable[[Tensor], Pairs]:
+    return lambda number_N: texts(number_N + BEYOND)
 
 
 def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> float:
@@ -123,10 +135,14 @@ def _fit(module: Pretraining, batches: PretrainingBatches, progress: bool) -> fl
     return float(trainer.callback_metrics["pretrain/loss"])
 
 
-def write_recipe(folder: Path, recipe: Config) -> Path:
-    """Write ``recipe.json``: the parameters, the versions and the weights' sha256."""
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    record = {"parameters": dict(recipe), "versions": versions, "sha256": weights_hash(folder)}
+def write_recipe(folder: Path, recipe: Config, held_out_loss: float) -> Path:
+    """Write ``recipe.json``: the parameters, the held-out loss, the versions, the weights' hash."""
+    record = {
+        "parameters": dict(recipe),
+        "held_out_loss": round(held_out_loss, 6),  # nats a response token
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "sha256": weights_hash(folder),
+    }
     with atomic_write(folder / "recipe.json") as file:
         file.write((json.dumps(record, indent=2) + "\n").encode())
     return folder

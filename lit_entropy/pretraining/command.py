@@ -28,6 +28,7 @@ def pretrain(
     max_numbers: int = 5,
     attempts: AttemptMixture | None = None,
     strategies: StrategyOptions | None = None,
+    width: int | None = None,
 ) -> Path:
     """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to one of the tiny tasks.
 
@@ -56,6 +57,7 @@ def pretrain(
         max_numbers: Countdown: most numbers of a pretraining prompt.
         attempts: Countdown: shares of the styles of response and their faults.
         strategies: Discovery: the prior over strategies, and the world that it is of.
+        width: Hidden width in place of a named size, a multiple of 16; l has 256.
 
     Returns:
         The folder, with weights, configuration, tokenizer and ``recipe.json``.

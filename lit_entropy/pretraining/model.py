@@ -1,6 +1,7 @@
-"""The four sizes of base model and the LightningModule that pretrains one."""
+"""Base models of any width and the LightningModule that pretrains one."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,24 +11,34 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from lit_entropy.pretraining.data import IGNORED
 
-#: Hidden width of each size; two layers, heads of 16, MLP of 2.5 times the width.
+#: Hidden width of each named size; two layers, heads of 16, MLP of 2.5 times the width.
 SIZES = {"xs": 32, "s": 64, "m": 128, "l": 256}
 MAX_TOKENS = 256
 
 
-def build_model(size: str, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
-    """A fresh Qwen2 of one of the ladder's sizes, in float32; weights from the global generator.
-
-    Args:
-        size: ``xs`` (24 k parameters), ``s`` (96 k), ``m`` (0.38 M) or ``l`` (1.5 M).
-        tokenizer: sets the vocabulary and the special tokens.
+def width_of(size: str) -> int:
+    """The hidden width of a named size.
 
     Raises:
         ValueError: for another size.
     """
     if size not in SIZES:
         raise ValueError(f"size is {size!r}: choose one of {', '.join(SIZES)}")
-    hidden = SIZES[size]
+    return SIZES[size]
+
+
+def build_model(hidden: int, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+    """A fresh Qwen2 in float32; weights from the global generator.
+
+    Args:
+        hidden: width, a multiple of 16: 64 makes 96 k parameters, 256 1.5 M.
+        tokenizer: sets the vocabulary and the special tokens.
+
+    Raises:
+        ValueError: for a width that is no positive multiple of 16.
+    """
+    if hidden < 16 or hidden % 16:
+        raise ValueError(f"width is {hidden}: give a multiple of 16, that of a head")
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -62,13 +73,26 @@ class Pretraining(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Mean cross entropy (nats) of the response tokens."""
-        ids_BL, labels_BL = batch
-        logits_BLV = self.model(input_ids=ids_BL[:, :-1], use_cache=False).logits
-        loss = nn.functional.cross_entropy(
-            logits_BLV.flatten(0, 1), labels_BL[:, 1:].flatten(), ignore_index=IGNORED
-        )
+        loss = self._cross_entropy(batch, "mean")
         self.log("pretrain/loss", loss, prog_bar=True)
         return loss
+
+    @torch.no_grad()
+    def mean_loss(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+        """Mean cross entropy (nats) a response token, over the tokens of all batches."""
+        total, count = 0.0, 0
+        for batch in batches:
+            total += float(self._cross_entropy(batch, "sum"))
+            count += int((batch[1][:, 1:] != IGNORED).sum())
+        return total / count
+
+    def _cross_entropy(self, batch: tuple[Tensor, Tensor], reduction: str) -> Tensor:
+        ids_BL, labels_BL = batch
+        logits_BLV = self.model(input_ids=ids_BL[:, :-1], use_cache=False).logits
+        return nn.functional.cross_entropy(
+            logits_BLV.flatten(0, 1), labels_BL[:, 1:].flatten(), ignore_index=IGNORED,
+            reduction=reduction,
+        )  # fmt: skip
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(

@@ -19,8 +19,8 @@ class Budget:
     overlay: str = ""  # laid over the experiment: ``configs/suite/<suite>_<overlay>.yaml``
     rollout: int = 256  # responses per RL step, prompts times samples, as the overlay sets it
     own: Mapping[str, Plan] = field(default_factory=dict)  # suites with a size of their own
-    first_seed: int = 0  # those below have judged by earlier rules, or tuned
-    decides: bool = False  # whether a setting has the seeds that its claims need
+    first_seed: int = 0  # those below have judged by earlier rules, or tuned; 0 judges nothing
+    decides: bool = False  # whether a setting has as many seeds as its claims need
 
     def seeds(self, cell: Cell) -> range:
         """The seeds of a setting."""
@@ -28,9 +28,9 @@ class Budget:
             own = self.own[cell.suite]
             return range(own.first_seed, own.first_seed + own.seeds)
         count = self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds
-        first = self.first_seed
         if self.decides:
-            count, first = max(count, cell.seeds), max(first, cell.first_seed)
+            count = max(count, cell.seeds)
+        first = max(self.first_seed, cell.first_seed) if self.first_seed else 0
         return range(first, first + count)
 
     def steps_of(self, cell: Cell) -> int:
@@ -41,12 +41,12 @@ class Budget:
 
 #: The suites whose claims need another size than the paper's others.
 OWN = {"discovery": DISCOVERY, "table": TABLE}
-#: Smoke shows that everything runs, in minutes; quick gives every claim three seeds; full is for a
-#: night on two cores.
+#: Smoke shows that everything runs, in minutes; quick gives every setting three seeds; full gives
+#: it those that decide its claims.
 BUDGETS: dict[str, Budget] = {
     "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlay="smoke", rollout=32),
-    "quick": Budget(
+    "quick": Budget(PLANNED.steps, PLANNED.seeds, PLANNED.seeds, own=OWN, first_seed=50),
+    "full": Budget(
         PLANNED.steps, PLANNED.seeds, PLANNED.seeds, own=OWN, first_seed=50, decides=True
     ),
-    "full": Budget(300, claim_seeds=5, sweep_seeds=3, own=OWN, first_seed=50, decides=True),
 }

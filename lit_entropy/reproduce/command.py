@@ -41,9 +41,9 @@ def reproduce(
         suite: Which runs: tiny is chain arithmetic, countdown and strategy discovery with the
             shipped bases, and the exact table.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
-            seeds for claims, 8 for those that rest on GRPO or on policy gradient alone, 1 per
-            sweep point; strategy discovery 300 and 6, the table 30 and 5) takes some hours on two
-            cores; full (300, 5 and 3) a night.
+            seeds of every setting; strategy discovery 300 and 6, the table 30 and 5) takes some
+            hours on two cores; full (the same RL steps, and the 3 to 16 seeds that decide the
+            claims of a setting) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core.
@@ -193,7 +193,8 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
     )
     return (
         f"Suite {suite}, budget {budget}: {size.steps} RL steps, {size.claim_seeds} seeds for "
-        f"claims and controls, {size.sweep_seeds} for each point of a sweep{own}; intervals are "
+        f"claims and controls, {size.sweep_seeds} for each point of a sweep"
+        f"{', more where a claim needs them' if size.decides else ''}{own}; intervals are "
         "95 % t intervals over seeds unless said otherwise. lit_entropy "
         f"{version('lit_entropy')}. The commands are to be typed in a checkout."
     )

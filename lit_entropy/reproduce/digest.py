@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from lit_entropy.figures import entries
 from lit_entropy.figures.as_json import Json, as_json
+from lit_entropy.figures.cells import Cell
 from lit_entropy.figures.entries import AnyEntry
 from lit_entropy.reproduce.budget import Budget
+from lit_entropy.reproduce.jobs import plan
 
 
 def rules_digest(figures: Sequence[AnyEntry], budget: Budget) -> str:
     """First 12 digits of the SHA-256 of what decides the verdicts before there is a run.
 
     It changes with the text of a claim or of its rule, with the seeds and RL steps that verdicts
-    need, and with the seeds and sizes of the budget's runs; not with captions, pictures or the
-    order of the figures.
+    need, and with the seeds of the budget's runs and every value of their settings, those of their
+    configuration files included; not with captions, pictures, comments or the order of the figures.
 
     Args:
         figures: every entry of the report, in any order.
@@ -36,9 +38,14 @@ def fixed(figures: Sequence[AnyEntry], budget: Budget) -> Json:
             for entry in figures
         },
         "runs": {
-            cell.name: {"seeds": list(budget.seeds(cell)), "steps": budget.steps_of(cell)}
-            for entry in figures
-            for cell in entry.cells
+            name: _run(cell, budget)
+            for name, cell in {c.name: c for entry in figures for c in entry.cells}.items()
         },
-        "rollout": budget.rollout,
     })  # fmt: skip
+
+
+def _run(cell: Cell, budget: Budget) -> dict[str, object]:
+    """The seeds of a setting, its arguments and what their files say."""
+    first = plan([cell], budget)[0]
+    arguments = [word for word in first.settings if not word.endswith(".yaml")]
+    return {"seeds": list(budget.seeds(cell)), "arguments": arguments, "files": first.digest}

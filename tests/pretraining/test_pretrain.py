@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from lit_entropy.policy.loading import shipped_bases
 from lit_entropy.pretraining.base import ONLY, weights_hash
 from lit_entropy.pretraining.command import pretrain
 from lit_entropy.pretraining.options import AttemptMixture
+from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.strategies import StrategyPrior
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.chain import ChainArithmetic
@@ -38,6 +39,34 @@ def test_the_seed_determines_the_weights(tmp_path: Path) -> None:
     recipe = json.loads((first / "recipe.json").read_text())
     assert recipe["sha256"] == weights_hash(first)
     assert recipe["parameters"]["steps"] == 3 and recipe["parameters"]["size"] == "xs"
+    assert "width" not in recipe["parameters"]
+
+
+def test_a_width_stands_in_place_of_a_size(tmp_path: Path) -> None:
+    record = json.loads((tiny(tmp_path / "a", width=32) / "recipe.json").read_text())
+    assert record["parameters"]["width"] == 32 and "size" not in record["parameters"]
+    assert weights_hash(tmp_path / "a") == weights_hash(tiny(tmp_path / "b", size="xs"))
+    with pytest.raises(ValueError, match="width is 24"):
+        tiny(tmp_path / "c", width=24)
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_held_out_loss_is_that_of_texts_beyond_the_training_s(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "a")
+    record = json.loads((folder / "recipe.json").read_text())
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    parts = record["parameters"]
+    mixture = Mixture(**{item.name: parts[item.name] for item in fields(Mixture)})
+    texts = pretraining_texts(torch.arange(2**40, 2**40 + 4096), 3, mixture, seed=0)
+    total, count = 0.0, 0
+    for prompt, response in texts[:4096:16]:  # a sixteenth, one text at a time
+        ids = torch.tensor([[*tokenizer.encode(prompt + response), tokenizer.eos_token_id]])
+        with torch.no_grad():
+            logp = model(ids).logits.log_softmax(-1)[0, len(prompt) - 1 : -1]
+        picked = logp.gather(1, ids[0, len(prompt) :, None])
+        total, count = total - float(picked.sum()), count + len(picked)
+    assert record["held_out_loss"] == pytest.approx(total / count, rel=0.02)
 
 
 def countdown(folder: Path, **changes: object) -> Path:

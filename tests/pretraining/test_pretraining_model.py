@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lit_entropy.pretraining.data import IGNORED
-from lit_entropy.pretraining.model import Pretraining, build_model
+from lit_entropy.pretraining.model import Pretraining, build_model, width_of
 from lit_entropy.pretraining.tokenizer import character_tokenizer
 
 
 def test_loss_is_the_mean_over_response_tokens() -> None:
     torch.manual_seed(0)
-    model = build_model("xs", character_tokenizer())
+    model = build_model(32, character_tokenizer())
     ids_BL = torch.randint(4, 21, (3, 9))
     labels_BL = ids_BL.clone()
     labels_BL[:, :4] = IGNORED
@@ -28,6 +28,13 @@ def test_loss_is_the_mean_over_response_tokens() -> None:
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
     loss = module.training_step((ids_BL, labels_BL), 0)
     assert loss.item() == pytest.approx(total / count, rel=1e-5)
+    # over several batches every token counts alike: the second has rows 0 alone
+    first = (ids_BL, labels_BL)
+    lone = (ids_BL[:1], labels_BL[:1])
+    tokens = int((lone[1] != IGNORED).sum())
+    alone = module.training_step(lone, 0).item()
+    expected = (total + alone * tokens) / (count + tokens)
+    assert module.mean_loss([first, lone]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_schedule_by_hand() -> None:
@@ -37,6 +44,11 @@ def test_schedule_by_hand() -> None:
     assert scales == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0], abs=1e-12)
 
 
-def test_unknown_size_is_refused() -> None:
+def test_sizes_have_widths_of_whole_heads() -> None:
+    assert [width_of(size) for size in ("xs", "s", "m", "l")] == [32, 64, 128, 256]
+    assert build_model(48, character_tokenizer()).config.num_attention_heads == 3
     with pytest.raises(ValueError, match="size is 'big'"):
-        build_model("big", character_tokenizer())
+        width_of("big")
+    for width in (0, 8, 40, -16):
+        with pytest.raises(ValueError, match=f"width is {width}: give a multiple of 16"):
+            build_model(width, character_tokenizer())

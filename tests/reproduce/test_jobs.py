@@ -54,16 +54,14 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize(
-    "budget, claims, sweeps", [("smoke", 2, 2), ("quick", 3, 3), ("full", 5, 3)]
-)
-def test_runs_of_the_whole_suite(budget: str, claims: int, sweeps: int) -> None:
+@pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
+def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     planned = runs(budget)
-    # 14 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
+    # 15 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    more = 0 if budget == "smoke" else 16 + 3 * 8 - 4 * claims  # Cell.seeds
-    assert len(planned) == 17 * claims + 26 * sweeps + own + more
+    more = 13 + 5 * (7 + 13) if budget == "full" else 0  # Cell.seeds: 16, and 8 of 20 settings
+    assert len(planned) == (15 + 3 + 26) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -99,7 +97,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
         (kind, number)
-        for kind, seeds in (("claim", 16), ("control", 5), ("sweep", 3))
+        for kind, seeds in (("claim", 16), ("control", 3), ("sweep", 8))
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
@@ -107,7 +105,8 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
 
 
 def test_only_what_the_figures_need() -> None:
-    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(50, 58)]
+    assert list(runs("quick", "8")) == [f"policy_gradient-seed{seed}" for seed in range(50, 53)]
+    assert list(runs("full", "8")) == [f"policy_gradient-seed{seed}" for seed in range(50, 58)]
     both = runs("quick", "8", "6")
     assert {run.cell.name for run in both.values()} == {
         "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
@@ -190,7 +189,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def digests() -> dict[str, str]:
     planned = runs("smoke", "6", "7", "11", "controls")
-    names = ("grpo", "grpo_xs", "rloo", "kl_cov", "kl_cov_single_update")
+    names = ("grpo", "grpo_xs", "rloo", "chain_kl_cov", "kl_cov_single_update")
     return {name: planned[f"{name}-seed0"].digest for name in names}
 
 
@@ -212,7 +211,7 @@ def test_a_digest_is_of_the_contents_alone(configs: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "file, old, new, changed",
     [
-        ("loss/kl_cov_tiny.yaml", "2.0e-2", "3.0e-2", {"kl_cov", "kl_cov_single_update"}),
+        ("loss/kl_cov_tiny.yaml", "2.0e-2", "3.0e-2", {"chain_kl_cov", "kl_cov_single_update"}),
         ("experiment/rloo.yaml", "advantage/rloo", "advantage/grpo", {"rloo"}),
         ("advantage/rloo.yaml", "class_path:", "also: 1\nclass_path:", {"rloo"}),
         ("suite/tiny_smoke.yaml", "group_size: 4", "group_size: 2", None),

@@ -31,8 +31,7 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     planned = plan(cells_of(book, ["length"]), BUDGETS["quick"])
     assert [run.name for run in planned] == [
-        *(f"{name}-seed{seed}" for seed in (50, 51, 52) for name in ("grpo", "longer")),
-        *(f"grpo-seed{seed}" for seed in range(53, 58)),
+        f"{name}-seed{seed}" for seed in (50, 51, 52) for name in ("grpo", "longer")
     ]
     assert "--model.max_new_tokens 120" in planned[1].command(tmp_path)
     for run in planned:
@@ -40,16 +39,16 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     page = report_of(planned, tmp_path, ["length"], "tiny", "quick", book)
 
     record = json.loads(page.with_suffix(".json").read_text())["figures"]
-    assert list(record) == ["length"] and len(record["length"]["commands"]) == 11
-    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 50 to 52 twice, 53 to 57 once
+    assert list(record) == ["length"] and len(record["length"]["commands"]) == 6
+    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 50 to 52 twice
     last = record["length"]["measures"]["last"]
-    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + (2 * 153 + 275) / 110)
+    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + 153 / 30)
     assert record["length"]["claims"] == [
         {
             "claim": "Responses stay short.",
             "paper": "not in the paper",
             "rule": "95 % interval below 20 tokens",
-            "measured": "17.1 ± 0.2 tokens",
+            "measured": "16.9 ± 0.1 tokens",
             "verdict": "reproduced",
         }
     ]

@@ -302,7 +302,7 @@ def test_html_and_json_say_the_same(
         assert stem.with_suffix(".png").exists() and stem.with_suffix(".pdf").exists()
     # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621; accuracy as the law has it, at k = 0 and 40
     (claim,) = record["figures"]["1"]["claims"]
-    assert claim["measured"] == "entropy lost 90 ± 0 %, accuracy +0.426 ± 0.000, 16 seeds"
+    assert claim["measured"] == "entropy lost 90 ± 0 %, accuracy +0.426 ± 0.000, 3 seeds"
     page = Page(html.read_text())
     assert page.verdicts == [YES] * 6  # the summary, then each figure's own
     assert page.tags["img"] == 3

@@ -117,8 +117,8 @@ def test_a_cell_without_a_verdict_says_why() -> None:
 
 
 def test_points_of_another_figures_sweep_stay_out() -> None:
-    names = {"grpo": "GRPO", "kl_cov": "KL-Cov", "clip_cov": "Clip-Cov"}
-    names |= {"clip_higher": "clip-higher", "kl_cov_0.05": "KL-Cov"}
+    names = {"chain_grpo": "GRPO", "chain_kl_cov": "KL-Cov", "chain_clip_cov": "Clip-Cov"}
+    names |= {"chain_clip_higher": "clip-higher", "kl_cov_beta_0.05": "KL-Cov"}
     runs = [run for name, label in names.items() for run in made("ChainArithmetic", name, label)]
     rows = claim_by_rung((FIGURE_11, DISCOVERY), runs)
     held = cell(rows, "Clip-Cov and KL-Cov keep", CHAIN)

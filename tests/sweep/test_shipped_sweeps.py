@@ -6,6 +6,7 @@ import pytest
 from runs import CONFIGS
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.cells import METHOD_CELLS
 from lit_entropy.figures.discovery import CELLS, DISCOVERY
 from lit_entropy.figures.entries import PLANNED
 from lit_entropy.functional.quota import quota_count
@@ -15,7 +16,7 @@ from lit_entropy.sweep.grid import Sweep, runs
 
 FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
 KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
-PRIME = CONFIGS / "sweep" / "chain_prime.yaml"
+CHAIN = sorted((CONFIGS / "sweep").glob("chain_*.yaml"))
 #: Tokens of a minibatch, and how many of them choose anything.
 TOKENS = {"discovery": (352, 32), "chain": (350, 160)}
 
@@ -39,8 +40,9 @@ def test_equal_budgets_and_seeds_that_judge_nothing(path: Path) -> None:
     assert check_points(main, runs(wanted)[:1]) == []
 
 
-def test_prime_is_tuned_at_six_settings_on_seeds_that_judge_nothing() -> None:
-    found = read_file(PRIME)
+@pytest.mark.parametrize("path", CHAIN, ids=lambda path: path.stem)
+def test_methods_of_chain_arithmetic_have_equal_budgets_too(path: Path) -> None:
+    found = read_file(path)
     wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
     assert len(wanted.points) == 6 and found.seeds == [100, 101]
     steps = found.words[found.words.index("--trainer.max_epochs") + 1]
@@ -48,11 +50,18 @@ def test_prime_is_tuned_at_six_settings_on_seeds_that_judge_nothing() -> None:
     assert check_points(main, runs(wanted)[:1]) == []
 
 
+def test_every_method_is_tuned_on_chain_arithmetic() -> None:
+    methods = {name.removeprefix("chain_") for name in (cell.name for cell in METHOD_CELLS)}
+    assert {path.stem.removeprefix("chain_") for path in CHAIN} == methods | {"prime"}
+    rates = [read_file(path).over.get("model.optimizer.lr", []) for path in CHAIN]
+    assert sorted(map(len, rates)) == [0, 3, 3, 3, 6]  # GRPO's, and the others' about its best
+
+
 def test_every_file_is_of_a_kind() -> None:
-    assert {*FILES, *KNOBS, PRIME} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
+    assert {*FILES, *KNOBS, *CHAIN} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
 
 
-@pytest.mark.parametrize("path", [*FILES, *KNOBS, PRIME], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*FILES, *KNOBS, *CHAIN], ids=lambda path: path.stem)
 def test_a_file_says_the_command_that_runs_it(path: Path) -> None:
     named = f"lit-entropy sweep --file {path.relative_to(CONFIGS.parent)}"
     assert named in path.read_text()
