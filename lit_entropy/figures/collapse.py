@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent, show
+from lit_entropy.figures.cells import LONG
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import Estimate, labelled, over_seeds
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY, change
@@ -97,7 +98,7 @@ def _judge_collapse(m: Collapse) -> Judgement:
 
 FIGURE_1 = Entry(
     "1", "Fig. 1", "Entropy collapses, accuracy saturates", f"GRPO. {SEEDS}", measure_1, figure_1,
-    overlay=Overlay(measure_collapse, overlay_1), claims=(
+    cells=(LONG,), overlay=Overlay(measure_collapse, overlay_1), claims=(
         Claim("Entropy collapses as the accuracy rises and saturates.", "entropy towards 0",
               "95 % intervals: share of the entropy lost above 75 %, gain in accuracy above 0",
               _judge_collapse),

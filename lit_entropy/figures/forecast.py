@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
-from lit_entropy.figures.cells import COUNTDOWN, LAW
+from lit_entropy.figures.cells import COUNTDOWN, LONG
 from lit_entropy.figures.coefficients import Points, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
@@ -215,7 +215,7 @@ FIGURE_5 = Entry(
     "5", "Fig. 5", "Forecast from the first 15 %, mathematics", CAPTION, measure_5, figure_5,
     (Claim("Fitted to the first 15 %, the law forecasts the rest (mathematics).",
            "RMSE 0.9 %, final step 0.5 %", RULE, _judge_forecast), RIVALS),
-    (LAW,), mathematics, forecast_table, OVERLAY,
+    (LONG,), mathematics, forecast_table, OVERLAY,
 )  # fmt: skip
 FIGURE_5B = Entry(
     "5b", "Fig. 5 (code)", "Forecast from the first 15 %, second task", CAPTION, measure_5,

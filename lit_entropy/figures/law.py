@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent, show
-from lit_entropy.figures.cells import COUNTDOWN
+from lit_entropy.figures.cells import COUNTDOWN, LONG
 from lit_entropy.figures.coefficients import Law, measure_law
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate, labelled
@@ -114,7 +114,7 @@ FIGURE_3 = Entry(
     measure_3, figure_3,
     (Claim("R = -a exp(H) + b fits every run on mathematics.", "2 coefficients for 200 points",
            FIT_RULE, _judge_fit),),
-    tables=lambda law: law_table([law]), overlay=OVERLAY,
+    (LONG,), tables=lambda law: law_table([law]), overlay=OVERLAY,
 )  # fmt: skip
 FIGURE_4 = Entry(
     "4", "Fig. 4", "The law on a second task",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
+from lit_entropy.figures.cells import LONG
 from lit_entropy.figures.collapse import METHOD
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
@@ -178,7 +179,7 @@ def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
 FIGURE_2 = Entry(
     "2", "Fig. 2", "Most is spent and won early",
     f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
-    overlay=Overlay(measure_spending, overlay_2), claims=(
+    cells=(LONG,), overlay=Overlay(measure_spending, overlay_2), claims=(
         Claim("Most is spent and won at once: the first twelfth of training.",
               "73 % of the entropy, 76 % of the gain", "95 % intervals of both above a half",
               partial(_judge_mark, index=0, least=0.5)),

@@ -57,18 +57,20 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     planned = runs(budget)
-    # 15 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
+    # 16 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    more = 13 + 5 * (7 + 13) if budget == "full" else 0  # Cell.seeds: 16, and 8 of 20 settings
-    assert len(planned) == (15 + 3 + 26) * seeds + own + more
+    # Cell.seeds: 16, 5, and 8 of 20 settings
+    more = 13 + 2 + 5 * (7 + 13) if budget == "full" else 0
+    assert len(planned) == (16 + 3 + 26) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        own = {"sweep": ["sweep"]}.get(run.cell.kind, ["law"] * (run.cell.name == "grpo_law"))
+        law = ["law"] * (run.cell.name in ("grpo_law", "grpo_long"))
+        own = {"sweep": ["sweep"]}.get(run.cell.kind, law)
         over = own + ["smoke"] * (budget == "smoke")
         assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]
         assert all((ROOT / file).is_file() for file in files(run))
@@ -101,7 +103,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
-    assert next(iter(runs())) == "grpo_law-seed60"
+    assert next(iter(runs())) == "grpo_long-seed90"
 
 
 def test_only_what_the_figures_need() -> None:
