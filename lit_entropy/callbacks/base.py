@@ -29,14 +29,16 @@ class TrainedModule(Protocol):
         rollout: that of this RL step, the same on every rank.
         stopwatch: adds up the time of each part.
         step_axis: the rows of the run, one an RL step.
-        validation_samples: the shown responses of the last validation, as plain rows.
     """
 
     regularizers: nn.ModuleList
     rollout: Rollout
     stopwatch: Stopwatch
     step_axis: StepAxis
-    validation_samples: list[dict[str, object]]
+
+    @property
+    def validation_samples(self) -> list[dict[str, object]]:
+        """The shown responses of the last validation, as plain rows."""
 
     @property
     def ranks(self) -> Ranks:

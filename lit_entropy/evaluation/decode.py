@@ -1,11 +1,12 @@
 """Responses to held-out problems: sampled by the rollout engine, rewarded by the task."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from lit_entropy.errors import ensure_finite
+from lit_entropy.evaluation.prompts import Encode, HeldOutPrompts
 from lit_entropy.evaluation.records import Response
 from lit_entropy.step.sampler import Sampler
 from lit_entropy.tasks.base import Task
@@ -20,18 +21,24 @@ class Responder:
     Attributes:
         sampler: the policy and the engine that samples from it.
         task: gives rewards, and codes of final answers where it names answers.
-        encode: token ids of each problem's prompt.
+        encoder: token ids of each problem's prompt.
         rl_step: finished RL steps, for errors.
+        known: prompts that were asked for before.
     """
 
     sampler: Sampler
     task: Task
-    encode: Callable[[Sequence[Problem]], list[list[int]]]
+    encoder: Encode
     rl_step: int = 0
+    known: HeldOutPrompts = field(default_factory=HeldOutPrompts)
+
+    def encode(self, problems: Sequence[Problem]) -> list[list[int]]:
+        """Token ids of each problem's prompt."""
+        return self.known.encode(problems, self.encoder)
 
     def prompt_text(self, tokens: list[int]) -> str:
         """A prompt as the policy reads it, special tokens included."""
-        return str(self.sampler.policy.tokenizer.decode(tokens))
+        return self.known.text(tokens, lambda ids: str(self.sampler.policy.tokenizer.decode(ids)))
 
 
 def decode_responses(

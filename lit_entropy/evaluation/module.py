@@ -15,6 +15,7 @@ from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.evaluation.decode import Responder
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.keys import check_keys
+from lit_entropy.evaluation.prompts import HeldOutPrompts
 from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
 from lit_entropy.evaluation.records import Record
 from lit_entropy.evaluation.sampling import check_ends, samples_now
@@ -67,7 +68,12 @@ class EvaluatedModule(L.LightningModule):
         self.policy_name = ""  # that of the one that is evaluated, where they do
         self.validation_records: list[Record] = []  # this rank's
         self.gathered_records: list[Record] = []  # all ranks', of the last validation
-        self.validation_samples: list[dict[str, object]] = []
+        self._prompts = HeldOutPrompts()
+
+    @property
+    def validation_samples(self) -> list[dict[str, object]]:
+        """The shown responses of the last validation, as plain rows for files and tables."""
+        return _shown(self.gathered_records)
 
     def forward_context(self) -> AbstractContextManager[None]:
         """The trainer's precision context, which Lightning does not open in loader code."""
@@ -179,7 +185,8 @@ class EvaluatedModule(L.LightningModule):
             ranks, size = self.trainer.world_size, data.validation_batch
             peers = rank_batches(data.validation_problems, ranks, size, self._batches)
         self._batches += 1
-        responder = Responder(self.sampler, data.task, data.source.encode, self.rl_step)
+        encode = data.source.encode
+        responder = Responder(self.sampler, data.task, encode, self.rl_step, self._prompts)
         # weights that are gathered in inference mode could not be trained with later
         with torch.inference_mode(torch.is_inference_mode_enabled() and not peers), torch.no_grad():
             if self.trainer.predicting:
@@ -246,7 +253,6 @@ class EvaluatedModule(L.LightningModule):
         self._finish()
         records = self.evaluation.gather(self.validation_records, self.ranks)
         self.gathered_records = records
-        self.validation_samples = _shown(records)
         values = self.evaluation.summarise(records)
         if self.trainer.state.fn != TrainerFn.FITTING:  # a fit is watched by its LearningAlarm
             warn_unread(records, self.held_out.task)

@@ -119,7 +119,7 @@ def _engine(rollout: Namespace | None) -> _Engine:
     arguments = rollout.get("init_args") or Namespace()
     module, _, name = rollout.class_path.rpartition(".")
     if getattr(import_module(module), name).runs_policy:
-        return {"engine": "policy", "engine_rows": arguments.get("max_rows", 1024)}
+        return {"engine": "policy", "engine_rows": arguments.get("max_rows") or 1024}
     if "memory_fraction" not in arguments:  # a server: its settings are not ours to read
         rows = arguments.get("max_connections", 256)
         return {"engine": "elsewhere", "engine_rows": rows, **SERVER}

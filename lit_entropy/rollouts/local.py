@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_entropy.distributed.sharding import whole_parameters
-from lit_entropy.functional.padding import pad_right
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.cached import check_cache, next_logits, prefill
+from lit_entropy.rollouts.turns import in_turns, whole
 from lit_entropy.types import Completions
 
 
@@ -27,7 +27,7 @@ class LocalEngine(RolloutEngine):
 
     def __init__(
         self,
-        max_rows: int = 1024,
+        max_rows: int | None = None,
         compact_below: float = 0.8,
         gap_tolerance: float | None = None,
         check_every: int | None = None,
@@ -35,7 +35,9 @@ class LocalEngine(RolloutEngine):
         """Set the batching of the sampler; no argument changes what is sampled.
 
         Args:
-            max_rows: most sequences decoded at once; more are decoded in turns.
+            max_rows: most sequences decoded at once; more are decoded in turns, those of short
+                prompts first. None for 256 on a CPU, whose caches larger batches leave, and 1024
+                elsewhere.
             compact_below: drop finished rows once this share of the batch or less is unfinished.
             gap_tolerance: largest mean difference, in nats per token, of its log-probs and those of
                 the updates' forward pass; a larger one at any RL step stops the run. None for
@@ -47,8 +49,8 @@ class LocalEngine(RolloutEngine):
         Raises:
             ValueError: a number is out of range.
         """
-        if max_rows < 1:
-            raise ValueError(f"max_rows={max_rows} must be at least 1")
+        if max_rows is not None and max_rows < 1:
+            raise ValueError(f"max_rows={max_rows} must be at least 1, or null")
         if not 0 <= compact_below <= 1:
             raise ValueError(f"compact_below={compact_below} must lie in [0, 1]")
         if gap_tolerance is not None and not gap_tolerance > 0:
@@ -81,17 +83,18 @@ class LocalEngine(RolloutEngine):
         device = next(policy.parameters()).device
         positions_T = torch.arange(max_new_tokens)
         uniforms_BT = uniforms(*keys, prompt_ids_B[:, None], sample_ids_B[:, None], positions_T)
-        check_every = self.check_every or (1 if device.type == "cpu" else 8)
+        on_cpu = device.type == "cpu"
+        check_every = self.check_every or (1 if on_cpu else 8)
+        turns = in_turns(prompts, self.max_rows or (256 if on_cpu else 1024))
         parts = []
         with evaluation_mode(policy), whole_parameters(policy):
-            for start in range(0, len(prompts), self.max_rows):
-                rows = slice(start, start + self.max_rows)
+            for rows in turns:
                 part = _decode(
-                    policy, prompts[rows], uniforms_BT[rows].to(device), temperature,
-                    self.compact_below, check_every,
+                    policy, [prompts[row] for row in rows], uniforms_BT[rows].to(device),
+                    temperature, self.compact_below, check_every,
                 )  # fmt: skip
                 parts.append(part)
-        return concatenate(parts, policy.pad_token_id)
+        return whole(parts, turns, policy.pad_token_id)
 
 
 @contextmanager
@@ -103,18 +106,6 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
-
-
-def concatenate(parts: list[Completions], pad_token_id: int) -> Completions:
-    """Join batches of completions, padded on the right to the longest."""
-    width = max(part.tokens_BT.shape[1] for part in parts)
-    return Completions(
-        tokens_BT=torch.cat([pad_right(part.tokens_BT, width, pad_token_id) for part in parts]),
-        mask_BT=torch.cat([pad_right(part.mask_BT, width, False) for part in parts]),
-        logprobs_BT=torch.cat([pad_right(part.logprobs_BT, width, 0.0) for part in parts]),
-        entropies_BT=torch.cat([pad_right(_known(part), width, 0.0) for part in parts]),
-        truncated_B=torch.cat([part.truncated_B for part in parts]),
-    )
 
 
 def _decode(
