@@ -22,7 +22,7 @@ from lit_entropy.figures.estimates import MissingRunsError
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
 from lit_entropy.figures.verdicts import Verdict
-from lit_entropy.reproduce.rungs import COLUMNS, Row
+from lit_entropy.reproduce.rungs import COLUMNS, Row, count_standings
 
 #: Colour of a verdict in the page.
 STYLES: dict[Verdict, str] = {
@@ -200,7 +200,12 @@ def write_report(
         loader=PackageLoader("lit_entropy.reproduce"), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("report.html.j2").render(
-        report=header, sections=sections, rungs=rungs, columns=COLUMNS, css=css_of
+        report=header,
+        sections=sections,
+        rungs=rungs,
+        columns=COLUMNS,
+        css=css_of,
+        standings=count_standings(rungs),
     )
     record = {
         **vars(header),
@@ -219,7 +224,8 @@ def write_report(
         },
         "rungs": {
             "columns": COLUMNS,
-            "rows": rungs,
+            "standings": count_standings(rungs),
+            "rows": [{**vars(row), "standing": row.standing} for row in rungs],
         },
     }
     text = json.dumps(as_json(record), indent=1, allow_nan=False) + "\n"

@@ -1,11 +1,13 @@
 """The table claim by rung: one claim on the exact table, on tiny tasks, on a language model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.entries import NOT_JUDGED, AnyEntry, Claim, Plan, shortfall
 from lit_entropy.figures.runs import CODE_TASK, EASIER_BASE, EXACT_TASK, EXPLORATION_TASK, Run
+from lit_entropy.figures.verdicts import Verdict
 from lit_entropy.laboratory.claims import rests_on
 from lit_entropy.laboratory.entry import ANATOMY, measure_anatomy
 from lit_entropy.laboratory.measure import Dissected
@@ -46,6 +48,8 @@ RUNGS = (
     Rung("rung 1: countdown", CODE_TASK),
     Rung(f"rung 2: {LANGUAGE_MODEL}", model=LANGUAGE_MODEL),
 )
+#: What a claim may come to, the first that any of its cells has.
+STANDINGS: tuple[Verdict, ...] = ("reproduced", "undecided", "contradicted")
 COLUMNS = (TABLE.title, *(rung.title for rung in RUNGS))
 
 
@@ -82,6 +86,15 @@ class Row:
     cells: list[Cell]
     rests_on: str = ""
 
+    @property
+    def standing(self) -> str:
+        """What the claim comes to over all rungs: reproduced on one of them is reproduced.
+
+        A claim that is reproduced nowhere is undecided where any rung leaves it so.
+        """
+        verdicts = {cell.verdict for cell in self.cells}
+        return next((each for each in STANDINGS if each in verdicts), "not judged")
+
 
 def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]:
     """Judge every claim on every rung, by one rule.
@@ -108,6 +121,16 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
                 rows.append(Row(entry.name, claim.claim, claim.rule, cells, why))
             seen |= same
     return rows
+
+
+def count_standings(rows: Sequence[Row]) -> str:
+    """How many claims come to what, in words."""
+    counts = Counter(row.standing for row in rows)
+    return (
+        f"Of {len(rows)} claims {counts['reproduced']} are reproduced on at least one rung; of the "
+        f"others {counts['contradicted']} are contradicted, {counts['undecided']} undecided on one "
+        f"or more, and {counts['not judged']} not judged."
+    )
 
 
 def _words(claim: Claim[object]) -> tuple[object, str]:

@@ -34,6 +34,7 @@ from lit_entropy.reproduce.rungs import (
     Cell,
     Row,
     claim_by_rung,
+    count_standings,
 )
 from lit_entropy.tracking.state_table import COLUMNS as COLUMNS_OF_STATES
 
@@ -177,6 +178,37 @@ def test_the_page_and_its_data_say_what_a_claim_rests_on(tmp_path: Path) -> None
     assert text.count("Rests on") == 1
     record = json.loads(data.read_text())["rungs"]["rows"]
     assert [row["rests_on"] for row in record] == ["Adam 0.27", ""]
+    assert [row["standing"] for row in record] == [NO, NO]
+    words = count_standings(rows)
+    assert words in text and json.loads(data.read_text())["rungs"]["standings"] == words
+
+
+@pytest.mark.parametrize(
+    "verdicts, standing",
+    [
+        ([NO, "", YES, OPEN], YES),
+        ([NO, UNDECIDED, ""], UNDECIDED),
+        ([NO, "", OPEN], NO),
+        (["", "not judged: 2 of 3 seeds", OPEN], "not judged"),
+    ],
+)
+def test_a_claim_stands_as_its_best_rung(verdicts: list[str], standing: str) -> None:
+    row = Row("Fig. 1", "claim", "rule", [Cell(verdict, "") for verdict in verdicts])
+    assert row.standing == standing
+    other = Row("Fig. 1", "other", "rule", [Cell(YES, "")])
+    expected = 1 + (standing == YES)
+    assert f"Of 2 claims {expected} are reproduced on at least one" in count_standings([row, other])
+
+
+def test_standings_count_every_claim_once() -> None:
+    rows = [
+        Row("F", verdict, "rule", [Cell(verdict, "")])
+        for verdict in (YES, YES, NO, UNDECIDED, OPEN, YES)
+    ]
+    assert count_standings(rows) == (
+        "Of 6 claims 3 are reproduced on at least one rung; of the others 1 are contradicted, "
+        "1 undecided on one or more, and 1 not judged."
+    )
 
 
 def test_without_runs_of_the_law() -> None:
