@@ -42,7 +42,7 @@ def reproduce(
             shipped bases, and the exact table.
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds of every setting; strategy discovery 300 and 6, the table 30 and 5) takes some
-            hours on two cores; full (the same RL steps, and the 3 to 16 seeds that decide the
+            hours on two cores; full (the same RL steps, and the 3 to 8 seeds that decide the
             claims of a setting) a night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.

@@ -20,6 +20,8 @@ from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import CONFIGS, PlannedRun, cells_of, figure_order, plan
 
 ROOT = CONFIGS.parent
+#: Settings with 3,000 held-out problems.
+LAWS = ("grpo_law", "grpo_long", "rloo", "reinforce_pp", "prime")
 
 
 def runs(budget: str = "quick", *figures: str) -> dict[str, PlannedRun]:
@@ -60,8 +62,8 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     # 16 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 16, 5, and 8 of 20 settings
-    more = 13 + 2 + 5 * (7 + 13) if budget == "full" else 0
+    # Cell.seeds: 5 of one setting, 8 of 11 and of 13 points
+    more = 2 + 5 * (11 + 13) if budget == "full" else 0
     assert len(planned) == (16 + 3 + 26) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
@@ -69,7 +71,7 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        law = ["law"] * (run.cell.name in ("grpo_law", "grpo_long"))
+        law = ["law"] * (run.cell.name in LAWS)
         own = {"sweep": ["sweep"]}.get(run.cell.kind, law)
         over = own + ["smoke"] * (budget == "smoke")
         assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]
@@ -99,7 +101,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
         (kind, number)
-        for kind, seeds in (("claim", 16), ("control", 3), ("sweep", 8))
+        for kind, seeds in (("claim", 8), ("control", 3), ("sweep", 8))
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
@@ -111,7 +113,7 @@ def test_only_what_the_figures_need() -> None:
     assert list(runs("full", "8")) == [f"policy_gradient-seed{seed}" for seed in range(50, 58)]
     both = runs("quick", "8", "6")
     assert {run.cell.name for run in both.values()} == {
-        "policy_gradient", "grpo", "rloo", "reinforce_pp", "prime",
+        "policy_gradient", "grpo_law", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
     nine = runs("quick", "9")
     assert [run.seed for run in nine.values()] == [50] * 7 + [51] * 7 + [52] * 7
@@ -191,7 +193,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def digests() -> dict[str, str]:
     planned = runs("smoke", "6", "7", "11", "controls")
-    names = ("grpo", "grpo_xs", "rloo", "chain_kl_cov", "kl_cov_single_update")
+    names = ("grpo_law", "grpo_xs", "rloo", "chain_kl_cov", "kl_cov_single_update")
     return {name: planned[f"{name}-seed0"].digest for name in names}
 
 
@@ -205,9 +207,10 @@ def test_a_digest_is_of_the_contents_alone(configs: Path, monkeypatch: pytest.Mo
     copied = digests()
     monkeypatch.undo()
     assert digests() == copied  # wherever the files stand
-    # five settings of four experiments: size and seed stand in the settings, not in the files
-    assert copied["grpo"] == copied["grpo_xs"] and len(set(copied.values())) == 4
-    assert runs("smoke", "6")["grpo-seed1"].digest == copied["grpo"]
+    # five settings of four experiments: seed and overrides stand in the settings, not in the files
+    assert len(set(copied.values())) == 5
+    assert runs("smoke", "6")["grpo_law-seed1"].digest == copied["grpo_law"]
+    assert runs("smoke", "13")["grpo-seed0"].digest == copied["grpo_xs"]
 
 
 @pytest.mark.parametrize(

@@ -149,17 +149,18 @@ def test_the_ladder_is_four_shipped_bases() -> None:
 
 @pytest.mark.parametrize("budget, count", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_seeds_by_budget(budget: str, count: int) -> None:
-    eight = {"policy_gradient", "grpo", "grpo_short", *(f"chain_{name}" for name in NAMES)}
+    eight = {"policy_gradient", "grpo", "grpo_short", "grpo_law", "rloo", "reinforce_pp", "prime"}
+    eight |= {f"chain_{name}" for name in NAMES}
     for cell in CELLS:
         own = cell.suite != "tiny" and budget != "smoke"
         seeds = count
         if budget == "full":  # what undecided claims that rest on one of them asked for
             swept = cell.name.startswith(("clip_cov_share_", "kl_cov_beta_"))
-            other = {"grpo_law": 16, "grpo_long": 5}.get(cell.name, count)
+            other = 5 if cell.name == "grpo_long" else count
             seeds = 8 if cell.name in eight or swept else other
         # 0 to 4 and 40 to 47 have judged by earlier rules, others by the settings before tuning
-        first = {"grpo_law": 60, "grpo_long": 90}.get(cell.name, 50)
-        first = 80 if cell.name.startswith("chain_") else first
+        first = 60 if cell.overlay == "law" else 80 if cell.name.startswith("chain_") else 50
+        first = 90 if cell.name == "grpo_long" else first
         seeds = range(seeds) if budget == "smoke" else range(first, first + seeds)
         fresh = {"discovery": range(30, 36), "table": range(10, 15)}  # tuned on others
         assert BUDGETS[budget].seeds(cell) == (fresh[cell.suite] if own else seeds)
