@@ -5,7 +5,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lit_entropy.figures.marks import GREY
 
@@ -44,11 +44,16 @@ def align_zeros(*panels: Axes) -> None:
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5 in each decade, decades alone where
-    there are more than two, few round numbers within one. Call it when the limits stand."""
+    """Ticks of a logarithmic axis as plain numbers: decades where there are more than two, 1, 2, 5
+    in each of two, 1, 2, 3, 5, 7 within one, few round numbers where these are less than three.
+    Call it when the limits stand."""
     low, high = axis.get_view_interval()
-    if high / low < 10:  # LogLocator would give too many here
-        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    if high / low < 10:
+        decade = 10.0 ** np.floor(np.log10([[low], [high]]))
+        ticks = np.unique((decade * [1, 2, 3, 5, 7]).round(15))
+        ticks = ticks[(low <= ticks) & (ticks <= high)]
+        few = MaxNLocator(3, steps=[1, 2, 5, 10])
+        axis.set_major_locator(FixedLocator(ticks) if len(ticks) >= 3 else few)
     else:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
