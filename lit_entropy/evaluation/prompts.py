@@ -9,21 +9,25 @@ Encode = Callable[[Sequence[Problem]], list[list[int]]]
 
 
 class HeldOutPrompts:
-    """Token ids and texts of prompts, each made once.
-
-    A problem is known by being the same object: it is what a data module keeps for a run.
-    """
+    """Token ids and texts of prompts, each made once for a problem that stays the same."""
 
     def __init__(self) -> None:
-        self._ids: dict[int, tuple[Problem, list[int]]] = {}
+        self._ids: dict[int, tuple[Problem, list[int]]] = {}  # by the problem's id
         self._texts: dict[tuple[int, ...], str] = {}
 
     def encode(self, problems: Sequence[Problem], encode: Encode) -> list[list[int]]:
         """Token ids of each problem's prompt, by ``encode`` where they are not known."""
-        new = [problem for problem in problems if id(problem) not in self._ids]
-        for problem, tokens in zip(new, encode(new) if new else [], strict=True):
-            self._ids[id(problem)] = (problem, tokens)  # kept, so that the id stays its own
-        return [self._ids[id(problem)][1] for problem in problems]
+        new = [problem for problem in problems if not self._knows(problem)]
+        found = encode(new) if new else []
+        for problem, tokens in zip(new, found, strict=True):
+            self._ids[problem.id] = (problem, tokens)
+        if all(map(self._knows, problems)):
+            return [self._ids[problem.id][1] for problem in problems]
+        return encode(problems)  # two problems of one id
+
+    def _knows(self, problem: Problem) -> bool:
+        known = self._ids.get(problem.id)
+        return known is not None and (known[0] is problem or known[0] == problem)
 
     def text(self, tokens: list[int], decode: Callable[[list[int]], str]) -> str:
         """The text of a prompt, by ``decode`` where it is not known."""
