@@ -62,8 +62,8 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     # 16 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 5 of one setting, 8 of 11 and of 13 points
-    more = 2 + 5 * (11 + 13) if budget == "full" else 0
+    # Cell.seeds: 8 of 12 settings and of 13 points
+    more = 5 * (12 + 13) if budget == "full" else 0
     assert len(planned) == (16 + 3 + 26) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
@@ -105,7 +105,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
-    assert next(iter(runs())) == "grpo_long-seed90"
+    assert next(iter(runs())) == "grpo_long-seed92"
 
 
 def test_only_what_the_figures_need() -> None:
