@@ -17,7 +17,10 @@ from lit_entropy.losses import ClipCov, KLCov, PPOClip
 
 #: Experiments with sizes of their own; tests/test_table_theorems.py runs them.
 TABLES = sorted((CONFIGS / "experiment").glob("table*.yaml"))
-OVERLAYS = sorted(set((CONFIGS / "experiment").glob("*.yaml")) - set(TABLES))
+EXPERIMENTS = [
+    path for at in ("", "chain") for path in (CONFIGS / "experiment" / at).glob("*.yaml")
+]
+OVERLAYS = sorted(set(EXPERIMENTS) - set(TABLES))
 NEEDS_SMOLLM = [path for path in OVERLAYS if path.name.startswith("smollm")]
 #: Tasks that read files; tests/tasks/test_dataset_configs.py runs them on tiny ones.
 NEEDS_DATA = [
@@ -59,13 +62,16 @@ def test_every_yaml_is_reached_by_a_test() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in OVERLAYS if p not in NEEDS_SMOLLM], ids=lambda path: path.stem
+    "path",
+    [p for p in OVERLAYS if p not in NEEDS_SMOLLM],
+    ids=lambda p: f"{p.parent.stem}/{p.stem}",
 )
 def test_every_experiment_fits(tmp_path: Path, path: Path) -> None:
     one_step = [*UNNAMED, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1"]
     cli = fit(tmp_path, config="base.yaml", *["--config", str(path), *one_step])  # noqa: B026
     sizes = "prompts_per_step_8-group_size_4-minibatch_size_16-max_new_tokens_24"
-    name = f"{path.stem}-{sizes}-seed0"
+    own = "chain_" if path.parent.stem == "chain" else ""
+    name = f"{own}{path.stem}-{sizes}-seed0"
     history = metrics(tmp_path, name)
     assert history["step"].tolist() == [0, 1]
     assert cli.config.fit.run.name == name
