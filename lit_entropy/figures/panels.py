@@ -53,7 +53,7 @@ def plain_log_ticks(axis: Axis) -> None:
         ticks = np.unique((decade * [1, 2, 3, 5, 7]).round(15))
         ticks = ticks[(low <= ticks) & (ticks <= high)]
         few = MaxNLocator(3, steps=[1, 2, 5, 10])
-        axis.set_major_locator(FixedLocator(ticks) if len(ticks) >= 3 else few)
+        axis.set_major_locator(FixedLocator(ticks.tolist()) if len(ticks) >= 3 else few)
     else:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 100 else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -99,7 +99,7 @@ def test_what_a_setting_says_changes_it(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     "file, old, new, same",
     [
-        ("experiment/chain/kl_cov.yaml", "1.0e-4", "3.0e-4", False),
+        ("experiment/chain/kl_cov.yaml", "5.0e-5", "3.0e-4", False),
         ("loss/kl_cov_tiny.yaml", "fraction: 2.0e-2", "fraction: 3.0e-2", False),  # named by it
         ("loss/kl_cov_tiny.yaml", "fraction: 2.0e-2 #", "fraction: 0.02 # again:", True),
     ],
