@@ -72,9 +72,13 @@ def test_other_choices() -> None:
 
 def test_time_is_linear_in_hostile_text() -> None:
     def seconds(text: str) -> float:
-        start = time.process_time()
-        assert CHECKER.check("C", text) is False
-        return time.process_time() - start
+        """The least of three: whatever else the process does adds to one."""
+        found = []
+        for _ in range(3):
+            start = time.process_time()
+            assert CHECKER.check("C", text) is False
+            found.append(time.process_time() - start)
+        return min(found)
 
     for unit in ("answer is ", "answer" + " " * 50, "(", r"\boxed{", r"\text{", "answer *"):
         short = max(seconds(unit * (2_000 // len(unit))), 1e-4)
