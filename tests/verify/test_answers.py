@@ -191,10 +191,13 @@ def test_an_answer_far_from_the_end_is_not_searched():
 )
 def test_linear_time_on_hostile_text(part):
     def seconds(length):
-        start = time.process_time()
-        for style in ("marked", "boxed", "last"):
-            final_number(part * (length // len(part)), style)
-        return time.process_time() - start
+        found = []
+        for _ in range(3):  # the least: whatever else the process does adds to one
+            start = time.process_time()
+            for style in ("marked", "boxed", "last"):
+                final_number(part * (length // len(part)), style)
+            found.append(time.process_time() - start)
+        return min(found)
 
     short = max(seconds(2_000), 1e-4)
     # ten times the text, a hundred times the time if it were quadratic
