@@ -6,6 +6,7 @@ import re
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -70,9 +71,15 @@ def _file(root: Path, flag: str, value: str) -> Path | None:
     return shipped if re.fullmatch(r"[\w./-]+", value) and shipped.is_file() else None
 
 
+@lru_cache
+def _values(text: str) -> str:
+    """What a configuration file says, whatever its comments and the order of its keys."""
+    return json.dumps(yaml.safe_load(text), sort_keys=True)
+
+
 def _texts(file: Path) -> Iterator[str]:
     """The values of a configuration file and of the component files that it names."""
-    text = json.dumps(yaml.safe_load(file.read_text()), sort_keys=True)
+    text = _values(file.read_text())
     yield text
     for name in re.findall(r'"([^"]+\.ya?ml)"', text):
         yield from _texts(file.parent / name)
