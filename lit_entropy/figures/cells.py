@@ -42,7 +42,7 @@ GRPO = Cell("grpo", "GRPO", "grpo", seeds=8)
 #: GRPO on 3,000 held-out problems: an accuracy has a standard error of 0.9 points in place of 1.7.
 LAW = Cell("grpo_law", "GRPO", "grpo", seeds=8, first_seed=60, overlay="law")
 #: GRPO at its tuned setting until its accuracy stands still, as in the paper's 2,400 RL steps: 51
-#: validations. At twice the rate the accuracy falls by up to ten points for some RL steps, late.
+#: validations. At twice the rate one run's accuracy fell by up to 15 points at times.
 LONG = Cell(
     "grpo_long", "GRPO", "chain/grpo", {"trainer.check_val_every_n_epoch": "12"}, times_as_long=6,
     seeds=8, first_seed=92, overlay="law",

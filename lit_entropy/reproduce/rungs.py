@@ -124,7 +124,9 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
 
 
 def count_standings(rows: Sequence[Row]) -> str:
-    """How many claims come to what, in words."""
+    """How many claims come to what, in words; nothing without a claim."""
+    if not rows:
+        return ""
     counts = Counter(row.standing for row in rows)
     return (
         f"Of {len(rows)} claims {counts['reproduced']} are reproduced on at least one rung; of the "

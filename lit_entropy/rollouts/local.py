@@ -36,7 +36,7 @@ class LocalEngine(RolloutEngine):
 
         Args:
             max_rows: most sequences decoded at once; more are decoded in turns, those of short
-                prompts first. None for 256 on a CPU, whose caches larger batches leave, and 1024
+                prompts first. None for 256 on a CPU, where larger batches are slower, and 1024
                 elsewhere.
             compact_below: drop finished rows once this share of the batch or less is unfinished.
             gap_tolerance: largest mean difference, in nats per token, of its log-probs and those of

@@ -205,6 +205,7 @@ def test_standings_count_every_claim_once() -> None:
         Row("F", verdict, "rule", [Cell(verdict, "")])
         for verdict in (YES, YES, NO, UNDECIDED, OPEN, YES)
     ]
+    assert count_standings([]) == ""
     assert count_standings(rows) == (
         "Of 6 claims 3 are reproduced on at least one rung; of the others 1 are contradicted, "
         "1 undecided on one or more, and 1 not judged."
