@@ -35,7 +35,9 @@ CLIP_COV_BAND = {
 }
 #: Coefficients of KL-Cov's penalty, the paper's and beyond. It weighs log-ratios by advantages,
 #: so that the paper's values need no translation.
-KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0)
+KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+#: Seeds 50 to 52 judged fewer coefficients, of which those up to 0.1 are not told apart.
+FIRST_SEED = 53
 #: Values of a knob below which a rank correlation says little.
 FEWEST_VALUES = 6
 
@@ -129,10 +131,12 @@ FIGURE_12 = Entry(
     ),
     (
         *(Cell(f"clip_cov_share_{f:g}", "Clip-Cov", "clip_cov",
-               {**CLIP_COV_BAND, "model.loss.init_args.fraction": f"{f:g}"}, "sweep", seeds=8)
+               {**CLIP_COV_BAND, "model.loss.init_args.fraction": f"{f:g}"}, "sweep", seeds=6,
+               first_seed=FIRST_SEED)
           for f in CLIP_COV_FRACTIONS),
         *(Cell(f"kl_cov_beta_{c:g}", "KL-Cov", "kl_cov",
-               {"model.loss.init_args.kl_coef": f"{c:g}"}, "sweep", seeds=8)
+               {"model.loss.init_args.kl_coef": f"{c:g}"}, "sweep", seeds=6,
+               first_seed=FIRST_SEED)
           for c in KL_COEFFICIENTS),
     ),
 )  # fmt: skip

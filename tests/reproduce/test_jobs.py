@@ -59,12 +59,12 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     planned = runs(budget)
-    # 16 settings of claims, 3 controls, and 26 points of sweeps; 4 methods on each of two bases
+    # 16 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 8 of 12 settings and of 13 points
-    more = 5 * (12 + 13) if budget == "full" else 0
-    assert len(planned) == (16 + 3 + 26) * seeds + own + more
+    # Cell.seeds: 8 of 12 settings and 6 of 15 points
+    more = 5 * 12 + 3 * 15 if budget == "full" else 0
+    assert len(planned) == (16 + 3 + 28) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -101,7 +101,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
         (kind, number)
-        for kind, seeds in (("claim", 8), ("control", 3), ("sweep", 8))
+        for kind, seeds in (("claim", 8), ("control", 3), ("sweep", 6))
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
