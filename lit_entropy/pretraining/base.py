@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 import transformers
@@ -19,6 +19,7 @@ from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model, width_of
+from lit_entropy.pretraining.options import Average
 from lit_entropy.pretraining.responses import Mixture, pretraining_texts
 from lit_entropy.pretraining.strategies import StrategyPrior, strategy_texts
 from lit_entropy.pretraining.tokenizer import (
@@ -65,7 +66,9 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
         recipe["strategies"] = asdict(_record(StrategyPrior, recipe["strategies"]))
     tokenizer = character_tokenizer(DISCOVERY_CHARACTERS if task == "discovery" else CHARACTERS)
     seed, steps = recipe["seed"], recipe["steps"]
-    batches = PretrainingBatches(tokenizer, _texts(recipe), recipe["batch_size"], steps, seed)
+    batches = PretrainingBatches(
+        tokenizer, _texts(recipe), recipe["batch_size"], steps, seed, recipe["average"]
+    )
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left alone
         torch.manual_seed(int(hash_keys(seed, "pretrain-weights")) & 0x7FFFFFFF)
         model = build_model(recipe.get("width") or width_of(recipe["size"]), tokenizer)
@@ -170,5 +173,7 @@ def _check(folder: Path, recipe: Config) -> None:
             f"min_numbers is {recipe['min_numbers']} and max_numbers {recipe['max_numbers']}: use "
             "2 <= min_numbers <= max_numbers <= 9"
         )
+    if recipe["average"] not in get_args(Average):
+        raise ValueError(f"average is {recipe['average']!r}: give one of {get_args(Average)}")
     if recipe["learning_rate"] <= 0:
         raise ValueError(f"learning_rate is {recipe['learning_rate']}: give a positive number")

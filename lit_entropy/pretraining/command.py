@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from lit_entropy.pretraining.options import AttemptMixture, StrategyOptions
+from lit_entropy.pretraining.options import AttemptMixture, Average, StrategyOptions
 
 
 def pretrain(
@@ -29,6 +29,7 @@ def pretrain(
     attempts: AttemptMixture | None = None,
     strategies: StrategyOptions | None = None,
     width: int | None = None,
+    average: Average = "token",
 ) -> Path:
     """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to one of the tiny tasks.
 
@@ -58,6 +59,9 @@ def pretrain(
         attempts: Countdown: shares of the styles of response and their faults.
         strategies: Discovery: the prior over strategies, and the world that it is of.
         width: Hidden width in place of a named size, a multiple of 16; l has 256.
+        average: What the loss is a mean over: all response tokens alike, so that styles get the
+            shares asked for, or those of each batch. Batches hold texts of one length, so that
+            the latter favours short responses; the bases whose ``recipe.json`` says so had it.
 
     Returns:
         The folder, with weights, configuration, tokenizer and ``recipe.json``.

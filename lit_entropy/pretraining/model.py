@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from lit_entropy.pretraining.data import IGNORED
+from lit_entropy.pretraining.data import IGNORED, Batch
 
 #: Hidden width of each named size; two layers, heads of 16, MLP of 2.5 times the width.
 SIZES = {"xs": 32, "s": 64, "m": 128, "l": 256}
@@ -71,27 +71,26 @@ class Pretraining(LightningModule):
         super().__init__()
         self.model, self.learning_rate, self.steps = model, learning_rate, steps
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Mean cross entropy (nats) of the response tokens."""
-        loss = self._cross_entropy(batch, "mean")
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Summed cross entropy (nats) of the response tokens, divided by ``batch.tokens``."""
+        loss = self._cross_entropy(batch) / batch.tokens
         self.log("pretrain/loss", loss, prog_bar=True)
         return loss
 
     @torch.no_grad()
-    def mean_loss(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    def mean_loss(self, batches: Iterable[Batch]) -> float:
         """Mean cross entropy (nats) a response token, over the tokens of all batches."""
         total, count = 0.0, 0
         for batch in batches:
-            total += float(self._cross_entropy(batch, "sum"))
-            count += int((batch[1][:, 1:] != IGNORED).sum())
+            total += float(self._cross_entropy(batch))
+            count += batch.scored()
         return total / count
 
-    def _cross_entropy(self, batch: tuple[Tensor, Tensor], reduction: str) -> Tensor:
-        ids_BL, labels_BL = batch
-        logits_BLV = self.model(input_ids=ids_BL[:, :-1], use_cache=False).logits
+    def _cross_entropy(self, batch: Batch) -> Tensor:
+        logits_BLV = self.model(input_ids=batch.ids_BL[:, :-1], use_cache=False).logits
         return nn.functional.cross_entropy(
-            logits_BLV.flatten(0, 1), labels_BL[:, 1:].flatten(), ignore_index=IGNORED,
-            reduction=reduction,
+            logits_BLV.flatten(0, 1), batch.labels_BL[:, 1:].flatten(), ignore_index=IGNORED,
+            reduction="sum",
         )  # fmt: skip
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
+#: What a step's loss is a mean over: the response tokens of all batches alike, or of its own.
+Average = Literal["token", "batch"]
+
 
 @dataclass(frozen=True)
 class AttemptMixture:

@@ -148,6 +148,7 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
         ({"max_length": 0}, "max_length is 0"),
         ({"max_length": 32}, "max_length is 32"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
+        ({"average": "row"}, "average is 'row': give one of .'token', 'batch'."),
         ({"error": 1.5}, r"error is 1\.5"),
         ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
         ({"task": "countdown", "attempts": {"miss": 1.5}}, r"miss is 1\.5"),

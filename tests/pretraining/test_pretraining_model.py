@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lit_entropy.pretraining.data import IGNORED
+from lit_entropy.pretraining.data import IGNORED, Batch
 from lit_entropy.pretraining.model import Pretraining, build_model, width_of
 from lit_entropy.pretraining.tokenizer import character_tokenizer
 
 
-def test_loss_is_the_mean_over_response_tokens() -> None:
+def test_the_loss_is_summed_over_response_tokens_and_divided() -> None:
     torch.manual_seed(0)
     model = build_model(32, character_tokenizer())
     ids_BL = torch.randint(4, 21, (3, 9))
@@ -26,15 +26,16 @@ def test_loss_is_the_mean_over_response_tokens() -> None:
                 total -= logp[place - 1, labels_BL[row, place]].item()
                 count += 1
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    loss = module.training_step((ids_BL, labels_BL), 0)
-    assert loss.item() == pytest.approx(total / count, rel=1e-5)
+    batch = Batch(ids_BL, labels_BL, 0)
+    assert batch.scored() == count
+    for tokens in (count, 40.0):
+        loss = module.training_step(batch._replace(tokens=tokens), 0)
+        assert loss.item() == pytest.approx(total / tokens, rel=1e-5)
     # over several batches every token counts alike: the second has rows 0 alone
-    first = (ids_BL, labels_BL)
-    lone = (ids_BL[:1], labels_BL[:1])
-    tokens = int((lone[1] != IGNORED).sum())
+    lone = Batch(ids_BL[:1], labels_BL[:1], 1)
     alone = module.training_step(lone, 0).item()
-    expected = (total + alone * tokens) / (count + tokens)
-    assert module.mean_loss([first, lone]) == pytest.approx(expected, rel=1e-5)
+    expected = (total + alone) / (count + lone.scored())
+    assert module.mean_loss([batch, lone]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_schedule_by_hand() -> None:
