@@ -228,7 +228,7 @@ FIGURE_6 = Entry(
     (Claim("(a, b) do not depend on the algorithm.", "four algorithms on one curve",
            "residual standard error of one law for all over that of one for each, by seed: "
            "95 % interval below 1.25", _judge_one_law),),
-    (LAW, *(Cell(name, label, name, seeds=8, first_seed=60, overlay="law")
+    (LAW, *(replace(LAW, name=name, label=label, experiment=name)
             for name, label in (("rloo", "RLOO"), ("reinforce_pp", "REINFORCE++"),
                                 ("prime", "PRIME")))),
     tables=lambda m: law_table(m.laws.values()),
