@@ -34,7 +34,8 @@ def pretrain(
     """Pretrain a tiny Qwen2 on careful, sloppy and guessed answers to one of the tiny tasks.
 
     The result is an imperfect prior, as a base language model is: reinforcement learning has
-    accuracy to gain and entropy to spend. Everything is determined by the seed.
+    accuracy to gain and entropy to spend. Everything is determined by the seed, to the bit
+    on one machine type and with one number of threads.
 
     Args:
         output: Folder to write; it must not exist or be empty.
