@@ -228,7 +228,7 @@ FIGURE_6 = Entry(
     (Claim("(a, b) do not depend on the algorithm.", "four algorithms on one curve",
            "residual standard error of one law for all over that of one for each, by seed: "
            "95 % interval below 1.25", _judge_one_law),),
-    (LAW, *(replace(LAW, name=name, label=label, experiment=name)
+    (LAW, *(replace(LAW, name=name, label=label, experiment=f"chain/{name}")
             for name, label in (("rloo", "RLOO"), ("reinforce_pp", "REINFORCE++"),
                                 ("prime", "PRIME")))),
     tables=lambda m: law_table(m.laws.values()),

@@ -10,7 +10,7 @@ from lit_entropy.figures.as_text import show
 from lit_entropy.figures.cells import Cell
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement
-from lit_entropy.figures.estimates import estimate, paired, smoothed, smoothing_window
+from lit_entropy.figures.estimates import estimate, paired_ratio, smoothed, smoothing_window
 from lit_entropy.figures.knobs import Knob, by_knob, measure_12
 from lit_entropy.figures.outcomes import ENTROPY
 from lit_entropy.figures.panels import frame_lines, legend_above, plain_log_ticks
@@ -36,10 +36,14 @@ CLIP_COV_BAND = {
 #: Coefficients of KL-Cov's penalty, the paper's and beyond. It weighs log-ratios by advantages,
 #: so that the paper's values need no translation.
 KL_COEFFICIENTS = (0.0, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-#: Seeds 50 to 52 judged fewer coefficients, of which those up to 0.1 are not told apart.
-FIRST_SEED = 53
+#: Seeds 50 to 52 judged fewer coefficients, of which those up to 0.1 are not told apart; 53 to 58
+#: judged the steadier of the two by a rule that could not be decided.
+FIRST_SEED = 23
 #: Values of a knob below which a rank correlation says little.
 FEWEST_VALUES = 6
+#: Curves that waver by a fifth less are smoother to the eye. A limit of 1 could not be decided if
+#: the two were equal.
+STEADIER = 0.8
 
 #: The knob of each method: symbol in the legend, label of the axis.
 KNOBS = {
@@ -102,12 +106,12 @@ def _judge_steering(m: dict[str, Knob], method: str) -> Judgement:
 
 def _judge_steadier(m: dict[str, Knob]) -> Judgement:
     by_name = {name: m[name].unsteadiness_of for name in KNOBS}
-    difference = paired(by_name["KL-Cov"], by_name["Clip-Cov"])
-    if difference is None:
+    ratio = paired_ratio(by_name["KL-Cov"], by_name["Clip-Cov"])
+    if ratio is None:
         return Judgement(NOT_TESTABLE, "too few RL steps, or no seed with every value of both")
     parts = [f"{name} {show(estimate([*each.values()]))}" for name, each in by_name.items()]
-    text = f"relative deviation: {', '.join(parts)}; KL-Cov minus Clip-Cov "
-    return Judgement(below(difference, 0), text + show(difference, signed=True))
+    text = f"relative deviation: {', '.join(parts)}; KL-Cov's over Clip-Cov's, by seed, "
+    return Judgement(below(ratio, STEADIER), text + show(ratio, 2))
 
 
 STEERING_RULE = (
@@ -126,7 +130,7 @@ FIGURE_12 = Entry(
               STEERING_RULE, partial(_judge_steering, method="KL-Cov")),
         Claim("KL-Cov is the steadier one.", "smoother curves",
               "deviation of the entropy from its trend in the last fifth, mean over the knob, "
-              "KL-Cov's minus Clip-Cov's: paired 95 % interval below 0",
+              f"KL-Cov's over Clip-Cov's, by seed: 95 % interval below {STEADIER:g}",
               _judge_steadier),
     ),
     (

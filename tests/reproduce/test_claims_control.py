@@ -224,15 +224,19 @@ def test_steadier() -> None:
             for name, values in (("Clip-Cov", clip), ("KL-Cov", kl))
         }
 
-    # differences -0.1, -0.11, -0.12: half width 0.01 * 4.303 / sqrt 3 = 0.025
-    found = judged("12", measures([0.2, 0.3, 0.4], [0.1, 0.19, 0.28]), 2)
+    # ratios 0.5, 0.6, 0.7: half width 0.1 * 4.303 / sqrt 3 = 0.25
+    found = judged("12", measures([0.2, 0.3, 0.4], [0.1, 0.18, 0.28]), 2)
+    assert found.verdict == UNDECIDED and "by seed, 0.60 ± 0.25; about" in found.measured
+    # ratios 0.5, 0.5, 0.55: half width 0.0289 * 4.303 / sqrt 3 = 0.072
+    found = judged("12", measures([0.2, 0.3, 0.4], [0.1, 0.15, 0.22]), 2)
     assert found.verdict == YES
     assert found.measured == (
-        "relative deviation: Clip-Cov 0.300 ± 0.248, KL-Cov 0.190 ± 0.224; "
-        "KL-Cov minus Clip-Cov -0.110 ± 0.025"
+        "relative deviation: Clip-Cov 0.300 ± 0.248, KL-Cov 0.157 ± 0.150; "
+        "KL-Cov's over Clip-Cov's, by seed, 0.52 ± 0.07"
     )
-    assert verdict("12", measures([0.1, 0.2, 0.3], [0.0, 0.2, 0.3]), 2) == UNDECIDED
-    assert verdict("12", measures([0.1, 0.19, 0.28], [0.2, 0.3, 0.4]), 2) == NO
+    # as steady as the other, and a tenth steadier
+    assert verdict("12", measures([0.1, 0.2, 0.3], [0.1, 0.2, 0.31]), 2) == NO
+    assert verdict("12", measures([0.1, 0.2, 0.3], [0.09, 0.18, 0.27]), 2) == NO
     assert verdict("12", measures([0.2], [0.1]), 2) == OPEN
     assert judged("12", measures([0.2] * 3, []), 2).measured.startswith("too few RL steps")
 
