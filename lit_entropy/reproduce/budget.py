@@ -30,7 +30,7 @@ class Budget:
         count = self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds
         if self.decides:
             count = max(count, cell.seeds)
-        first = max(self.first_seed, cell.first_seed) if self.first_seed else 0
+        first = cell.first_seed or self.first_seed if self.first_seed else 0
         return range(first, first + count)
 
     def steps_of(self, cell: Cell) -> int:
