@@ -62,8 +62,8 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     # 16 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 8 of 12 settings and 6 of 15 points
-    more = 5 * 12 + 3 * 15 if budget == "full" else 0
+    # Cell.seeds: 8 of 8 settings, 12 of 4, and 6 of 15 points
+    more = 5 * 8 + 9 * 4 + 3 * 15 if budget == "full" else 0
     assert len(planned) == (16 + 3 + 28) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
@@ -101,7 +101,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
         (kind, number)
-        for kind, seeds in (("claim", 8), ("control", 3), ("sweep", 6))
+        for kind, seeds in (("claim", 12), ("control", 3), ("sweep", 6))
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
@@ -217,7 +217,7 @@ def test_a_digest_is_of_the_contents_alone(configs: Path, monkeypatch: pytest.Mo
     "file, old, new, changed",
     [
         ("loss/kl_cov_tiny.yaml", "2.0e-2", "3.0e-2", {"chain_kl_cov", "kl_cov_single_update"}),
-        ("experiment/rloo.yaml", "advantage/rloo", "advantage/grpo", {"rloo"}),
+        ("experiment/chain/rloo.yaml", "advantage/rloo", "advantage/grpo", {"rloo"}),
         ("advantage/rloo.yaml", "class_path:", "also: 1\nclass_path:", {"rloo"}),
         ("suite/tiny_smoke.yaml", "group_size: 4", "group_size: 2", None),
     ],
