@@ -58,52 +58,61 @@ class Law(Named):
     ceiling: Coefficient
 
 
-def pairs_of(run: Run) -> Pairs:
+def pairs_of(run: Run, accuracy: str = ACCURACY) -> Pairs:
     """Entropy and held-out accuracy of the same policies of a run.
+
+    Args:
+        run: with both.
+        accuracy: the metric of the validation that is taken as R.
 
     Raises:
         ValueError: the run lacks one of the two.
     """
-    for key in (ENTROPY, ACCURACY):
+    for key in (ENTROPY, accuracy):
         curve(run, key)  # names the run that lacks it
-    return pairs(run.history, ACCURACY, ENTROPY)
+    return pairs(run.history, accuracy, ENTROPY)
 
 
-def points_of(run: Run) -> Points:
+def points_of(run: Run, accuracy: str = ACCURACY) -> Points:
     """The pairs as lists."""
-    return Points(*(column_N.tolist() for column_N in pairs_of(run)))
+    return Points(*(column_N.tolist() for column_N in pairs_of(run, accuracy)))
 
 
-def fit_of(run: Run) -> LawFit:
+def fit_of(run: Run, accuracy: str = ACCURACY) -> LawFit:
     """The law fitted to one run.
 
     Raises:
         ValueError: no fit exists; the run is named.
     """
-    _, entropy_N, accuracy_N = pairs_of(run)
+    _, entropy_N, accuracy_N = pairs_of(run, accuracy)
     try:
         return fit(entropy_N, accuracy_N)
     except ValueError as error:
         raise ValueError(f"run {run.name!r}: {error}") from error
 
 
-def measure_law(runs: Sequence[Run]) -> Law:
+def measure_law(runs: Sequence[Run], accuracy: str = ACCURACY) -> Law:
     """Fits and coefficients of runs that differ in the seed alone.
 
     Args:
-        runs: of one label, with ``entropy/token_mean`` (nats) and ``val/accuracy`` (fraction).
+        runs: of one label, with ``entropy/token_mean`` (nats) and the accuracy (fraction).
+        accuracy: the metric of the validation that is taken as R.
 
     Raises:
         ValueError: a missing key, or a run without a fit.
     """
-    fits = [fit_of(run) for run in runs]
+    fits = [fit_of(run, accuracy) for run in runs]
     return Law(
         runs[0].label,
         [run.seed for run in runs],
-        [points_of(run) for run in runs],
+        [points_of(run, accuracy) for run in runs],
         estimate([law.r2 for law in fits]),
         estimate([law.rmse for law in fits]),
-        [f"seed {run.seed}: {sentence}" for run in runs for sentence in caveats(*pairs_of(run))],
+        [
+            f"seed {run.seed}: {sentence}"
+            for run in runs
+            for sentence in caveats(*pairs_of(run, accuracy))
+        ],
         *(_coefficient(name, fits) for name in COEFFICIENTS),
     )
 

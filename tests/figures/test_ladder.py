@@ -83,6 +83,19 @@ def test_what_is_drawn_is_what_is_measured():
         assert len(colours) == 4
 
 
+def test_the_sampled_accuracy_is_taken_where_every_run_has_it_throughout():
+    runs = ladder()
+    assert measure_7(runs).accuracy == "val/accuracy"
+    for run in runs:
+        run.history["val/avg@1"] = 0.5 * run.history["val/accuracy"]
+    measured = measure_7(runs)
+    assert measured.accuracy == "val/avg@1"
+    assert measured.sizes[1].a.mean == pytest.approx(0.155, rel=1e-9)  # half of 0.31
+    assert measured.trends["b"].predicted == pytest.approx(1.21 / 2, rel=1e-8)
+    runs[0].history["val/avg@1"][0] = np.nan  # sampled at the ends alone, say
+    assert measure_7(runs).accuracy == "val/accuracy"
+
+
 def test_one_seed_a_size_is_enough():
     measured = measure_7(ladder(seeds=1))
     assert measured.trends["a"].error == pytest.approx(0, abs=1e-9)

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lit_entropy
 from lit_entropy.cli.main import main
+from lit_entropy.figures.ladder import WIDTHS
 from lit_entropy.policy.loading import shipped_bases
 from lit_entropy.pretraining.base import ONLY, weights_hash
 from lit_entropy.pretraining.command import pretrain
@@ -24,6 +25,7 @@ from lit_entropy.tasks.countdown import Countdown
 
 ASSETS = Path(lit_entropy.__file__).parent / "assets"
 NAMES = ["chain-xs", "chain-s", "chain-m", "chain-l"]
+LADDER = [f"ladder-{width}" for width in WIDTHS]
 
 
 def tiny(folder: Path, **changes: object) -> Path:
@@ -173,10 +175,23 @@ def test_shipped_weights_are_the_recipe_s(name: str) -> None:
 
 
 def test_shipped_bases_are_all_tested() -> None:
-    assert shipped_bases() == sorted([*NAMES, "countdown-s", "discovery-easy-s", "discovery-s"])
+    others = ["countdown-s", "discovery-easy-s", "discovery-s"]
+    assert shipped_bases() == sorted([*NAMES, *LADDER, *others])
 
 
-def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
+def test_the_ladder_has_one_recipe_and_loses_less_with_every_width() -> None:
+    records = [json.loads((ASSETS / name / "recipe.json").read_text()) for name in LADDER]
+    recipes = [record["parameters"] for record in records]
+    assert [recipe.pop("width") for recipe in recipes] == [*WIDTHS]
+    for recipe in recipes:
+        del recipe["final_loss"]
+    assert recipes == [recipes[0]] * 6 and recipes[0]["average"] == "token"
+    assert [record["sha256"] for record in records] == [weights_hash(ASSETS / n) for n in LADDER]
+    losses = [record["held_out_loss"] for record in records]
+    assert losses == sorted(losses, reverse=True)  # nats a response token
+
+
+def test_four_named_sizes_have_one_recipe() -> None:
     recipes = [json.loads((ASSETS / n / "recipe.json").read_text())["parameters"] for n in NAMES]
     for recipe in recipes:
         for key in ("size", "dtype", "final_loss"):
@@ -192,6 +207,12 @@ def test_the_ladder_has_one_recipe_and_four_sizes() -> None:
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
+        ("ladder-16", 0.1, 0.3),
+        ("ladder-32", 0.28, 0.48),
+        ("ladder-48", 0.4, 0.6),
+        ("ladder-64", 0.42, 0.62),
+        ("ladder-96", 0.48, 0.68),
+        ("ladder-128", 0.51, 0.71),
         ("chain-xs", 0.1, 0.3),
         ("chain-s", 0.28, 0.44),
         ("chain-m", 0.28, 0.5),

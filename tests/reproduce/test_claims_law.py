@@ -180,7 +180,9 @@ def ladder(
         )
         for name in r2
     }  # fmt: skip
-    return some(Ladder, trends=trends, sizes=[some(Size, parameters=94912.0, **size)])
+    return some(
+        Ladder, accuracy="val/avg@1", trends=trends, sizes=[some(Size, parameters=94912.0, **size)]
+    )
 
 
 def test_trend_of_the_ladder() -> None:
@@ -190,7 +192,7 @@ def test_trend_of_the_ladder() -> None:
     assert verdict("7", ladder(low, high)) == verdict("7", ladder(high, low)) == NO
     assert verdict("7", ladder(est(float("nan"), 0.1), high)) == OPEN
     text = judged("7", ladder(est(0.954, 0.01), est(0.99, 0.01))).measured
-    assert text == "R² by seed of a 0.95 ± 0.01, of b 0.99 ± 0.01"
+    assert text == "R² by seed, accuracy val/avg@1, of a 0.95 ± 0.01, of b 0.99 ± 0.01"
     assert "above 0.9" in claim("7").rule
 
 

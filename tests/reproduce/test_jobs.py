@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.ladder import FIGURE_7
 from lit_entropy.reproduce import jobs as jobs_module
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
@@ -21,6 +22,7 @@ from lit_entropy.reproduce.jobs import CONFIGS, PlannedRun, cells_of, figure_ord
 
 ROOT = CONFIGS.parent
 #: Settings with 3,000 held-out problems.
+LADDER = FIGURE_7.cells
 LAWS = ("grpo_law", "grpo_long", "rloo", "reinforce_pp", "prime")
 
 
@@ -59,19 +61,19 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     planned = runs(budget)
-    # 16 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
+    # 19 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 8 of 8 settings, 12 of 4, and 6 of 15 points
-    more = 5 * 8 + 9 * 4 + 3 * 15 if budget == "full" else 0
-    assert len(planned) == (16 + 3 + 28) * seeds + own + more
+    # Cell.seeds: 8 of 8 settings, 12 of 4, 5 of the ladder's 6, and 6 of 15 points
+    more = 5 * 8 + 9 * 4 + 2 * 6 + 3 * 15 if budget == "full" else 0
+    assert len(planned) == (19 + 3 + 28) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        law = ["law"] * (run.cell.name in LAWS)
+        law = ["law"] * (run.cell.name in LAWS) + ["ladder"] * (run.cell in LADDER)
         own = {"sweep": ["sweep"]}.get(run.cell.kind, law)
         over = own + ["smoke"] * (budget == "smoke")
         assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]
@@ -193,7 +195,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def digests() -> dict[str, str]:
     planned = runs("smoke", "6", "7", "11", "controls")
-    names = ("grpo_law", "grpo_xs", "rloo", "chain_kl_cov", "kl_cov_single_update")
+    names = ("grpo_law", "ladder_16", "rloo", "chain_kl_cov", "kl_cov_single_update")
     return {name: planned[f"{name}-seed0"].digest for name in names}
 
 
@@ -210,7 +212,7 @@ def test_a_digest_is_of_the_contents_alone(configs: Path, monkeypatch: pytest.Mo
     # five settings of four experiments: seed and overrides stand in the settings, not in the files
     assert len(set(copied.values())) == 5
     assert runs("smoke", "6")["grpo_law-seed1"].digest == copied["grpo_law"]
-    assert runs("smoke", "13")["grpo-seed0"].digest == copied["grpo_xs"]
+    assert runs("smoke", "7")["ladder_32-seed0"].digest == copied["ladder_16"]
 
 
 @pytest.mark.parametrize(
