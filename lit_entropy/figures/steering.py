@@ -44,6 +44,8 @@ FEWEST_VALUES = 6
 #: Curves that waver by a fifth less are smoother to the eye. A limit of 1 could not be decided if
 #: the two were equal.
 STEADIER = 0.8
+#: Most columns of a legend that are not wider than a panel.
+WIDEST = 4
 
 #: The knob of each method: symbol in the legend, label of the axis.
 KNOBS = {
@@ -55,10 +57,13 @@ KNOBS = {
 def figure_12(runs: Sequence[Run]) -> Figure:
     """Entropy against the RL step for each value of the knob, and its last fifth against it."""
     numbers = measure_12(runs)
+    groups = {label: by_knob(runs, label) for label in KNOBS}
+    # as many rows over both panels, so that their titles stand at one height
+    rows = max(2, *(-(-len(each) // WIDEST) for each in groups.values()))
     with paper_figure(FULL_WIDTH, 4.6) as figure:
         curves, levels = figure.subplots(2, 2, sharey="row", height_ratios=(1.25, 1))
         for label, above, below in zip(KNOBS, curves, levels, strict=True):
-            _plot_curves(above, by_knob(runs, label), label)
+            _plot_curves(above, groups[label], label, rows)
             _plot_levels(below, numbers[label], label)
         curves[0].set(ylabel="entropy, token mean (nats)", yscale="log")
         frame_lines(*curves)
@@ -68,15 +73,14 @@ def figure_12(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str) -> None:
+def _plot_curves(axes: Axes, groups: dict[float, list[Run]], label: str, rows: int) -> None:
     symbol, _ = KNOBS[label]
     for (knob, group), colour in zip(groups.items(), sequential_colours(len(groups)), strict=True):
         shown = [smoothed(run, ENTROPY) for run in group]
         seed_lines(axes, shown, ENTROPY, colour, f"{symbol} {knob:g}")
     window = smoothing_window(next(iter(groups.values()))[0])
     axes.set(xlabel=f"RL step (mean over {window})")
-    # two rows over both panels, so that their titles stand at one height
-    legend_above(axes, *axes.get_legend_handles_labels(), label, -(-len(groups) // 2))
+    legend_above(axes, *axes.get_legend_handles_labels(), label, -(-len(groups) // rows))
 
 
 def _plot_levels(axes: Axes, numbers: Knob, label: str) -> None:
