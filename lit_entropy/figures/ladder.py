@@ -21,7 +21,7 @@ from lit_entropy.functional.law import LawFit
 from lit_entropy.functional.law_scaling import extrapolate, log_linear
 
 METHOD = "GRPO"
-#: Widths of the bases: 64 times as many parameters in the largest, as from 0.5 to 32 B.
+#: Widths of the bases: some 60 times as many parameters in the largest, as from 0.5 to 32 B.
 WIDTHS = (16, 32, 48, 64, 96, 128)
 #: Accuracy of one sampled response a problem. The greedy one of the larger bases is right on nearly
 #: every length that they were pretrained on before any RL step.
