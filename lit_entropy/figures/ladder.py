@@ -94,11 +94,11 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     accuracy = _accuracy([run for group in groups.values() for run in group])
     laws = {size: measure_law(group, accuracy) for size, group in groups.items()}
     sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
-    parameters_N = np.array([size for size, group in groups.items() for _ in group])
-    fits = [fit_of(run, accuracy) for group in groups.values() for run in group]
     by_size = {
         size: {run.seed: fit_of(run, accuracy) for run in group} for size, group in groups.items()
     }
+    parameters_N = np.array([size for size, own in by_size.items() for _ in own])
+    fits = [fit for own in by_size.values() for fit in own.values()]
     trends = {name: _trend(name, parameters_N, fits, by_size) for name in COEFFICIENTS}
     return Ladder(METHOD, accuracy, sizes, trends)
 
