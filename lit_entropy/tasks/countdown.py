@@ -2,8 +2,9 @@
 
 The prompt ``5;2;3=7 `` asks for an expression such as ``5*2-3``, worked out from left to right as
 in chain arithmetic, but with whole numbers. A response may write attempts with their running
-values first (``5-2=3*3=9;5*2=10-3=7;#5*2-3``); only the expression after ``#`` is scored. Often
-many expressions are right, one always in the order of the prompt, and none need be found at once.
+values and the target first (``5-2=3*3=9 7;5*2=10-3=7 7;#5*2-3``); only the expression after ``#``
+is scored. Often many expressions are right, one always in the order of the prompt, and none need be
+found at once.
 """
 
 from collections.abc import Sequence

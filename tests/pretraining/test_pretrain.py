@@ -26,6 +26,7 @@ from lit_entropy.tasks.countdown import Countdown
 ASSETS = Path(lit_entropy.__file__).parent / "assets"
 NAMES = ["chain-xs", "chain-s", "chain-m", "chain-l"]
 LADDER = [f"ladder-{width}" for width in WIDTHS]
+COUNTDOWN = Countdown(max_numbers=4, validation_max_numbers=4)
 
 
 def tiny(folder: Path, **changes: object) -> Path:
@@ -165,17 +166,25 @@ def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) ->
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("name", [*NAMES, "countdown-s"])
+@pytest.mark.parametrize("name", NAMES)
 def test_shipped_weights_are_the_recipe_s(name: str) -> None:
     recipe = json.loads((ASSETS / name / "recipe.json").read_text())
-    task, _, size = name.partition("-")
+    size = name.removeprefix("chain-")
     assert recipe["sha256"] == weights_hash(ASSETS / name)
     assert recipe["parameters"]["size"] == size
-    assert recipe["parameters"].get("task", "chain") == task
+    assert "task" not in recipe["parameters"]
+
+
+def test_the_countdown_base_is_its_recipe_s() -> None:
+    recipe = json.loads((ASSETS / "countdown-128" / "recipe.json").read_text())
+    assert recipe["sha256"] == weights_hash(ASSETS / "countdown-128")
+    mixture = AttemptMixture(direct=0.25, guess=0.7, miss=0.6, give_up=0.2, error=0.02)
+    expected = {"task": "countdown", "width": 128, "max_numbers": 4, "attempts": asdict(mixture)}
+    assert expected.items() <= recipe["parameters"].items()
 
 
 def test_shipped_bases_are_all_tested() -> None:
-    others = ["countdown-s", "discovery-easy-s", "discovery-s"]
+    others = ["countdown-128", "discovery-easy-s", "discovery-s"]
     assert shipped_bases() == sorted([*NAMES, *LADDER, *others])
 
 
@@ -217,7 +226,7 @@ def test_four_named_sizes_have_one_recipe() -> None:
         ("chain-s", 0.28, 0.44),
         ("chain-m", 0.28, 0.5),
         ("chain-l", 0.28, 0.6),
-        ("countdown-s", 0.15, 0.35),
+        ("countdown-128", 0.31, 0.51),
     ],
 )
 def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
@@ -225,7 +234,7 @@ def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
     model = AutoModelForCausalLM.from_pretrained(ASSETS / name, dtype=torch.float32)
-    task = Countdown() if name.startswith("countdown") else ChainArithmetic()
+    task = COUNTDOWN if name.startswith("countdown") else ChainArithmetic()
     problems = task.validation_problems()
     prompts = tokenizer([str(problem.prompt) for problem in problems], padding=True)
     torch.manual_seed(0)
@@ -244,7 +253,7 @@ def test_sampled_accuracy_of_a_shipped_base_lies_in_its_band(
 
 
 @pytest.mark.parametrize(
-    ("name", "task"), [("chain-s", ChainArithmetic()), ("countdown-s", Countdown())]
+    ("name", "task"), [("chain-s", ChainArithmetic()), ("countdown-128", Countdown())]
 )
 def test_the_task_can_be_encoded_for_a_shipped_base(name: str, task: Task) -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / name)
