@@ -1,8 +1,11 @@
 """The law's coefficients for the runs of one label, with intervals (Fig. 3 to 7 and 13)."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from lit_entropy.figures.estimates import Estimate, estimate
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
@@ -12,6 +15,7 @@ from lit_entropy.functional.law import LawFit, Pairs, fit, pairs
 from lit_entropy.functional.law_report import caveats
 
 COEFFICIENTS = ("a", "b", "ceiling")
+_SAMPLED = re.compile(r"val/avg@(\d+)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Law(Named):
     """Fits and coefficients of runs that differ in the seed alone."""
 
     label: str
+    accuracy: str  # the metric of the validation that is R
     seeds: list[int]
     points: list[Points]  # pairs of each seed
     # over seeds; R² is NaN where a seed has none
@@ -91,19 +96,39 @@ def fit_of(run: Run, accuracy: str = ACCURACY) -> LawFit:
         raise ValueError(f"run {run.name!r}: {error}") from error
 
 
-def measure_law(runs: Sequence[Run], accuracy: str = ACCURACY) -> Law:
+def law_accuracy(runs: Sequence[Run]) -> str:
+    """The metric of the validation that is R in the law of all these runs.
+
+    The accuracy of sampled responses where every run has it as often as ``val/accuracy``: the
+    ``val/avg@k`` of the largest k. Else ``val/accuracy``, the greedy one.
+    """
+    common = set.intersection(*(set(run.history) for run in runs))
+    found = {int(match[1]): match[0] for match in map(_SAMPLED.fullmatch, common) if match}
+    for _, key in sorted(found.items(), reverse=True):
+        if all(0 < _count(run, ACCURACY) <= _count(run, key) for run in runs):
+            return key
+    return ACCURACY
+
+
+def _count(run: Run, key: str) -> int:
+    return int(np.isfinite(run.history.get(key, np.nan)).sum())
+
+
+def measure_law(runs: Sequence[Run], accuracy: str | None = None) -> Law:
     """Fits and coefficients of runs that differ in the seed alone.
 
     Args:
         runs: of one label, with ``entropy/token_mean`` (nats) and the accuracy (fraction).
-        accuracy: the metric of the validation that is taken as R.
+        accuracy: the metric of the validation that is R; by default that of :func:`law_accuracy`.
 
     Raises:
         ValueError: a missing key, or a run without a fit.
     """
+    accuracy = accuracy or law_accuracy(runs)
     fits = [fit_of(run, accuracy) for run in runs]
     return Law(
         runs[0].label,
+        accuracy,
         [run.seed for run in runs],
         [points_of(run, accuracy) for run in runs],
         estimate([law.r2 for law in fits]),

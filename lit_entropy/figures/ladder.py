@@ -9,11 +9,17 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import short, show
 from lit_entropy.figures.cells import LAW
-from lit_entropy.figures.coefficients import COEFFICIENTS, Coefficient, Named, fit_of, measure_law
+from lit_entropy.figures.coefficients import (
+    COEFFICIENTS,
+    Coefficient,
+    Named,
+    fit_of,
+    law_accuracy,
+    measure_law,
+)
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import Estimate, by_x, estimate, labelled
-from lit_entropy.figures.outcomes import ACCURACY
 from lit_entropy.figures.runs import Run, first_task
 from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_figure, sequential_colours
 from lit_entropy.figures.verdicts import above, every, within
@@ -23,9 +29,6 @@ from lit_entropy.functional.law_scaling import extrapolate, log_linear
 METHOD = "GRPO"
 #: Widths of the bases: some 60 times as many parameters in the largest, as from 0.5 to 32 B.
 WIDTHS = (16, 32, 48, 64, 96, 128)
-#: Accuracy of one sampled response a problem. The greedy one of the larger bases is right on nearly
-#: every length that they were pretrained on before any RL step.
-SAMPLED = "val/avg@1"
 #: A coefficient that is foretold to within this, in units of accuracy, counts as foretold.
 TOLERANCE = 0.1
 #: Fits by size, ascending, and seed.
@@ -85,13 +88,13 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
 
     Args:
         runs: of the label "GRPO" with ``x`` the number of parameters, of three sizes or more. R is
-            ``val/avg@1`` where every run has it as often as ``val/accuracy``, else the latter.
+            one metric for all sizes, :func:`law_accuracy`.
 
     Raises:
         ValueError: fewer than three sizes, a missing key or x, or a run without a fit.
     """
     groups = by_x(labelled(runs, METHOD)[METHOD])
-    accuracy = _accuracy([run for group in groups.values() for run in group])
+    accuracy = law_accuracy([run for group in groups.values() for run in group])
     laws = {size: measure_law(group, accuracy) for size, group in groups.items()}
     sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
     by_size = {
@@ -101,15 +104,6 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
     fits = [fit for own in by_size.values() for fit in own.values()]
     trends = {name: _trend(name, parameters_N, fits, by_size) for name in COEFFICIENTS}
     return Ladder(METHOD, accuracy, sizes, trends)
-
-
-def _accuracy(runs: Sequence[Run]) -> str:
-    """The sampled accuracy, where all runs have it throughout."""
-    counts = [
-        [np.isfinite(run.history.get(key, np.nan)).sum() for key in (SAMPLED, ACCURACY)]
-        for run in runs
-    ]
-    return SAMPLED if all(0 < greedy <= sampled for sampled, greedy in counts) else ACCURACY
 
 
 def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], by_size: BySize) -> Trend:

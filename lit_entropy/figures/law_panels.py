@@ -10,11 +10,15 @@ from lit_entropy.figures.coefficients import Points
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.marks import PAIR
+from lit_entropy.figures.outcomes import ACCURACY
 from lit_entropy.figures.seeds import draw_mean, draw_seeds, t_half_width
 
 
-def entropy_axis(axes: Axes, points: Sequence[Points]) -> None:
-    """Entropy on a log scale that falls to the right, as training does; labels as plain numbers."""
+def entropy_axis(axes: Axes, points: Sequence[Points], accuracy: str) -> None:
+    """Entropy on a log scale that falls to the right, as training does; labels as plain numbers.
+
+    ``accuracy`` is the metric that the accuracies of the points are.
+    """
     axes.set_xscale("log")
     positive = [entropy for each in points for entropy in each.entropy if entropy > 0]
     low, high = min(positive), max(positive)
@@ -25,7 +29,8 @@ def entropy_axis(axes: Axes, points: Sequence[Points]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="entropy, token mean (nats, log scale)", ylabel="accuracy, held out (greedy)")
+    how = "greedy" if accuracy == ACCURACY else accuracy.removeprefix("val/")
+    axes.set(xlabel="entropy, token mean (nats, log scale)", ylabel=f"accuracy, held out ({how})")
 
 
 def law_points(

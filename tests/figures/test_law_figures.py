@@ -1,6 +1,7 @@
 """Fig. 3, 4, 5, 6 and 13 on runs of known a and b; what is drawn is what is measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,31 @@ def test_fewer_than_three_seeds_have_no_interval(seeds):
         assert law.coefficient(name).half_width is None
         assert len(law.coefficient(name).values) == seeds
     json.dumps(as_json(law), allow_nan=False)
+
+
+def sampled(run, share, key):
+    """The run with a sampled accuracy: a share of the greedy one."""
+    return replace(run, history=run.history | {key: share * run.history["val/accuracy"]})
+
+
+def test_the_sampled_accuracy_of_most_samples_that_all_runs_have_throughout_is_r():
+    runs = [sampled(law_run(seed), 0.5, "val/avg@4") for seed in range(3)]
+    runs = [sampled(run, 0.7, "val/avg@1") for run in runs]
+    runs[0] = sampled(runs[0], 0.9, "val/avg@16")  # one run alone
+    law = measure_law(runs)
+    assert law.accuracy == "val/avg@4" and law.a.mean == pytest.approx(0.25, rel=1e-9)
+    assert "avg@4" in figure_3(runs).axes[0].get_ylabel()
+    forecasts = measure_5(runs)
+    assert forecasts.accuracy == "val/avg@4" and forecasts.a.mean == pytest.approx(0.25, rel=1e-9)
+    assert "avg@4" in figure_5(runs).axes[0].get_ylabel()
+    runs[1].history["val/avg@4"][2] = np.nan  # not after one validation
+    assert measure_law(runs).accuracy == "val/avg@1"
+    # one metric for all that are compared
+    others = [law_run(seed, label="RLOO") for seed in range(3)]
+    both = measure_6([*runs, *others])
+    assert [each.accuracy for each in both.laws.values()] == ["val/accuracy"] * 2
+    assert both.worse.mean == pytest.approx(1, abs=1e-3)
+    assert "greedy" in figure_6([*runs, *others]).axes[0].get_ylabel()
 
 
 def test_numbers_that_do_not_exist_are_none_and_leave_the_text():

@@ -78,6 +78,7 @@ def law(r2: float, half: float | None, *caveats: str) -> Law:
     return some(
         Law,
         label="GRPO",
+        accuracy="val/avg@4",
         r2=est(r2, 0.02),
         rmse=est(0.0123, 0.002),
         a=coefficient(0.3, half),
@@ -97,9 +98,10 @@ def test_fit(figure: str) -> None:
     # equal accuracies have no R²
     found = judged(figure, law(float("nan"), 0.1))
     assert found.verdict == OPEN
-    assert found.measured == "R² = n/a, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]"
+    rest = "RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40], accuracy val/avg@4"
+    assert found.measured == f"R² = n/a, {rest}"
     text = judged(figure, law(0.954, 0.1)).measured
-    assert text == "R² = 0.95 ± 0.02, RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40]"
+    assert text == f"R² = 0.95 ± 0.02, {rest}"
     assert "R² above 0.9" in claim(figure).rule and "a above 0" in claim(figure).rule
 
 
