@@ -64,8 +64,8 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     # 19 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 8 of 7 settings, 12 of 5, 5 of the ladder's 6, and 6 of 15 points
-    more = 5 * 7 + 9 * 5 + 2 * 6 + 3 * 15 if budget == "full" else 0
+    # Cell.seeds: 8 of 8 settings, 12 of 5, 5 of the ladder's 6, and 6 of 15 points
+    more = 5 * 8 + 9 * 5 + 2 * 6 + 3 * 15 if budget == "full" else 0
     assert len(planned) == (19 + 3 + 28) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
@@ -74,6 +74,7 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
         law = ["law"] * (run.cell.name in LAWS) + ["ladder"] * (run.cell in LADDER)
+        law += ["countdown"] * (run.cell.name == "grpo_countdown")
         own = {"sweep": ["sweep"]}.get(run.cell.kind, law)
         over = own + ["smoke"] * (budget == "smoke")
         assert files(run)[3:] == [f"configs/suite/{run.cell.suite}_{name}.yaml" for name in over]

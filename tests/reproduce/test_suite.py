@@ -150,7 +150,7 @@ def test_the_ladder_is_six_shipped_bases() -> None:
 @pytest.mark.parametrize("budget, count", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_seeds_by_budget(budget: str, count: int) -> None:
     twelve = {"grpo_law", "grpo_long", "rloo", "reinforce_pp", "prime"}
-    eight = {"policy_gradient", "grpo", "grpo_short"}
+    eight = {"policy_gradient", "grpo", "grpo_short", "grpo_countdown"}
     eight |= {f"chain_{name}" for name in NAMES}
     for cell in CELLS:
         own = cell.suite != "tiny" and budget != "smoke"
@@ -163,14 +163,14 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
         # 0 to 4 and 40 to 47 have judged by earlier rules, others by the settings before tuning
         first = 80 if cell.name.startswith("chain_") else 50
         fresh_ones = cell.name.startswith(("clip_cov_share_", "kl_cov_beta_"))
-        first = 23 if fresh_ones or cell.overlay in ("law", "ladder") else first
+        first = 23 if fresh_ones or cell.overlay in ("law", "ladder", "countdown") else first
         first = 35 if cell.name == "grpo_long" else first
         seeds = range(seeds) if budget == "smoke" else range(first, first + seeds)
         fresh = {"discovery": range(30, 36), "table": range(10, 15)}  # tuned on others
         assert BUDGETS[budget].seeds(cell) == (fresh[cell.suite] if own else seeds)
         steps = {"discovery": 300, "table": 30}[cell.suite] if own else BUDGETS[budget].steps
         # 30 RL steps are too few for a law, and 100 for an accuracy that stands still
-        times = {"table_law": 5, "grpo_long": 6}.get(cell.name, 1)
+        times = {"table_law": 5, "grpo_long": 6, "grpo_countdown": 2}.get(cell.name, 1)
         assert BUDGETS[budget].steps_of(cell) == times * steps
     assert {cell.kind for figure in ("5", "6", "7", "8", "11") for cell in of(figure)} == {"claim"}
     assert {cell.kind for figure in ("9", "10", "12") for cell in of(figure)} == {"sweep"}
