@@ -86,6 +86,14 @@ def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
+def test_the_documented_size_of_a_budget(budget: str) -> None:
+    planned = runs(budget).values()
+    steps = sum(BUDGETS[budget].steps_of(run.cell) for run in planned)
+    row = f"| `{budget}` | {len(planned)} | {steps:,} |"
+    assert row in (ROOT / "docs/how-to/figures.md").read_text()
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
 def test_single_update_runs_train_on_the_whole_rollout_at_once(budget: str) -> None:
     single = set()
     for run in (each for each in runs(budget).values() if each.cell.suite != "table"):
