@@ -63,8 +63,9 @@ POLICY_GRADIENT = Cell(
 )
 #: GRPO on countdown at the rate that ``configs/sweep/countdown_grpo.yaml`` chose, with a base whose
 #: sampled accuracy rises all through the hundred RL steps that others have.
+#: Seed 23 was looked at before the law took the entropy of held-out samples: it judges nothing.
 COUNTDOWN = Cell(
-    "grpo_countdown", "GRPO", "grpo_countdown", times_as_long=2, seeds=8, first_seed=23,
+    "grpo_countdown", "GRPO", "grpo_countdown", times_as_long=2, seeds=8, first_seed=25,
     overlay="countdown",
 )  # fmt: skip
 #: Coefficient 0 of the sweeps of regularizers.

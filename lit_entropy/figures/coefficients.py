@@ -15,6 +15,8 @@ from lit_entropy.functional.law import LawFit, Pairs, fit, pairs
 from lit_entropy.functional.law_report import caveats
 
 COEFFICIENTS = ("a", "b", "ceiling")
+#: Entropy of the samples of a validation.
+SAMPLED_ENTROPY = "val/entropy"
 _SAMPLED = re.compile(r"val/avg@(\d+)")
 
 
@@ -37,6 +39,31 @@ class Points:
     accuracy: list[float]
 
 
+@dataclass(frozen=True)
+class LawMetrics:
+    """The columns that are R and H in a law.
+
+    The entropy of a rollout stands one row after the validation of the same policy, that of a
+    validation's samples in its own.
+    """
+
+    accuracy: str = ACCURACY
+    entropy: str = ENTROPY
+
+    @property
+    def offset(self) -> int:
+        """Rows from that of R to that of H."""
+        return int(self.entropy == ENTROPY)
+
+    def __str__(self) -> str:
+        """``val/avg@4 of val/entropy``."""
+        return f"{self.accuracy} of {self.entropy}"
+
+
+#: The greedy accuracy, and the entropy of the rollouts.
+GREEDY = LawMetrics()
+
+
 class Named:
     """A record whose fields ``a``, ``b`` and ``ceiling`` are the law's coefficients."""
 
@@ -50,7 +77,7 @@ class Law(Named):
     """Fits and coefficients of runs that differ in the seed alone."""
 
     label: str
-    accuracy: str  # the metric of the validation that is R
+    metrics: LawMetrics
     seeds: list[int]
     points: list[Points]  # pairs of each seed
     # over seeds; R² is NaN where a seed has none
@@ -63,80 +90,78 @@ class Law(Named):
     ceiling: Coefficient
 
 
-def pairs_of(run: Run, accuracy: str = ACCURACY) -> Pairs:
+def pairs_of(run: Run, metrics: LawMetrics = GREEDY) -> Pairs:
     """Entropy and held-out accuracy of the same policies of a run.
-
-    Args:
-        run: with both.
-        accuracy: the metric of the validation that is taken as R.
 
     Raises:
         ValueError: the run lacks one of the two.
     """
-    for key in (ENTROPY, accuracy):
+    for key in (metrics.entropy, metrics.accuracy):
         curve(run, key)  # names the run that lacks it
-    return pairs(run.history, accuracy, ENTROPY)
+    return pairs(run.history, metrics.accuracy, metrics.entropy, metrics.offset)
 
 
-def points_of(run: Run, accuracy: str = ACCURACY) -> Points:
+def points_of(run: Run, metrics: LawMetrics = GREEDY) -> Points:
     """The pairs as lists."""
-    return Points(*(column_N.tolist() for column_N in pairs_of(run, accuracy)))
+    return Points(*(column_N.tolist() for column_N in pairs_of(run, metrics)))
 
 
-def fit_of(run: Run, accuracy: str = ACCURACY) -> LawFit:
+def fit_of(run: Run, metrics: LawMetrics = GREEDY) -> LawFit:
     """The law fitted to one run.
 
     Raises:
         ValueError: no fit exists; the run is named.
     """
-    _, entropy_N, accuracy_N = pairs_of(run, accuracy)
+    _, entropy_N, accuracy_N = pairs_of(run, metrics)
     try:
         return fit(entropy_N, accuracy_N)
     except ValueError as error:
         raise ValueError(f"run {run.name!r}: {error}") from error
 
 
-def law_accuracy(runs: Sequence[Run]) -> str:
-    """The metric of the validation that is R in the law of all these runs.
+def law_metrics(runs: Sequence[Run]) -> LawMetrics:
+    """R and H in the law of all these runs.
 
-    The accuracy of sampled responses where every run has it as often as ``val/accuracy``: the
-    ``val/avg@k`` of the largest k. Else ``val/accuracy``, the greedy one.
+    Accuracy and entropy of the validation's samples where every run has them as often as
+    ``val/accuracy``: ``val/entropy``, and the ``val/avg@k`` of the largest k. These are of more
+    responses than a rollout has, and both of the same ones. Else :data:`GREEDY`.
     """
     common = set.intersection(*(set(run.history) for run in runs))
     found = {int(match[1]): match[0] for match in map(_SAMPLED.fullmatch, common) if match}
     for _, key in sorted(found.items(), reverse=True):
-        if all(0 < _count(run, ACCURACY) <= _count(run, key) for run in runs):
-            return key
-    return ACCURACY
+        counts = [[_count(run, name) for name in (ACCURACY, key, SAMPLED_ENTROPY)] for run in runs]
+        if all(0 < greedy <= min(sampled) for greedy, *sampled in counts):
+            return LawMetrics(key, SAMPLED_ENTROPY)
+    return GREEDY
 
 
 def _count(run: Run, key: str) -> int:
     return int(np.isfinite(run.history.get(key, np.nan)).sum())
 
 
-def measure_law(runs: Sequence[Run], accuracy: str | None = None) -> Law:
+def measure_law(runs: Sequence[Run], metrics: LawMetrics | None = None) -> Law:
     """Fits and coefficients of runs that differ in the seed alone.
 
     Args:
-        runs: of one label, with ``entropy/token_mean`` (nats) and the accuracy (fraction).
-        accuracy: the metric of the validation that is R; by default that of :func:`law_accuracy`.
+        runs: of one label, with the entropy (nats) and the accuracy (fraction).
+        metrics: R and H; by default those of :func:`law_metrics`.
 
     Raises:
         ValueError: a missing key, or a run without a fit.
     """
-    accuracy = accuracy or law_accuracy(runs)
-    fits = [fit_of(run, accuracy) for run in runs]
+    metrics = metrics or law_metrics(runs)
+    fits = [fit_of(run, metrics) for run in runs]
     return Law(
         runs[0].label,
-        accuracy,
+        metrics,
         [run.seed for run in runs],
-        [points_of(run, accuracy) for run in runs],
+        [points_of(run, metrics) for run in runs],
         estimate([law.r2 for law in fits]),
         estimate([law.rmse for law in fits]),
         [
             f"seed {run.seed}: {sentence}"
             for run in runs
-            for sentence in caveats(*pairs_of(run, accuracy))
+            for sentence in caveats(*pairs_of(run, metrics))
         ],
         *(_coefficient(name, fits) for name in COEFFICIENTS),
     )

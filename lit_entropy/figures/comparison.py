@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import show
 from lit_entropy.figures.cells import GRPO, LAW, Cell
-from lit_entropy.figures.coefficients import Law, law_accuracy, measure_law, pairs_of
+from lit_entropy.figures.coefficients import Law, LawMetrics, law_metrics, measure_law, pairs_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import (
     Estimate,
@@ -100,19 +100,19 @@ def measure_laws(runs: Sequence[Run], labels: Sequence[str]) -> Comparison:
         ValueError: a label has no run, a missing key, or a run without a fit.
     """
     groups = labelled(runs, *labels)
-    accuracy = law_accuracy([run for group in groups.values() for run in group])
-    laws = {label: measure_law(groups[label], accuracy) for label in labels}
+    metrics = law_metrics([run for group in groups.values() for run in group])
+    laws = {label: measure_law(groups[label], metrics) for label in labels}
     entropy_L = [np.concatenate([each.entropy for each in law.points]) for law in laws.values()]
     accuracy_L = [np.concatenate([each.accuracy for each in law.points]) for law in laws.values()]
     separate = [fit(*points) for points in zip(entropy_L, accuracy_L, strict=True)]
     shared = fit(np.concatenate(entropy_L), np.concatenate(accuracy_L))
     squares = sum(law.n * law.rmse**2 for law in separate)
     separate_rmse = float(np.sqrt(squares / shared.n))
-    return Comparison(laws, shared, separate_rmse, _how_much_worse(groups, accuracy))
+    return Comparison(laws, shared, separate_rmse, _how_much_worse(groups, metrics))
 
 
-def _how_much_worse(groups: Mapping[str, Sequence[Run]], accuracy: str) -> Estimate | None:
-    by_label = [{run.seed: pairs_of(run, accuracy) for run in group} for group in groups.values()]
+def _how_much_worse(groups: Mapping[str, Sequence[Run]], metrics: LawMetrics) -> Estimate | None:
+    by_label = [{run.seed: pairs_of(run, metrics) for run in group} for group in groups.values()]
     common = sorted(set.intersection(*(set(pairs) for pairs in by_label)))
     if not common:
         return None
@@ -180,7 +180,7 @@ def _comparison(measured: Comparison, look: Mapping[str, Look]) -> Figure:
     colours = {label: each.colour for label, each in look.items()}
     with paper_figure(FULL_WIDTH, 2.9) as figure:
         plane, *panels = figure.subplots(1, 3, width_ratios=(2.4, 1, 1))
-        entropy_axis(plane, points, next(iter(laws.values())).accuracy)
+        entropy_axis(plane, points, next(iter(laws.values())).metrics)
         for label, law in laws.items():
             law_points(plane, law.points, *look[label])
             law_curve(

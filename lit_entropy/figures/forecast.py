@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.cells import COUNTDOWN, LONG
-from lit_entropy.figures.coefficients import Points, law_accuracy, pairs_of, points_of
+from lit_entropy.figures.coefficients import LawMetrics, Points, law_metrics, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
 from lit_entropy.figures.law_panels import (
@@ -50,7 +50,7 @@ class Forecasts:
     """Errors of the law's forecast and of its rivals."""
 
     label: str
-    accuracy: str  # the metric of the validation that is forecast
+    metrics: LawMetrics
     seeds: list[int]
     share: float  # of the points, which are fitted
     fitted: list[int]  # number of points fitted in each seed, at least 3
@@ -69,13 +69,13 @@ class Forecasts:
     best: str  # the method of the smallest mean RMSE
 
 
-def forecast_of(run: Run, accuracy: str) -> Forecast:
+def forecast_of(run: Run, metrics: LawMetrics) -> Forecast:
     """Forecast of one run.
 
     Raises:
         ValueError: no forecast exists; the run is named.
     """
-    pairs = pairs_of(run, accuracy)
+    pairs = pairs_of(run, metrics)
     try:
         return forecast(*pairs, share=SHARE)
     except ValueError as error:
@@ -96,16 +96,16 @@ def measure_5(runs: Sequence[Run]) -> Forecasts:
 
 def measure_forecast(group: Sequence[Run]) -> Forecasts:
     """As :func:`measure_5` for the runs of any one label."""
-    accuracy = law_accuracy(group)
-    ahead = [forecast_of(run, accuracy) for run in group]
+    metrics = law_metrics(group)
+    ahead = [forecast_of(run, metrics) for run in group]
     names = list(ahead[0].methods)
     rmse = {name: estimate([each.methods[name].rmse for each in ahead]) for name in names}
     final = {name: estimate([each.methods[name].final_error for each in ahead]) for name in names}
-    points, fitted = [points_of(run, accuracy) for run in group], [each.fitted for each in ahead]
+    points, fitted = [points_of(run, metrics) for run in group], [each.fitted for each in ahead]
     last_fitted = [each.step[count - 1] for each, count in zip(points, fitted, strict=True)]
     return Forecasts(
         group[0].label,
-        accuracy,
+        metrics,
         [run.seed for run in group],
         SHARE,
         fitted,
@@ -160,7 +160,7 @@ def _draw_errors(panels: Sequence[Axes], measured: Forecasts) -> None:
 
 def _draw_forecast(axes: Axes, measured: Forecasts, colour: str) -> None:
     """First points filled, the rest hollow, and the law that only the first have shaped."""
-    entropy_axis(axes, measured.points, measured.accuracy)
+    entropy_axis(axes, measured.points, measured.metrics)
     seeds = zip(measured.points, measured.fitted, strict=True)
     for index, (point, count) in enumerate(seeds):
         parts = ((slice(count), colour, "fitted"), (slice(count, None), "none", "held back"))

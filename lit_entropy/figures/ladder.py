@@ -12,9 +12,10 @@ from lit_entropy.figures.cells import LAW
 from lit_entropy.figures.coefficients import (
     COEFFICIENTS,
     Coefficient,
+    LawMetrics,
     Named,
     fit_of,
-    law_accuracy,
+    law_metrics,
     measure_law,
 )
 from lit_entropy.figures.dots import draw_estimates
@@ -74,11 +75,11 @@ class Trend(Line):
 class Ladder:
     """``sizes``, smallest first, and the trend of each coefficient by its name.
 
-    ``accuracy`` is the metric that was taken as R.
+    ``metrics`` are R and H of all sizes.
     """
 
     label: str
-    accuracy: str
+    metrics: LawMetrics
     sizes: list[Size]
     trends: dict[str, Trend]
 
@@ -88,22 +89,22 @@ def measure_7(runs: Sequence[Run]) -> Ladder:
 
     Args:
         runs: of the label "GRPO" with ``x`` the number of parameters, of three sizes or more. R is
-            one metric for all sizes, :func:`law_accuracy`.
+            one pair of metrics for all sizes, :func:`law_metrics`.
 
     Raises:
         ValueError: fewer than three sizes, a missing key or x, or a run without a fit.
     """
     groups = by_x(labelled(runs, METHOD)[METHOD])
-    accuracy = law_accuracy([run for group in groups.values() for run in group])
-    laws = {size: measure_law(group, accuracy) for size, group in groups.items()}
+    metrics = law_metrics([run for group in groups.values() for run in group])
+    laws = {size: measure_law(group, metrics) for size, group in groups.items()}
     sizes = [Size(size, law.seeds, law.a, law.b, law.ceiling) for size, law in laws.items()]
     by_size = {
-        size: {run.seed: fit_of(run, accuracy) for run in group} for size, group in groups.items()
+        size: {run.seed: fit_of(run, metrics) for run in group} for size, group in groups.items()
     }
     parameters_N = np.array([size for size, own in by_size.items() for _ in own])
     fits = [fit for own in by_size.values() for fit in own.values()]
     trends = {name: _trend(name, parameters_N, fits, by_size) for name in COEFFICIENTS}
-    return Ladder(METHOD, accuracy, sizes, trends)
+    return Ladder(METHOD, metrics, sizes, trends)
 
 
 def _trend(name: str, parameters_N: np.ndarray, fits: Sequence[LawFit], by_size: BySize) -> Trend:
@@ -169,7 +170,7 @@ def _draw_coefficient(axes: Axes, measured: Ladder, name: str) -> None:
 
 def _judge_ladder(m: Ladder) -> Judgement:
     a, b = m.trends["a"].r2_by_seed, m.trends["b"].r2_by_seed
-    text = f"R² by seed, accuracy {m.accuracy}, of a {show(a, 2)}, of b {show(b, 2)}"
+    text = f"R² by seed, {m.metrics}, of a {show(a, 2)}, of b {show(b, 2)}"
     return Judgement(every(above(a, 0.9), above(b, 0.9)), text)
 
 

@@ -56,7 +56,7 @@ def overlay_3(runs: Sequence[Run]) -> Figure:
 
 
 def _draw_law(axes: Axes, law: Law, look: Look) -> None:
-    entropy_axis(axes, law.points, law.accuracy)
+    entropy_axis(axes, law.points, law.metrics)
     law_points(axes, law.points, look.colour, look.marker, "one validation")
     law_curve(axes, law.a.values, law.b.values, look.colour, r"$R = -a\,e^{H} + b$")
     fit_to_points(axes, law.points)
@@ -91,7 +91,7 @@ def fits(r2: Estimate, a: Estimate) -> Decision:
 
 
 def _judge_fit(m: Law) -> Judgement:
-    text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}, accuracy {m.accuracy}"
+    text = f"R² = {show(m.r2, 2)}, RMSE {percent(m.rmse, 1)}, a = {m.a}, {m.metrics}"
     return Judgement(fits(m.r2, m.a), text)
 
 

@@ -6,18 +6,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from lit_entropy.figures.coefficients import Points
+from lit_entropy.figures.coefficients import GREEDY, LawMetrics, Points
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.marks import PAIR
-from lit_entropy.figures.outcomes import ACCURACY
 from lit_entropy.figures.seeds import draw_mean, draw_seeds, t_half_width
 
 
-def entropy_axis(axes: Axes, points: Sequence[Points], accuracy: str) -> None:
+def entropy_axis(axes: Axes, points: Sequence[Points], metrics: LawMetrics) -> None:
     """Entropy on a log scale that falls to the right, as training does; labels as plain numbers.
 
-    ``accuracy`` is the metric that the accuracies of the points are.
+    ``metrics`` are those of the points.
     """
     axes.set_xscale("log")
     positive = [entropy for each in points for entropy in each.entropy if entropy > 0]
@@ -29,8 +28,8 @@ def entropy_axis(axes: Axes, points: Sequence[Points], accuracy: str) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    how = "greedy" if accuracy == ACCURACY else accuracy.removeprefix("val/")
-    axes.set(xlabel="entropy, token mean (nats, log scale)", ylabel=f"accuracy, held out ({how})")
+    of, how = ("token mean", "greedy") if metrics == GREEDY else ("held out", metrics.accuracy[4:])
+    axes.set(xlabel=f"entropy, {of} (nats, log scale)", ylabel=f"accuracy, held out ({how})")
 
 
 def law_points(

@@ -7,6 +7,7 @@ import pytest
 from figures.law_runs import law_run, without
 
 from lit_entropy.figures.as_json import as_json
+from lit_entropy.figures.coefficients import GREEDY, LawMetrics
 from lit_entropy.figures.ladder import figure_7, measure_7
 
 SIZES = (1e4, 1e5, 1e6, 1e7)
@@ -85,15 +86,16 @@ def test_what_is_drawn_is_what_is_measured():
 
 def test_the_sampled_accuracy_is_taken_where_every_run_has_it_throughout():
     runs = ladder()
-    assert measure_7(runs).accuracy == "val/accuracy"
+    assert measure_7(runs).metrics == GREEDY
     for run in runs:
         run.history["val/avg@1"] = 0.5 * run.history["val/accuracy"]
+        run.history["val/entropy"] = np.append(run.history["entropy/token_mean"][1:], np.nan)
     measured = measure_7(runs)
-    assert measured.accuracy == "val/avg@1"
+    assert measured.metrics == LawMetrics("val/avg@1", "val/entropy")
     assert measured.sizes[1].a.mean == pytest.approx(0.155, rel=1e-9)  # half of 0.31
     assert measured.trends["b"].predicted == pytest.approx(1.21 / 2, rel=1e-8)
     runs[0].history["val/avg@1"][0] = np.nan  # sampled at the ends alone, say
-    assert measure_7(runs).accuracy == "val/accuracy"
+    assert measure_7(runs).metrics == GREEDY
 
 
 def test_one_seed_a_size_is_enough():

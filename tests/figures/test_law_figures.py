@@ -9,7 +9,7 @@ from figures.law_runs import law_run, without
 from matplotlib.colors import to_hex, to_rgba
 
 from lit_entropy.figures.as_json import as_json
-from lit_entropy.figures.coefficients import Coefficient, measure_law
+from lit_entropy.figures.coefficients import GREEDY, Coefficient, LawMetrics, measure_law
 from lit_entropy.figures.comparison import (
     ALGORITHMS,
     DISTRIBUTIONS,
@@ -67,28 +67,39 @@ def test_fewer_than_three_seeds_have_no_interval(seeds):
 
 
 def sampled(run, share, key):
-    """The run with a sampled accuracy: a share of the greedy one."""
-    return replace(run, history=run.history | {key: share * run.history["val/accuracy"]})
+    """The run with a sampled accuracy, a share of the greedy one, and the samples' entropy.
+
+    The latter is that of the same policy, less 0.02 nats.
+    """
+    entropy = np.append(run.history["entropy/token_mean"][1:], np.nan) - 0.02
+    own = {key: share * run.history["val/accuracy"], "val/entropy": entropy}
+    return replace(run, history=run.history | own)
 
 
-def test_the_sampled_accuracy_of_most_samples_that_all_runs_have_throughout_is_r():
+def test_accuracy_and_entropy_of_the_most_samples_that_all_runs_have_throughout_are_the_law_s():
     runs = [sampled(law_run(seed), 0.5, "val/avg@4") for seed in range(3)]
     runs = [sampled(run, 0.7, "val/avg@1") for run in runs]
     runs[0] = sampled(runs[0], 0.9, "val/avg@16")  # one run alone
-    law = measure_law(runs)
-    assert law.accuracy == "val/avg@4" and law.a.mean == pytest.approx(0.25, rel=1e-9)
-    assert "avg@4" in figure_3(runs).axes[0].get_ylabel()
-    forecasts = measure_5(runs)
-    assert forecasts.accuracy == "val/avg@4" and forecasts.a.mean == pytest.approx(0.25, rel=1e-9)
-    assert "avg@4" in figure_5(runs).axes[0].get_ylabel()
+    law, forecasts = measure_law(runs), measure_5(runs)
+    # R = -0.25 exp(H + 0.02) + b, so that a is 0.25 exp(0.02)
+    for found in (law, forecasts):
+        assert found.metrics == LawMetrics("val/avg@4", "val/entropy")
+        assert found.a.mean == pytest.approx(0.25 * np.exp(0.02), rel=1e-9)
+    assert law.r2.mean == pytest.approx(1, abs=1e-12)
+    for figure in (figure_3(runs), figure_5(runs)):
+        axes = figure.axes[0]
+        assert axes.get_ylabel() == "accuracy, held out (avg@4)"
+        assert axes.get_xlabel() == "entropy, held out (nats, log scale)"
     runs[1].history["val/avg@4"][2] = np.nan  # not after one validation
-    assert measure_law(runs).accuracy == "val/avg@1"
+    assert measure_law(runs).metrics == LawMetrics("val/avg@1", "val/entropy")
     # one metric for all that are compared
     others = [law_run(seed, label="RLOO") for seed in range(3)]
     both = measure_6([*runs, *others])
-    assert [each.accuracy for each in both.laws.values()] == ["val/accuracy"] * 2
+    assert [each.metrics for each in both.laws.values()] == [GREEDY] * 2
     assert both.worse.mean == pytest.approx(1, abs=1e-3)
     assert "greedy" in figure_6([*runs, *others]).axes[0].get_ylabel()
+    del runs[2].history["val/entropy"]
+    assert measure_law(runs).metrics == GREEDY
 
 
 def test_numbers_that_do_not_exist_are_none_and_leave_the_text():

@@ -15,7 +15,7 @@ from reproduce.claim_judging import (
 )
 
 from lit_entropy.figures.as_text import show
-from lit_entropy.figures.coefficients import Law, Points
+from lit_entropy.figures.coefficients import Law, LawMetrics, Points
 from lit_entropy.figures.collapse import Collapse
 from lit_entropy.figures.comparison import Algorithms, Distributions
 from lit_entropy.figures.estimates import Estimate
@@ -78,7 +78,7 @@ def law(r2: float, half: float | None, *caveats: str) -> Law:
     return some(
         Law,
         label="GRPO",
-        accuracy="val/avg@4",
+        metrics=LawMetrics("val/avg@4", "val/entropy"),
         r2=est(r2, 0.02),
         rmse=est(0.0123, 0.002),
         a=coefficient(0.3, half),
@@ -98,7 +98,7 @@ def test_fit(figure: str) -> None:
     # equal accuracies have no R²
     found = judged(figure, law(float("nan"), 0.1))
     assert found.verdict == OPEN
-    rest = "RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40], accuracy val/avg@4"
+    rest = "RMSE 1.2 ± 0.2 %, a = 0.30 [0.20, 0.40], val/avg@4 of val/entropy"
     assert found.measured == f"R² = n/a, {rest}"
     text = judged(figure, law(0.954, 0.1)).measured
     assert text == f"R² = 0.95 ± 0.02, {rest}"
@@ -183,7 +183,7 @@ def ladder(
         for name in r2
     }  # fmt: skip
     return some(
-        Ladder, accuracy="val/avg@1", trends=trends, sizes=[some(Size, parameters=94912.0, **size)]
+        Ladder, metrics=LawMetrics(), trends=trends, sizes=[some(Size, parameters=94912.0, **size)]
     )
 
 
@@ -194,7 +194,9 @@ def test_trend_of_the_ladder() -> None:
     assert verdict("7", ladder(low, high)) == verdict("7", ladder(high, low)) == NO
     assert verdict("7", ladder(est(float("nan"), 0.1), high)) == OPEN
     text = judged("7", ladder(est(0.954, 0.01), est(0.99, 0.01))).measured
-    assert text == "R² by seed, accuracy val/avg@1, of a 0.95 ± 0.01, of b 0.99 ± 0.01"
+    assert (
+        text == "R² by seed, val/accuracy of entropy/token_mean, of a 0.95 ± 0.01, of b 0.99 ± 0.01"
+    )
     assert "above 0.9" in claim("7").rule
 
 
