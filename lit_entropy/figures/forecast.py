@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import percent
-from lit_entropy.figures.cells import COUNTDOWN, LONG
+from lit_entropy.figures.cells import COUNTDOWN, FORECAST
 from lit_entropy.figures.coefficients import LawMetrics, Points, law_metrics, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
 from lit_entropy.figures.estimates import Estimate, estimate, labelled
@@ -208,6 +208,7 @@ def forecast_table(m: Forecasts) -> list[Table]:
 
 
 RULE = "95 % intervals of both errors below 2 %, fitted to a fifth of the RL steps at most"
+LARGEST = "GRPO from the largest base of Fig. 7. "
 CAPTION = "The law and linear in H read the later entropies; last value and the sigmoid do not."
 RIVALS = Claim(
     "Entropy is what makes the forecast possible.", "no rival is reported",
@@ -215,10 +216,10 @@ RIVALS = Claim(
 )  # fmt: skip
 OVERLAY = Overlay(measure_forecast, overlay_5)
 FIGURE_5 = Entry(
-    "5", "Fig. 5", "Forecast from the first 15 %, mathematics", CAPTION, measure_5, figure_5,
+    "5", "Fig. 5", "Forecast from the first 15 %, mathematics", LARGEST + CAPTION, measure_5, figure_5,
     (Claim("Fitted to the first 15 %, the law forecasts the rest (mathematics).",
            "RMSE 0.9 %, final step 0.5 %", RULE, _judge_forecast), RIVALS),
-    (LONG,), mathematics, forecast_table, OVERLAY,
+    (FORECAST,), mathematics, forecast_table, OVERLAY,
 )  # fmt: skip
 FIGURE_5B = Entry(
     "5b", "Fig. 5 (code)", "Forecast from the first 15 %, second task", CAPTION, measure_5,
