@@ -48,8 +48,8 @@ LONG = Cell(
     "grpo_long", "GRPO", "chain/grpo", {"trainer.check_val_every_n_epoch": "12"}, times_as_long=6,
     seeds=8, first_seed=92, overlay="law",
 )  # fmt: skip
-#: A forecast needs entropies and accuracies without much noise: those of 1,500 held-out samples, with
-#: the base whose law fits best. The runs of ``grpo_long`` left it undecided.
+#: A forecast needs entropies and accuracies without much noise: those of 1,500 held-out samples,
+#: with the base whose law fits best. The runs of ``grpo_long`` left it undecided.
 FORECAST = Cell(
     "grpo_forecast", "GRPO", "chain/grpo", {"model.policy.model": "ladder-128"}, seeds=12,
     first_seed=35, overlay="ladder",

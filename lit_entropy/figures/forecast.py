@@ -208,7 +208,6 @@ def forecast_table(m: Forecasts) -> list[Table]:
 
 
 RULE = "95 % intervals of both errors below 2 %, fitted to a fifth of the RL steps at most"
-LARGEST = "GRPO from the largest base of Fig. 7. "
 CAPTION = "The law and linear in H read the later entropies; last value and the sigmoid do not."
 RIVALS = Claim(
     "Entropy is what makes the forecast possible.", "no rival is reported",
@@ -216,7 +215,8 @@ RIVALS = Claim(
 )  # fmt: skip
 OVERLAY = Overlay(measure_forecast, overlay_5)
 FIGURE_5 = Entry(
-    "5", "Fig. 5", "Forecast from the first 15 %, mathematics", LARGEST + CAPTION, measure_5, figure_5,
+    "5", "Fig. 5", "Forecast from the first 15 %, mathematics",
+    f"GRPO from the largest base of Fig. 7. {CAPTION}", measure_5, figure_5,
     (Claim("Fitted to the first 15 %, the law forecasts the rest (mathematics).",
            "RMSE 0.9 %, final step 0.5 %", RULE, _judge_forecast), RIVALS),
     (FORECAST,), mathematics, forecast_table, OVERLAY,

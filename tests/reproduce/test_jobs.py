@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lit_entropy.cli.main import main
+from lit_entropy.figures.cells import FORECAST
 from lit_entropy.figures.ladder import FIGURE_7
 from lit_entropy.reproduce import jobs as jobs_module
 from lit_entropy.reproduce.book import ENTRIES
@@ -21,8 +22,8 @@ from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import CONFIGS, PlannedRun, cells_of, figure_order, plan
 
 ROOT = CONFIGS.parent
-#: Settings with 3,000 held-out problems.
-LADDER = FIGURE_7.cells
+#: Settings with 1,500 held-out problems, and with 3,000.
+LADDER = (*FIGURE_7.cells, FORECAST)
 LAWS = ("grpo_law", "grpo_long", "rloo", "reinforce_pp", "prime")
 
 
@@ -61,19 +62,19 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
     planned = runs(budget)
-    # 20 settings of claims, 3 controls, and 28 points of sweeps; 4 methods on each of two bases
+    # 20 settings of claims, 3 controls, and 27 points of sweeps; 4 methods on each of two bases
     # of strategy discovery and 12 settings of the table
     own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
-    # Cell.seeds: 8 of 9 settings, 12 of 5, 5 of the ladder's 6, and 6 of 15 points
-    more = 5 * 9 + 9 * 5 + 2 * 6 + 3 * 15 if budget == "full" else 0
-    assert len(planned) == (20 + 3 + 28) * seeds + own + more
+    # Cell.seeds: 8 of 9 settings, 12 of 5, 5 of the ladder's 6, and 6 of 14 points
+    more = 5 * 9 + 9 * 5 + 2 * 6 + 3 * 14 if budget == "full" else 0
+    assert len(planned) == (20 + 3 + 27) * seeds + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
             f"configs/suite/{run.cell.suite}.yaml",
             f"configs/experiment/{run.cell.experiment}.yaml",
         ]
-        law = ["law"] * (run.cell.name in LAWS) + ["ladder"] * (run.cell in LADDER or run.cell.name == "grpo_forecast")
+        law = ["law"] * (run.cell.name in LAWS) + ["ladder"] * (run.cell in LADDER)
         law += ["countdown"] * (run.cell.name == "grpo_countdown")
         own = {"sweep": ["sweep"]}.get(run.cell.kind, law)
         over = own + ["smoke"] * (budget == "smoke")
