@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from runs import CONFIGS
 
 from lit_entropy.cli.main import main
@@ -17,6 +18,8 @@ from lit_entropy.sweep.grid import Sweep, runs
 FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
 KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
 CHAIN = sorted((CONFIGS / "sweep").glob("chain_*.yaml"))
+COUNTDOWN = CONFIGS / "sweep" / "countdown_grpo.yaml"
+ALL = [*FILES, *KNOBS, *CHAIN, COUNTDOWN]
 #: Second grids by their settings and seeds: none is of a method whose accuracy is compared.
 AGAIN = {"prime_slower": (6, 3), "prime_rate": (3, 2), "reinforce_pp_slower": (2, 2)}
 OTHERS = {"prime", "rloo", "reinforce_pp", *AGAIN}
@@ -62,10 +65,20 @@ def test_every_method_is_tuned_on_chain_arithmetic() -> None:
 
 
 def test_every_file_is_of_a_kind() -> None:
-    assert {*FILES, *KNOBS, *CHAIN} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
+    assert {*ALL} == {*(CONFIGS / "sweep").glob("*.yaml")} and len(KNOBS) == 6
 
 
-@pytest.mark.parametrize("path", [*FILES, *KNOBS, *CHAIN], ids=lambda path: path.stem)
+def test_the_rate_of_countdown_lies_inside_its_grid() -> None:
+    found = read_file(COUNTDOWN)
+    wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
+    assert found.metric == "val/avg@4" and found.seeds == [100, 101]
+    experiment = yaml.safe_load((CONFIGS / "experiment" / "grpo_countdown.yaml").read_text())
+    rate = experiment["model"]["optimizer"]["init_args"]["lr"]
+    assert rate in found.over["model.optimizer.lr"][1:-1]
+    assert check_points(main, runs(wanted)[:1]) == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_a_file_says_the_command_that_runs_it(path: Path) -> None:
     named = f"lit-entropy sweep --file {path.relative_to(CONFIGS.parent)}"
     assert named in path.read_text()
