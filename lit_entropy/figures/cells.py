@@ -48,8 +48,8 @@ LONG = Cell(
     "grpo_long", "GRPO", "chain/grpo", {"trainer.check_val_every_n_epoch": "12"}, times_as_long=6,
     seeds=8, first_seed=92, overlay="law",
 )  # fmt: skip
-#: A forecast needs entropies and accuracies without much noise: those of 1,500 held-out samples,
-#: with the base whose law fits best. The runs of ``grpo_long`` left it undecided.
+#: Entropies and accuracies of 1,500 held-out samples, and the largest base: of Fig. 7's runs those
+#: with the smallest error of a forecast. The runs of ``grpo_long`` left it undecided.
 FORECAST = Cell(
     "grpo_forecast", "GRPO", "chain/grpo", {"model.policy.model": "ladder-128"}, seeds=12,
     first_seed=35, overlay="ladder",
@@ -67,8 +67,8 @@ POLICY_GRADIENT = Cell(
     "policy_gradient", "policy gradient", "policy_gradient", single_update=True, seeds=8
 )
 #: GRPO on countdown at the rate that ``configs/sweep/countdown_grpo.yaml`` chose, with a base whose
-#: sampled accuracy rises all through the hundred RL steps that others have.
-#: Seed 23 was looked at before the law took the entropy of held-out samples: it judges nothing.
+#: sampled accuracy rises all through the hundred RL steps that others have. Seed 23
+#: was looked at before the law took the entropy of held-out samples: it judges nothing.
 COUNTDOWN = Cell(
     "grpo_countdown", "GRPO", "grpo_countdown", times_as_long=2, seeds=8, first_seed=25,
     overlay="countdown",

@@ -28,7 +28,8 @@ def entropy_axis(axes: Axes, points: Sequence[Points], metrics: LawMetrics) -> N
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    of, how = ("token mean", "greedy") if metrics == GREEDY else ("held out", metrics.accuracy[4:])
+    sampled = metrics.accuracy.removeprefix("val/")
+    of, how = ("token mean", "greedy") if metrics == GREEDY else ("held out", sampled)
     axes.set(xlabel=f"entropy, {of} (nats, log scale)", ylabel=f"accuracy, held out ({how})")
 
 

@@ -51,8 +51,7 @@ def render_attempts(prompt: str, solution: str, mixture: AttemptMixture, draws: 
 
     Returns:
         Response text up to and including the final expression. An attempt restates the target
-        after its last value: a small model sees whether two numbers are equal sooner side by side
-        than from the prompt.
+        after its last value, so that what is to be compared stands side by side.
     """
     numbers, target = parse_prompt(prompt)
     width, steps = (len(draws) - 2) // ATTEMPTS, len(numbers) - 1
