@@ -20,7 +20,9 @@ class Cell:
         single_update: Whether a rollout is one minibatch, so that every update is on-policy.
         suite: What it shares with others: the overlay in ``configs/suite``, without ``.yaml``.
         times_as_long: RL steps of its runs, as a multiple of those of the suite's others.
-        seeds: Seeds that decide the claims that rest on it, where that is more than ``quick`` has.
+        costly: Whether its runs take minutes: ``quick`` trains as few of them as of a point of a
+            sweep.
+        seeds: Seeds that decide the claims that rest on it, where three do not.
         first_seed: Its first seed, where those from the budget's on have judged its claims.
         overlay: ``configs/suite/<suite>_<overlay>.yaml`` is laid over suite and experiment.
     """
@@ -33,6 +35,7 @@ class Cell:
     single_update: bool = False
     suite: str = "tiny"
     times_as_long: int = 1
+    costly: bool = False
     seeds: int = 0
     first_seed: int = 0
     overlay: str = ""
@@ -46,13 +49,13 @@ LAW = Cell("grpo_law", "GRPO", "chain/grpo", seeds=12, first_seed=23, overlay="l
 #: validations. At twice the rate one run's accuracy fell by up to 15 points at times.
 LONG = Cell(
     "grpo_long", "GRPO", "chain/grpo", {"trainer.check_val_every_n_epoch": "12"}, times_as_long=6,
-    seeds=8, first_seed=92, overlay="law",
+    costly=True, seeds=8, first_seed=92, overlay="law",
 )  # fmt: skip
 #: Entropies and accuracies of 1,500 held-out samples, and the largest base: of Fig. 7's runs those
 #: with the smallest error of a forecast. The runs of ``grpo_long`` left it undecided.
 FORECAST = Cell(
-    "grpo_forecast", "GRPO", "chain/grpo", {"model.policy.model": "ladder-128"}, seeds=12,
-    first_seed=35, overlay="ladder",
+    "grpo_forecast", "GRPO", "chain/grpo", {"model.policy.model": "ladder-128"}, costly=True,
+    seeds=12, first_seed=35, overlay="ladder",
 )  # fmt: skip
 #: The four methods at the settings that the sweeps ``configs/sweep/chain_*.yaml`` chose, on seeds
 #: that have judged nothing before.
@@ -70,8 +73,8 @@ POLICY_GRADIENT = Cell(
 #: sampled accuracy rises all through the hundred RL steps that others have. Seed 23
 #: was looked at before the law took the entropy of held-out samples: it judges nothing.
 COUNTDOWN = Cell(
-    "grpo_countdown", "GRPO", "grpo_countdown", times_as_long=2, seeds=8, first_seed=25,
-    overlay="countdown",
+    "grpo_countdown", "GRPO", "grpo_countdown", times_as_long=2, costly=True, seeds=8,
+    first_seed=25, overlay="countdown",
 )  # fmt: skip
 #: Coefficient 0 of the sweeps of regularizers.
 SWEPT_GRPO = Cell("grpo_swept", "GRPO", "grpo", kind="sweep")

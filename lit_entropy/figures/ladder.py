@@ -201,7 +201,7 @@ FIGURE_7 = Entry(
               "prediction of the largest by the smaller sizes, by seed: 95 % intervals of the "
               f"errors of a, b and ceiling within ±{TOLERANCE:g}", _judge_extrapolation),
     ),
-    tuple(replace(LAW, name=f"ladder_{width}", seeds=5, overlay="ladder",
+    tuple(replace(LAW, name=f"ladder_{width}", costly=True, seeds=5, overlay="ladder",
                   overrides={"model.policy.model": f"ladder-{width}"})
           for width in WIDTHS),
     first_task, ladder_table,

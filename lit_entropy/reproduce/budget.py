@@ -15,7 +15,7 @@ class Budget:
 
     steps: int  # RL steps of a run
     claim_seeds: int  # of the cells that claims and controls rest on
-    sweep_seeds: int  # of each point of a sweep
+    few_seeds: int  # of each point of a sweep and each costly cell
     overlay: str = ""  # laid over the experiment: ``configs/suite/<suite>_<overlay>.yaml``
     rollout: int = 256  # responses per RL step, prompts times samples, as the overlay sets it
     own: Mapping[str, Plan] = field(default_factory=dict)  # suites with a size of their own
@@ -27,7 +27,8 @@ class Budget:
         if cell.suite in self.own:
             own = self.own[cell.suite]
             return range(own.first_seed, own.first_seed + own.seeds)
-        count = self.sweep_seeds if cell.kind == "sweep" else self.claim_seeds
+        few = cell.costly or cell.kind == "sweep"
+        count = self.few_seeds if few else self.claim_seeds
         if self.decides:
             count = max(count, cell.seeds)
         first = cell.first_seed or self.first_seed if self.first_seed else 0
@@ -40,12 +41,14 @@ class Budget:
 
 
 #: The suites whose claims need another size than the paper's others.
-OWN = {"discovery": DISCOVERY, "table": TABLE}
-#: Smoke shows that everything runs, in minutes; quick gives every setting three seeds; full gives
-#: it those that decide its claims.
+OWN = {"discovery": DISCOVERY._replace(seeds=6), "table": TABLE}
+#: Smoke shows that everything runs, in minutes; quick judges what three seeds of cheap settings
+#: can, and shows the rest with one; full gives every setting the seeds that decide its claims.
 BUDGETS: dict[str, Budget] = {
-    "smoke": Budget(steps=7, claim_seeds=2, sweep_seeds=2, overlay="smoke", rollout=32),
-    "quick": Budget(PLANNED.steps, PLANNED.seeds, PLANNED.seeds, own=OWN, first_seed=50),
+    "smoke": Budget(steps=7, claim_seeds=2, few_seeds=2, overlay="smoke", rollout=32),
+    "quick": Budget(
+        PLANNED.steps, PLANNED.seeds, 1, own=OWN | {"discovery": DISCOVERY}, first_seed=50
+    ),
     "full": Budget(
         PLANNED.steps, PLANNED.seeds, PLANNED.seeds, own=OWN, first_seed=50, decides=True
     ),

@@ -56,11 +56,11 @@ def test_claims_rules_and_plans_change_it(figures: tuple[AnyEntry, ...]) -> None
     [
         replace(QUICK, steps=101),
         replace(QUICK, claim_seeds=4),
-        replace(QUICK, sweep_seeds=2),
+        replace(QUICK, few_seeds=2),
         replace(QUICK, first_seed=41),
         replace(QUICK, decides=True),
         replace(QUICK, rollout=128),
-        replace(QUICK, own=QUICK.own | {"discovery": Plan(seeds=6, steps=300)}),
+        replace(QUICK, own=QUICK.own | {"discovery": Plan(seeds=3, steps=300)}),
         replace(QUICK, own=QUICK.own | {"table": Plan(seeds=5, steps=31)}),
         replace(QUICK, own={}),
         replace(QUICK, overlay="smoke"),

@@ -59,15 +59,15 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("budget, seeds", [("smoke", 2), ("quick", 3), ("full", 3)])
-def test_runs_of_the_whole_suite(budget: str, seeds: int) -> None:
+@pytest.mark.parametrize("budget, seeds, few", [("smoke", 2, 2), ("quick", 3, 1), ("full", 3, 3)])
+def test_runs_of_the_whole_suite(budget: str, seeds: int, few: int) -> None:
     planned = runs(budget)
-    # 20 settings of claims, 3 controls, and 27 points of sweeps; 4 methods on each of two bases
-    # of strategy discovery and 12 settings of the table
-    own = (8 + 12) * 2 if budget == "smoke" else 8 * 6 + 12 * 5  # discovery, table
+    # 11 settings of claims, 3 controls, 9 costly settings and 27 points of sweeps; 4 methods on each
+    # of two bases of strategy discovery and 12 settings of the table
+    own = {"smoke": (8 + 12) * 2, "quick": 8 * 3 + 12 * 5, "full": 8 * 6 + 12 * 5}[budget]
     # Cell.seeds: 8 of 9 settings, 12 of 5, 5 of the ladder's 6, and 6 of 14 points
     more = 5 * 9 + 9 * 5 + 2 * 6 + 3 * 14 if budget == "full" else 0
-    assert len(planned) == (20 + 3 + 27) * seeds + own + more
+    assert len(planned) == (11 + 3) * seeds + (9 + 27) * few + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -127,12 +127,13 @@ def test_only_what_the_figures_need() -> None:
     assert {run.cell.name for run in both.values()} == {
         "policy_gradient", "grpo_law", "rloo", "reinforce_pp", "prime",
     }  # fmt: skip
-    nine = runs("quick", "9")
+    assert [run.seed for run in runs("quick", "9").values()] == [50] * 7
+    nine = runs("full", "9")
     assert [run.seed for run in nine.values()] == [50] * 7 + [51] * 7 + [52] * 7
     points = [run.settings.index("configs/suite/tiny_sweep.yaml") for run in nine.values()]
     assert set(points) == {7}  # over suite and experiment
     assert {name: run.settings for name, run in nine.items()} == {
-        name: run.settings for name, run in runs().items() if name in nine
+        name: run.settings for name, run in runs("full").items() if name in nine
     }
 
 

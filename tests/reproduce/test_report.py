@@ -186,7 +186,7 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 #: Three seeds of everything, as long as the made runs are.
-THREE_SEEDS = Budget(steps=STEPS, claim_seeds=3, sweep_seeds=3)
+THREE_SEEDS = Budget(steps=STEPS, claim_seeds=3, few_seeds=3)
 
 
 def made_runs(entry: Entry, budget: Budget, folder: Path) -> list[Run]:
@@ -201,7 +201,7 @@ def made_runs(entry: Entry, budget: Budget, folder: Path) -> list[Run]:
 
 @pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.slow), 2, 3])
 def test_every_mark_of_every_figure_stands_in_a_legend(tmp_path: Path, seeds: int) -> None:
-    budget = Budget(steps=STEPS, claim_seeds=seeds, sweep_seeds=seeds)
+    budget = Budget(steps=STEPS, claim_seeds=seeds, few_seeds=seeds)
     for each in ENTRIES:
         figure = each.draw(each.select(made_runs(each, budget, tmp_path)))
         assert unexplained(figure) == [], each.key

@@ -85,7 +85,7 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
         *made("ChainArithmetic"), *made("Countdown", "grpo_countdown"),
         *made("Arithmetic", "smollm", model="HuggingFaceTB/SmolLM2-135M", seeds=2),
         *made("StrategyDiscovery", "discovery_grpo", seeds=6),
-        *made("StrategyDiscovery", "discovery_easier_grpo", model="discovery-easy-s", seeds=5),
+        *made("StrategyDiscovery", "discovery_easier_grpo", model="discovery-easy-s", seeds=2),
         *table_runs(),
     ]  # fmt: skip
     book = (FIGURE_3, FIGURE_4, FIGURE_8)
@@ -95,7 +95,7 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
     assert all(len(row.cells) == len(COLUMNS) == 6 for row in rows)
     law = rows[0].cells
     assert [each.verdict for each in law] == [
-        YES, "not judged: 40 of 300 RL steps", "not judged: 5 of 6 seeds, 40 of 300 RL steps",
+        YES, "not judged: 40 of 300 RL steps", "not judged: 2 of 3 seeds, 40 of 300 RL steps",
         YES, YES, "not judged: 2 of 3 seeds",
     ]  # fmt: skip
     assert law[0].text == "R² 1.0000 ± 0.0000, a 0.5000 ± 0.0000"

@@ -16,7 +16,7 @@ from lit_entropy.reproduce.jobs import cells_of, plan
 #: Both tasks and every control.
 CHOSEN = ("1", "4", "controls")
 #: One seed shows that a cell runs; the notebooks' tests train two.
-ONE_SEED = replace(BUDGETS["smoke"], steps=4, claim_seeds=1, sweep_seeds=1)
+ONE_SEED = replace(BUDGETS["smoke"], steps=4, claim_seeds=1, few_seeds=1)
 
 
 @pytest.mark.timeout(900)
