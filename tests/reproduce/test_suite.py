@@ -161,8 +161,7 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
         seeds = 1 if few else count
         if budget == "full":  # what undecided claims that rest on one of them asked for
             swept = cell.name.startswith(("clip_cov_share_", "kl_cov_beta_"))
-            seeds = 8 if cell.name in eight else 6 if swept else count
-            seeds = 12 if cell.name in twelve else seeds
+            seeds = 8 if cell.name in eight else 12 if swept or cell.name in twelve else count
             seeds = 5 if cell.name.startswith("ladder_") else seeds
         # 0 to 4 and 40 to 47 have judged by earlier rules, others by the settings before tuning
         first = 80 if cell.name.startswith("chain_") else 50
