@@ -93,8 +93,8 @@ def _checked(parameters_N: ArrayLike, coefficients_N: ArrayLike, sizes: int) -> 
         raise ValueError(f"parameters_N={parameters_N.tolist()} must be positive numbers")
     if not np.isfinite(coefficients_N).all():
         raise ValueError(f"coefficients_N={coefficients_N.tolist()} must be finite")
-    if len(np.unique(parameters_N)) < sizes:
-        raise ValueError(
-            f"parameters_N={parameters_N.tolist()} has fewer than {sizes} sizes: add models"
-        )
+    found = np.unique(parameters_N)
+    if len(found) < sizes:
+        known = ", ".join(f"{size:,.0f}" for size in found)
+        raise ValueError(f"parameters_N of {known} are fewer than {sizes} sizes: add models")
     return parameters_N, coefficients_N

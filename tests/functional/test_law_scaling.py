@@ -47,8 +47,8 @@ def test_a_constant_coefficient() -> None:
 @pytest.mark.parametrize(
     ("function", "sizes", "values", "message"),
     [
-        (log_linear, [1e4, 1e4], [0.1, 0.2], "fewer than 2 sizes"),
-        (extrapolate, [1e4, 1e5, 1e5], [0.1, 0.2, 0.3], "fewer than 3 sizes"),
+        (log_linear, [1e4, 1e4], [0.1, 0.2], "of 10,000 are fewer than 2 sizes"),
+        (extrapolate, [1e4, 1e5, 1e5], [0.1, 0.2, 0.3], "10,000, 100,000 are fewer than 3"),
         (log_linear, [1e4, 0.0], [0.1, 0.2], "positive"),
         (log_linear, [1e4, 1e5], [0.1, math.nan], "finite"),
         (log_linear, [1e4, 1e5], [0.1], "one length"),
