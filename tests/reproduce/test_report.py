@@ -281,17 +281,17 @@ def test_html_and_json_say_the_same(
     tmp_path: Path, quick_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chosen = ["1", "3", "table-1"]
-    planned = plan(cells_of(ENTRIES, chosen), BUDGETS["quick"])
+    planned = plan(cells_of(ENTRIES, chosen), BUDGETS["full"])
     for each in planned:
         finish(each, tmp_path / "runs")
-    html = report_of(planned, tmp_path, chosen, "tiny", "quick")
+    html = report_of(planned, tmp_path, chosen, "tiny", "full")
     assert html == tmp_path / "report-1-3-table-1.html"
     text = html.with_suffix(".json").read_text()
     record = json.loads(text, parse_constant=refuse_constant)
     assert list(record["figures"]) == ["1", "3", "table-1"]
     assert record["missing"] == [] and record["incomplete"] == ""
-    assert f"{BUDGETS['quick'].steps} RL steps, 3 seeds for claims" in record["setting"]
-    assert f" Rules {rules_digest(ENTRIES, BUDGETS['quick'])}: " in record["setting"]
+    assert f"{BUDGETS['full'].steps} RL steps, 3 seeds for claims" in record["setting"]
+    assert f" Rules {rules_digest(ENTRIES, BUDGETS['full'])}: " in record["setting"]
     claims = {entry.key: [claim.claim for claim in entry.claims] for entry in ENTRIES}
     for key, figure in record["figures"].items():
         assert figure["problem"] == ""
@@ -299,12 +299,12 @@ def test_html_and_json_say_the_same(
         assert {claim["verdict"] for claim in figure["claims"]} == {YES}
         own = {cell.name for entry in ENTRIES if entry.key == key for cell in entry.cells}
         commands = [each.command(Path("runs")) for each in planned if each.cell.name in own]
-        assert figure["commands"] == commands and len(commands) == 3
+        assert figure["commands"] == commands and len(commands) == 8
         stem = tmp_path / "figures" / f"figure_{key.replace('-', '_')}"
         assert stem.with_suffix(".png").exists() and stem.with_suffix(".pdf").exists()
     # entropy 0.65 to 0.05 + 0.6 exp(-3.9) = 0.0621; accuracy as the law has it, at k = 0 and 40
     (claim,) = record["figures"]["1"]["claims"]
-    assert claim["measured"] == "entropy lost 90 ± 0 %, accuracy +0.426 ± 0.000, 3 seeds"
+    assert claim["measured"] == "entropy lost 90 ± 0 %, accuracy +0.426 ± 0.000, 8 seeds"
     page = Page(html.read_text())
     assert page.verdicts == [YES] * 6  # the summary, then each figure's own
     assert page.tags["img"] == 3
