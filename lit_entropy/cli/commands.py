@@ -34,6 +34,7 @@ COMMANDS = {
     "sweep": "lit_entropy.sweep.command.sweep",
     "reproduce": "lit_entropy.reproduce.command.reproduce",
     "figures": "lit_entropy.reproduce.command.figures",
+    "archive": "lit_entropy.reproduce.archive.archive",
     "export": "lit_entropy.checkpoints.command.export",
     "compare": "lit_entropy.cli.compare.compare",
 }

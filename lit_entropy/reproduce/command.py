@@ -11,6 +11,7 @@ from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
+from lit_entropy.reproduce.archive import fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.digest import rules_digest
@@ -30,6 +31,7 @@ def reproduce(
     jobs: int | None = None,
     output: str | None = None,
     others: list[str] | None = None,
+    archive: str | None = None,
 ) -> Path:
     """Train what is missing and draw every figure of the paper, with verdicts.
 
@@ -47,29 +49,35 @@ def reproduce(
             night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
-        jobs: Runs at a time; by default one per core.
+        jobs: Runs at a time; by default one per core; 0 trains none and draws what there is.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
         others: Further run folders, or patterns of them, for the table of claims by rung alone, of
             SmolLM2-135M say.
+        archive: Folder of ``lit-entropy archive``. Runs that it has, with the same settings, are
+            not trained; those that no figure plans count as ``others``.
 
     Returns:
         The report's page; the data lie beside it as JSON.
 
     Raises:
         FailedRunsError: a run failed; the report is written all the same.
-        FileNotFoundError: one of ``others`` is no run.
+        FileNotFoundError: one of ``others`` is no run, or there is no archive.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
-    if jobs < 1:
-        raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
+    if jobs < 0:
+        raise ValueError(f"jobs={jobs}: give 1 or more runs at a time, or 0 to train none")
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
     beside = load_runs(others, None, _say) if others else []
-    with sole_user(folder):
-        failed = train(main, planned, folder, jobs, _say)
-        report = report_of(planned, folder, chosen, suite, budget, beside=beside)
+    with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
+        beside += [load_run(path) for path in fitted(archived)]
+        missing = [run for run in planned if not is_archived(run, archived)]
+        if archive:
+            _say(f"{len(planned) - len(missing)} of {len(planned)} runs are in {archive}")
+        failed = train(main, missing, folder, jobs, _say) if jobs else []
+        report = report_of(planned, folder, chosen, suite, budget, ENTRIES, beside, archived)
     _say(f"report: {report}")
     if failed:
         raise FailedRunsError(failed, folder / "logs")
@@ -84,15 +92,16 @@ def report_of(
     budget: str,
     entries: Sequence[AnyEntry] = ENTRIES,
     beside: Sequence[Run] = (),
+    archived: Path | None = None,
 ) -> Path:
-    """Draw the report from the runs that are finished in ``folder``.
+    """Draw the report from the runs that are finished in ``folder``, or else ``archived``.
 
     The table of claims by rung has those ``beside`` it too.
     """
-    runs = folder / "runs"
-    done = {run.name: run for run in planned if is_done(run, runs)}
+    places = finished(planned, folder / "runs", archived)
+    done = {run.name: run for run in planned if run.name in places}
     missing = [run.name for run in planned if run.name not in done]
-    loaded = {name: load_run(runs / name, run.cell.label) for name, run in done.items()}
+    loaded = {name: load_run(places[name] / name, run.cell.label) for name, run in done.items()}
     size, sections = BUDGETS[budget], []
     chosen = [entry for entry in entries if not figures or entry.key in figures]
     for entry in chosen:
@@ -116,6 +125,18 @@ def report_of(
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
     rungs = claim_by_rung(chosen, [*loaded.values(), *beside])
     return write_report(folder, sections, header, name, rungs)[0]
+
+
+def finished(planned: Sequence[PlannedRun], runs: Path, archived: Path | None) -> dict[str, Path]:
+    """The folder that holds each finished run, by its name; an archived one where none was trained.
+
+    Raises:
+        ValueError: a run in ``runs`` has other settings.
+    """
+    trained = {run.name: runs for run in planned if is_done(run, runs)}
+    if archived is None:
+        return trained
+    return {run.name: archived for run in planned if is_archived(run, archived)} | trained
 
 
 def runs_of(output: Path, budget: str, figure: str) -> list[Run]:

@@ -50,6 +50,17 @@ def load_runs(patterns: Sequence[str], labels: Labels, say: Callable[[str], None
     return runs
 
 
+def run_folders(patterns: Sequence[str], say: Callable[[str], None]) -> list[Path]:
+    """The run folders that some arguments name, each once.
+
+    Raises:
+        FileNotFoundError: a pattern that matches no run.
+        ValueError: the folder of an evaluation.
+    """
+    found = [path for pattern in patterns for path in _matches(pattern, say)]
+    return list({path.resolve(): path for path in found}.values())
+
+
 def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
     """The runs of an argument, by name."""
     if Path(pattern).exists() or not glob.has_magic(pattern):

@@ -191,13 +191,15 @@ def test_no_command_reads_its_texts_as_files(name: str, trace: Path) -> None:
     Path("rows").write_text(HOSTILE["class"], encoding="utf-8")
     words = {
         "pretrain": ["--output=rows"],
-        "reproduce": ["--output=rows", "--figures=rows"],
+        "reproduce": ["--output=rows", "--figures=rows", "--archive=rows"],
         "figures": ["rows", "--output=rows", "--labels={rows: rows}"],
+        "archive": ["rows", "--output=rows"],
         "export": ["--checkpoint=rows", "--output=rows"],
         "compare": ["rows", "rows", "--output=rows"],
     }[name]
     config = light_parser(name)[0].parse_args([name, *words])[name]
-    texts = [getattr(config, key) for key in ("output", "checkpoint", "figures") if key in config]
+    keys = ("output", "checkpoint", "figures", "archive")
+    texts = [getattr(config, key) for key in keys if key in config]
     assert texts == ["rows"] * len(texts) and len(texts) >= 1
     assert not trace.exists()
 

@@ -95,6 +95,7 @@ def config(
     bounds = bounds or ({"clip_low": 0.2, "clip_high": 0.2} if loss == "PPOClip" else {})
     return {
         "seed_everything": seed,
+        "trainer": {"max_epochs": STEPS},
         "model": {
             "policy": {"class_path": "lit_entropy.policy.Policy", "init_args": {"model": model}},
             "loss": {"class_path": f"lit_entropy.losses.{loss}", "init_args": bounds},

@@ -242,14 +242,14 @@ def test_a_metrics_file_goes_by_the_name_of_its_folder(tmp_path: Path) -> None:
     "arguments, message",
     [
         ({"figures": "8, 99"}, r"figures='99': choose of 1, 2"),
-        ({"jobs": 0}, r"jobs=0: give 1 or more"),
-        ({"jobs": -1}, r"jobs=-1: give 1 or more"),
+        ({"jobs": -1}, r"jobs=-1: give 1 or more runs at a time, or 0 to train none"),
+        ({"archive": "none/here"}, r"archive=none/here holds no \*.tar.xz: name a folder that"),
     ],
 )
 def test_reproduce_refuses_before_it_makes_anything(
     tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     output = tmp_path / "out"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         reproduce(main, budget="smoke", output=str(output), **arguments)
     assert not output.exists()

@@ -1,0 +1,214 @@
+"""``lit-entropy archive``: what figures read of finished runs, one file for each setting."""
+
+import csv
+import io
+import json
+import lzma
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from lit_entropy.atomic import atomic_write
+from lit_entropy.jobs.job import Job
+from lit_entropy.jobs.runner import DONE
+from lit_entropy.tracking.metrics_file import METRICS_FILE, STEP, read_rows
+from lit_entropy.tracking.redaction import redact_words
+from lit_entropy.tracking.state_table import STATES_FILE
+
+CONFIG = "config.yaml"
+SUFFIX = ".tar.xz"
+#: Columns of ``metrics.csv`` that an archive keeps: those that a figure of the report reads.
+KEPT = (
+    STEP, "val/*", "entropy/token_mean", "entropy/answer", "rollout/accuracy", "rollout/reward",
+    "rollout/length", "rollout/groups", "cov/mean", "cov/top_*", "policy/kl_selected",
+    "dynamics/bandit_covariance", "dynamics/bandit_covariance/*", "dynamics/fixed/delta",
+    "dynamics/fixed/lemma1", "dynamics/own/delta", "dynamics/own/lemma1",
+    "dynamics/own/theorem?_state", "dynamics/on_policy/delta", "strategies/*", "theorems/*",
+)  # fmt: skip
+#: Of those the ones that none reads: standard errors by difficulty.
+DROPPED = ("val/*_se/*",)
+#: Significant digits of an archived number; a float32 has 7.2.
+DIGITS = 7
+
+#: The files of an archived run by name.
+Files = Mapping[str, bytes]
+
+
+def archive(runs: list[str], output: str = "archive") -> None:
+    """Keep what figures read of finished runs in a small file for each setting, for others.
+
+    Their configurations, the columns of metrics that a figure of the report reads, to seven digits,
+    and the digests by which ``reproduce --archive`` knows a run; no weights and no texts. A file
+    that is there keeps its other runs.
+
+    Args:
+        runs: Run folders, or patterns of them in quotes, ``'reproduce/tiny-full/runs/*'`` say.
+        output: Folder of the files, ``<setting>.tar.xz``.
+
+    Raises:
+        FileNotFoundError: a folder or a pattern that is no run.
+        ValueError: no run is finished, or a file that is there is no archive.
+    """
+    from lit_entropy.reproduce.selection import run_folders  # with numpy, which --help needs not
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    write_archive(run_folders(runs, say), Path(output), say)
+
+
+def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], None]) -> list[Path]:
+    """Write what figures read of finished runs to ``<setting>.tar.xz``, without weights and texts.
+
+    The setting is the run's name before ``-seed``. A file that is there keeps its other runs. The
+    same runs make the same bytes.
+
+    Args:
+        folders: of runs; one that has not reached its last RL step is left out and named.
+        output: folder of the files.
+        say: called with a line for each run that is left out and each file.
+
+    Raises:
+        FileNotFoundError: a folder is no run.
+        ValueError: no run is finished, or a file that is there is no archive.
+    """
+    settings: dict[str, dict[str, Files]] = {}
+    for folder in folders:
+        if reason := _unfinished(folder):
+            say(f"{folder} is left out: {reason}")
+        else:
+            setting = folder.name.rpartition("-seed")[0] or folder.name
+            settings.setdefault(setting, {})[folder.name] = _files(folder)
+    if not settings:
+        raise ValueError(f"none of {len(folders)} runs is finished: there is nothing to archive")
+    output.mkdir(parents=True, exist_ok=True)
+    written = []
+    for setting, runs in sorted(settings.items()):
+        path = output / f"{setting}{SUFFIX}"
+        known = _read(path) if path.exists() else {}
+        content = _packed({**known, **runs})
+        with atomic_write(path) as file:
+            file.write(content)
+        say(f"{path}: {len({**known, **runs})} runs, {len(content) / 1000:,.0f} kB")
+        written.append(path)
+    return written
+
+
+@contextmanager
+def unpacked(archive: Path | None) -> Iterator[Path]:
+    """A folder with the archived runs, each a folder as figures read it; gone after the block.
+
+    Args:
+        archive: folder of ``write_archive``; None for one without runs.
+
+    Raises:
+        FileNotFoundError: it is not there, or holds no archive.
+        ValueError: a file of it is damaged, or no archive of this kind.
+    """
+    with TemporaryDirectory(prefix="lit_entropy-archive-") as place:
+        folder = Path(place)
+        for path in _archives(archive) if archive else []:
+            for name, files in _read(path).items():
+                if (folder / name).exists():
+                    raise ValueError(f"{path} and another file of {archive} both hold {name}")
+                (folder / name).mkdir()
+                for file, content in files.items():
+                    (folder / name / file).write_bytes(content)
+        yield folder
+
+
+def is_archived(run: Job, folder: Path) -> bool:
+    """Whether an unpacked archive has this run, with the settings and files that it has now."""
+    path = folder / run.name / DONE
+    if not path.exists():
+        return False
+    record = json.loads(path.read_text())
+    wanted = {"settings": redact_words(run.settings), "digest": run.digest}
+    return {key: record.get(key) for key in wanted} == wanted
+
+
+def fitted(folder: Path) -> list[Path]:
+    """The runs of an unpacked archive that no reproduction has planned: those of ``fit``."""
+    return sorted(path for path in folder.iterdir() if not (path / DONE).exists())
+
+
+def _archives(archive: Path) -> list[Path]:
+    found = sorted(archive.glob(f"*{SUFFIX}"))
+    if not found:
+        raise FileNotFoundError(
+            f"archive={archive} holds no *{SUFFIX}: name a folder that `lit-entropy archive` wrote"
+        )
+    return found
+
+
+def _unfinished(folder: Path) -> str:
+    """Why a run cannot be archived; empty if it can."""
+    for name in (CONFIG, METRICS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}: name the folder of a run")
+    steps = yaml.safe_load((folder / CONFIG).read_text())["trainer"]["max_epochs"]
+    done = max((int(row[STEP]) for row in read_rows(folder / METRICS_FILE)), default=0)
+    return "" if done >= steps else f"it has {done} of {steps} RL steps"
+
+
+def _files(folder: Path) -> Files:
+    names = [CONFIG, *(name for name in (DONE, STATES_FILE) if (folder / name).is_file())]
+    files = {name: (folder / name).read_bytes() for name in names}
+    for name in {METRICS_FILE, STATES_FILE} & {METRICS_FILE, *names}:
+        files[name] = _shortened((folder / name).read_text(), name == METRICS_FILE)
+    return files
+
+
+def _shortened(text: str, select: bool) -> bytes:
+    """A table with numbers of 7 digits; with ``select`` only the columns that are kept."""
+    rows = csv.DictReader(io.StringIO(text))
+    columns = [name for name in rows.fieldnames or () if not select or _is_kept(name)]
+    short = io.StringIO()
+    writer = csv.writer(short, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = [row[name] for name in columns]
+        writer.writerow([cell and f"{float(cell):.{DIGITS}g}" for cell in cells])
+    return short.getvalue().encode()
+
+
+def _is_kept(column: str) -> bool:
+    def found(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(column, pattern) for pattern in patterns)
+
+    return found(KEPT) and not found(DROPPED)
+
+
+def _packed(runs: Mapping[str, Files]) -> bytes:
+    """Runs as a compressed tar file, the same bytes for the same runs."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:") as tar:
+        for name, files in sorted(runs.items()):
+            for file, data in sorted(files.items()):
+                member = tarfile.TarInfo(f"{name}/{file}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return lzma.compress(content.getvalue(), preset=9)
+
+
+def _read(path: Path) -> dict[str, dict[str, bytes]]:
+    """The files of each run; nothing is written, and no other names are taken."""
+    runs: dict[str, dict[str, bytes]] = {}
+    allowed = (CONFIG, METRICS_FILE, STATES_FILE, DONE)
+    try:
+        whole = lzma.decompress(path.read_bytes())  # tarfile would not miss the checksum at the end
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
+            for member in tar:
+                name, _, file = member.name.partition("/")
+                content = tar.extractfile(member) if member.isfile() else None
+                if content is None or file not in allowed or name in ("", ".", ".."):
+                    raise ValueError(f"{path} holds {member.name!r}, which is no file of a run")
+                runs.setdefault(name, {})[file] = content.read()
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no archive: {error}") from error
+    return runs
