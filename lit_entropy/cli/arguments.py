@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lit_entropy.cli.values import NEGATIVE, read_values
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import SUFFIXES, configs_folder, find_config
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {list: "list", int: "number", float: "number", bool: "truth value"}
 
 
@@ -29,12 +31,14 @@ def ready_arguments(
         has_key: whether a dotted key is a setting, asked of old keys only.
 
     Raises:
-        ValueError: a configuration that is neither a file nor shipped, or an old name or key, on
-            the command line or in a file that it names.
+        ValueError: a configuration that is neither a file nor shipped, an old name or key, on the
+            command line or in a file that it names, or a word that is not UTF-8.
     """
     ready: list[str] = []
     flag = ""
     for argument in arguments:
+        if _SURROGATE.search(argument):  # Python's stand-in for a byte; no file could hold it
+            raise ValueError(f"{argument!a:.200} is not UTF-8: type or encode it as UTF-8")
         value, start = argument, ""
         if argument.startswith("-") and not NEGATIVE.match(argument):
             flag, equals, value = argument.partition("=")

@@ -146,8 +146,8 @@ def _after_file(before: Changes, file: Path, first: bool) -> Changes:
 def settings_of(file: Path) -> dict[str, Any]:
     """The settings in a file, also below a subcommand; what is wrong with it the parser says."""
     try:
-        values = parse_yaml(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        values = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # also of a name that no file can have
         return {}
     if not isinstance(values, dict):
         return {}

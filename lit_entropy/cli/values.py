@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 
+from lit_entropy.yaml_text import ShallowLoader, load_yaml, read_yaml
+
 _NUMBER = r"[-+]?(?:0|[1-9][0-9_]*)"
 #: Plain words that are not text. ``on``, ``off``, ``yes``, ``no``, dates, ``007`` and ``0x10`` are.
 _MEANINGS = {
@@ -29,7 +31,7 @@ _REFERENCE = re.compile(r"(\\*)\$\{")
 _ABSOLUTE = re.compile(r"(?<!\\)((?:\\\\)*)\$\{([A-Za-z_][\w.\[\]]*)\}")
 
 
-class ConfigLoader(yaml.SafeLoader):
+class ConfigLoader(ShallowLoader):
     """YAML 1.2's words for booleans; other than in it, ``007`` and ``0x10`` are text.
 
     A key that stands twice in a mapping is refused; YAML's own readers take the last one.
@@ -94,57 +96,21 @@ def load_values(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text.
+    """The value of a YAML text by :class:`ConfigLoader`.
 
     Raises:
-        yaml.YAMLError: not YAML, or nested deeper than Python recurses.
+        yaml.YAMLError: not YAML, nested too deeply, or with a key twice.
     """
-    try:
-        return yaml.load(text, ConfigLoader)  # a safe loader
-    except RecursionError as error:
-        raise yaml.YAMLError("nested too deeply: a configuration has a few levels") from error
-    except (ValueError, OverflowError) as error:  # of a number: 1_, 5,000 digits
-        raise yaml.YAMLError(str(error).partition(";")[0]) from error
+    return load_yaml(text, ConfigLoader)
 
 
 def read_values(path: Path) -> Any:
     """The values that a configuration file holds.
 
     Raises:
-        ValueError: one line with the file, the place in it and what is wrong: it is a folder, not
-            to be read, not UTF-8, not YAML, or has a key twice.
+        ValueError: as :func:`~lit_entropy.yaml_text.read_yaml`, and a key that stands twice.
     """
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file in it")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is no UTF-8; save the "
-            "file as UTF-8"
-        ) from error
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}, {yaml_fault(error)}") from error
-
-
-def yaml_fault(error: yaml.YAMLError) -> str:
-    """Line and column of a mistake in YAML, and what it is, in one line."""
-    if isinstance(error, yaml.reader.ReaderError):
-        return f"character {error.position + 1} is no text (#x{error.character:04x}); remove it"
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return " ".join(str(error).split())
-    mark = error.problem_mark
-    context = ""
-    if error.context:
-        start = error.context_mark
-        other = start is not None and start.line != mark.line
-        context = f"{error.context}{f' from line {start.line + 1}' if other else ''}, "
-    return f"line {mark.line + 1}, column {mark.column + 1}: {context}{error.problem}"
+    return read_yaml(path, ConfigLoader)
 
 
 def dump_values(values: object) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from safetensors import safe_open
 
 from lit_entropy.figures.runs import Run
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 from lit_entropy.tracking.state_table import STATES_FILE, read_states
+from lit_entropy.yaml_text import read_yaml
 
 #: Columns that may hold the RL step of an exported table, best first.
 STEP_COLUMNS = ("step", "rl_step", "_step", "Step", "trainer/global_step")
@@ -64,19 +64,25 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
     config = folder / "config.yaml"
     if not config.exists():
         return Run(folder.name, label or folder.name, _seed(folder.name), history)
-    values = yaml.safe_load(config.read_text())
-    own_label, x = method_of(values)
-    model = _part(values, "model.policy", "model")
+    values = read_yaml(config)
+    try:
+        own_label, x = method_of(values)
+        model = _part(values, "model.policy", "model")
+        facts: dict[str, float | str] = {
+            "model": str(model),
+            "task": _name(_part(values, "data.task")),
+            "group_size": float(_part(values, "data.group_size")),
+        }
+        seed = int(values["seed_everything"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{config} is not the configuration of a run ({type(error).__name__}: {error}): name "
+            "a folder of lit-entropy fit"
+        ) from error
     if x is None and isinstance(model, str):
         x = body_parameters(model)
-    facts: dict[str, float | str] = {
-        "model": str(model),
-        "task": _name(_part(values, "data.task")),
-        "group_size": float(_part(values, "data.group_size")),
-    }
-    seed, label = int(values["seed_everything"]), label or own_label
     states = read_states(folder) if (folder / STATES_FILE).is_file() else {}
-    return Run(folder.name, label, seed, history, x, facts, states)
+    return Run(folder.name, label or own_label, seed, history, x, facts, states)
 
 
 def read_export(path: Path) -> dict[str, np.ndarray]:
@@ -86,11 +92,14 @@ def read_export(path: Path) -> dict[str, np.ndarray]:
     of each column counts. Rows without an RL step are left out.
 
     Raises:
-        ValueError: no column of RL steps, or one metric of several runs.
+        ValueError: no column of RL steps, one metric of several runs, or no table of text.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = list(rows[0]) if rows else []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(table := csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no CSV file ({error}): export the run's history") from error
+    columns = list(table.fieldnames or ()) if rows else []
     step = next((name for name in STEP_COLUMNS if name in columns), None)
     if step is None:
         raise ValueError(f"{path} has none of the columns {', '.join(STEP_COLUMNS)}: it has "

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
 from lit_entropy.shipped import SUFFIXES, configs_folder
 from lit_entropy.tracking.redaction import redact_words
+from lit_entropy.yaml_text import load_yaml
 
 
 class Job(ABC):
@@ -74,12 +73,14 @@ def _file(root: Path, flag: str, value: str) -> Path | None:
 @lru_cache
 def _values(text: str) -> str:
     """What a configuration file says, whatever its comments and the order of its keys."""
-    return json.dumps(yaml.safe_load(text), sort_keys=True)
+    return json.dumps(load_yaml(text), sort_keys=True, default=str)  # a date has no JSON
 
 
-def _texts(file: Path) -> Iterator[str]:
+def _texts(file: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
     """The values of a configuration file and of the component files that it names."""
-    text = _values(file.read_text())
+    text = _values(file.read_text(encoding="utf-8"))
     yield text
     for name in re.findall(r'"([^"]+\.ya?ml)"', text):
-        yield from _texts(file.parent / name)
+        named = file.parent / name  # a text that ends like a file need not be one
+        if named.is_file() and named not in (file, *above):
+            yield from _texts(named, (file, *above))

@@ -11,14 +11,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
 from lit_entropy.jobs.runner import DONE
 from lit_entropy.tracking.metrics_file import METRICS_FILE, STEP, read_rows
 from lit_entropy.tracking.redaction import redact_words
 from lit_entropy.tracking.state_table import STATES_FILE
+from lit_entropy.yaml_text import read_yaml
 
 CONFIG = "config.yaml"
 SUFFIX = ".tar.xz"
@@ -151,7 +150,7 @@ def _unfinished(folder: Path) -> str:
     for name in (CONFIG, METRICS_FILE):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}: name the folder of a run")
-    steps = yaml.safe_load((folder / CONFIG).read_text())["trainer"]["max_epochs"]
+    steps = read_yaml(folder / CONFIG)["trainer"]["max_epochs"]
     done = max((int(row[STEP]) for row in read_rows(folder / METRICS_FILE)), default=0)
     return "" if done >= steps else f"it has {done} of {steps} RL steps"
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import yaml
-
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.tracking.metrics_file import METRICS_FILE
+from lit_entropy.yaml_text import read_yaml
 
 #: Keys of the configuration of ``validate``, ``test`` and ``predict`` that one of ``fit`` lacks.
 EVALUATES = ("checkpoints", "verbose", "return_predictions")
@@ -90,7 +89,7 @@ def _evaluates(path: Path) -> bool:
     config = (path.parent if path.name == METRICS_FILE else path) / "config.yaml"
     if not config.is_file():
         return False
-    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    values = read_yaml(config)
     return isinstance(values, dict) and any(key in values for key in EVALUATES)
 
 

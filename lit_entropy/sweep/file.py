@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_entropy.closest import no_such_file
 from lit_entropy.sweep.grid import as_word
+from lit_entropy.yaml_text import read_yaml
 
 #: What W&B reads and a local sweep has no need of.
 IGNORED = ("program", "name", "description", "project", "entity")
@@ -44,9 +43,9 @@ def read_file(path: Path) -> SweepFile:
     if not path.exists():
         raise ValueError(f"file={path}: {no_such_file(str(path))}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"file={path}: {' '.join(str(error).split())}") from error
+        values = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"file={error}") from error
     if not isinstance(values, dict) or not isinstance(values.get("parameters"), dict):
         raise ValueError(f"file={path}: no mapping `parameters`; see docs/how-to/sweeps.md")
     if unknown := sorted(set(values) - set(KNOWN)):

@@ -257,15 +257,18 @@ def read_rows(path: str | Path) -> list[Row]:
     """Rows as text, without empty cells; a last line that was cut short is left out.
 
     Raises:
-        ValueError: the file has no column ``step`` of integers.
+        ValueError: the file has no column ``step`` of integers, or is no table of text.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    text = text[: text.rfind("\n") + 1]
-    rows = [
-        {key: cell for key, cell in row.items() if key and cell}
-        for row in csv.DictReader(io.StringIO(text))
-    ]
-    if not all(row.get(STEP, "").isdigit() for row in rows):
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        text = text[: text.rfind("\n") + 1]
+        rows = [
+            {key: cell for key, cell in row.items() if key and cell}
+            for row in csv.DictReader(io.StringIO(text))
+        ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no metrics table ({error}): move it away") from error
+    if not all(row.get(STEP, "").isascii() and row.get(STEP, "").isdigit() for row in rows):
         raise ValueError(f"{path} is no metrics table (no RL step in every row): move it away")
     return rows
 
@@ -281,6 +284,7 @@ def read_metrics(run_folder: str | Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: the run has no metrics yet.
+        ValueError: the file is no table of numbers.
     """
     path = Path(run_folder)
     path = path / METRICS_FILE if path.is_dir() else path
@@ -291,4 +295,7 @@ def read_metrics(run_folder: str | Path) -> dict[str, np.ndarray]:
         )
     rows = read_rows(path)
     keys = sorted({key for row in rows for key in row})
-    return {key: np.array([float(row.get(key, "nan")) for row in rows]) for key in keys}
+    try:
+        return {key: np.array([float(row.get(key, "nan")) for row in rows]) for key in keys}
+    except ValueError as error:
+        raise ValueError(f"{path} is no metrics table ({error}): move it away") from error

@@ -23,6 +23,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "two": (b"a: 1\n---\nb: 2\n", ", line 2, column 1: expected a single document in the stream"),
     "control": (b'a: "x\x01"\n', ", character 6 is no text (#x0001); remove it"),
     "deep": (b"[" * 3000, ", nested too deeply: a configuration has a few levels"),
+    "half": (b'a: "\\ud83d"', ", line 1, column 4: '\\ud83d' holds half a surrogate pair, which"),
     "digits": (b"a: " + b"9" * 5000, ", Exceeds the limit (4300 digits) for integer string conv"),
     "unhashable": (b"? [1, 2]\n: 3\n", ", line 1, column 3: while constructing a mapping, found"),
 }

@@ -140,15 +140,25 @@ def test_a_key_of_a_file_that_there_is_none_of(
 def test_what_a_message_quotes_cannot_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """An escape sequence, a line end of Unicode, a lone surrogate, which no encoding has."""
     with pytest.raises(SystemExit, match="2"):
-        command_line.run_light(["figures", "--labels=a\x1b[2J\u2028b\ud83d"])
+        command_line.run_light(["figures", "--labels=a\x1b[2J\u2028b"])
     said = capsys.readouterr().err.splitlines()
-    begin = "lit-entropy figures: error: labels=a\\x1b[2J b\\ud83d "
+    begin = "lit-entropy figures: error: labels=a\\x1b[2J b "
     assert len(said) == 2 and said[1].startswith(begin)
     with pytest.raises(SystemExit):
         refuse("run.name=a\x1c\ud83dé: taken,\ntake another one")
     assert capsys.readouterr().err == (
         "lit-entropy: error: run.name=a\\x1c\\ud83dé: taken,\ntake another one\n"
     )
+
+
+@pytest.mark.parametrize("word", ["--output=\udcff${", "\ud83d", "--run.name=a\udc80"])
+def test_a_word_that_is_not_utf8_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python has a surrogate in place of each byte that it cannot decode; no file could hold it."""
+    for start in (command_line.run_light, main):
+        with pytest.raises(SystemExit, match="2"):
+            start(["figures" if start is command_line.run_light else "fit", word])
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == f"lit-entropy: error: {word!a} is not UTF-8: type or encode it as UTF-8"
 
 
 @pytest.mark.parametrize("text", ["run: {name: 1e-6}", "run: {name: true}"])

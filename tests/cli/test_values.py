@@ -2,6 +2,7 @@ r"""What a flag sets survives flag, file, config.yaml, file: numbers in names, `
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from runs import CONFIGS
 
 from lit_entropy.cli.main import main
 from lit_entropy.cli.values import (
+    ConfigLoader,
     below,
     dump_references,
     dump_values,
@@ -22,6 +24,7 @@ from lit_entropy.cli.values import (
     map_text,
     unescaped,
 )
+from lit_entropy.yaml_text import DEEPEST
 
 NAMES = [
     "1e-6", "5e6", "1E6", "007", "true", "True", "null", "~", "0x10", "0o7", "0b1", "2026-11-28",
@@ -75,6 +78,26 @@ def test_any_number_survives(value: float | bool | None) -> None:
 def test_what_a_file_means(text: str, value: object) -> None:
     loaded = load_values(text) if text != "-" else text
     assert loaded == value and type(loaded) is type(value)
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ("{a: ", "}"), ("[{a: ", "}]")])
+def test_nesting_has_a_limit_whatever_python_recurses(
+    monkeypatch: pytest.MonkeyPatch, opening: str, closing: str
+) -> None:
+    """PyYAML takes a time that grows with the square of the levels, 7 s for 3,000 of them here."""
+    levels = DEEPEST // (1 + (len(closing) > 1))
+    assert load_values(opening * levels + closing * levels)
+    before = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(20_000)
+        with pytest.raises(yaml.YAMLError, match=r"^nested too deeply: a configuration has a few"):
+            load_values(opening * 3000 + closing * 3000)
+    finally:
+        sys.setrecursionlimit(before)
+    loader = ConfigLoader(opening * 3000)
+    with pytest.raises(yaml.YAMLError):
+        loader.get_single_data()
+    assert loader.flow_level == DEEPEST, "what comes after the limit is not looked at"
 
 
 def test_references_are_those_of_the_subcommand() -> None:

@@ -57,7 +57,11 @@ def test_values_survive_a_file() -> None:
         text = dump_values({"a": value})
         assert repr(load_values(text)) == repr({"a": map_text(value, escaped)})
 
-    plain = values().filter(lambda value: "\ud83d" not in repr(value) and "\\ud" not in repr(value))
+    def is_plain(value: Any) -> bool:
+        text = repr(value)  # PyYAML needs seconds for 100,000 characters
+        return len(text) < 50_000 and "\ud83d" not in text and "\\ud" not in text
+
+    plain = values().filter(is_plain)
     assert fuzz(plain, survive) >= 100
 
 
@@ -82,8 +86,8 @@ def test_a_parser_ends_with_code_2_or_settings(capsys: pytest.CaptureFixture[str
 
     def ends(words: list[str]) -> None:
         try:
-            parser.parse_args(["figures", *words])
-        except OmegaConfBaseException:  # a reference: the console refuses it in one line
+            parser.parse_args(ready_arguments(["figures", *words]))
+        except (OmegaConfBaseException, ValueError):  # a reference, or no UTF-8: refused in a line
             return
         except SystemExit as end:
             lines = capsys.readouterr().err.splitlines()
