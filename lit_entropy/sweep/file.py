@@ -48,12 +48,13 @@ def read_file(path: Path) -> SweepFile:
         raise ValueError(f"file={error}") from error
     if not isinstance(values, dict) or not isinstance(values.get("parameters"), dict):
         raise ValueError(f"file={path}: no mapping `parameters`; see docs/how-to/sweeps.md")
-    if unknown := sorted(set(values) - set(KNOWN)):
-        raise ValueError(f"file={path}: {unknown[0]} is not known here, only {', '.join(KNOWN)}")
+    if unknown := [key for key in values if key not in KNOWN]:
+        named = _in_a_line(unknown[0])
+        raise ValueError(f"file={path}: {named} is not known here, only {', '.join(KNOWN)}")
     if values.get("method", "grid") != "grid":
         raise ValueError(
-            f"file={path}: method={values['method']}: lit-entropy sweep trains grids; start this "
-            "one with wandb sweep and wandb agent"
+            f"file={path}: method={_in_a_line(values['method'])}: lit-entropy sweep trains grids; "
+            "start this one with wandb sweep and wandb agent"
         )
     over: dict[str, list[Any]] = {}
     words = _words(values.get("command"), path)
@@ -83,7 +84,8 @@ def _parameters(
             yield key, entry
         else:
             raise ValueError(
-                f"file={path}: parameters.{key}={entry}: a grid needs `values: [...]` or `value:`"
+                f"file={path}: parameters.{_in_a_line(key)}={_in_a_line(entry)}: a grid needs "
+                "`values: [...]` or `value:`"
             )
 
 
@@ -94,9 +96,15 @@ def _words(command: object, path: Path) -> list[str]:
     words = [str(word) for word in command] if isinstance(command, list) else []
     if "fit" not in words:
         raise ValueError(
-            f"file={path}: command={command}: expected [lit-entropy, fit, --config, FILE, "
-            '"${args}"]'
+            f"file={path}: command={_in_a_line(command)}: expected [lit-entropy, fit, --config, "
+            'FILE, "${args}"]'
         )
     kept = [word for word in words[words.index("fit") + 1 :] if not word.startswith("${")]
     parts = (word.split("=", 1) if word.startswith("--") else [word] for word in kept)
     return [part for word in parts for part in word]
+
+
+def _in_a_line(value: object) -> str:
+    """A value as it is written, or as Python writes it where it has line ends or is long."""
+    text = str(value)
+    return text if text.isprintable() and len(text) < 200 else f"{value!r:.200}"
