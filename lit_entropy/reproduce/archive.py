@@ -31,6 +31,8 @@ KEPT = (
 )  # fmt: skip
 #: Of those the ones that none reads: standard errors by difficulty.
 DROPPED = ("val/*_se/*",)
+#: Bytes that one file may hold unpacked: some hundred times as much as any here does.
+MOST = 2**28
 #: Significant digits of an archived number; a float32 has 7.2.
 DIGITS = 7
 
@@ -90,6 +92,9 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
     for setting, runs in sorted(settings.items()):
         path = output / f"{setting}{SUFFIX}"
         known = _read(path) if path.exists() else {}
+        for name in sorted(known.keys() & runs.keys()):
+            if known[name] != runs[name]:
+                say(f"{path}: {name} takes the place of another run of its name")
         content = _packed({**known, **runs})
         with atomic_write(path) as file:
             file.write(content)
@@ -126,9 +131,9 @@ def is_archived(run: Job, folder: Path) -> bool:
     path = folder / run.name / DONE
     if not path.exists():
         return False
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_bytes())
     wanted = {"settings": redact_words(run.settings), "digest": run.digest}
-    return {key: record.get(key) for key in wanted} == wanted
+    return isinstance(record, dict) and wanted.items() <= record.items()
 
 
 def fitted(folder: Path) -> list[Path]:
@@ -200,8 +205,7 @@ def _read(path: Path) -> dict[str, dict[str, bytes]]:
     runs: dict[str, dict[str, bytes]] = {}
     allowed = (CONFIG, METRICS_FILE, STATES_FILE, DONE)
     try:
-        whole = lzma.decompress(path.read_bytes())  # tarfile would not miss the checksum at the end
-        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
+        with tarfile.open(fileobj=io.BytesIO(_unpressed(path)), mode="r:") as tar:
             for member in tar:
                 name, _, file = member.name.partition("/")
                 content = tar.extractfile(member) if member.isfile() else None
@@ -211,3 +215,16 @@ def _read(path: Path) -> dict[str, dict[str, bytes]]:
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise ValueError(f"{path} is damaged or no archive: {error}") from error
     return runs
+
+
+def _unpressed(path: Path) -> bytes:
+    """What a file holds to its checksum, which ``tarfile`` would not miss.
+
+    Raises:
+        lzma.LZMAError: it is damaged, cut short, or holds more than :data:`MOST` bytes.
+    """
+    reader = lzma.LZMADecompressor()
+    whole = reader.decompress(path.read_bytes(), max_length=MOST)
+    if not reader.eof or reader.unused_data:
+        raise lzma.LZMAError(f"it is cut short, goes on, or unpacks to more than {MOST} bytes")
+    return whole

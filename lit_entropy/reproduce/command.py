@@ -72,7 +72,8 @@ def reproduce(
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
     beside = load_runs(others, None, _say) if others else []
     with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
-        beside += [load_run(path) for path in fitted(archived)]
+        names = {run.name for run in planned}
+        beside += [load_run(path) for path in fitted(archived) if path.name not in names]
         missing = [run for run in planned if not is_archived(run, archived)]
         if archive:
             _say(f"{len(planned) - len(missing)} of {len(planned)} runs are in {archive}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from lit_entropy.cli.main import main
 from lit_entropy.figures import style
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.history import load_run
+from lit_entropy.reproduce import archive
 from lit_entropy.reproduce.archive import (
     SUFFIX,
     _is_kept,
@@ -137,6 +139,10 @@ def test_the_same_runs_are_the_same_bytes_and_others_stay(tmp_path: Path) -> Non
     both = write_archive(folders[1:], tmp_path / "a", silent)
     assert [path.name for path in both] == [path.name for path in once]
     assert [path.read_bytes() for path in both] == [path.read_bytes() for path in once]
+    shake(folders[0], 0)
+    lines = []
+    (path,) = write_archive(folders[:1], tmp_path / "a", lines.append)
+    assert lines[0] == f"{path}: {folders[0].name} takes the place of another run of its name"
 
 
 def test_an_archived_run_counts_with_its_own_settings_alone(tmp_path: Path) -> None:
@@ -196,11 +202,13 @@ def test_links_in_an_archive_are_refused(tmp_path: Path, kind: bytes) -> None:
         pass
 
 
-def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+def test_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST", 2**20)
     run = make(planned_runs("11")[0], tmp_path / "runs")
     (path,) = write_archive([run], tmp_path / "archive", silent)
     whole = path.read_bytes()
-    for content in (b"", b"no archive", whole[: len(whole) // 2], whole[:-20]):
+    bomb = lzma.compress(bytes(archive.MOST + 1), preset=0)
+    for content in (b"", b"no archive", whole[: len(whole) // 2], whole[:-20], whole * 2, bomb):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="is damaged or no archive"), unpacked(path.parent):
             pass
