@@ -58,7 +58,7 @@ def main() -> int:
     if "answers" in options.parts:
         answers(output / "answers", options.answers)
     if "fuzz" in options.parts:
-        fuzz_all(output / "fuzz", options.fuzz_seconds)
+        fuzz_all(output / "fuzz", options.fuzz_seconds, jobs=options.jobs)
     if "soak" in options.parts:
         soak(output / "soak", options.steps)
     record = collected(output)
@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="folder of what was done")
     parser.add_argument("--kills", type=int, default=300, help="processes to kill, at least")
-    parser.add_argument("--jobs", type=int, default=2, help="runs that are attacked side by side")
+    parser.add_argument("--jobs", type=int, default=2, help="attacks side by side")
     parser.add_argument("--answers", type=int, default=1000, help="hostile answers")
     parser.add_argument(
         "--fuzz-seconds", type=float, default=600.0, help="of each parser's process"

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,19 @@ SOURCES = ("lit_entropy/**/*.py", "tests/fuzzing.py", "tests/reliability/test_fu
 PYTEST = (sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q")
 
 
-def fuzz_all(folder: Path, seconds: float, parsers: Sequence[str] = ()) -> None:
-    """Fuzz one parser after the other.
+def fuzz_all(folder: Path, seconds: float, parsers: Sequence[str] = (), jobs: int = 1) -> None:
+    """Fuzz some parsers, a few side by side.
 
     Args:
         folder: of the records.
         seconds: of processor time for each.
         parsers: ids of tests; by default all that fuzz.
+        jobs: parsers at a time, each in a process of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    source = digest()
-    for number, parser in enumerate(parsers := parsers or all_parsers(), 1):
+    source, parsers = digest(), parsers or all_parsers()
+
+    def fuzz_next(number: int, parser: str) -> None:
         file = folder / f"{name_of(parser)}.json"
         done = read_record(file)
         if done.source != source:
@@ -44,6 +47,9 @@ def fuzz_all(folder: Path, seconds: float, parsers: Sequence[str] = ()) -> None:
             done.write(file)
             done = fuzz_one(parser, file, seconds)
         print(f"{number} of {len(parsers)}, {name_of(parser)}: {said(done)}", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(fuzz_next, range(1, 1 + len(parsers)), parsers))  # raises what one raises
 
 
 def fuzz_one(parser: str, file: Path, seconds: float) -> Fuzzed:
