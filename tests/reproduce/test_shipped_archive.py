@@ -1,0 +1,39 @@
+"""The archived runs of the repository: of today's settings, small, and read by the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lit_entropy.figures.history import load_run
+from lit_entropy.jobs.runner import DONE
+from lit_entropy.reproduce.archive import SUFFIX, is_archived, unpacked
+from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.jobs import cells_of, plan
+from lit_entropy.reproduce.rungs import RUNGS
+
+ARCHIVE = Path(__file__).parents[2] / "archive"
+
+
+def test_archived_runs_have_the_settings_that_are_planned_today() -> None:
+    """A run whose configuration has changed since would be trained again, and not say so."""
+    planned = {run.name: run for run in plan(cells_of(ENTRIES), BUDGETS["full"])}
+    with unpacked(ARCHIVE) as folder:
+        for path in sorted(folder.iterdir()):
+            if (path / DONE).exists():
+                assert path.name in planned, f"{path.name}: no figure plans it"
+                assert is_archived(planned[path.name], folder), f"{path.name}: of other settings"
+
+
+def test_archived_runs_of_the_language_model_are_those_of_its_rung() -> None:
+    rung = RUNGS[-1]
+    assert rung.plan is not None
+    with unpacked(ARCHIVE) as folder:
+        runs = [load_run(path) for path in folder.glob("smollm_rung-seed*")]
+    assert all(rung.holds(run) and run.label == "GRPO" for run in runs)
+    assert all(run.history["step"][-1] == rung.plan.steps for run in runs)
+    assert {run.seed for run in runs} <= set(range(1, 1 + rung.plan.seeds))
+
+
+def test_the_archive_is_small() -> None:
+    assert sum(path.stat().st_size for path in ARCHIVE.glob(f"*{SUFFIX}")) < 4_000_000
