@@ -136,7 +136,7 @@ def table(bars: dict[str, dict[str, float]]) -> str:
 def picture(bars: dict[str, dict[str, float]], stem: Path) -> None:
     """A bar for each label, in seconds of an RL step, a colour for each kind."""
     colours = dict(zip([*KINDS, REST], [*sequential_colours(len(KINDS)), "#BBBBBB"], strict=True))
-    with paper_figure(FULL_WIDTH, 0.32 * len(bars) + 1.3) as figure:
+    with paper_figure(FULL_WIDTH, 0.32 * len(bars) + 1.2) as figure:
         axes = figure.subplots()
         for row, found in enumerate(bars.values()):
             left = 0.0
@@ -147,7 +147,7 @@ def picture(bars: dict[str, dict[str, float]], stem: Path) -> None:
         axes.set_yticks(range(len(bars)), list(bars))
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.set_xlabel("seconds of an RL step, under the profiler")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.45), ncols=5)
+        figure.legend(loc="outside lower center", ncols=5)
         save(figure, stem)
 
 
