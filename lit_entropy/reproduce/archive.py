@@ -2,25 +2,19 @@
 
 import csv
 import io
-import json
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from lit_entropy.atomic import atomic_write
-from lit_entropy.jobs.job import Job
 from lit_entropy.jobs.runner import DONE
+from lit_entropy.reproduce.archived import CONFIG, SUFFIX, Files, read_archive
 from lit_entropy.tracking.metrics_file import METRICS_FILE, STEP, read_rows
-from lit_entropy.tracking.redaction import redact_words
 from lit_entropy.tracking.state_table import STATES_FILE
 from lit_entropy.yaml_text import read_yaml
 
-CONFIG = "config.yaml"
-SUFFIX = ".tar.xz"
 #: Columns of ``metrics.csv`` that an archive keeps: those that a figure of the report reads.
 KEPT = (
     STEP, "val/*", "entropy/token_mean", "entropy/answer", "rollout/accuracy", "rollout/reward",
@@ -31,13 +25,8 @@ KEPT = (
 )  # fmt: skip
 #: Of those the ones that none reads: standard errors by difficulty.
 DROPPED = ("val/*_se/*",)
-#: Bytes that one file may hold unpacked: some hundred times as much as any here does.
-MOST = 2**28
 #: Significant digits of an archived number; a float32 has 7.2.
 DIGITS = 7
-
-#: The files of an archived run by name.
-Files = Mapping[str, bytes]
 
 
 def archive(runs: list[str], output: str = "archive") -> None:
@@ -91,7 +80,7 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
     written = []
     for setting, runs in sorted(settings.items()):
         path = output / f"{setting}{SUFFIX}"
-        known = _read(path) if path.exists() else {}
+        known = read_archive(path) if path.exists() else {}
         for name in sorted(known.keys() & runs.keys()):
             if known[name] != runs[name]:
                 say(f"{path}: {name} takes the place of another run of its name")
@@ -101,53 +90,6 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
         say(f"{path}: {len({**known, **runs})} runs, {len(content) / 1000:,.0f} kB")
         written.append(path)
     return written
-
-
-@contextmanager
-def unpacked(archive: Path | None) -> Iterator[Path]:
-    """A folder with the archived runs, each a folder as figures read it; gone after the block.
-
-    Args:
-        archive: folder of ``write_archive``; None for one without runs.
-
-    Raises:
-        FileNotFoundError: it is not there, or holds no archive.
-        ValueError: a file of it is damaged, or no archive of this kind.
-    """
-    with TemporaryDirectory(prefix="lit_entropy-archive-") as place:
-        folder = Path(place)
-        for path in _archives(archive) if archive else []:
-            for name, files in _read(path).items():
-                if (folder / name).exists():
-                    raise ValueError(f"{path} and another file of {archive} both hold {name}")
-                (folder / name).mkdir()
-                for file, content in files.items():
-                    (folder / name / file).write_bytes(content)
-        yield folder
-
-
-def is_archived(run: Job, folder: Path) -> bool:
-    """Whether an unpacked archive has this run, with the settings and files that it has now."""
-    path = folder / run.name / DONE
-    if not path.exists():
-        return False
-    record = json.loads(path.read_bytes())
-    wanted = {"settings": redact_words(run.settings), "digest": run.digest}
-    return isinstance(record, dict) and wanted.items() <= record.items()
-
-
-def fitted(folder: Path) -> list[Path]:
-    """The runs of an unpacked archive that no reproduction has planned: those of ``fit``."""
-    return sorted(path for path in folder.iterdir() if not (path / DONE).exists())
-
-
-def _archives(archive: Path) -> list[Path]:
-    found = sorted(archive.glob(f"*{SUFFIX}"))
-    if not found:
-        raise FileNotFoundError(
-            f"archive={archive} holds no *{SUFFIX}: name a folder that `lit-entropy archive` wrote"
-        )
-    return found
 
 
 def _unfinished(folder: Path) -> str:
@@ -198,33 +140,3 @@ def _packed(runs: Mapping[str, Files]) -> bytes:
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
     return lzma.compress(content.getvalue(), preset=9)
-
-
-def _read(path: Path) -> dict[str, dict[str, bytes]]:
-    """The files of each run; nothing is written, and no other names are taken."""
-    runs: dict[str, dict[str, bytes]] = {}
-    allowed = (CONFIG, METRICS_FILE, STATES_FILE, DONE)
-    try:
-        with tarfile.open(fileobj=io.BytesIO(_unpressed(path)), mode="r:") as tar:
-            for member in tar:
-                name, _, file = member.name.partition("/")
-                content = tar.extractfile(member) if member.isfile() else None
-                if content is None or file not in allowed or name in ("", ".", ".."):
-                    raise ValueError(f"{path} holds {member.name!r}, which is no file of a run")
-                runs.setdefault(name, {})[file] = content.read()
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no archive: {error}") from error
-    return runs
-
-
-def _unpressed(path: Path) -> bytes:
-    """What a file holds to its checksum, which ``tarfile`` would not miss.
-
-    Raises:
-        lzma.LZMAError: it is damaged, cut short, or holds more than :data:`MOST` bytes.
-    """
-    reader = lzma.LZMADecompressor()
-    whole = reader.decompress(path.read_bytes(), max_length=MOST)
-    if not reader.eof or reader.unused_data:
-        raise lzma.LZMAError(f"it is cut short, goes on, or unpacks to more than {MOST} bytes")
-    return whole

@@ -11,7 +11,7 @@ from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
-from lit_entropy.reproduce.archive import fitted, is_archived, unpacked
+from lit_entropy.reproduce.archived import fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.digest import rules_digest

@@ -14,7 +14,7 @@ from fuzzing import fuzz, texts, values
 from hypothesis import strategies as st
 
 from lit_entropy.figures.history import load_run
-from lit_entropy.reproduce.archive import CONFIG, unpacked
+from lit_entropy.reproduce.archived import CONFIG, unpacked
 from lit_entropy.sweep.file import read_file
 from lit_entropy.tracking.metrics_file import METRICS_FILE
 

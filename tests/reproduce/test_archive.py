@@ -26,15 +26,9 @@ from lit_entropy.cli.main import main
 from lit_entropy.figures import style
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.history import load_run
-from lit_entropy.reproduce import archive
-from lit_entropy.reproduce.archive import (
-    SUFFIX,
-    _is_kept,
-    fitted,
-    is_archived,
-    unpacked,
-    write_archive,
-)
+from lit_entropy.reproduce import archived as archived_runs
+from lit_entropy.reproduce.archive import _is_kept, write_archive
+from lit_entropy.reproduce.archived import SUFFIX, fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, plan
@@ -203,11 +197,11 @@ def test_links_in_an_archive_are_refused(tmp_path: Path, kind: bytes) -> None:
 
 
 def test_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MOST", 2**20)
+    monkeypatch.setattr(archived_runs, "MOST", 2**20)
     run = make(planned_runs("11")[0], tmp_path / "runs")
     (path,) = write_archive([run], tmp_path / "archive", silent)
     whole = path.read_bytes()
-    bomb = lzma.compress(bytes(archive.MOST + 1), preset=0)
+    bomb = lzma.compress(bytes(archived_runs.MOST + 1), preset=0)
     for content in (b"", b"no archive", whole[: len(whole) // 2], whole[:-20], whole * 2, bomb):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="is damaged or no archive"), unpacked(path.parent):

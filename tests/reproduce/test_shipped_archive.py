@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lit_entropy.figures.history import load_run
 from lit_entropy.jobs.runner import DONE
-from lit_entropy.reproduce.archive import SUFFIX, is_archived, unpacked
+from lit_entropy.reproduce.archived import SUFFIX, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import cells_of, plan
