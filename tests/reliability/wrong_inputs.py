@@ -262,7 +262,10 @@ P --data.minibatch_size 48
 reproduce --suite huge
 reproduce --budget slow
 reproduce --figures 99
-reproduce --jobs 0
+reproduce --jobs -1
+reproduce --jobs 0 --archive nowhere | nowhere
+archive | runs
+archive nowhere | nowhere
 sweep --seeds [0,1] | config
 sweep --config quickstart --seeds x
 sweep --config quickstart --over.model.los [PPOClip] | los
@@ -270,7 +273,7 @@ sweep --config quickstart --seeds [0] --jobs 0
 sweep --config quickstart --seeds []
 sweep --file nowhere.yaml
 reproduce --figures anatomy --jobs x
-reproduce --figures anatomy --jobs 0
+reproduce --figures anatomy --jobs -1
 """
 
 
