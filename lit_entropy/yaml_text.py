@@ -8,7 +8,8 @@ import yaml
 
 #: Levels of braces and brackets; without a limit 3,000 of them take seconds of PyYAML.
 DEEPEST = 100
-_SURROGATE = re.compile("[\ud800-\udfff]")
+#: What no UTF-8 has: half a pair in YAML, or Python's stand-in for a byte of a command.
+SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_DEEP = "nested too deeply: a configuration has a few levels"
 
 
@@ -23,7 +24,7 @@ class ShallowLoader(yaml.SafeLoader):
 
     def construct_scalar(self, node: yaml.ScalarNode) -> str:
         r"""A text as it stands; ``"\ud83d"``, half a surrogate pair, is none."""
-        if _SURROGATE.search(node.value):
+        if SURROGATE.search(node.value):
             problem = f"{node.value!a:.200} holds half a surrogate pair, which is no text"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         text: str = super().construct_scalar(node)

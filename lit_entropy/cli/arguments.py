@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from lit_entropy.cli.classes import base_class
 from lit_entropy.cli.values import NEGATIVE, read_values
 from lit_entropy.moved import check_key, check_names, leaves
 from lit_entropy.shipped import SUFFIXES, configs_folder, find_config
+from lit_entropy.yaml_text import SURROGATE
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {list: "list", int: "number", float: "number", bool: "truth value"}
 
 
@@ -37,7 +36,7 @@ def ready_arguments(
     ready: list[str] = []
     flag = ""
     for argument in arguments:
-        if _SURROGATE.search(argument):  # Python's stand-in for a byte; no file could hold it
+        if SURROGATE.search(argument):  # no file could hold it
             raise ValueError(f"{argument!a:.200} is not UTF-8: type or encode it as UTF-8")
         value, start = argument, ""
         if argument.startswith("-") and not NEGATIVE.match(argument):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import yaml
+
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.runner import DONE
 from lit_entropy.reproduce.archived import CONFIG, SUFFIX, Files, read_archive
@@ -33,8 +35,8 @@ def archive(runs: list[str], output: str = "archive") -> None:
     """Keep what figures read of finished runs in a small file for each setting, for others.
 
     Their configurations, the columns of metrics that a figure of the report reads, to seven digits,
-    and the digests by which ``reproduce --archive`` knows a run; no weights and no texts. A file
-    that is there keeps its other runs.
+    and the digests by which ``reproduce --archive`` knows a run; no weights, no texts and not the
+    folder they were kept in. A file that is there keeps its other runs.
 
     Args:
         runs: Run folders, or patterns of them in quotes, ``'reproduce/tiny-full/runs/*'`` say.
@@ -97,7 +99,12 @@ def _unfinished(folder: Path) -> str:
     for name in (CONFIG, METRICS_FILE):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}: name the folder of a run")
-    steps = read_yaml(folder / CONFIG)["trainer"]["max_epochs"]
+    try:
+        steps = int(read_yaml(folder / CONFIG)["trainer"]["max_epochs"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / CONFIG} is not the configuration of a run: no {error}"
+        ) from error
     done = max((int(row[STEP]) for row in read_rows(folder / METRICS_FILE)), default=0)
     return "" if done >= steps else f"it has {done} of {steps} RL steps"
 
@@ -105,9 +112,18 @@ def _unfinished(folder: Path) -> str:
 def _files(folder: Path) -> Files:
     names = [CONFIG, *(name for name in (DONE, STATES_FILE) if (folder / name).is_file())]
     files = {name: (folder / name).read_bytes() for name in names}
+    files[CONFIG] = _without_place(folder / CONFIG)
     for name in {METRICS_FILE, STATES_FILE} & {METRICS_FILE, *names}:
         files[name] = _shortened((folder / name).read_text(), name == METRICS_FILE)
     return files
+
+
+def _without_place(config: Path) -> bytes:
+    """A run's configuration that does not say where on a machine the run was kept."""
+    values = read_yaml(config)
+    if "folder" in values.get("run", {}):
+        values["run"]["folder"] = "runs"
+    return yaml.safe_dump(values, sort_keys=False).encode()
 
 
 def _shortened(text: str, select: bool) -> bytes:

@@ -33,6 +33,7 @@ from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, plan
 from lit_entropy.tracking.metrics_file import read_metrics
+from lit_entropy.yaml_text import read_yaml
 
 
 def silent(line: str) -> None:
@@ -122,6 +123,19 @@ def test_columns_that_no_figure_reads_are_left_out(tmp_path: Path) -> None:
     own, kept = columns["cov/mean"], run.history["cov/mean"]
     assert np.isnan(kept[0]) and np.isnan(own[0])
     assert 0 < np.abs(kept[1:] / own[1:] - 1).max() < 1e-6
+
+
+def test_an_archive_does_not_say_where_a_run_was_kept(tmp_path: Path) -> None:
+    values = config() | {"run": {"folder": str(tmp_path), "name": "off"}}
+    folder = write_run(tmp_path / "mine-seed0", history(0), values)
+    (path,) = write_archive([folder], tmp_path / "archive", silent)
+    assert str(tmp_path).encode() not in lzma.decompress(path.read_bytes())
+    with unpacked(tmp_path / "archive") as archived:
+        kept = read_yaml(archived / "mine-seed0" / "config.yaml")
+    assert kept == values | {"run": {"folder": "runs", "name": "off"}}
+    (folder / "config.yaml").write_text("a: 1")
+    with pytest.raises(ValueError, match=r"config.yaml is not the configuration of a run: no 'tra"):
+        write_archive([folder], tmp_path / "archive", silent)
 
 
 def test_the_same_runs_are_the_same_bytes_and_others_stay(tmp_path: Path) -> None:

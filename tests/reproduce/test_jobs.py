@@ -251,3 +251,13 @@ def test_comments_and_the_order_of_keys_change_nothing(configs: Path) -> None:
     values = yaml.safe_load((configs / "base.yaml").read_text())
     (configs / "base.yaml").write_text(yaml.safe_dump(values, sort_keys=True))
     assert digests() == before
+
+
+@pytest.mark.parametrize(
+    "line", ["when: 2026-11-28", "file: notes.yaml", "file: base.yaml", "file: quickstart.yaml"]
+)
+def test_a_digest_takes_any_value(configs: Path, line: str) -> None:
+    """A date, a text that ends like a file, the file itself, and another file."""
+    before = digests()
+    edit(configs / "base.yaml", "\nrun:", f"\n{line}\nrun:")
+    assert all(digest != before[name] for name, digest in digests().items())

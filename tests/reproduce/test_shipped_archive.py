@@ -11,6 +11,7 @@ from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import cells_of, plan
 from lit_entropy.reproduce.rungs import RUNGS
+from lit_entropy.yaml_text import read_yaml
 
 ARCHIVE = Path(__file__).parents[2] / "archive"
 
@@ -20,6 +21,7 @@ def test_archived_runs_have_the_settings_that_are_planned_today() -> None:
     planned = {run.name: run for run in plan(cells_of(ENTRIES), BUDGETS["full"])}
     with unpacked(ARCHIVE) as folder:
         for path in sorted(folder.iterdir()):
+            assert read_yaml(path / "config.yaml")["run"]["folder"] == "runs"
             if (path / DONE).exists():
                 assert path.name in planned, f"{path.name}: no figure plans it"
                 assert is_archived(planned[path.name], folder), f"{path.name}: of other settings"
