@@ -1,6 +1,7 @@
 """Table 2 (arXiv 2505.22617) in miniature: methods against bands of difficulty."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from lit_entropy.figures.difficulty_scores import (
 )
 from lit_entropy.figures.dots import draw_estimates
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
+from lit_entropy.figures.estimates import Paired, paired
 from lit_entropy.figures.marks import zero_line
 from lit_entropy.figures.methods import COVARIANCE_METHODS, METHODS, base_of
 from lit_entropy.figures.panels import legend_of_labels
@@ -93,7 +95,23 @@ def _judge_average(m: DifficultyScores) -> Judgement:
 
 def _judge_hardest(m: DifficultyScores) -> Judgement:
     decision, text = _judge_band(m, LONGEST_TRAINED)
-    return Judgement(decision, f"{LONGEST_TRAINED}, {text}")
+    ahead = {name: _ahead_of_easier(m, name) for name in COVARIANCE_METHODS}
+    more = "; ".join(f"{name} {points(each)}" for name, each in ahead.items())
+    decision = every(decision, *(above(each, 0) for each in ahead.values()))
+    return Judgement(decision, f"{LONGEST_TRAINED}, {text}; more than on shorter ones: {more}")
+
+
+def _ahead_of_easier(m: DifficultyScores, method: str) -> Paired | None:
+    """Gain on the longest trained chains less the mean gain on shorter ones, paired by seed."""
+    score = m.scores[0]
+    easier = m.bands[: m.bands.index(LONGEST_TRAINED)]
+    gains = [m.row(method, score, band).difference for band in (LONGEST_TRAINED, *easier)]
+    if not easier or any(gain is None for gain in gains):
+        return None
+    hardest, *rest = (
+        dict(zip(gain.seeds, gain.values, strict=True)) for gain in gains if gain is not None
+    )
+    return paired(hardest, {seed: fmean(each[seed] for each in rest) for seed in hardest})
 
 
 def difficulty_tables(m: DifficultyScores) -> list[Table]:
@@ -132,7 +150,8 @@ TABLE_2 = Entry(
               "40.4 and 40.6 against 38.6 (7B)", "paired 95 % intervals above 0 for both",
               _judge_average),
         Claim("The gain is largest on the hardest benchmarks.", "AIME25: +6.2 and +3.3 (7B)",
-              "on the longest trained chains: paired 95 % intervals above 0 for both",
+              "on the longest trained chains: paired 95 % intervals above 0 for both, of the "
+              "gain and of how far it exceeds the mean gain on shorter ones",
               _judge_hardest),
     ),
     METHOD_CELLS, tables=difficulty_tables,

@@ -1,4 +1,4 @@
-"""Fig. 1 of arXiv 2505.22617: entropy collapses as the accuracy saturates."""
+"""Fig. 1 of arXiv 2505.22617: entropy collapses as the accuracy rises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,9 +97,9 @@ def _judge_collapse(m: Collapse) -> Judgement:
 
 
 FIGURE_1 = Entry(
-    "1", "Fig. 1", "Entropy collapses, accuracy saturates", f"GRPO. {SEEDS}", measure_1, figure_1,
+    "1", "Fig. 1", "Entropy collapses, accuracy rises", f"GRPO. {SEEDS}", measure_1, figure_1,
     cells=(LONG,), overlay=Overlay(measure_collapse, overlay_1), claims=(
-        Claim("Entropy collapses as the accuracy rises and saturates.", "entropy towards 0",
+        Claim("Entropy collapses as the accuracy rises.", "entropy towards 0",
               "95 % intervals: share of the entropy lost above 75 %, gain in accuracy above 0",
               _judge_collapse),
     ),

@@ -93,26 +93,29 @@ def _judge_lemma(m: Agreements) -> Judgement:
         f"{label}: R² {match.r2_text}, slope {show(match.slope, 2)}"
         for label, match in found.items()
     )
-    return Judgement(every(*(holds_to_first_order(match.r2) for match in found.values())), text)
+    decisions = (holds_to_first_order(match.r2, match.slope) for match in found.values())
+    return Judgement(every(*decisions), text)
 
 
-def holds_to_first_order(r2: Estimate | None) -> Decision:
-    """That a prediction of the change itself holds: R² above 0.9."""
-    return above(r2, 0.9)
+def holds_to_first_order(r2: Estimate | None, slope: Estimate | None) -> Decision:
+    """That a prediction of the change itself holds: R² above 0.9, and the slope above 0."""
+    return every(above(r2, 0.9), above(slope, 0))
 
 
-def foretells(r2: Estimate | None) -> Decision:
-    """That a prediction of the sign and shape, not of the size, foretells: R² above 0.5."""
-    return above(r2, 0.5)
+def foretells(r2: Estimate | None, slope: Estimate | None) -> Decision:
+    """That a prediction of sign and shape, not of the size, holds: R² above 0.5, slope above 0."""
+    return every(above(r2, 0.5), above(slope, 0))
 
 
 def _judge_theorem(m: Agreements) -> Judgement:
     found = {label: matches["theorem2_on_policy"] for label, matches in m.items()}
     text = "; ".join(
-        f"{label}: R² {match.r2_text}, sign {percent(match.sign_agreement)}"
+        f"{label}: R² {match.r2_text}, slope {show(match.slope, 2)}, "
+        f"sign {percent(match.sign_agreement)}"
         for label, match in found.items()
     )
-    return Judgement(every(*(foretells(match.r2) for match in found.values())), text)
+    decisions = (foretells(match.r2, match.slope) for match in found.values())
+    return Judgement(every(*decisions), text)
 
 
 def dynamics_table(m: Agreements) -> list[Table]:
@@ -142,10 +145,12 @@ SECTION_3 = Entry(
     (
         Claim("Lemma 1: the covariance of log π and the change of the logits is the change of "
               "entropy to first order.", "proved, not measured",
-              "R² at fixed states: 95 % interval above 0.9 for each method", _judge_lemma),
+              "at fixed states, for each method: 95 % intervals of R² above 0.9, of the slope "
+              "above 0", _judge_lemma),
         Claim("Theorem 2: the covariance of log π and the advantage foretells it.",
               "shapes compared by eye",
-              "R² on-policy, step by step: 95 % interval above 0.5 for each method",
+              "on-policy, step by step, for each method: 95 % intervals of R² above 0.5, of the "
+              "slope above 0",
               _judge_theorem),
     ),
     (LAW, POLICY_GRADIENT), measured_states, dynamics_table,

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lit_entropy.figures.as_text import percent
+from lit_entropy.figures.as_text import percent, points, show
 from lit_entropy.figures.cells import LONG
 from lit_entropy.figures.collapse import METHOD
 from lit_entropy.figures.entries import SEEDS, Claim, Entry, Judgement, Overlay
@@ -23,6 +23,8 @@ from lit_entropy.figures.verdicts import above, every
 
 #: Share of training, share of the entropy consumed and share of the gain that the paper reports.
 PAPER_MARKS: tuple[tuple[float, float, float], ...] = ((1 / 12, 0.73, 0.76), (1 / 3, 0.94, 0.93))
+#: Shares of the whole that must be spent and won by then: "most", "nearly all".
+LEAST = (1 / 2, 2 / 3)
 
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -48,8 +50,14 @@ class Mark:
     """What was spent and won at one share of training (interpolated), beside the paper's."""
 
     training_share: float
+    # shares of the whole, NaN where a seed's does not fall, or rise
     entropy: Estimate
     gain: Estimate
+    # what is judged, which divides by no small gain: spent, and won, by then, less the least share
+    # of the whole
+    least: float
+    entropy_ahead: Estimate  # nats
+    gain_ahead: Estimate  # fraction
     paper_entropy: float
     paper_gain: float
 
@@ -60,6 +68,8 @@ class Spending:
 
     label: str
     seeds: int
+    fall: Estimate  # of the entropy from the first value to the last, nats
+    rise: Estimate  # of the accuracy, fraction
     # shares by share of training
     entropy: ShareCurve
     gain: ShareCurve
@@ -73,24 +83,29 @@ def shares(run: Run) -> Shares:
     """Share of the run's whole fall of entropy and of its whole gain, by share of training.
 
     Row k's entropy is that of the policy after k - 1 RL steps, row k's accuracy that of the policy
-    after k; a share of training counts the RL steps that the policy has behind it.
+    after k; a share of training counts the RL steps that the policy has behind it. Of a whole that
+    is not above 0 every share is NaN.
 
     Raises:
-        ValueError: a missing key, fewer than two validations, or no fall or no gain to share out.
+        ValueError: a missing key, or fewer than two validations.
     """
+    spent, won = changes(run)
+    return Shares(_of_whole(spent), _of_whole(won))
+
+
+def changes(run: Run) -> Shares:
+    """As :func:`shares`, not divided by the whole: fall of entropy in nats, gain as a fraction."""
     (step_E, entropy_E), (step_A, accuracy_A) = course(run, ENTROPY), course(run, ACCURACY)
-    fall, gain = entropy_E[0] - entropy_E[-1], accuracy_A[-1] - accuracy_A[0]
-    for key, verb, total in ((ENTROPY, "fall", fall), (ACCURACY, "rise", gain)):
-        if not total > 0:
-            raise ValueError(
-                f"run {run.name!r}: '{key}' does not {verb} from its first to its last value, so "
-                f"there is nothing to share out ({verb} {total:.4g}): take a longer run"
-            )
     steps = max(step_E[-1], step_A[-1])
     return Shares(
-        ((step_E - 1) / steps, (entropy_E[0] - entropy_E) / fall),
-        (step_A / steps, (accuracy_A - accuracy_A[0]) / gain),
+        ((step_E - 1) / steps, entropy_E[0] - entropy_E),
+        (step_A / steps, accuracy_A - accuracy_A[0]),
     )
+
+
+def _of_whole(curve: Curve) -> Curve:
+    training_N, value_N = curve
+    return training_N, value_N / (value_N[-1] if value_N[-1] > 0 else np.nan)
 
 
 def measure_2(runs: Sequence[Run]) -> Spending:
@@ -104,24 +119,34 @@ def measure_2(runs: Sequence[Run]) -> Spending:
 
 def measure_spending(group: Sequence[Run]) -> Spending:
     """As :func:`measure_2` for the runs of any one label."""
-    by_run = [shares(run) for run in group]
+    by_run, whole = [shares(run) for run in group], [changes(run) for run in group]
     marks = [
         Mark(
             at,
             estimate([float(np.interp(at, *share.entropy)) for share in by_run]),
             estimate([float(np.interp(at, *share.gain)) for share in by_run]),
+            least,
+            estimate([_ahead(each.entropy, at, least) for each in whole]),
+            estimate([_ahead(each.gain, at, least) for each in whole]),
             *paper,
         )
-        for at, *paper in PAPER_MARKS
+        for (at, *paper), least in zip(PAPER_MARKS, LEAST, strict=True)
     ]
     return Spending(
         group[0].label,
         len(by_run),
+        estimate([float(each.entropy[1][-1]) for each in whole]),
+        estimate([float(each.gain[1][-1]) for each in whole]),
         _mean_share([share.entropy for share in by_run]),
         _mean_share([share.gain for share in by_run]),
         marks,
         max(float(np.diff(share.gain[0]).max()) for share in by_run),
     )
+
+
+def _ahead(curve: Curve, at: float, least: float) -> float:
+    """What a share of training has brought, less a share of the whole."""
+    return float(np.interp(at, *curve) - least * curve[1][-1])
 
 
 def _mean_share(seeds: Sequence[Curve]) -> ShareCurve:
@@ -145,7 +170,7 @@ def overlay_2(runs: Sequence[Run]) -> Figure:
     with paper_figure(FULL_WIDTH, 2.8) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         for label, group in groups.items():
-            measured, by_run = measure_spending(group), [shares(run) for run in group]
+            measured, by_run = measure_shared(group), [shares(run) for run in group]
             colour = look[label].colour
             entropies, gains = [each.entropy for each in by_run], [each.gain for each in by_run]
             _draw_share(left, entropies, measured.entropy, colour, label)
@@ -161,6 +186,25 @@ def overlay_2(runs: Sequence[Run]) -> Figure:
     return figure
 
 
+def measure_shared(group: Sequence[Run]) -> Spending:
+    """As :func:`measure_spending`, of a label that has something to share out.
+
+    Raises:
+        ValueError: the entropy of no run falls, or the accuracy of none rises.
+    """
+    measured = measure_spending(group)
+    for key, verb, whole in (
+        (ENTROPY, "fall", measured.fall), (ACCURACY, "rise", measured.rise)
+    ):  # fmt: skip
+        if not max(whole.values) > 0:
+            raise ValueError(
+                f"runs of {measured.label!r}: '{key}' does not {verb} from its first to its last "
+                f"value, so there is nothing to share out ({verb} {whole.mean:.4g}): take longer "
+                "runs"
+            )
+    return measured
+
+
 def _draw_share(
     axes: Axes, seeds: Sequence[Curve], measured: ShareCurve, colour: str, name: str
 ) -> None:
@@ -170,21 +214,33 @@ def _draw_share(
     axes.lines[-1].set_label(f"{name}{seeds_note(len(seeds))}")
 
 
-def _judge_mark(m: Spending, index: int, least: float) -> Judgement:
+def _judge_mark(m: Spending, index: int) -> Judgement:
     mark = m.marks[index]
-    text = f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain"
-    return Judgement(every(above(mark.entropy, least), above(mark.gain, least)), text)
+    text = (
+        f"{percent(mark.entropy)} of the entropy, {percent(mark.gain)} of the gain; less "
+        f"{mark.least:.0%} of the whole {show(mark.entropy_ahead, signed=True)} nats, "
+        f"{points(mark.gain_ahead)}"
+    )
+    # of a whole below 0 a part is more than its share at once
+    signs = above(m.fall, 0), above(m.rise, 0)
+    return Judgement(every(*signs, above(mark.entropy_ahead, 0), above(mark.gain_ahead, 0)), text)
 
 
+_RULE = (
+    "of entropy spent and of accuracy won: 95 % intervals above 0, of the whole and of the part by "
+    "then less {} of the whole"
+)
 FIGURE_2 = Entry(
     "2", "Fig. 2", "Most is spent and won early",
     f"Shares of the whole fall of entropy and of the whole gain. {SEEDS}", measure_2, figure_2,
-    cells=(LONG,), overlay=Overlay(measure_spending, overlay_2), claims=(
+    cells=(LONG,), overlay=Overlay(measure_shared, overlay_2), claims=(
         Claim("Most is spent and won at once: the first twelfth of training.",
-              "73 % of the entropy, 76 % of the gain", "95 % intervals of both above a half",
-              partial(_judge_mark, index=0, least=0.5)),
+              "73 % of the entropy, 76 % of the gain",
+              _RULE.format("half"),
+              partial(_judge_mark, index=0)),
         Claim("Nearly all is spent and won in the first third.",
-              "94 % of the entropy, 93 % of the gain", "95 % intervals of both above two thirds",
-              partial(_judge_mark, index=1, least=2 / 3)),
+              "94 % of the entropy, 93 % of the gain",
+              _RULE.format("two thirds"),
+              partial(_judge_mark, index=1)),
     ),
 )  # fmt: skip

@@ -50,18 +50,21 @@ def _judge_cost(m: Dissected, row: Row) -> Judgement:
 
 
 def _judge_means(
-    m: Dissected, rows: Sequence[Row], judge: Callable[[Estimate | None], Decision]
+    m: Dissected, rows: Sequence[Row], judge: Callable[[Estimate | None, Estimate | None], Decision]
 ) -> Judgement:
     """A claim of Section 3, which speaks of means over states."""
     found = [m.row(row) for row in rows]
-    r2 = [None if each is None else each.step_r2 for each in found]
+    decisions = [
+        judge(None, None) if each is None else judge(each.step_r2, each.step_slope)
+        for each in found
+    ]
     text = "; ".join(
         f"{each.row.label}: R² of step means {digits(each.step_r2)}"
         f"{opposed(each.step_opposed, len(each.r2.values))}, slope {show(each.step_slope)}"
         for each in found
         if each is not None
     )
-    return Judgement(every(*(judge(each) for each in r2)), text)
+    return Judgement(every(*decisions), text)
 
 
 def _judge_law(m: Dissected) -> Judgement:
@@ -94,8 +97,9 @@ def _first_order(name: str, rows: Sequence[Row]) -> Claim[Dissected]:
 LEMMA1, THEOREM2 = SECTION_3.claims
 COSTS = tuple(
     Claim(f"Given up, it costs the match of prediction and change: {row.label}.",
-          "assumed by the proof", "R² lost from state to state, paired by seed: 95 % interval "
-          "above 0", partial(_judge_cost, row=row))
+          "assumed by the proof",
+          f"R² lost from state to state against {row.reference or rules.ROWS[0].label}, paired by "
+          "seed: 95 % interval above 0", partial(_judge_cost, row=row))
     for row in rules.ROWS
     if row.costs
 )  # fmt: skip

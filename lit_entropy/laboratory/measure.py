@@ -119,17 +119,19 @@ def measure_rows(rows: Sequence[Row], runs: Mapping[str, Mapping[int, States]]) 
     """Every row whose cell has runs.
 
     Args:
-        rows: what is compared; the first is the reference.
+        rows: what is compared; the first is the reference of those that name none.
         runs: states by name of the cell and seed.
     """
     by_row = {row.label: _agreements(row, runs) for row in rows if runs.get(row.condition)}
-    reference = {seed: found[0].r2 for seed, found in by_row.get(rows[0].label, {}).items()}
+    r2 = {
+        label: {seed: pair[0].r2 for seed, pair in found.items()} for label, found in by_row.items()
+    }
     measured = []
     for row in rows:
         if row.label in by_row:
             found = by_row[row.label]
-            own = {seed: pair[0].r2 for seed, pair in found.items()}
-            lost = paired(reference, own) if row != rows[0] else None
+            reference = r2.get(row.reference or rows[0].label, {})
+            lost = paired(reference, r2[row.label]) if row != rows[0] else None
             by_state, by_step = zip(*found.values(), strict=True)
             measured.append(Measured(
                 row=row, lost=lost, opposed=sum(each.opposed for each in by_state),

@@ -15,6 +15,7 @@ class Row:
         foretold_by_training: of held-out prompts: in the means over states the prediction is that
             of the training prompts, which is all that a theorem knows.
         costs: giving it up is claimed to cost R².
+        reference: label of the row that has all but this; empty for the first.
     """
 
     label: str
@@ -23,6 +24,7 @@ class Row:
     held_out: bool = False
     foretold_by_training: bool = False
     costs: bool = False
+    reference: str = ""
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,22 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
     """Every claim of a figure on the runs of one rung.
 
     Where the rung has runs of the figure's own settings, those alone count: points of another
-    figure's sweep have their labels.
+    figure's sweep have their labels. Other settings judge nothing where several have one label: a
+    seed of each would count as a seed more.
     """
     names = {cell.name for cell in entry.cells}
-    runs = [run for run in runs if run.name.rpartition("-seed")[0] in names] or runs
+    runs = [run for run in runs if _setting(run) in names] or runs
     selected = entry.select(runs) if runs else []
     own = [run for run in selected if run.label in entry.about]
     if not own:
         needed = f"no run that it needs ({', '.join(sorted(entry.about))})"
         reason = needed if selected else "no run of this rung can show it" if runs else "no run"
+        return [Cell("", reason)] * len(entry.claims)
+    settings: dict[tuple[str, float | None], set[str]] = {}
+    for run in own:
+        settings.setdefault((run.label, run.x), set()).add(_setting(run))
+    if several := next((names for names in settings.values() if len(names) > 1), None):
+        reason = f"no run of its own, and others of several settings ({', '.join(sorted(several))})"
         return [Cell("", reason)] * len(entry.claims)
     try:
         measures = entry.measure(own)
@@ -164,6 +171,11 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
         return [Cell("", str(error))] * len(entry.claims)
     lacking = shortfall(own, rung.plan or entry.plan)
     return [_cell(claim, measures, lacking) for claim in entry.claims]
+
+
+def _setting(run: Run) -> str:
+    """The name of a run without its seed."""
+    return run.name.rpartition("-seed")[0]
 
 
 def _cell(claim: Claim[object], measures: object, lacking: str) -> Cell:

@@ -114,6 +114,8 @@ def test_other_numbers_of_samples_share_what_both_have() -> None:
     second = [sampled(i, "rrrrwwww") for i in range(3)] + [greedy(i, "r") for i in range(4)]
     rows = rows_of(join([report(base=BASE), report(more, better=second)], ["a", "b"]))
     assert ("aime", "avg@4") not in rows and ("aime", "avg@8") not in rows
+    # the chance of 2 of 4 at a rate is not that of 4 of 8
+    assert ("aime", "cover@0.5") not in rows
     # 1 - C(4, 2) / C(8, 2) = 11/14 against 5/6, 0, 1/2
     assert rows["aime", "pass@2"].difference == pytest.approx(11 / 14 - (5 / 6 + 0 + 1 / 2) / 3)
 

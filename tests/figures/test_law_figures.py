@@ -19,7 +19,7 @@ from lit_entropy.figures.comparison import (
     measure_6,
     measure_13,
 )
-from lit_entropy.figures.forecast import figure_5, measure_5
+from lit_entropy.figures.forecast import FIGURE_5B, figure_5, measure_5
 from lit_entropy.figures.law import figure_3, measure_3
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import method_colour
@@ -180,9 +180,9 @@ def test_no_point_lies_under_the_legend(a):
 def test_forecast_by_hand_on_an_exact_law():
     runs = [law_run(seed, a=0.4 + seed / 10) for seed in range(2)]
     measured = measure_5(runs)
-    # validations at steps 0, 2, 4 of 0 to 38
+    # validations at steps 0, 2, 4 of 40 RL steps, of which the law can pair 0 to 38
     assert measured.fitted == [3, 3] and measured.last_fitted == [4, 4]
-    assert measured.fitted_share == pytest.approx(4 / 38)
+    assert measured.steps == 40 and measured.fitted_share == pytest.approx(4 / 40)
     assert measured.a.values == pytest.approx([0.4, 0.5], rel=1e-8)
     assert measured.rmse["law"].mean < 1e-10
     assert measured.best == "law"
@@ -195,6 +195,8 @@ def test_forecast_by_hand_on_an_exact_law():
         value = measured.final_error["last value"].values[seed]
         assert value == pytest.approx(abs(error[-1]), rel=1e-12)
     assert measured.paper == (0.009, 0.005)
+    assert FIGURE_5B.measure(runs).paper == (0.012, 0.019)
+    assert FIGURE_5B.overlay.measure(runs).paper == (0.012, 0.019)
     json.dumps(as_json(measured), allow_nan=False)
 
 
@@ -203,7 +205,7 @@ def test_forecast_is_drawn_with_its_rivals():
     measured, (plane, *panels) = measure_5(runs), figure_5(runs).axes
     entropy, accuracy = curve_on(plane, line_of(plane, "law of the fitted points"))
     title = plane.get_title(loc="left")
-    assert title == "(a)  GRPO\nfitted to the first 11% of 38 RL steps (3 points)"
+    assert title == "(a)  GRPO\nfitted to the first 10% of 40 RL steps (3 points)"
     expected = measured.b.mean - measured.a.mean * np.exp(entropy)
     np.testing.assert_allclose(accuracy, expected, rtol=1e-10)
     sizes = [len(each.get_offsets()) for each in plane.collections]

@@ -160,6 +160,16 @@ def test_means_of_held_out_prompts_stand_beside_the_training_prompts_prediction(
         agree(Sides(np.full(3, np.nan), np.ones(3)))
 
 
+def test_a_row_may_be_held_against_another_than_the_first() -> None:
+    worst = Row("worse still", "bad", "theorem1", True, reference=WORSE.label)
+    _, worse, against = measure_rows((REFERENCE, WORSE, worst), runs())
+    # of held-out prompts, which do not change, R² is 0
+    assert against.lost is not None and against.lost.values == pytest.approx(worse.r2.values)
+    for row in rules.ROWS:
+        known = [each.label for each in rules.ROWS]
+        assert row.reference in ("", *known[: known.index(row.label)])
+
+
 def test_rows_without_runs_are_left_out() -> None:
     only = {"bad": runs()["bad"]}
     (bad,) = measure_rows((REFERENCE, WORSE), only)

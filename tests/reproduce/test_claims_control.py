@@ -6,7 +6,7 @@ from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES, claim, est, judged
 from lit_entropy.figures.by_difficulty import difficulty_tables
 from lit_entropy.figures.control import BONUS_COEFFICIENTS, sweep_table
 from lit_entropy.figures.difficulty_scores import DifficultyScores, Row
-from lit_entropy.figures.estimates import Estimate
+from lit_entropy.figures.estimates import Estimate, Paired
 from lit_entropy.figures.knobs import Knob
 from lit_entropy.figures.matched import Matched
 from lit_entropy.figures.methods import METHODS, Methods, methods_table
@@ -244,38 +244,61 @@ def test_steadier() -> None:
 BANDS = ("2-4", "5-7", "8-10", "11-12, unseen", "average")
 
 
-def table_2(**differences: Estimate | None) -> DifficultyScores:
-    """Every difference is certain and positive but for the bands of ``differences``."""
-    other = {"average": "average", "hardest": "8-10", "unseen": "11-12, unseen"}
+def pairs(mean: float, half: float | None) -> Paired:
+    """Differences of three seeds around a mean; of one seed without a half width."""
+    step = None if half is None else half * 3**0.5 / 4.302652730
+    values = [mean] if step is None else [mean - step, mean, mean + step]
+    return Paired(values, mean, half, list(range(len(values))), None)
+
+
+def table_2(**differences: Paired | None) -> DifficultyScores:
+    """Gains of 3 ± 1 points, 5 on the longest trained chains, but for those given of KL-Cov."""
+    other = {"average": "average", "hardest": "8-10", "unseen": "11-12, unseen", "easy": "2-4"}
     changed = {other[key]: value for key, value in differences.items()}
-    certain, scores = est(0.03, 0.01), ["pass@1 (greedy)", "avg@8"]
+    scores = ["pass@1 (greedy)", "avg@8"]
+
+    def gain(method: str, score: str, band: str) -> Paired | None:
+        certain = pairs(0.05 if band == "8-10" else 0.03, 0.01)
+        own = (method, score) == ("KL-Cov", scores[0])
+        return changed.get(band, certain) if own else certain
+
     rows = [
-        Row(
-            method, score, band, est(0.5, 0.1),
-            changed.get(band, certain) if (method, score) == ("KL-Cov", scores[0]) else certain,
-        )
+        Row(method, score, band, est(0.5, 0.1), gain(method, score, band))
         for method in METHODS
         for score in scores
         for band in BANDS
-    ]  # fmt: skip
+    ]
     return DifficultyScores(list(BANDS), scores, {}, rows)
 
 
 @pytest.mark.parametrize("number, band", [(0, "average"), (1, "hardest")])
 def test_table_2(number: int, band: str) -> None:
     assert verdict("table-2", table_2(), number) == YES
-    assert verdict("table-2", table_2(**{band: est(0.03, 0.03)}), number) == UNDECIDED
-    assert verdict("table-2", table_2(**{band: est(-0.02, 0.03)}), number) == UNDECIDED
-    assert verdict("table-2", table_2(**{band: est(-0.03, 0.02)}), number) == NO
-    assert verdict("table-2", table_2(**{band: est(0.03)}), number) == OPEN
+    assert verdict("table-2", table_2(**{band: pairs(0.05, 0.05)}), number) == UNDECIDED
+    assert verdict("table-2", table_2(**{band: pairs(-0.03, 0.02)}), number) == NO
+    assert verdict("table-2", table_2(**{band: pairs(0.05, None)}), number) == OPEN
     assert verdict("table-2", table_2(**{band: None}), number) == OPEN
     # lengths that are not trained on do not count alone
-    assert verdict("table-2", table_2(unseen=est(-0.5, 0.01)), number) == YES
-    before = ("pass@1 (greedy): ", "8-10, pass@1 (greedy): ")[number]
-    assert judged("table-2", table_2(**{band: est(-0.02, 0.01)}), number).measured == (
-        f"{before}Clip-Cov +3.0 ± 1.0 points; KL-Cov -2.0 ± 1.0 points"
-    )
+    assert verdict("table-2", table_2(unseen=pairs(-0.5, 0.01)), number) == YES
     assert "longest trained chains" in claim("table-2", 1).rule
+
+
+def test_table_2_in_words() -> None:
+    assert judged("table-2", table_2(average=pairs(-0.02, 0.01))).measured == (
+        "pass@1 (greedy): Clip-Cov +3.0 ± 1.0 points; KL-Cov -2.0 ± 1.0 points"
+    )
+    # by seed 5 less the mean of 3 and 3, of all three seeds alike
+    assert judged("table-2", table_2(), 1).measured == (
+        "8-10, pass@1 (greedy): Clip-Cov +5.0 ± 1.0 points; KL-Cov +5.0 ± 1.0 points; more than on "
+        "shorter ones: Clip-Cov +2.0 ± 0.0 points; KL-Cov +2.0 ± 0.0 points"
+    )
+
+
+def test_a_gain_that_is_as_large_on_shorter_chains_is_not_the_largest() -> None:
+    found = judged("table-2", table_2(easy=pairs(0.2, 0.01)), 1)
+    # 5 less the mean of 20 and 3
+    assert found.verdict == NO and "KL-Cov -6.5 ± 0.0 points" in found.measured
+    assert "exceeds the mean gain on shorter ones" in claim("table-2", 1).rule
 
 
 def test_difficulty_tables() -> None:

@@ -61,12 +61,17 @@ def test_order_by_accuracy() -> None:
     assert "above 0" in claim("8", 2).rule
 
 
-def matches(*, opposed: int = 0, **r2: float | None) -> Agreements:
-    """Agreement by label: R², slope 1.1 and 80 % of the signs."""
+def matches(*, opposed: int = 0, slope: float = 1.1, **r2: float | None) -> Agreements:
+    """Agreement by label: R², slope ± 0.1 and 80 % of the signs."""
     return {
         label: {
             match.name: Agreement(
-                20, est(1.1), None if value is None else est(value, 0.01), est(0.8), 5, opposed
+                20,
+                est(slope, 0.1),
+                None if value is None else est(value, 0.01),
+                est(0.8),
+                5,
+                opposed,
             )
             for match in MATCHES
         }
@@ -88,10 +93,14 @@ def test_lemma_and_theorem(number: int, least: float) -> None:
         if other != name:
             measures["GRPO"][other] = Agreement(20, wrong, wrong, wrong, 5, 0)
     found = judged("dynamics", measures, number)
-    tail = ("slope 1.10", "sign 80 %")[number]
+    tail = ("slope 1.10 ± 0.10", "slope 1.10 ± 0.10, sign 80 %")[number]
     assert (found.verdict, found.measured) == (YES, f"GRPO: R² 0.95 ± 0.01, {tail}")
     against = judged("dynamics", matches(GRPO=0.954, opposed=2), number)
     assert against.measured == f"GRPO: R² 0.95 ± 0.01 (2 of 5 opposed), {tail}"
+    # R² does not know the sign: entropy that moves against the prediction is no match
+    assert verdict("dynamics", matches(GRPO=1.0, slope=-10.0), number) == NO
+    assert verdict("dynamics", matches(GRPO=1.0, slope=0.05), number) == UNDECIDED
+    assert "slope above 0" in claim("dynamics", number).rule
 
 
 def test_tail() -> None:
@@ -201,7 +210,8 @@ def test_a_control_without_runs_is_open(number: int) -> None:
 def test_tables() -> None:
     (table,) = dynamics_table(matches(GRPO=0.5, other=None))
     assert len(table.rows) == 2 * len(MATCHES)
-    assert table.rows[1] == ["Lemma 1, fixed states", "other", "20", "1.10", "n/a", "80 %", "n/a"]
+    assert table.rows[1] == ["Lemma 1, fixed states", "other", "20", "1.10 ± 0.10", "n/a", "80 %",
+                             "n/a"]  # fmt: skip
     (rows,) = controls_table({"GRPO": control(0.5, est(0.3, 0.1))})
     assert rows.rows == [
         ["GRPO", "1.000 ± 0.100", "0.500 ± 0.100", "n/a", "n/a", "+0.300 ± 0.100",

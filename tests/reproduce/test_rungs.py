@@ -14,6 +14,7 @@ from reproduce.claim_judging import NO, OPEN, UNDECIDED, YES
 from reproduce.made_runs import STEPS, exact_history, history, states
 
 from lit_entropy.figures import entries
+from lit_entropy.figures.collapse import FIGURE_1
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.dynamics import FIGURE_8
 from lit_entropy.figures.entries import Entry, Plan
@@ -126,6 +127,18 @@ def test_points_of_another_figures_sweep_stay_out() -> None:
     held = cell(rows, "Clip-Cov and KL-Cov keep", CHAIN)
     assert held.verdict == YES and "KL-Cov +0.3" in held.text
     assert [row.figure for row in rows] == ["Fig. 11"] * 5 + ["Strategy discovery"] * 9
+
+
+def test_settings_of_other_figures_are_not_pooled() -> None:
+    def held(*names: str) -> Cell:
+        runs = [run for name in names for run in made("ChainArithmetic", name)]
+        return cell(claim_by_rung((FIGURE_1,), runs), "Entropy collapses", CHAIN)
+
+    assert held("grpo").verdict and held("grpo").verdict == held("grpo_long", "grpo").verdict
+    # the same seeds of two settings would be twice as many
+    assert held("grpo", "grpo_swept") == Cell(
+        "", "no run of its own, and others of several settings (grpo, grpo_swept)"
+    )
 
 
 def test_the_table_is_judged_by_interval() -> None:

@@ -52,9 +52,15 @@ def _set_differences(
     first: Sequence[Record], second: Sequence[Record], cover_tau: Sequence[float]
 ) -> dict[str, Difference]:
     ks = powers_of_two(min(most_samples(first), most_samples(second)))[1:]  # pass@1 is avg@n
-    one, two = (score_columns(records, ks, cover_tau) for records in (first, second))
+    # Cover@tau depends on the number of samples that it is taken from
+    taus = cover_tau if _checked_counts(first) == _checked_counts(second) else ()
+    one, two = (score_columns(records, ks, taus) for records in (first, second))
     found = {score: paired(one[score], two[score]) for score in one if score in two}
     return {score: value for score, value in found.items() if value is not None}
+
+
+def _checked_counts(records: Sequence[Record]) -> list[int | None]:
+    return [record.sampled and record.sampled.checked_count for record in records]
 
 
 def _aligned(
