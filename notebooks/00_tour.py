@@ -47,7 +47,7 @@ from lit_entropy.types import LossBatch, Sequences
 
 BUDGET = os.environ.get("LIT_ENTROPY_BUDGET", "smoke")  # smoke, quick or full
 OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
-RL_STEPS = {"smoke": 4, "quick": 100, "full": 300}[BUDGET]
+RL_STEPS = {"smoke": 4, "quick": 100, "full": 100}[BUDGET]
 
 # %% [markdown]
 # ## Prompts, rollout, rewards

@@ -4,7 +4,7 @@
 # Fig. 1, Fig. 2 and Table 1 of the paper (arXiv 2505.22617) in miniature. What the paper says, and
 # what is measured here with a verdict on each:
 #
-# - under GRPO the policy entropy falls towards zero while the accuracy rises and saturates;
+# - under GRPO the policy entropy falls towards zero while the accuracy rises;
 # - most of both happens at the very start of training;
 # - a small share of the tokens carries the covariance that drives the fall.
 
@@ -63,8 +63,8 @@ show("table-1", runs_of(OUTPUT, BUDGET, "table-1"))
 # ## Verdicts
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
-# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of the budget
-# `quick`.
+# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
+# more seeds, as `full` trains them.
 
 # %%
 show_verdicts(report)

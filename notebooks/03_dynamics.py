@@ -51,8 +51,8 @@ show("dynamics", runs_of(OUTPUT, BUDGET, "dynamics"))
 # ## Verdicts
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
-# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of the budget
-# `quick`.
+# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
+# more seeds, as `full` trains them.
 
 # %%
 show_verdicts(report)

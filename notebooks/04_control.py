@@ -22,7 +22,7 @@ OUTPUT = Path(os.environ.get("LIT_ENTROPY_OUTPUT", f"runs/reproduce-{BUDGET}"))
 # The runs: those that this budget asks for and that are not in the output folder yet are trained,
 # with one line each. All notebooks share the folder, and no run is trained twice. With the budget
 # `smoke` the runs are a few RL steps long: they show how it works, not what it comes to.
-# This notebook has the most runs, 26 settings.
+# This notebook has the most runs, 27 settings.
 
 # %%
 report = reproduce(main, budget=BUDGET, figures="9,10,12", output=str(OUTPUT))
@@ -57,8 +57,8 @@ show("12", runs_of(OUTPUT, BUDGET, "12"))
 # ## Verdicts
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
-# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of the budget
-# `quick`.
+# on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
+# more seeds, as `full` trains them.
 
 # %%
 show_verdicts(report)

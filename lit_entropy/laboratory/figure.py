@@ -115,7 +115,7 @@ def _hollow(
     if at:
         axes.plot(
             *zip(*at, strict=True), marker="o", markersize=3.5, color=colour, zorder=4,
-            markerfacecolor="white", linestyle="none", label="against the prediction in some seeds",
+            markerfacecolor="white", linestyle="none", label="opposed in some seeds",
         )  # fmt: skip
 
 
