@@ -130,7 +130,8 @@ def tail_table(m: Tail) -> list[Table]:
 
 TABLE_1 = Entry(
     "table-1", "Table 1", "A few tokens carry the covariance",
-    "The base at RL step 1, top share of the tokens by covariance (eq. 10).",
+    "The base at RL step 1, top share of the tokens by covariance (eq. 10): of N tokens "
+    "max(1, floor(share N)), so that of fewer than 10,000 the top 0.02 % is one token.",
     measure_table_1, figure_table_1,
     (Claim("A few tokens have a covariance far above the mean.",
            "top 0.02 %: 5.654, mean 0.003",
