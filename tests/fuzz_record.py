@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+#: What makes the examples, whatever is fuzzed.
+EXAMPLES = "tests/fuzzing.py"
+#: Checkers run in a process of their own, which loads its part of this room.
+JAIL, JAILED = "lit_entropy/verify/jail.py", "lit_entropy/verify/*.py"
 
 
 @dataclass
@@ -14,7 +23,8 @@ class Fuzzed:
     """What the fuzzing of a parser came to so far.
 
     Attributes:
-        source: digest of the sources that were fuzzed.
+        files: the sources that were fuzzed, of the package and of the test, from the root.
+        source: digest of their contents.
         seconds: of processor time, of this process and of those that it started.
         examples: that were tried.
         slowest_seconds: processor seconds of the slowest of them.
@@ -22,12 +32,22 @@ class Fuzzed:
         found: what is wrong with the parser; empty where nothing is.
     """
 
+    files: list[str] = field(default_factory=list)
     source: str = ""
     seconds: float = 0.0
     examples: int = 0
     slowest_seconds: float = 0.0
     slowest: str = ""
     found: str = ""
+
+    def fresh(self, root: Path = ROOT) -> bool:
+        """Whether what was fuzzed is what there is."""
+        return bool(self.files) and self.source == digest(self.files, root)
+
+    def note_sources(self) -> None:
+        """Note the files of this process that a change of makes the record an old one."""
+        self.files = loaded_sources()
+        self.source = digest(self.files)
 
     def write(self, file: Path) -> None:
         """Replace a file by this record in one step."""
@@ -39,6 +59,28 @@ class Fuzzed:
 def read_record(file: Path) -> Fuzzed:
     """The record in a file; an empty one where there is none."""
     return Fuzzed(**json.loads(file.read_text())) if file.exists() else Fuzzed()
+
+
+def loaded_sources() -> list[str]:
+    """The files of the package, and of tests that fuzz, that this process has loaded."""
+    places = [getattr(module, "__file__", None) for module in [*sys.modules.values()]]
+    files = {Path(place).resolve() for place in places if place}
+    own = {file.relative_to(ROOT) for file in files if file.is_relative_to(ROOT)}
+    kept = {
+        str(file) for file in own if file.parts[0] == "lit_entropy" or "test_fuzz_" in file.name
+    }
+    if JAIL in kept:
+        kept |= {str(file.relative_to(ROOT)) for file in ROOT.glob(JAILED)}
+    return sorted(kept | {EXAMPLES})
+
+
+def digest(files: Iterable[str], root: Path = ROOT) -> str:
+    """A number of some files' names and contents; those that are not there count as such."""
+    found = hashlib.sha256()
+    for name in files:
+        content = (root / name).read_bytes() if (root / name).exists() else b"none"
+        found.update(f"{name} {len(content)} ".encode() + content)
+    return found.hexdigest()[:16]
 
 
 def processor_seconds() -> float:

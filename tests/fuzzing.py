@@ -111,6 +111,7 @@ def fuzz_on(
             again = False
             one_round(strategy, noted, examples, done, database=database)
             done.seconds, done.found = before + processor_seconds() - start, ""
+            done.note_sources()
             done.write(file)
     except (Exception, SystemExit) as error:
         done.found = described(error)[:2000]
@@ -118,6 +119,7 @@ def fuzz_on(
     finally:
         faulthandler.cancel_dump_traceback_later()
         done.seconds = before + processor_seconds() - start
+        done.note_sources()
         done.write(file)
     now.unlink(missing_ok=True)
     return done

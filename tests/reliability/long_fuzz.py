@@ -1,12 +1,12 @@
 """The part of the long form that fuzzes every parser in a process of its own, as long as is said.
 
 In its folder each parser has its record, its log and the examples that were found. A parser is not
-fuzzed again that has had its processor seconds on the same sources, and goes on where it has not.
+fuzzed again that has had its processor seconds and whose sources, the files that its process had
+loaded, are the same; it goes on where it has not had them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -21,8 +21,6 @@ from fuzzing import RECORD, SECONDS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-#: What a record holds for: the package, and what makes the examples.
-SOURCES = ("lit_entropy/**/*.py", "tests/fuzzing.py", "tests/reliability/test_fuzz_*.py")
 PYTEST = (sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q")
 
 
@@ -36,13 +34,13 @@ def fuzz_all(folder: Path, seconds: float, parsers: Sequence[str] = (), jobs: in
         jobs: parsers at a time, each in a process of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    source, parsers = digest(), parsers or all_parsers()
+    parsers = parsers or all_parsers()
 
     def fuzz_next(number: int, parser: str) -> None:
         file = folder / f"{name_of(parser)}.json"
         done = read_record(file)
-        if done.source != source:
-            done = Fuzzed(source, found=done.found)
+        if not done.fresh():
+            done = Fuzzed(found=done.found)
         if done.seconds < seconds or done.found:
             done.write(file)
             done = fuzz_one(parser, file, seconds)
@@ -82,15 +80,6 @@ def all_parsers() -> list[str]:
 def name_of(parser: str) -> str:
     """The name of a parser, which is that of its files."""
     return parser.partition("::")[2].removeprefix("test_").translate(str.maketrans("[", ".", "]"))
-
-
-def digest(root: Path = ROOT) -> str:
-    """A number of the sources' content and names."""
-    found = hashlib.sha256()
-    for file in sorted(file for pattern in SOURCES for file in root.glob(pattern)):
-        found.update(f"{file.relative_to(root)} {len(content := file.read_bytes())} ".encode())
-        found.update(content)
-    return found.hexdigest()[:16]
 
 
 def said(done: Fuzzed) -> str:

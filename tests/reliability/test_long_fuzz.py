@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fuzz_record import Fuzzed, processor_seconds, read_record
+from fuzz_record import EXAMPLES, ROOT, Fuzzed, digest, processor_seconds, read_record
 from fuzzing import RECORD, SECONDS, described, fuzz
 from hypothesis import strategies as st
-from long_fuzz import digest, fuzz_all, fuzz_collected, fuzz_table, name_of
+from long_fuzz import fuzz_all, fuzz_collected, fuzz_table, name_of
 
 BURN = "import time\nwhile time.process_time() < 0.2: pass\n"
 
@@ -85,7 +86,7 @@ def test_a_process_that_dies_is_a_fault(tmp_path: Path) -> None:
     test.write_text(DIES)
     parser, folder = f"{test}::test_dies", tmp_path / "fuzz"
     folder.mkdir()
-    Fuzzed("other sources", 900.0, 9, found="").write(folder / "dies.json")
+    Fuzzed([EXAMPLES], "other sources", 900.0, 9, found="").write(folder / "dies.json")
     fuzz_all(folder, 600.0, [parser])
     done = read_record(folder / "dies.json")
     assert done.found == "the process ended with 7 at 'a word', see dies.log"
@@ -100,7 +101,7 @@ def test_a_parser_that_is_done_is_not_fuzzed_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "a_checker.choice.json"
-    Fuzzed(digest(), 600.5, 1234, 0.25, "'x'").write(file)
+    Fuzzed([EXAMPLES], digest([EXAMPLES]), 600.5, 1234, 0.25, "'x'").write(file)
     assert name_of("tests/test_fuzz_a.py::test_a_checker[choice]") == "a_checker.choice"
     fuzz_all(tmp_path, 600.0, ["no/such.py::test_a_checker[choice]"])
     assert capsys.readouterr().out == (
@@ -111,10 +112,31 @@ def test_a_parser_that_is_done_is_not_fuzzed_again(
     ]
 
 
-def test_other_sources_have_another_digest(tmp_path: Path) -> None:
-    (tmp_path / "lit_entropy" / "verify").mkdir(parents=True)
-    found = set()
-    for name, content in (("a.py", "1"), ("a.py", "2"), ("verify/a.py", "1"), ("notes.md", "1")):
-        (tmp_path / "lit_entropy" / name).write_text(content)
-        found.add(digest(tmp_path))
-    assert len(found) == 3  # notes are no source
+def test_a_record_holds_for_the_files_that_were_loaded(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("1")
+    done = Fuzzed(["a.py"], digest(["a.py"], tmp_path), 600.0)
+    (tmp_path / "b.py").write_text("2")
+    assert done.fresh(tmp_path)
+    (tmp_path / "a.py").write_text("2")
+    assert not done.fresh(tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    assert done.fresh(tmp_path)
+    (tmp_path / "a.py").unlink()
+    assert not done.fresh(tmp_path)
+    assert not Fuzzed([], digest([]), 600.0).fresh()  # of records that name none nothing is known
+
+
+def test_loaded_sources_are_those_of_the_process() -> None:
+    code = "import sys, fuzz_record, lit_entropy.verify.{}; print(*fuzz_record.loaded_sources())"
+
+    def loaded(module: str) -> list[str]:
+        command = [sys.executable, "-c", code.format(module)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+        return subprocess.check_output(command, env=environment, text=True).split()
+
+    files = loaded("choice")
+    assert {"lit_entropy/verify/choice.py", EXAMPLES} <= set(files)
+    assert not any(name.startswith("lit_entropy/cli/") for name in files)
+    # a checker's own process has the other files of the room
+    assert "lit_entropy/verify/child.py" in loaded("jail")
