@@ -66,7 +66,7 @@ class PromptDataModule(L.LightningDataModule):
                 microbatch is this divided by trainer.accumulate_grad_batches and the ranks.
             update_epochs: passes over each rollout.
             group_filter: what happens to groups whose rewards are all equal (all right, all
-                wrong): none keeps them; mask removes their tokens from the objective (a minibatch
+                wrong; a group of one always): none keeps them; mask removes their tokens from the objective (a minibatch
                 of nothing else has gradient 0, and only the optimizer's momentum moves); resample
                 draws other prompts.
             max_resamples: further draws of prompts per RL step under resample, each of

@@ -97,6 +97,10 @@ def test_one_epoch_is_one_rl_step(tmp_path: Path) -> None:
         ({"minibatch_size": 48}, "data.minibatch_size=48 does not divide the 256 sequences"),
         ({"update_epochs": 0}, "data.update_epochs=0"),
         ({"max_resamples": -1}, "data.max_resamples=-1"),
+        (
+            {"group_size": 1, "minibatch_size": 32},
+            r"data.group_filter='resample' with data.group_size=1: .* set data.group_filter=none$",
+        ),
         ({"group_filter": "maks"}, "data.group_filter='maks': use one of .*'mask'"),
         ({"overlong_prompts": "keep"}, "data.overlong_prompts='keep': use one of .*'drop'"),
     ],

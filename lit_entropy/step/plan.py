@@ -27,8 +27,8 @@ class StepPlan:
         seed: keys prompts, samples and minibatches.
 
     Raises:
-        ValueError: a size below 1, minibatches that do not divide the sequences of an RL step, or
-            an unknown group filter.
+        ValueError: a size below 1, minibatches that do not divide the sequences of an RL step, an
+            unknown group filter, or one that would mask every group of one response.
     """
 
     prompts_per_step: int = 256
@@ -51,6 +51,12 @@ class StepPlan:
         if self.max_resamples < 0:
             raise ValueError(f"data.max_resamples={self.max_resamples} must not be negative")
         check_choice("group_filter", self.group_filter, get_args(GroupFilter))
+        if self.group_size == 1 and self.group_filter != "none":
+            raise ValueError(
+                f"data.group_filter={self.group_filter!r} with data.group_size=1: a group of one "
+                "never has rewards that differ, so every token would be masked; raise "
+                "data.group_size, or set data.group_filter=none"
+            )
         if self.sequences % self.minibatch_size:
             raise ValueError(
                 f"data.minibatch_size={self.minibatch_size} does not divide the {self.sequences} "

@@ -175,7 +175,7 @@ class Signed(ChainArithmetic):
 )
 def test_bad_arguments(tmp_path: Path, argument: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        prime(tmp_path, argument, "--data.minibatch_size=8")
+        prime(tmp_path, argument, "--data.minibatch_size=8", "--data.group_filter=none")
 
 
 class Hooked(AdvantageEstimator):

@@ -24,6 +24,7 @@ Q --data.group_size 2.5
 Q --data.group_size 0
 Q --data.group_size -1
 Q --data.group_size null
+Q --data.group_size 1 --data.group_filter mask | data.group_filter=none
 Q --data.prompts_per_step 0
 Q --data.prompts_per_step x
 Q --data.minibatch_size 48

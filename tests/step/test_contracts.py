@@ -283,7 +283,7 @@ def test_verdicts_and_answers(right: Any) -> None:
     ],
 )
 def test_an_engine(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], message: str) -> None:
-    sampler = context(StepPlan(2, 1, 2)).sampler
+    sampler = context(StepPlan(2, 2, 4)).sampler
     good = ThreeTokens().generate(None, [[1], [1]])  # type: ignore[arg-type]
     ids_B = torch.arange(2)
     assert isinstance(sampler.sample([[1], [1]], ids_B, ids_B, (0,)), Completions)
@@ -317,4 +317,4 @@ def test_numbers_to_log(given: Any, message: str) -> None:
 
 def test_a_collector_returns_a_rollout() -> None:
     with pytest.raises(ContractError, match=r"Collector\.collect: expected a Rollout, found None"):
-        checked_rollout(Collector(), None, StepPlan(2, 1, 2))
+        checked_rollout(Collector(), None, StepPlan(2, 2, 4))
