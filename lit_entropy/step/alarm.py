@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
-from lit_entropy.functional.advantage import nearly_equal
 from lit_entropy.step.collect import group_signal
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.tasks.base import Task
@@ -20,8 +19,8 @@ MOST = 0.5
 class LearningAlarm:
     """Warns once where ``patience`` RL steps in a row taught nothing.
 
-    An RL step teaches nothing if no group has signal, or if no response has an answer that the task
-    can read.
+    An RL step teaches nothing if every advantage of the objective is 0, or if no response has an
+    answer that the task can read.
     """
 
     def __init__(self, patience: int = 3) -> None:
@@ -45,30 +44,28 @@ class LearningAlarm:
         if self.raised:
             return
         experience = rollout.experience
-        silent, unread = not has_any_signal(rollout), names_no_answer(experience)
+        silent, unread = not has_any_advantage(rollout), names_no_answer(experience)
         self._streak = self._streak + 1 if silent or unread else 0
         if self._streak < self.patience:
             return
         self.raised = True
         what = (
-            "no group of responses has signal, so that the policy learns nothing"
+            "every advantage of the objective is 0, so that the policy learns nothing from rewards"
             if silent
             else "no response names an answer"
         )
         first = rollout.rl_step - self._streak + 1
+        cause = likely_cause(experience, task, rollout.group_size)
         rank_zero_warn(
-            f"RL steps {first} to {rollout.rl_step}: {what}. "
-            f"{likely_cause(experience, task)} Two responses:\n{shown(experience, decode)}"
+            f"RL steps {first} to {rollout.rl_step}: {what}. {cause} Two responses:\n"
+            f"{shown(experience, decode)}"
         )
 
 
-def has_any_signal(rollout: Rollout) -> bool:
-    """Whether the rewards of any group differ; those of all responses where a group has one."""
-    experience, size = rollout.experience, rollout.group_size
-    if size == 1:
-        rewards_B = experience.rewards_B[experience.checked_B]
-        return len(rewards_B) > 0 and not bool(nearly_equal(rewards_B))
-    return bool(group_signal(experience, size).any())
+def has_any_advantage(rollout: Rollout) -> bool:
+    """Whether a token that is trained on has an advantage other than 0, whatever estimated it."""
+    experience, rows = rollout.experience, rollout.train_rows
+    return bool((experience.advantages_BT[rows] != 0)[experience.mask_BT[rows]].any())
 
 
 def names_no_answer(experience: Experience) -> bool:
@@ -76,7 +73,7 @@ def names_no_answer(experience: Experience) -> bool:
     return experience.answers_B is not None and bool((experience.answers_B < 0).all())
 
 
-def likely_cause(experience: Experience, task: Task) -> str:
+def likely_cause(experience: Experience, task: Task, group_size: int) -> str:
     """Why, and what to do; the first cause that fits."""
     truncated = float(experience.truncated_B.double().mean())
     unchecked = float((~experience.checked_B).double().mean())
@@ -91,6 +88,11 @@ def likely_cause(experience: Experience, task: Task) -> str:
         return (
             f"No response is right: the problems are too hard for the model, or {_named(task)} "
             "does not count right answers as right; read the responses."
+        )
+    if bool(group_signal(experience, group_size).any()):
+        return (
+            "Rewards differ within groups, but nothing of that is in the objective: look at "
+            "model.advantage, and at what model.collector leaves of the mask."
         )
     return (
         "The responses to a prompt all get the same reward: raise data.group_size, or take "

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from experiences import rollout_of
+from experiences import rollout_of, whole_experience
 from runs import ALONE, fit
 from torch import Tensor
 
+from lit_entropy.advantages import ReinforcePlusPlus
 from lit_entropy.step.alarm import LearningAlarm
 from lit_entropy.tasks import ChainArithmetic, DatasetTask
 from lit_entropy.types import Experience, Problem
@@ -54,6 +55,7 @@ def equal(make: Make, reward: float = 0.0, **changes: Any) -> Experience:
     experience = make()
     rewards_B = torch.full((16,), reward)
     fields = {"rewards_B": rewards_B, "correct_B": rewards_B > 0.5}
+    fields |= {"advantages_BT": torch.zeros_like(experience.advantages_BT)}
     fields |= {"truncated_B": torch.zeros(16, dtype=torch.bool)}
     return replace(experience, **(fields | changes))
 
@@ -64,8 +66,9 @@ def test_once_after_three_rl_steps_in_a_row(make_experience: Make) -> None:
     assert said([silent, silent, taught, silent, silent]) == []
     (message,) = said([taught, *[silent] * 9])
     assert message.startswith(
-        "RL steps 2 to 4: no group of responses has signal, so that the policy learns nothing. "
-        "No response is right: the problems are too hard for the model, or ChainArithmetic does"
+        "RL steps 2 to 4: every advantage of the objective is 0, so that the policy learns nothing "
+        "from rewards. No response is right: the problems are too hard for the model, or "
+        "ChainArithmetic does"
     )
     lines = message.splitlines()
     first, last = silent.rows(torch.tensor([0])), silent.rows(torch.tensor([15]))
@@ -106,9 +109,29 @@ def test_answers_that_nobody_reads_are_told_although_rewards_differ(make_experie
     assert said([one_read] * 9) == []
 
 
-def test_a_single_sample_per_prompt_is_compared_over_the_prompts(make_experience: Make) -> None:
-    assert said([make_experience(P=16, G=1)] * 9, group_size=1) == []
-    assert len(said([equal(make_experience)] * 9, group_size=1)) == 1
+def test_the_advantages_decide_whatever_estimated_them() -> None:
+    """Groups without signal, of which REINFORCE++ makes -/+0.866, and groups of one response."""
+    rewards_B = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    mask_BT = torch.ones(4, 3, dtype=torch.bool)
+    for group_size in (2, 1):
+        advantages_PG = ReinforcePlusPlus(epsilon=0.0)(rewards_B.view(-1, group_size))
+        assert advantages_PG.abs().flatten().tolist() == pytest.approx([0.75**0.5] * 4)
+        advantages_BT = advantages_PG.view(4, 1).expand(4, 3)
+        fields = {"rewards_B": rewards_B, "advantages_BT": advantages_BT}
+        assert said([whole_experience(mask_BT, **fields)] * 9, group_size) == []
+        (message,) = said([whole_experience(mask_BT, rewards_B=rewards_B)] * 9, group_size)
+        assert message.startswith("RL steps 1 to 3: every advantage of the objective is 0")
+
+
+def test_an_objective_without_tokens_is_told_although_rewards_differ(make_experience: Make) -> None:
+    experience = make_experience()
+    masked = replace(
+        experience,
+        mask_BT=torch.zeros_like(experience.mask_BT),
+        truncated_B=torch.zeros(16, dtype=torch.bool),
+    )
+    (message,) = said([masked] * 3)
+    assert "Rewards differ within groups, but nothing of that is in the objective" in message
 
 
 class Plain(ChainArithmetic):
@@ -125,5 +148,5 @@ def test_a_run_says_it(tmp_path: Path) -> None:
     with messages() as found:
         fit(tmp_path, *ALONE, "--data.task=test_alarm.Plain", "--trainer.max_epochs=5")
     (message,) = found
-    assert "RL steps 1 to 3: no group" in message and "Plain found no answer" in message
+    assert "RL steps 1 to 3: every advantage" in message and "Plain found no answer" in message
     assert message.count("\n  to '") == 2 == message.count("(reward 0)")
