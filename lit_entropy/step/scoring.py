@@ -148,23 +148,25 @@ def with_old_logprobs(
     """The samples with old log-probs and entropies from the training path; advantages are 0.
 
     Where the engine ran the policy's own float32 weights, its log-probs are the training path's up
-    to rounding (logged as ``policy/sampler_gap``), and only the first minibatch is passed again.
+    to rounding (logged as ``policy/sampler_gap``), and only the first minibatch is passed again;
+    every row is where the engine reported no entropies.
     """
-    sampler = context.sampler
-    reuse = sampler.same_logprobs
+    sampler, known_BT = context.sampler, samples.sampler_entropies_BT
+    reuse = sampler.same_logprobs and known_BT is not None
     again = parts.first if reuse else parts.all
     output = passes.logprobs(sampler.policy, samples.sequences, again)
     # not told from the log-probs: those of a policy that is sure of every token are 0
     rescored_B = torch.full_like(samples.checked_B, not reuse)
     rescored_B[parts.minibatch] = True
     rescored_B1 = rescored_B[:, None]
-    known_BT = samples.sampler_entropies_BT
-    known_BT = output.entropy_BT if known_BT is None else known_BT
+    entropies_BT = output.entropy_BT
+    if known_BT is not None:
+        entropies_BT = entropies_BT.where(rescored_B1, known_BT)
     return Experience(
         **samples.tensors(),
         mask_BT=mask_BT,
         old_logprobs_BT=output.logprobs_BT.where(rescored_B1, samples.sampler_logprobs_BT),
-        entropies_BT=output.entropy_BT.where(rescored_B1, known_BT),
+        entropies_BT=entropies_BT,
         advantages_BT=torch.zeros_like(output.logprobs_BT),
         rescored_B=rescored_B,
     )
