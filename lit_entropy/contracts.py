@@ -1,8 +1,9 @@
 """What a plug-in must return: type and shape are checked, never broadcast.
 
 Each function gives back what it was given, or raises :class:`lit_entropy.errors.ContractError`
-with the class, what was expected and what was found. No check reads the numbers of a tensor, so
-that none waits for a GPU.
+with the class, what was expected and what was found. What is checked of a microbatch is read from
+no tensor's numbers, so that no update waits for a GPU; rewards and numbers to log are, once an RL
+step.
 """
 
 import numbers
@@ -71,11 +72,22 @@ def no_stop(owner: object, method: str) -> Iterator[None]:
         ) from None  # from it contextlib would take this for the interpreter's own conversion
 
 
-def require_gradient(owner: object, loss: Tensor) -> None:
-    """Raise ContractError where nothing of a loss depends on the policy."""
-    if torch.is_grad_enabled() and not loss.requires_grad:
+def require_gradient(owner: object, loss_BT: Tensor, may_be_off: bool = False) -> None:
+    """Refuse a loss of which nothing depends on the policy.
+
+    Args:
+        owner: the loss or the regularizer.
+        loss_BT: its token losses.
+        may_be_off: whether zeros need no gradient, as those of a regularizer that rests.
+
+    Raises:
+        ContractError: it has no gradient.
+    """
+    if torch.is_grad_enabled() and not loss_BT.requires_grad:
+        if may_be_off and not bool(loss_BT.any()):
+            return
         remedy = "compute it from the policy's output, and detach nothing of it"
-        refuse(owner, "forward", "a loss with a gradient", loss, remedy)
+        refuse(owner, "forward", "a loss with a gradient", loss_BT, remedy)
 
 
 def require_tensor(

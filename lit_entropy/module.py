@@ -194,9 +194,9 @@ class EntropyModule(EvaluatedModule):
         for name, part in zip(("policy", *self._term_names), parts, strict=True):
             with no_stop(part, "forward"):
                 terms[name] = checked_loss(part, part(output, batch), batch.mask_BT)
+            require_gradient(part, terms[name].token_loss_BT, may_be_off=part is not self.loss)
         losses = [term.token_loss_BT for term in terms.values()]
         total = masked_sum(sum(losses[1:], losses[0]), batch.mask_BT)
-        require_gradient(self.loss, total)
         ensure_finite("loss", total, self.rl_step)
         self._record(terms, batch)
         # Lightning divides by the microbatches and DDP by the ranks: undo both

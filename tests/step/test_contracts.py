@@ -18,10 +18,15 @@ from torch import Tensor
 from lit_entropy.advantages import GRPO, AdvantageEstimator
 from lit_entropy.advantages.controls import ShuffledAdvantages
 from lit_entropy.callbacks.base import RolloutCallback
-from lit_entropy.contracts import checked_loss, checked_token_advantages, named_numbers
+from lit_entropy.contracts import (
+    checked_loss,
+    checked_token_advantages,
+    named_numbers,
+    require_gradient,
+)
 from lit_entropy.errors import ContractError
 from lit_entropy.losses import PolicyLoss, PPOClip, TruncatedImportance
-from lit_entropy.regularizers import Regularizer
+from lit_entropy.regularizers import EntropyBonus, Regularizer
 from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.minibatch import RankPasses, select
 from lit_entropy.step.plan import StepPlan
@@ -56,6 +61,21 @@ class Bare(Regularizer):
         return -output.entropy_BT  # type: ignore[return-value]
 
 
+class Detached(PPOClip):
+    """Has no gradient."""
+
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
+        loss = super().forward(output, batch)
+        return replace(loss, token_loss_BT=loss.token_loss_BT.detach())
+
+
+class DetachedBonus(EntropyBonus):
+    """Has no gradient."""
+
+    def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
+        return LossOutput(super().forward(output, batch).token_loss_BT.detach())
+
+
 class OneAGroup(AdvantageEstimator):
     """One advantage per prompt."""
 
@@ -85,6 +105,14 @@ NAME = "test_contracts."
             ["--model.regularizers+=test_contracts.Bare"],
             rf"{NAME}Bare\.forward: expected a LossOutput, found a torch\.float32 tensor of shape "
             r"\[16, \d+\]; return LossOutput\(loss_BT, metrics\)",
+        ),
+        (
+            ["--model.loss=test_contracts.Detached", "--model.regularizers+=EntropyBonus"],
+            rf"{NAME}Detached\.forward: expected a loss with a gradient, found a torch\.float32",
+        ),
+        (
+            ["--model.regularizers+=test_contracts.DetachedBonus"],
+            rf"{NAME}DetachedBonus\.forward: expected a loss with a gradient, found a torch\.fl",
         ),
         (
             ["--model.advantage=test_contracts.OneAGroup", "--data.group_filter=none"],
@@ -125,6 +153,14 @@ def test_metrics_of_a_loss(make_batch: Make, metric: Any, found: str) -> None:
     for good in (half, half.double(), Mean(half, half), Maximum(half)):
         output = replace(given, metrics={"own": good})
         assert checked_loss(PPOClip(), output, mask_BT) is output
+
+
+def test_a_regularizer_that_rests_needs_no_gradient() -> None:
+    zeros_BT = torch.zeros(2, 3)
+    require_gradient(Bare(), zeros_BT, may_be_off=True)
+    for loss_BT, may_be_off in ((zeros_BT, False), (zeros_BT + 0.5, True)):
+        with pytest.raises(ContractError, match="detach nothing of it"):
+            require_gradient(Bare(), loss_BT, may_be_off)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (16, 1), (12,), (1, 12), (12, 16)])
