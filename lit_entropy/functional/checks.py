@@ -6,6 +6,8 @@ from typing import Any
 
 #: Largest coefficient or bound: the square of a larger one, a gradient's norm, leaves float32.
 LARGEST = 1e18
+#: Remedies of :func:`require_non_negative`.
+OFF, NO_UPPER_CLIP = "use 0 to switch it off", "use a large number (1e9) for no upper clip"
 #: Largest learning rate or weight decay.
 LARGEST_RATE = 1e6
 #: Largest temperature: from far below it on every token is equally likely.
@@ -24,10 +26,17 @@ def require_fraction(field: str, value: float) -> float:
     return value
 
 
-def require_non_negative(field: str, value: float) -> float:
-    """``value`` if it is from 0 to :data:`LARGEST`, else a ValueError."""
+def require_non_negative(field: str, value: float, remedy: str = "") -> float:
+    """``value`` if it is from 0 to :data:`LARGEST`, else a ValueError.
+
+    Args:
+        field: name of the argument.
+        value: its value.
+        remedy: what the error says after the range, :data:`OFF` where 0 switches something off.
+    """
     if not (math.isfinite(value) and value >= 0.0):
-        raise ValueError(f"{field}={value!r} must be a finite number >= 0: use 0 to switch it off")
+        end = f": {remedy}" if remedy else ""
+        raise ValueError(f"{field}={value!r} must be a finite number >= 0{end}")
     return require_at_most(field, value, LARGEST)
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lit_entropy.functional.checks import require_choice, require_non_negative
+from lit_entropy.functional.checks import OFF, require_choice, require_non_negative
 from lit_entropy.functional.covariance import Center, top_fraction_mask
 from lit_entropy.functional.kl import KL_ESTIMATORS, KLEstimator, kl_estimate
 from lit_entropy.functional.masked import zero_outside
@@ -58,7 +58,7 @@ class KLCov(CovarianceLoss):
             ValueError: on a fraction outside [0, 1], a negative weight or an unknown choice.
         """
         super().__init__(fraction, scope, selection_logprobs, quota, center)
-        self.kl_coef = require_non_negative("kl_coef", kl_coef)
+        self.kl_coef = require_non_negative("kl_coef", kl_coef, OFF)
         self.kl_estimator: KLEstimator = kl_estimator
         require_choice("kl_estimator", kl_estimator, KL_ESTIMATORS)
         self._on_policy = InertAlarm(

@@ -1,6 +1,6 @@
 """PPO's clipped surrogate with separate bounds: GRPO's loss, and clip-higher."""
 
-from lit_entropy.functional.checks import require_fraction, require_non_negative
+from lit_entropy.functional.checks import NO_UPPER_CLIP, require_fraction, require_non_negative
 from lit_entropy.functional.surrogate import clipped_surrogate, masked_log_ratio
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.losses.diagnostics import clip_metrics, ratio_metrics
@@ -23,7 +23,7 @@ class PPOClip(PolicyLoss):
         """
         super().__init__()
         self.clip_low = require_fraction("clip_low", clip_low)
-        self.clip_high = require_non_negative("clip_high", clip_high)
+        self.clip_high = require_non_negative("clip_high", clip_high, NO_UPPER_CLIP)
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token losses; see :class:`PolicyLoss`."""

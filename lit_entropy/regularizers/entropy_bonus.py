@@ -2,7 +2,7 @@
 
 import torch
 
-from lit_entropy.functional.checks import require_non_negative
+from lit_entropy.functional.checks import OFF, require_non_negative
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.regularizers.base import Regularizer
 from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
@@ -22,7 +22,7 @@ class EntropyBonus(Regularizer):
             ValueError: if ``coef`` is negative or not finite.
         """
         super().__init__()
-        self.coef = require_non_negative("coef", coef)
+        self.coef = require_non_negative("coef", coef, OFF)
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:
         """Per-token loss; see :class:`Regularizer`."""

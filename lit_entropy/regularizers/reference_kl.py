@@ -1,6 +1,6 @@
 """The penalty on the KL divergence to a frozen reference policy."""
 
-from lit_entropy.functional.checks import require_choice, require_non_negative
+from lit_entropy.functional.checks import OFF, require_choice, require_non_negative
 from lit_entropy.functional.kl import KL_ESTIMATORS, KLEstimator, kl_estimate
 from lit_entropy.functional.masked import masked_mean
 from lit_entropy.functional.surrogate import masked_log_ratio
@@ -29,7 +29,7 @@ class ReferenceKL(Regularizer):
             ValueError: if ``coef`` is negative or the estimator unknown.
         """
         super().__init__()
-        self.coef = require_non_negative("coef", coef)
+        self.coef = require_non_negative("coef", coef, OFF)
         self.estimator: KLEstimator = estimator
         require_choice("estimator", estimator, KL_ESTIMATORS)
 

@@ -61,6 +61,13 @@ def test_a_percentage_is_told_what_it_is_as_a_fraction() -> None:
 def test_negative_or_not_finite(value: float) -> None:
     with pytest.raises(ValueError, match=r"coef=.*>= 0"):
         require_non_negative("coef", value)
+    with pytest.raises(ValueError, match=r">= 0$"):  # 0 does not switch off everything
+        require_non_negative("target", value)
+    with pytest.raises(ValueError, match=r">= 0: use 0 to switch it off$"):
+        EntropyBonus(value)
+    for loss in (PPOClip, ClipCov):  # where 0 is the tightest clip
+        with pytest.raises(ValueError, match=r"clip_high=.*: use a large number \(1e9\) for no up"):
+            loss(clip_high=value)
 
 
 def test_unknown_choice_lists_the_known_ones() -> None:
