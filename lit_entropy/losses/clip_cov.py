@@ -5,7 +5,12 @@ from typing import get_args
 
 from torch import Tensor
 
-from lit_entropy.functional.checks import require_choice, require_fraction, require_non_negative
+from lit_entropy.functional.checks import (
+    NO_UPPER_CLIP,
+    require_choice,
+    require_fraction,
+    require_non_negative,
+)
 from lit_entropy.functional.covariance import BoundsKind, Center, band_mask, random_band_mask
 from lit_entropy.functional.masked import zero_outside
 from lit_entropy.functional.quota import Quota
@@ -23,8 +28,9 @@ from lit_entropy.types import LossBatch, LossOutput, PolicyOutput
 class ClipCov(CovarianceLoss):
     """PPO-clip without the gradient of floor(fraction N) random tokens of a covariance band.
 
-    Tokens that the PPO clip already removed are no candidates; dropped tokens stay in the
-    objective's denominator (both as in the official code).
+    Tokens that the PPO clip already removed are no candidates, with ``selection_logprobs=current``
+    (under the old log-probs every ratio is 1, and none counts as removed); dropped tokens stay in
+    the objective's denominator (both as in the official code).
     """
 
     def __init__(
@@ -51,7 +57,8 @@ class ClipCov(CovarianceLoss):
             clip_high: PPO clip range above 1, >= 0; the official script's 1 allows ratios up to 2.
             scope: ``minibatch`` selects over the optimizer minibatch whatever the microbatch size;
                 ``microbatch`` within each microbatch, as the official code.
-            selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one.
+            selection_logprobs: log-probs of the ``current`` policy (eq. 10) or of the ``old`` one,
+                by which no token counts as clipped.
             quota: ``floor`` of the paper, or ``official`` max(1, int(.)).
             center: ``batch`` mean of log pi (eq. 10), or the ``state``'s own -H (2602.03392).
             bounds_kind: ``absolute`` covariances, or ``quantile`` levels in [0, 1].
@@ -65,7 +72,7 @@ class ClipCov(CovarianceLoss):
         require_choice("bounds_kind", bounds_kind, get_args(BoundsKind))
         self.bounds = _require_bounds(bounds, bounds_kind)
         self.clip_low = require_fraction("clip_low", clip_low)
-        self.clip_high = require_non_negative("clip_high", clip_high)
+        self.clip_high = require_non_negative("clip_high", clip_high, NO_UPPER_CLIP)
         self.seed = seed
 
     def forward(self, output: PolicyOutput, batch: LossBatch) -> LossOutput:

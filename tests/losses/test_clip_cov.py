@@ -84,6 +84,18 @@ def test_official_setting_selects_in_each_microbatch_at_least_one(  # type: igno
         assert bool(candidates) == (rows > 1)
 
 
+def test_by_old_log_probs_tokens_that_the_clip_removed_are_candidates(  # type: ignore[no-untyped-def]
+    make_batch, make_policy
+) -> None:
+    batch = make_batch()
+    policy = make_policy(batch)
+    PPOClip()(policy, batch).token_loss_BT.sum().backward()
+    removed_BT = batch.mask_BT & (policy.logprobs_BT.grad == 0) & (batch.advantages_BT != 0)
+    for choice, expected in (("current", False), ("old", True)):
+        loss = ClipCov(0.5, (0.0, 99.0), 0.2, 0.2, selection_logprobs=choice)
+        assert bool((loss.select(policy, batch) & removed_BT).any()) == expected
+
+
 def test_dropped_tokens_have_no_gradient_and_the_others_keep_theirs(  # type: ignore[no-untyped-def]
     make_batch, make_policy
 ) -> None:
