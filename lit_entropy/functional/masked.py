@@ -38,7 +38,11 @@ def masked_sum(
 
     Returns:
         The sum; 0 where the mask is empty.
+
+    Raises:
+        ValueError: the mask has another shape.
     """
+    _require_same_shape(values, mask)
     zeroed = zero_outside(values, mask)
     return zeroed.sum(dtype=dtype) if dim is None else zeroed.sum(dim=dim, dtype=dtype)
 
@@ -61,6 +65,18 @@ def masked_mean(
 
     Returns:
         The mean.
+
+    Raises:
+        ValueError: the mask has another shape.
     """
     count = mask.sum() if dim is None else mask.sum(dim=dim)
     return masked_sum(values, mask, dim, dtype=dtype) / count.clamp(min=1)
+
+
+def _require_same_shape(values: Tensor, mask: Tensor) -> None:
+    # broadcast, a value would count as often as the other has elements, and a mean leave [min, max]
+    if values.shape != mask.shape:
+        raise ValueError(
+            f"values have the shape {list(values.shape)} and the mask {list(mask.shape)}: give "
+            "both one shape, by expand_as where broadcasting is meant"
+        )

@@ -20,6 +20,19 @@ def test_hand_values() -> None:
     assert masked_mean(values, MASK, (0, 1)).item() == pytest.approx(19.0 / 3.0)
 
 
+@pytest.mark.parametrize(
+    ("values", "mask"), [((4, 6), (4, 1)), ((4, 1), (4, 6)), ((4, 6), (6,)), ((), (4,))]
+)
+def test_nothing_is_broadcast(values: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    """Of ones under a mask [4, 1] the mean would be 6."""
+    numbers, chosen = torch.ones(values), torch.ones(mask, dtype=torch.bool)
+    for function in (masked_sum, masked_mean):
+        with pytest.raises(ValueError, match="both one shape"):
+            function(numbers, chosen)
+    whole = torch.ones(4, 6)
+    assert masked_mean(whole, torch.ones(4, 1, dtype=torch.bool).expand_as(whole)).item() == 1.0
+
+
 def test_empty_mask_gives_zero() -> None:
     empty = torch.zeros(2, 3, dtype=torch.bool)
     assert masked_mean(torch.full((2, 3), float("nan")), empty).item() == 0.0
