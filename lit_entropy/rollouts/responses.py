@@ -85,13 +85,20 @@ def to_completions(
 
     Raises:
         ValueError: a response is empty or has another number of log-probs than tokens, or not all
-            of them say what an environment wrote.
+            of them say what an environment wrote, of each token or (empty) of none.
     """
     for row, response in enumerate(responses):
         if not response.tokens or len(response.tokens) != len(response.logprobs):
             raise ValueError(
                 f"the engine gave {len(response.tokens)} tokens and {len(response.logprobs)} "
                 f"log-probs for row {row}: it must give at least one token and a log-prob for each"
+            )
+        written = len(response.environment or response.tokens)
+        if written != len(response.tokens):
+            raise ValueError(
+                f"the engine gave {len(response.tokens)} tokens for row {row}, and ``environment`` "
+                f"says of {written} whether an environment wrote them: it must say so of each, or "
+                "be empty where nothing was written"
             )
     # all or none: rows of other ranks and draws are joined to these
     knows = responses[0].environment is not None

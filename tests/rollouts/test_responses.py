@@ -49,3 +49,13 @@ def test_some_that_know_their_environment_and_some_that_do_not_are_refused() -> 
     with pytest.raises(ValueError, match="some responses say which tokens an environment wrote"):
         to_completions([plain, knowing], 0, torch.device("cpu"))
     assert to_completions([knowing, knowing], 0, torch.device("cpu")).environment_BT is not None
+
+
+@pytest.mark.parametrize("environment", [[True], [True, False], [False] * 4])
+def test_an_environment_is_told_of_every_token(environment: list[bool]) -> None:
+    """One value would be every token's."""
+    other = Response([6], [-3.0], False, [])
+    response = Response([1, 2, 3], [-1.0, -1.0, -1.0], False, environment)
+    message = rf"gave 3 tokens for row 1, and ``environment`` says of {len(environment)} whether"
+    with pytest.raises(ValueError, match=message):
+        to_completions([other, response], 0, CPU)
