@@ -25,7 +25,7 @@ def end_together(
     alone: a signal to another one left both waiting. Here the handler notes the signal, and the
     ranks ask each other before each batch, where Lightning asks rank 0. A rank that is not asked
     within :data:`GRACE` seconds ends at once, which its peers notice at their next exchange; a
-    checkpoint is whole at any time.
+    checkpoint is whole at any time. Ranks that have agreed have all the time that loggers need.
 
     Args:
         connector: the trainer's, before it registers its handlers.
@@ -33,18 +33,19 @@ def end_together(
         device: where the ranks exchange tensors.
     """
     noted = threading.Event()
+    timer = threading.Timer(GRACE, os._exit, (TERMINATED,))
+    timer.daemon = True  # ranks that end sooner do not wait for it
 
     def note(signum: int, frame: FrameType | None) -> None:
         if not noted.is_set():
             noted.set()
-            timer = threading.Timer(GRACE, os._exit, (TERMINATED,))
-            timer.daemon = True  # ranks that end sooner do not wait for it
             timer.start()
 
     def agree() -> None:
         flag = torch.tensor([int(noted.is_set())], device=device)
         dist.all_reduce(flag, dist.ReduceOp.MAX)
         if flag.item():
+            timer.cancel()  # for good: a signal to this rank from now on changes nothing
             raise SIGTERMException
 
     connector._sigterm_notifier_fn = note  # type: ignore[method-assign, assignment]
