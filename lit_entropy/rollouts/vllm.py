@@ -73,16 +73,16 @@ class VLLMEngine(RolloutEngine):
             ValueError: vLLM is not installed or of another version, or a number is out of range.
         """
         if dtype not in ("policy", "float32", "bfloat16"):
-            raise ValueError(f"rollout.dtype={dtype!r}: use 'policy', 'float32' or 'bfloat16'")
+            raise ValueError(f"model.engine.dtype={dtype!r}: use 'policy', 'float32' or 'bfloat16'")
         if not 0 < memory_fraction <= 1:
-            raise ValueError(f"rollout.memory_fraction={memory_fraction} must lie in (0, 1]")
+            raise ValueError(f"model.engine.memory_fraction={memory_fraction} must lie in (0, 1]")
         if kv_cache_gb is not None and not kv_cache_gb > 0:
-            raise ValueError(f"rollout.kv_cache_gb={kv_cache_gb} must be positive, or null")
+            raise ValueError(f"model.engine.kv_cache_gb={kv_cache_gb} must be positive, or null")
         for name, value in (("max_sequences", max_sequences), ("max_model_len", max_model_len)):
             if value is not None and value < 1:
-                raise ValueError(f"rollout.{name}={value} must be at least 1")
+                raise ValueError(f"model.engine.{name}={value} must be at least 1")
         if not gap_tolerance > 0:
-            raise ValueError(f"rollout.gap_tolerance={gap_tolerance} must be positive")
+            raise ValueError(f"model.engine.gap_tolerance={gap_tolerance} must be positive")
         require_vllm()
         self.options = EngineOptions(
             dtype, memory_fraction, kv_cache_gb, max_model_len, max_sequences, eager, sleep
@@ -190,5 +190,5 @@ class VLLMEngine(RolloutEngine):
             raise ValueError(
                 f"a prompt of {longest} tokens and model.max_new_tokens={max_new_tokens} exceed "
                 f"the {limit} tokens of the engine: lower model.max_new_tokens, or raise "
-                "rollout.max_model_len as far as the model's positions go"
+                "model.engine.max_model_len as far as the model's positions go"
             )

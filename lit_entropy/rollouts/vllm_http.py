@@ -75,11 +75,11 @@ class Server:
             served = [entry["id"] for entry in self.request("/v1/models")["data"]]
         except (ConnectionError, ServerError, KeyError, TypeError) as error:
             raise ValueError(
-                f"rollout.url={self.url}: {error!r}; start it with: {START}"
+                f"model.engine.url={self.url}: {error!r}; start it with: {START}"
             ) from error
         if (wanted is None and len(served) != 1) or (wanted is not None and wanted not in served):
             raise ValueError(
-                f"rollout.model={wanted!r}: {self.url} serves {served}; name one of them"
+                f"model.engine.model={wanted!r}: {self.url} serves {served}; name one of them"
             )
         return wanted or served[0]
 
@@ -93,8 +93,8 @@ class Server:
             return str(self.request("/weight_info")["weight_version"])
         except (ServerError, KeyError, TypeError) as error:
             raise ValueError(
-                f"rollout.weights_folder is set and {self.url} does not let weights be replaced "
-                f"({error}); start it with: {START}"
+                f"model.engine.weights_folder is set and {self.url} does not let weights be "
+                f"replaced ({error}); start it with: {START}"
             ) from error
 
     def load_weights(self, folder: str, label: str) -> None:

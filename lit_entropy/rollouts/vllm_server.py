@@ -61,12 +61,12 @@ class VLLMServerEngine(RolloutEngine):
             ValueError: a value is out of range.
         """
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"rollout.url={url!r} must start with http:// or https://")
-        require_seconds("rollout.timeout", timeout)
+            raise ValueError(f"model.engine.url={url!r} must start with http:// or https://")
+        require_seconds("model.engine.timeout", timeout)
         if not gap_tolerance > 0:
-            raise ValueError(f"rollout.gap_tolerance={gap_tolerance} must be positive")
+            raise ValueError(f"model.engine.gap_tolerance={gap_tolerance} must be positive")
         if max_connections < 1:
-            raise ValueError(f"rollout.max_connections={max_connections} must be at least 1")
+            raise ValueError(f"model.engine.max_connections={max_connections} must be at least 1")
         self.server = Server(url, timeout)
         self.model = model
         self.weights_folder = weights_folder
@@ -86,8 +86,8 @@ class VLLMServerEngine(RolloutEngine):
         if self.weights_folder is not None:
             if not Path(self.weights_folder).is_dir():
                 raise ValueError(
-                    f"rollout.weights_folder={self.weights_folder!r} is no folder: make one that "
-                    "trainer and server see under this path"
+                    f"model.engine.weights_folder={self.weights_folder!r} is no folder: make one "
+                    "that trainer and server see under this path"
                 )
             self.server.weights_label()
 
@@ -103,7 +103,7 @@ class VLLMServerEngine(RolloutEngine):
         elif self._held is not None:
             raise StaleWeightsError(
                 f"the policy's weights have changed and those of {self.server.url} stay: set "
-                "rollout.weights_folder to a folder that trainer and server share"
+                "model.engine.weights_folder to a folder that trainer and server share"
             )
         self._held, self._proved = current, False
 

@@ -99,7 +99,7 @@ def test_fixed_weights_serve_an_evaluation_only(url: str, policy: Policy) -> Non
     engine = made(url)
     generate(engine, policy)
     move(policy, 1e-7)
-    with pytest.raises(StaleWeightsError, match=r"set rollout\.weights_folder"):
+    with pytest.raises(StaleWeightsError, match=r"set model\.engine\.weights_folder"):
         generate(engine, policy)
 
 
@@ -154,15 +154,15 @@ def test_answers_that_are_none(
 
 
 def test_bad_servers_are_named_at_setup(url: str, state: State, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"rollout\.url=http://127\.0\.0\.1:9.*vllm serve"):
+    with pytest.raises(ValueError, match=r"^model\.engine\.url=http://127\.0\.0\.1:9.*vllm serve"):
         made("http://127.0.0.1:9")
-    with pytest.raises(ValueError, match=r"rollout\.model='large': .* serves \['tiny'\]"):
+    with pytest.raises(ValueError, match=r"^model\.engine\.model='large': .* serves \['tiny'\]"):
         made(url, model="large")
     with pytest.raises(ValueError, match="is no folder"):
         made(url, tmp_path / "missing")
     for answer in (b"<html>", b"{}", b"[1]", b'{"data": [...'):
         state.says = {"/v1/models": answer}
-        with pytest.raises(ValueError, match=r"rollout\.url=http.*start it with: VLLM"):
+        with pytest.raises(ValueError, match=r"^model\.engine\.url=http.*start it with: VLLM"):
             made(url)
     state.says = {}
     state.dev_mode = False
@@ -176,7 +176,7 @@ def test_bad_servers_are_named_at_setup(url: str, state: State, tmp_path: Path) 
     [{"url": "localhost:8000"}, {"timeout": 0.0}, {"gap_tolerance": -1.0}, {"max_connections": 0}],
 )
 def test_bad_arguments(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"rollout.{next(iter(wrong))}="):
+    with pytest.raises(ValueError, match=rf"^model\.engine\.{next(iter(wrong))}="):
         VLLMServerEngine(**wrong)  # type: ignore[arg-type]
 
 
