@@ -313,7 +313,8 @@ class EntropyModule(EvaluatedModule):
             end_together(connector, loop, strategy.root_device)
         if stage == "fit":
             check_trainer(self.trainer.check_val_every_n_epoch, self.trainer.gradient_clip_val)
-            note = selection_note(self.loss, str(self.trainer.precision_plugin.precision))
+            precision = str(self.trainer.precision_plugin.precision)
+            note = selection_note(self.loss, precision, self.policy.parameters())
             if note:
                 rank_zero_info(note)
             self.step_axis.attach(self.trainer.loggers)

@@ -24,6 +24,7 @@ from lit_entropy.evaluation.whole import require_every_batch
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.step.sampler import Sampler
+from lit_entropy.step.settings import FULL_PRECISIONS
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_source import PromptSource
 from lit_entropy.tracking.means import exact
@@ -93,7 +94,7 @@ class EvaluatedModule(L.LightningModule):
             temperature=self.temperature,
             max_new_tokens=self.max_new_tokens,
             context=self.forward_context,
-            full_precision=self.trainer.precision_plugin.precision in ("32-true", "64-true"),
+            full_precision=self.trainer.precision_plugin.precision in FULL_PRECISIONS,
         )
 
     @property

@@ -1,11 +1,17 @@
 """Numbers of the trainer, the optimizer and its schedule that would fail in the middle of a run."""
 
 import math
+from collections.abc import Iterable
+
+from torch import Tensor
 
 from lit_entropy.losses.base import PolicyLoss
 
 #: What schedules call their lengths; the next step divides by it.
 LENGTHS = ("T_max", "T_0", "total_iters", "total_steps", "step_size")
+
+#: Precisions of the trainer, and dtypes of weights, of which log-probs hardly depend on the batch.
+FULL_PRECISIONS, FULL_DTYPES = ("32-true", "64-true"), {"float32", "float64"}
 
 
 def check_trainer(check_val_every_n_epoch: int | None, gradient_clip_val: float | None) -> None:
@@ -30,19 +36,24 @@ def check_trainer(check_val_every_n_epoch: int | None, gradient_clip_val: float 
         )
 
 
-def selection_note(loss: PolicyLoss, precision: str) -> str | None:
+def selection_note(loss: PolicyLoss, precision: str, weights: Iterable[Tensor]) -> str | None:
     """What holds of the tokens that a loss selects in a low precision; None where all of it holds.
 
     Args:
         loss: the policy loss.
         precision: ``trainer.precision``.
+        weights: the policy's parameters.
     """
-    if not loss.selects_tokens or not precision.startswith("bf16"):
+    low = sorted({str(weight.dtype).removeprefix("torch.") for weight in weights} - FULL_DTYPES)
+    if not loss.selects_tokens or (precision in FULL_PRECISIONS and not low):
         return None
+    setting, full = f"trainer.precision={precision}", "32-true"
+    if precision in FULL_PRECISIONS:
+        setting, full = f"model.policy.dtype={low[0]}", "float32"
     return (
-        f"trainer.precision={precision} rounds log-probs by the shape of their forward pass: which "
-        f"tokens {type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on "
-        "the number of ranks, as it hardly does with 32-true (docs/pitfalls.md)"
+        f"{setting} rounds log-probs by the shape of their forward pass: which tokens "
+        f"{type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on the "
+        f"number of ranks, as it hardly does with {full} (docs/pitfalls.md)"
     )
 
 

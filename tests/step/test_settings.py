@@ -65,14 +65,25 @@ def test_what_is_right_passes() -> None:
         check_trainer(1, math.inf)
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+FULL, LOW = [torch.ones(1)], [torch.ones(1), torch.ones(1, dtype=torch.bfloat16)]
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "setting", "full"),
+    [
+        ("bf16-mixed", FULL, "trainer.precision=bf16-mixed", "32-true"),
+        ("bf16-true", LOW, "trainer.precision=bf16-true", "32-true"),
+        ("32-true", LOW, "model.policy.dtype=bfloat16", "float32"),
+    ],
+)
 @pytest.mark.parametrize("loss", [KLCov(), ClipCov()])
 def test_what_holds_of_selections_in_a_low_precision_is_said(
-    loss: ClipCov | KLCov, precision: str
+    loss: ClipCov | KLCov, precision: str, weights: list[torch.Tensor], setting: str, full: str
 ) -> None:
-    note = selection_note(loss, precision)
+    note = selection_note(loss, precision, weights)
     assert note is not None and "\n" not in note
-    assert note.startswith(f"trainer.precision={precision} rounds log-probs")
+    assert note.startswith(f"{setting} rounds log-probs")
     assert f"which tokens {type(loss).__name__} selects depends on" in note
-    assert selection_note(loss, "32-true") is None
-    assert selection_note(PPOClip(), precision) is None
+    assert note.endswith(f"as it hardly does with {full} (docs/pitfalls.md)")
+    assert selection_note(loss, "32-true", FULL) is None
+    assert selection_note(PPOClip(), precision, weights) is None
