@@ -11,7 +11,13 @@ from torch.optim import Optimizer
 from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.probe import Snapshot, snapshot
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.functional.dynamics import entropy, lemma1_prediction, log_policy_covariance
+from lit_entropy.functional.dynamics import (
+    entropy,
+    lemma1_prediction,
+    log_policy_covariance,
+    theorem1_prediction,
+    theorem2_prediction,
+)
 from lit_entropy.functional.enumeration import centred_rewards
 from lit_entropy.functional.sampled_dynamics import state_centred_theorem1
 from lit_entropy.step.rollout import Rollout
@@ -91,17 +97,16 @@ class TheoremCheck(RolloutCallback):
         share_N[self._training :] = share_N[: self._training].mean()
         rate = float(self._optimizer.param_groups[0]["lr"]) * self._updates
         eta_N = rate * (torch.ones_like(share_N) if self.natural else share_N)
-        covariance_N = log_policy_covariance(logits_NV, advantages_NV)
-        weighted_NV = logits_NV.softmax(-1) * advantages_NV
         values = {
-            "theorem1": -eta_N * log_policy_covariance(logits_NV, weighted_NV),
-            "theorem2": -eta_N * covariance_N,
+            "theorem1": eta_N * theorem1_prediction(logits_NV, advantages_NV),
+            "theorem2": eta_N * theorem2_prediction(logits_NV, advantages_NV),
             "sampled": torch.full_like(eta_N, torch.nan),
         }
         if self.sampled:
             values["sampled"] = eta_N * sampled_estimates(experience, self._ids_N, logits_NV)
         self._pending = rollout.rl_step, before, values
         reward_N = (logits_NV.softmax(-1) * self._rewards_NV).sum(-1)
+        covariance_N = log_policy_covariance(logits_NV, advantages_NV)
         means = {"entropy": entropy(logits_NV), "reward": reward_N, "covariance": covariance_N}
         return {f"theorems/{k}": float(v[: self._training].mean()) for k, v in means.items()}
 
