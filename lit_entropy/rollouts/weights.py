@@ -121,7 +121,7 @@ def write_weights(policy: Policy, folder: Path | None, shard_bytes: int = 2**32)
 
 
 @torch.no_grad()
-def sampler_gap(
+def engine_gap(
     policy: Policy, prompts: list[list[int]], completions: Completions, temperature: float
 ) -> float:
     """Mean absolute difference, in nats per token, of an engine's log-probs and the policy's own.
@@ -156,8 +156,8 @@ def require_same_weights(
         policy: the policy.
         prompts: token ids of each row's prompt.
         completions: what the engine sampled.
-        temperature: as :func:`sampler_gap`.
-        tolerance: largest accepted :func:`sampler_gap`, in nats per token.
+        temperature: as :func:`engine_gap`.
+        tolerance: largest accepted :func:`engine_gap`, in nats per token.
         engine: what the engine is called in the error.
         rows: rows that are compared.
 
@@ -174,7 +174,7 @@ def require_same_weights(
         completions.truncated_B[:rows],
         None if environment_BT is None else environment_BT[:rows, :width],
     )
-    gap = sampler_gap(policy, prompts[:rows], probe, temperature)
+    gap = engine_gap(policy, prompts[:rows], probe, temperature)
     if not gap <= tolerance:
         raise StaleWeightsError(
             f"{engine} samples from other weights than the policy's: its log-probs differ by "

@@ -16,7 +16,7 @@ from tiny_models import build_tiny_model
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import VLLMEngine
-from lit_entropy.rollouts.weights import StaleWeightsError, sampler_gap
+from lit_entropy.rollouts.weights import StaleWeightsError, engine_gap
 from lit_entropy.types import Completions
 
 pytest.importorskip("vllm")
@@ -73,7 +73,7 @@ def generate(
 
 
 def gap(policy: Policy, completions: Completions, temperature: float = 1.0) -> float:
-    return sampler_gap(policy, PROMPTS, completions, temperature)
+    return engine_gap(policy, PROMPTS, completions, temperature)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 0.0])

@@ -13,7 +13,7 @@ from runs import fit, metrics
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import VLLMServerEngine
 from lit_entropy.rollouts.vllm_http import ServerError
-from lit_entropy.rollouts.weights import StaleWeightsError, fingerprint, sampler_gap
+from lit_entropy.rollouts.weights import StaleWeightsError, engine_gap, fingerprint
 from lit_entropy.types import Completions
 
 PROMPTS = [[5, 6, 7], [5, 6], [9, 4, 8, 3], [5, 6, 7]]
@@ -69,13 +69,13 @@ def test_rollouts_follow_the_weights(
     engine = made(url, tmp_path)
     for version in (1, 2, 3):
         completions = generate(engine, policy)
-        assert sampler_gap(policy, PROMPTS, completions, 1.0) < 1e-5
+        assert engine_gap(policy, PROMPTS, completions, 1.0) < 1e-5
         assert engine.version == version
         assert state.label == f"{fingerprint(policy) % 2**64:016x}"
         again = generate(engine, policy)  # nothing has changed: nothing is sent
         assert engine.version == version and torch.equal(again.tokens_BT, completions.tokens_BT)
         move(policy)
-        assert sampler_gap(policy, PROMPTS, completions, 1.0) > 1e-4  # stale by now
+        assert engine_gap(policy, PROMPTS, completions, 1.0) > 1e-4  # stale by now
     assert not list(tmp_path.iterdir())  # no weights are left behind
 
 
@@ -132,7 +132,7 @@ def test_weights_are_not_left_behind_by_a_server_that_refuses_them(
         generate(engine, policy)
     assert not list(tmp_path.iterdir())
     state.refuses = ""
-    assert sampler_gap(policy, PROMPTS, generate(engine, policy), 1.0) < 1e-5
+    assert engine_gap(policy, PROMPTS, generate(engine, policy), 1.0) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from lit_entropy.rollouts import LocalEngine
 from lit_entropy.rollouts.responses import Response, row_seeds, to_completions
 from lit_entropy.rollouts.weights import (
     StaleWeightsError,
+    engine_gap,
     fingerprint,
     full_weights,
     require_same_weights,
-    sampler_gap,
     weighted_bits,
     write_weights,
 )
@@ -137,11 +137,11 @@ def test_written_weights_are_the_policys(policy: Policy, tmp_path: Path, shard_b
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 0.0])
 def test_gap_by_a_second_route(policy: Policy, temperature: float) -> None:
     completions = rollout(policy, temperature)
-    assert sampler_gap(policy, PROMPTS, completions, temperature) < 1e-5  # the engine is the policy
+    assert engine_gap(policy, PROMPTS, completions, temperature) < 1e-5  # the engine is the policy
     shift_BT = 0.25 * torch.rand(completions.mask_BT.shape)
     completions.logprobs_BT = completions.logprobs_BT - shift_BT
     expected = float(shift_BT[completions.mask_BT].mean())
-    gap = sampler_gap(policy, PROMPTS, completions, temperature)
+    gap = engine_gap(policy, PROMPTS, completions, temperature)
     assert gap == pytest.approx(expected, abs=1e-5)
 
 
@@ -152,7 +152,7 @@ def test_an_environments_tokens_have_no_gap(policy: Policy) -> None:
     completions.environment_BT[:, :2] = completions.mask_BT[:, :2]
     completions.logprobs_BT = completions.logprobs_BT.clone()
     completions.logprobs_BT[:, :2] = 0.0
-    assert sampler_gap(policy, PROMPTS, completions, 1.0) < 1e-5
+    assert engine_gap(policy, PROMPTS, completions, 1.0) < 1e-5
     require_same_weights(policy, PROMPTS, completions, 1.0, 1e-4, "the engine")
 
 
@@ -162,7 +162,7 @@ def test_other_weights_are_refused(policy: Policy) -> None:
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.add_(1e-3)
-    gap = sampler_gap(policy, PROMPTS, completions, 1.0)
+    gap = engine_gap(policy, PROMPTS, completions, 1.0)
     assert gap > 1e-4
     with pytest.raises(StaleWeightsError, match=r"the engine samples .*gap_tolerance=0\.0001"):
         require_same_weights(policy, PROMPTS, completions, 1.0, 1e-4, "the engine")
