@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from itertools import compress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -178,15 +179,17 @@ class Policy(nn.Module):
             tokens_BT: int64 response tokens.
             mask_BT: bool, True on tokens to decode.
         """
+        # lists first: a boolean index of each row would make the host wait for a GPU twice a row
+        rows = zip(tokens_BT.tolist(), mask_BT.tolist(), strict=True)
         return [
             str(
                 self.tokenizer.decode(
-                    tokens_T[mask_T].tolist(),
+                    list(compress(tokens, kept)),
                     skip_special_tokens=True,
                     clean_up_tokenization_spaces=False,
                 )
             )
-            for tokens_T, mask_T in zip(tokens_BT, mask_BT, strict=True)
+            for tokens, kept in rows
         ]
 
     def merged_state_dict(self) -> dict[str, Tensor]:

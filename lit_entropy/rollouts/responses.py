@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import torch
@@ -49,22 +50,22 @@ def _written(response: Response) -> Sequence[bool]:
 
 def to_responses(completions: Completions) -> list[Response]:
     """The rows of an engine's completions one by one, without padding."""
-    environment_BT = completions.environment_BT
-    columns = (
-        completions.tokens_BT,
-        completions.logprobs_BT,
-        [None] * len(completions.mask_BT) if environment_BT is None else environment_BT,
-        completions.mask_BT,
+    environment_BT, rows = completions.environment_BT, len(completions.mask_BT)
+    columns = (  # lists: a boolean index of each row would make the host wait for a GPU
+        completions.tokens_BT.tolist(),
+        completions.logprobs_BT.tolist(),
+        [None] * rows if environment_BT is None else environment_BT.tolist(),
+        completions.mask_BT.tolist(),
         completions.truncated_B.tolist(),
     )
     return [
         Response(
-            tokens_T[mask_T].tolist(),
-            logprobs_T[mask_T].tolist(),
+            list(compress(tokens, kept)),
+            list(compress(logprobs, kept)),
             truncated,
-            None if written_T is None else written_T[mask_T].tolist(),
+            None if written is None else list(compress(written, kept)),
         )
-        for tokens_T, logprobs_T, written_T, mask_T, truncated in zip(*columns, strict=True)
+        for tokens, logprobs, written, kept, truncated in zip(*columns, strict=True)
     ]
 
 

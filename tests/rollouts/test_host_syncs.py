@@ -12,6 +12,7 @@ from tiny_models import build_tiny_model
 
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
+from lit_entropy.rollouts.responses import to_responses
 from lit_entropy.types import Completions
 
 
@@ -68,6 +69,20 @@ def test_what_a_token_waits_for(policy: Policy) -> None:
         policy.eos_token_ids = policy_ends
     differences = [+(more - fewer) for fewer, more in pairwise(counts)]
     assert differences == [{"aten::_local_scalar_dense": 1 + 8}] * 2
+
+
+def test_texts_and_rows_of_a_rollout_wait_a_few_times_and_not_for_each_row(policy: Policy) -> None:
+    completions, _ = decode(policy, 8, None)
+    with HostSyncs() as syncs:
+        policy.decode(completions.tokens_BT, completions.mask_BT)
+    assert syncs.counts == {"tolist": 2}
+    with HostSyncs() as syncs:
+        rows = to_responses(completions)
+    assert syncs.counts == {"tolist": 4}
+    for row, response in enumerate(rows):
+        mask_T = completions.mask_BT[row]
+        assert response.tokens == completions.tokens_BT[row][mask_T].tolist()
+        assert response.logprobs == completions.logprobs_BT[row][mask_T].tolist()
 
 
 @pytest.mark.parametrize("every", [3, 8, 100])
