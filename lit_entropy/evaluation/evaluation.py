@@ -1,7 +1,8 @@
 """Evaluation on held-out problems: greedy accuracy, avg@n, maj@n, pass@k and Cover@tau, by set."""
 
-import warnings
 from collections.abc import Iterable, Sequence
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.evaluation.decode import Responder, decode_responses
@@ -64,7 +65,7 @@ class Evaluation:
                 "raise evaluation.samples or drop the larger k"
             )
         if any(2 * k > most for k in ks if k > 1):
-            warnings.warn(f"pass@k is noisy for n < 2k: n={most}, k={max(ks)}", stacklevel=2)
+            rank_zero_warn(f"pass@k is noisy for n < 2k: n={most}, k={max(ks)}", stacklevel=5)
         for tau in cover_tau:
             required_count(1, tau)  # names a tau outside [0, 1]
         self.default = default

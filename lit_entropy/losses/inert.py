@@ -1,6 +1,6 @@
 """An alarm for a method that cannot act, so that a null result is not mistaken for a finding."""
 
-import warnings
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 #: Selections from which a quota is judged, half of them empty.
 _FIRST = 4
@@ -35,9 +35,7 @@ class InertAlarm:
         self._since = update if self._since is None else self._since
         if update - self._since + 1 > self.patience:
             self.raised = True
-            warnings.warn(
-                f"{self.cause} (updates {self._since} to {update})", UserWarning, stacklevel=3
-            )
+            rank_zero_warn(f"{self.cause} (updates {self._since} to {update})", stacklevel=6)
 
 
 class ShortQuotaAlarm:
@@ -71,11 +69,10 @@ class ShortQuotaAlarm:
         self._empty += quota == 0
         if self._empty == _FIRST // 2:
             self.raised = True
-            warnings.warn(
+            rank_zero_warn(
                 f"{self._name} does not act: model.loss.fraction={self._fraction} of {tokens} "
                 "scored tokens is less than one token, so that none is selected. Raise it, to "
                 f"{10 / tokens:.1g} for about ten tokens, or set model.loss.quota=official, which "
                 "selects at least one",
-                UserWarning,
-                stacklevel=4,
+                stacklevel=7,
             )

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 
 #: From a model and the arguments of its forward to one field of what it returns.
@@ -38,10 +38,10 @@ def compiled_pass(backend: str) -> ForwardPass:
             "leaves the model uncompiled"
         )
     if backend == "inductor" and not _has_compiler():
-        warnings.warn(
+        rank_zero_warn(
             "model.policy.compile is inductor, but no C++ compiler is found (CXX, "
             f"{', '.join(_COMPILERS)}): the model runs uncompiled",
-            stacklevel=2,
+            stacklevel=5,
         )
         return plain_pass
     return torch.compile(plain_pass, dynamic=True, backend=backend)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lit_entropy.losses import ClipCov, KLCov
 from lit_entropy.losses.inert import InertAlarm, ShortQuotaAlarm
@@ -29,6 +30,18 @@ def test_alarm_warns_once_after_the_streak() -> None:
     alarm.observe(False, 3)  # one microbatch that acts ends the streak
     assert updates(4, 7) == []
     assert updates(7, 20) == ["nothing moves (updates 4 to 7)"]
+
+
+def test_one_rank_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def warned() -> list[str]:
+        alarm, quota = InertAlarm("nothing moves", patience=1), ShortQuotaAlarm("KLCov", 1e-3)
+        return messages(
+            lambda: [(alarm.observe(True, update), quota.observe(0, 9)) for update in range(2)]
+        )
+
+    assert len(warned()) == 2
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert warned() == []
 
 
 def streak(loss, policy, batch, updates: int = 21) -> list[str]:  # type: ignore[no-untyped-def]
