@@ -9,10 +9,11 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from lit_entropy.functional.checks import require_choice, require_count
 from lit_entropy.policy.policy import Policy
 from lit_entropy.step.loader import ProblemBatches, RolloutLoader
 from lit_entropy.step.minibatch import Microbatch
-from lit_entropy.step.plan import GroupFilter, StepPlan, check_choice, check_positive
+from lit_entropy.step.plan import GroupFilter, StepPlan
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.prompt_limit import (
@@ -66,9 +67,9 @@ class PromptDataModule(L.LightningDataModule):
                 microbatch is this divided by trainer.accumulate_grad_batches and the ranks.
             update_epochs: passes over each rollout.
             group_filter: what happens to groups whose rewards are all equal (all right, all
-                wrong; a group of one always): none keeps them; mask removes their tokens from the objective (a minibatch
-                of nothing else has gradient 0, and only the optimizer's momentum moves); resample
-                draws other prompts.
+                wrong; a group of one always): none keeps them; mask removes their tokens from the
+                objective (a minibatch of nothing else has gradient 0, and only the optimizer's
+                momentum moves); resample draws other prompts.
             max_resamples: further draws of prompts per RL step under resample, each of
                 prompts_per_step prompts; groups still without signal after the last are masked.
             max_prompt_tokens: longest prompt accepted, in tokens.
@@ -78,9 +79,9 @@ class PromptDataModule(L.LightningDataModule):
             seed: keys prompts, samples and minibatches; follows seed_everything in the CLI.
         """
         super().__init__()
-        check_positive("max_prompt_tokens", max_prompt_tokens)
-        check_positive("validation_batch", validation_batch)
-        check_choice("overlong_prompts", overlong_prompts, get_args(Overlong))
+        require_count("data.max_prompt_tokens", max_prompt_tokens)
+        require_count("data.validation_batch", validation_batch)
+        require_choice("data.overlong_prompts", overlong_prompts, get_args(Overlong))
         self._sizes = StepPlan(
             prompts_per_step=prompts_per_step,
             group_size=group_size,

@@ -47,6 +47,14 @@ def require_at_most(field: str, value: float, largest: float) -> float:
     return value
 
 
+def require_count(field: str, value: int) -> int:
+    """``value`` if it is a number of things, from 1 to :data:`LARGEST_COUNT`, else a ValueError."""
+    if value < 1:
+        raise ValueError(f"{field}={value} must be at least 1")
+    require_at_most(field, value, LARGEST_COUNT)
+    return value
+
+
 def require_seconds(field: str, value: float) -> float:
     """``value`` if it is a time limit that clocks take, else a ValueError."""
     if not 0 < value < math.inf:  # false for NaN too

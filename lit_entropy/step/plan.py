@@ -1,12 +1,11 @@
 """The sizes of an RL step, and the order of its prompts and minibatches."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from torch import Tensor
 
-from lit_entropy.functional.checks import LARGEST_COUNT, require_at_most
+from lit_entropy.functional.checks import require_choice, require_count
 from lit_entropy.step.order import minibatch_rows, prompt_indices
 
 GroupFilter = Literal["none", "mask", "resample"]
@@ -42,15 +41,14 @@ class StepPlan:
 
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatch_size", "update_epochs"):
-            check_positive(name, getattr(self, name))
-            require_at_most(f"data.{name}", getattr(self, name), LARGEST_COUNT)
+            require_count(f"data.{name}", getattr(self, name))
         if self.microbatches < 1:
             raise ValueError(
                 f"trainer.accumulate_grad_batches={self.microbatches} must be at least 1"
             )
         if self.max_resamples < 0:
             raise ValueError(f"data.max_resamples={self.max_resamples} must not be negative")
-        check_choice("group_filter", self.group_filter, get_args(GroupFilter))
+        require_choice("data.group_filter", self.group_filter, get_args(GroupFilter))
         if self.group_size == 1 and self.group_filter != "none":
             raise ValueError(
                 f"data.group_filter={self.group_filter!r} with data.group_size=1: a group of one "
@@ -137,15 +135,3 @@ class StepPlan:
                 f"trainer.accumulate_grad_batches={self.microbatches} microbatches on {world_size} "
                 f"ranks: set it to a multiple of {parts}"
             )
-
-
-def check_positive(name: str, value: int) -> None:
-    """Raise ValueError for a size of the data below 1."""
-    if value < 1:
-        raise ValueError(f"data.{name}={value} must be at least 1")
-
-
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise ValueError for a setting of the data that is none of its choices."""
-    if value not in choices:
-        raise ValueError(f"data.{name}={value!r}: use one of {tuple(choices)}")

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lit_entropy.contracts import is_truth, refuse
+from lit_entropy.functional.checks import require_choice
 from lit_entropy.tasks.base import Task
 from lit_entropy.tasks.fields import AUTO
 from lit_entropy.tasks.ground_truth import GroundTruth, GroundTruthReader
@@ -87,8 +88,7 @@ class DatasetTask(Task):
         ground_truth: str | GroundTruth | None = None,
     ) -> None:
         _check_parts(checker, reward, answer_field)
-        if duplicates not in get_args(Duplicates):
-            raise ValueError(f"duplicates={duplicates!r}: use one of {get_args(Duplicates)}")
+        require_choice("duplicates", duplicates, get_args(Duplicates))
         _check_limits(train_limit, validation_limit)
         if not 0 < validation_fraction < 1:
             raise ValueError(

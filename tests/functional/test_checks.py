@@ -12,6 +12,7 @@ from lit_entropy.advantages import GRPO, PRIME
 from lit_entropy.evaluation import Evaluation
 from lit_entropy.functional.checks import (
     require_choice,
+    require_count,
     require_fraction,
     require_non_negative,
     require_rates,
@@ -68,6 +69,15 @@ def test_negative_or_not_finite(value: float) -> None:
     for loss in (PPOClip, ClipCov):  # where 0 is the tightest clip
         with pytest.raises(ValueError, match=r"clip_high=.*: use a large number \(1e9\) for no up"):
             loss(clip_high=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "end"), [(0, "must be at least 1"), (2**31, "is too large: use 2")]
+)
+def test_counts(value: int, end: str) -> None:
+    with pytest.raises(ValueError, match=f"data.group_size={value} {end}"):
+        require_count("data.group_size", value)
+    assert require_count("data.group_size", 2**31 - 1) == 2**31 - 1
 
 
 def test_unknown_choice_lists_the_known_ones() -> None:
