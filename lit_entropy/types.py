@@ -135,7 +135,7 @@ class LossBatch(TensorRecord):
     Attributes:
         mask_BT: bool, tokens of the objective (response tokens after the group filter).
         old_logprobs_BT: float32, log pi_old of the response tokens at the training temperature.
-        advantages_BT: float32, raw advantages, never pre-scaled.
+        advantages_BT: raw advantages, never pre-scaled; float32, but float64 of ``ExactGradient``.
         entropies_BT: float32, exact entropies under pi_old, nats.
         sampler_logprobs_BT: float32, log-probs as the rollout engine reported them.
         reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.
@@ -239,7 +239,7 @@ class Experience(Samples):
         mask_BT: bool, tokens of the objective: response tokens after the group filter.
         old_logprobs_BT: float32, log pi_old of the response tokens at the training temperature.
         entropies_BT: float32, exact entropies under pi_old, nats.
-        advantages_BT: float32, raw advantages, never pre-scaled.
+        advantages_BT: raw advantages, never pre-scaled; float32, but float64 of ``ExactGradient``.
         rescored_B: bool, rows whose old log-probs are the training path's; those of the others are
             the engine's.
         reference_logprobs_BT: float32, log-probs of the reference policy, when one is used.

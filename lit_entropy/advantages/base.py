@@ -82,7 +82,8 @@ class AdvantageEstimator(ABC):
             rollout: every sampled group with what is needed for forward passes.
 
         Returns:
-            float32 [B, T], 0 outside the response mask.
+            [B, T], 0 outside the response mask; float32, or float64 where rounding matters
+            (``ExactGradient``): the loss takes it as it is.
         """
         mask_BT = rollout.experience.response_mask_BT
         return advantages_PG.flatten()[:, None] * mask_BT

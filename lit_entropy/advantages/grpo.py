@@ -19,7 +19,7 @@ class GRPO(AdvantageEstimator):
         """Set the guard of the division.
 
         Args:
-            epsilon: added to the standard deviation, > 0.
+            epsilon: added to the standard deviation, >= 0.
 
         Raises:
             ValueError: if ``epsilon`` is not a finite number >= 0.

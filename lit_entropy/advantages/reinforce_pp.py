@@ -20,7 +20,7 @@ class ReinforcePlusPlus(AdvantageEstimator):
 
         Args:
             group_baseline: subtract the mean reward of the prompt's samples before whitening.
-            epsilon: added to the variance, > 0.
+            epsilon: added to the variance, >= 0.
 
         Raises:
             ValueError: if ``epsilon`` is not a finite number >= 0.

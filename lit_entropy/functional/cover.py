@@ -32,8 +32,8 @@ def cover(correct_N: Tensor, samples_N: Tensor, tau: float) -> Tensor:
     one is p plus noise of up to 1 / (2 sqrt(n)), so this plug-in estimate smears the threshold: it
     is the chance P(Bin(n, p) >= tau n) in place of the step. It is biased upward where most
     problems lie below tau and downward where most lie above; no unbiased estimate exists (its
-    expectation is a polynomial in p, never a step). Compare it at equal n only, or by
-    :func:`cover_at`, and see :func:`cover_bounds` for what n samples can tell.
+    expectation is a polynomial in p, never a step). Compare it at equal n only, and
+    see :func:`cover_bounds` for what n samples can tell.
 
     Args:
         correct_N: right samples c of each problem.
