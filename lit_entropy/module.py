@@ -284,6 +284,9 @@ class EntropyModule(EvaluatedModule):
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = self.optimizer(parameters)
         require_rates("model.optimizer", optimizer.param_groups)
+        # Lightning will not clip for an optimizer that unscales gradients; none are scaled here
+        if hasattr(optimizer, "_step_supports_amp_scaling"):
+            optimizer._step_supports_amp_scaling = False
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from runs import experience_of, fit, metrics
+from runs import ALONE, experience_of, fit, metrics
 
 import lit_entropy.policy.scoring as policy_scoring
 import lit_entropy.tracking.means as means
+from lit_entropy.cli.main import EntropyCLI
 from lit_entropy.losses import PPOClip
+from lit_entropy.policy.policy import Policy
 from lit_entropy.types import LossBatch, PolicyOutput
 
 
@@ -86,3 +88,32 @@ def test_numbers_of_a_run(
     assert all(len(value) and (value == 0).all() for value in Watched.log_ratios[:first])
     assert any((value != 0).any() for value in Watched.log_ratios[first:])
     assert metrics(tmp_path)["policy/grad_norm"][-1] > 0
+
+
+def test_gradients_are_clipped_before_a_fused_step_in_mixed_precision(tmp_path: Path) -> None:
+    norms = []
+
+    def run(folder: str, *arguments: str) -> EntropyCLI:
+        return fit(
+            tmp_path / folder,
+            *ALONE,
+            "--model.policy.model=chain-xs",
+            "--trainer.max_epochs=1",
+            "--trainer.precision=bf16-mixed",
+            "--trainer.gradient_clip_val=1e-3",
+            "--model.optimizer=torch.optim.SGD",  # whose step is as long as the gradient
+            "--model.optimizer.lr=1e3",
+            "--data.prompts_per_step=4",
+            "--data.minibatch_size=16",  # one update
+            *arguments,
+        )
+
+    start = dict(Policy("chain-xs").named_parameters())
+    for fused in ("true", "false"):
+        cli = run(f"fused-{fused}", f"--model.optimizer.fused={fused}")
+        assert cli.trainer.optimizers[0].param_groups[0]["fused"] == (fused == "true")
+        end = dict(cli.model.policy.named_parameters())
+        moves = torch.stack([(end[name] - start[name]).double().norm() for name in start])
+        norms.append(float(moves.norm()))
+        assert metrics(tmp_path / f"fused-{fused}")["policy/grad_norm"][-1] > 1e-2
+    assert norms == pytest.approx([1.0, 1.0], rel=1e-3)
