@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import site
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,29 @@ def test_the_gpu_check_is_started_with_what_it_is_given(tmp_path: Path) -> None:
     *arguments, path = output.stdout.splitlines()
     assert arguments == ["-m", "gpu.check", "--device", "cpu"]
     assert path.split(":")[:2] == [str(RECIPES.parent / "tests"), str(RECIPES.parent)]
+
+
+def test_the_gpu_check_needs_no_installation(tmp_path: Path) -> None:
+    """As on a machine of a cloud: the packages are there, and the project is a copied folder."""
+    packages, checkout = tmp_path / "packages", tmp_path / "checkout"
+    packages.mkdir()
+    for folder in reversed(site.getsitepackages()):
+        for entry in Path(folder).iterdir():
+            if "lit_entropy" not in entry.name and not (packages / entry.name).exists():
+                (packages / entry.name).symlink_to(entry)
+    for name in ("recipes", "tests", "lit_entropy", "setup.cfg"):
+        checkout.mkdir(exist_ok=True)
+        (checkout / name).symlink_to(RECIPES.parent / name)
+    python = tmp_path / "python"
+    python.write_text(f'#!/usr/bin/env bash\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(python), "PYTHONPATH": str(packages)}
+
+    def output(*command: str) -> str:
+        return subprocess.run(
+            command, env=environment, cwd=checkout, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert "--device" in output("bash", str(checkout / "recipes" / "gpu_check.sh"), "--help")
+    environment["PYTHONPATH"] += f":{checkout}"
+    assert output(str(python), "-m", "lit_entropy", "--version") == "lit-entropy 0+checkout\n"

@@ -9,11 +9,12 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lit_entropy import __version__
 from lit_entropy.policy.policy import Policy
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 from lit_entropy.types import Config
 
-LIBRARIES = ("lit_entropy", "torch", "lightning", "transformers")
+LIBRARIES = ("torch", "lightning", "transformers")
 #: Settings of a run that decide its numbers, beside the parts that are listed whole.
 MODEL_KEYS = ("optimizer", "temperature", "max_new_tokens")
 DATA_KEYS = ("task", "prompts_per_step", "group_size", "minibatch_size", "update_epochs",
@@ -63,7 +64,7 @@ def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder:
         settings={key: described(value) for key, value in settings.items()},
         validated=max(measured, default=None),
         metrics=measured.get(rl_steps, {}),
-        versions={name: version(name) for name in LIBRARIES},
+        versions={"lit_entropy": __version__} | {name: version(name) for name in LIBRARIES},
         temperature=model["temperature"],
     )
 

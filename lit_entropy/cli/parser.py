@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 import jsonargparse
 import yaml
 from jsonargparse import ArgumentParser, Namespace, _common
 
+from lit_entropy import __version__
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
 from lit_entropy.cli.mistakes import explained
@@ -30,7 +30,7 @@ MODE = "omegaconf+"
 WHOLE = {
     "prog": "lit-entropy",
     "parser_mode": MODE,
-    "version": version("lit_entropy"),
+    "version": __version__,
     "description": "Study, reproduce and control policy entropy in reinforcement learning of "
     "reasoning language models. --debug, anywhere in a command, shows the traceback of an error.",
 }

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from lit_entropy import __version__
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
@@ -219,7 +219,7 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
         f"claims and controls, {size.few_seeds} for each point of a sweep and each costly setting"
         f"{', more where a claim needs them' if size.decides else ''}{own}; intervals are "
         "95 % t intervals over seeds unless said otherwise. lit_entropy "
-        f"{version('lit_entropy')}. The commands are to be typed in a checkout."
+        f"{__version__}. The commands are to be typed in a checkout."
     )
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 
 import torch
 
+from lit_entropy import __version__
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.records import Record, prompts_hash
 from lit_entropy.evaluation.report.records import (
@@ -171,7 +171,7 @@ def validation_report(
     records = policies[0].problems
     sources = sorted({record.source for record in records})
     return Report(
-        lit_entropy=version("lit_entropy"),
+        lit_entropy=__version__,
         prompts=Prompts(len(records), prompts_hash(records)),
         sampling={
             source: evaluation.sampling_of(source).with_limit(max_new_tokens) for source in sources
