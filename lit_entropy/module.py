@@ -41,7 +41,13 @@ from lit_entropy.step.collector import Collector, checked_rollout
 from lit_entropy.step.context import StepContext
 from lit_entropy.step.minibatch import Microbatch, microbatches
 from lit_entropy.step.rollout import Rollout
-from lit_entropy.step.settings import check_lengths, check_trainer, selection_note
+from lit_entropy.step.settings import (
+    check_deterministic,
+    check_lengths,
+    check_trainer,
+    compiled_note,
+    selection_note,
+)
 from lit_entropy.tracking.means import UpdateMeans
 from lit_entropy.types import LossBatch, LossOutput, State
 
@@ -310,6 +316,10 @@ class EntropyModule(EvaluatedModule):
         strategy = self.trainer.strategy
         check_numbers(strategy.root_device.type, str(self.trainer.precision_plugin.precision))
         check_strategy(strategy)
+        check_deterministic(strategy.root_device.type, torch.get_deterministic_debug_mode())
+        if strategy.root_device.type == "cuda":
+            # under a mask its gradients are NaN at some lengths: pytorch/pytorch#196678
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self.engine.setup(self.policy)
         if self.trainer.world_size > 1:
             connector, loop = self.trainer._signal_connector, self.trainer.fit_loop.epoch_loop
@@ -317,8 +327,11 @@ class EntropyModule(EvaluatedModule):
         if stage == "fit":
             check_trainer(self.trainer.check_val_every_n_epoch, self.trainer.gradient_clip_val)
             precision = str(self.trainer.precision_plugin.precision)
-            note = selection_note(self.loss, precision, self.policy.parameters())
-            if note:
+            notes = [
+                selection_note(self.loss, precision, self.policy.parameters()),
+                compiled_note([self.loss, *self.regularizers], self.policy.compiled),
+            ]
+            for note in filter(None, notes):
                 rank_zero_info(note)
             self.step_axis.attach(self.trainer.loggers)
             self.advantage.check_group_size(self.data.plan.group_size)

@@ -38,6 +38,7 @@ class Policy(nn.Module):
             which is harmless because masks, never ids, say what is padding.
         vocab_size: V, the rows of the output embedding.
         plain_head: whether logits are the head of the base model's last hidden states.
+        compiled: whether the passes that score and train are compiled.
 
     Args:
         model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-128, discovery-s,
@@ -103,6 +104,7 @@ class Policy(nn.Module):
         self.packing = packing
         self.lora = lora
         self._pass = plain_pass if compile is None else compiled_pass(compile)
+        self.compiled = self._pass is not plain_pass
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id

@@ -57,6 +57,43 @@ def selection_note(loss: PolicyLoss, precision: str, weights: Iterable[Tensor]) 
     )
 
 
+def compiled_note(parts: Iterable[object], compiled: bool) -> str | None:
+    """What a compiled policy does to a penalty |log r|; None where nothing, or nothing is compiled.
+
+    Args:
+        parts: the loss and the regularizers.
+        compiled: whether forward passes are compiled.
+    """
+    for part in parts if compiled else ():
+        # KL-Cov's name of it, and the reference KL's
+        for name in ("kl_estimator", "estimator"):
+            if getattr(part, name, None) == "abs":
+                return (
+                    "model.policy.compile compiles passes with and without gradients apart, and "
+                    f"they differ by rounding: where nothing has moved yet the {name} abs of "
+                    f"{type(part).__name__} has the sign of that rounding for its gradient, "
+                    "uncompiled 0; k2 and k3 are smooth there"
+                )
+    return None
+
+
+def check_deterministic(device: str, mode: int) -> None:
+    """Refuse deterministic algorithms where sampling has none.
+
+    Args:
+        device: type of the root device.
+        mode: ``torch.get_deterministic_debug_mode()``; 2 raises, 1 warns.
+
+    Raises:
+        ValueError: names the setting and the remedy.
+    """
+    if device == "cuda" and mode == 2:
+        raise ValueError(
+            "trainer.deterministic=true: CUDA has no deterministic cumulative sum, by which tokens "
+            "are drawn; set it to warn, which is as deterministic in all else"
+        )
+
+
 def check_lengths(scheduler: object) -> None:
     """Raise ValueError for a schedule of length 0."""
     for name in LENGTHS:

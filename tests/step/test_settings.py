@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from runs import ALONE, fit
 
+from lit_entropy.advantages import GRPO
 from lit_entropy.functional.checks import require_rates
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
-from lit_entropy.step.settings import check_lengths, check_trainer, selection_note
+from lit_entropy.module import EntropyModule
+from lit_entropy.policy.policy import Policy
+from lit_entropy.regularizers import ReferenceKL
+from lit_entropy.step.settings import check_lengths, check_trainer, compiled_note, selection_note
 
 COSINE = "--model.lr_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"
 TWO = ["--model.evaluation.samples=2", "--model.evaluation.pass_k=[]"]
@@ -87,3 +93,52 @@ def test_what_holds_of_selections_in_a_low_precision_is_said(
     assert note.endswith(f"as it hardly does with {full} (docs/pitfalls.md)")
     assert selection_note(loss, "32-true", FULL) is None
     assert selection_note(PPOClip(), precision, weights) is None
+
+
+def test_what_a_compiled_policy_does_to_a_kink_is_said() -> None:
+    note = compiled_note([KLCov()], True)
+    assert note is not None and "\n" not in note and "kl_estimator abs of KLCov" in note
+    note = compiled_note([PPOClip(), ReferenceKL(estimator="abs")], True)
+    assert note is not None and "the estimator abs of ReferenceKL" in note
+    assert compiled_note([KLCov()], False) is None
+    assert compiled_note([KLCov(kl_estimator="k2"), ReferenceKL()], True) is None
+
+
+def test_a_run_says_what_compiling_does_to_its_penalty(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loss = ["--model.loss=KLCov", "--model.loss.fraction=0.02"]
+    for backend in ("null", "eager"):
+        caplog.clear()
+        options = [f"--model.policy.compile={backend}", "--trainer.max_epochs=0"]
+        fit(tmp_path / backend, *ALONE, *loss, *options)
+        assert ("kl_estimator abs of KLCov" in caplog.text) == (backend == "eager")
+
+
+@pytest.fixture
+def on_a_card() -> Iterator[EntropyModule]:
+    """A module whose trainer has a GPU, as far as its setup looks; flags of torch are put back."""
+    module = EntropyModule(Policy("chain-xs"), PPOClip(), GRPO())
+    module._trainer = SimpleNamespace(  # type: ignore[assignment]
+        strategy=SimpleNamespace(root_device=torch.device("cuda")),
+        precision_plugin=SimpleNamespace(precision="bf16-mixed"),
+        world_size=1,
+    )
+    cudnn, mode = torch.backends.cuda.cudnn_sdp_enabled(), torch.get_deterministic_debug_mode()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    yield module
+    torch.backends.cuda.enable_cudnn_sdp(cudnn)
+    torch.set_deterministic_debug_mode(mode)
+
+
+def test_attention_on_a_card_is_not_that_of_cudnn(on_a_card: EntropyModule) -> None:
+    on_a_card.setup("validate")
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_deterministic_algorithms_on_a_card_may_only_warn(on_a_card: EntropyModule) -> None:
+    torch.set_deterministic_debug_mode("error")
+    with pytest.raises(ValueError, match=r"^trainer\.deterministic=true: .* set it to warn"):
+        on_a_card.setup("validate")
+    torch.set_deterministic_debug_mode("warn")
+    on_a_card.setup("validate")
