@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_entropy.functional.padding import length_groups
 from lit_entropy.policy.buffers import kept_buffers
+from lit_entropy.policy.casts import autocast_dtype, sharing_pass
 from lit_entropy.policy.checks import (
     check_packing,
     check_tokenizer,
@@ -18,7 +19,7 @@ from lit_entropy.policy.checks import (
     end_ids,
     has_plain_head,
 )
-from lit_entropy.policy.compiled import compiled_pass, plain_pass
+from lit_entropy.policy.compiled import ForwardPass, compiled_pass, plain_pass
 from lit_entropy.policy.loading import MODEL, TOKENIZER, load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
 from lit_entropy.policy.probe import check_model
@@ -103,6 +104,7 @@ class Policy(nn.Module):
         self.length_groups = length_groups
         self.packing = packing
         self.lora = lora
+        self._recomputes = gradient_checkpointing
         self._pass = plain_pass if compile is None else compiled_pass(compile)
         self.compiled = self._pass is not plain_pass
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
@@ -171,8 +173,16 @@ class Policy(nn.Module):
             packing=self.packing,
             chunk_tokens=self.chunk_tokens,
             context=self.context,
-            forward=self._pass,
+            forward=self._current_pass,
         )
+
+    @property
+    def _current_pass(self) -> ForwardPass:
+        """That of one batch; recomputed layers do not keep the copies that they would share."""
+        dtype = autocast_dtype(self.model)
+        if dtype is None or self.compiled or self._recomputes:
+            return self._pass
+        return sharing_pass(dtype)
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:
         """Text of each response without special tokens.

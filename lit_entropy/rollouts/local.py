@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.rng import uniforms
 from lit_entropy.functional.sampling import sample_tokens
+from lit_entropy.policy.casts import shared_casts
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.cached import check_cache, next_logits, prefill
@@ -87,7 +88,7 @@ class LocalEngine(RolloutEngine):
         check_every = self.check_every or (1 if on_cpu else 8)
         turns = in_turns(prompts, self.max_rows or (256 if on_cpu else 1024))
         parts = []
-        with evaluation_mode(policy), whole_parameters(policy):
+        with evaluation_mode(policy), whole_parameters(policy), shared_casts(policy.model):
             for rows in turns:
                 part = _decode(
                     policy, [prompts[row] for row in rows], uniforms_BT[rows].to(device),
