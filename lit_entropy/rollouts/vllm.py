@@ -8,6 +8,7 @@ where vLLM is batch invariant (on GPUs: VLLM_BATCH_INVARIANT=1), and never equal
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -155,8 +156,10 @@ class VLLMEngine(RolloutEngine):
         if self._llm is None:
             quiet_vllm()
             check_device(next(policy.parameters()).device.type)
+            _give_back()
             self._llm = build(policy, self.options)
         elif sleeping:
+            _give_back()
             self._llm.wake_up(tags=["weights"])
         current = fingerprint(policy)
         if current != self._held:
@@ -167,6 +170,7 @@ class VLLMEngine(RolloutEngine):
             self._held = current
             self.version += 1
         if sleeping:
+            _give_back()
             self._llm.wake_up(tags=["kv_cache"])
 
     @property
@@ -192,3 +196,9 @@ class VLLMEngine(RolloutEngine):
                 f"the {limit} tokens of the engine: lower model.max_new_tokens, or raise "
                 "model.engine.max_model_len as far as the model's positions go"
             )
+
+
+def _give_back() -> None:
+    """Memory that torch keeps for later tensors of the updates is no use to the engine."""
+    gc.collect()
+    torch.cuda.empty_cache()  # nothing where no GPU is in use

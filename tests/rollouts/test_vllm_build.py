@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import importlib.util
 import inspect
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -17,7 +19,7 @@ from other_models import LONGROPE, save_model
 from runs import CONFIGS
 
 from lit_entropy.policy import Policy
-from lit_entropy.rollouts import VLLMEngine, VLLMServerEngine
+from lit_entropy.rollouts import VLLMEngine, VLLMServerEngine, vllm
 from lit_entropy.rollouts.vllm_build import (
     EngineOptions,
     longest_sequence,
@@ -113,3 +115,46 @@ def test_component_files_state_the_defaults(name: str, engine: type) -> None:
     assert component["class_path"] == f"lit_entropy.rollouts.{engine.__name__}"
     parameters = inspect.signature(engine).parameters.values()
     assert component["init_args"] == {item.name: item.default for item in parameters}
+
+
+class SleepingLLM:
+    """Notes when it is woken, and has vLLM's names for what an engine asks."""
+
+    def __init__(self, events: list[str]) -> None:
+        events.append("built")
+        self.events = events
+        self.model_config = SimpleNamespace(enable_sleep_mode=True)
+
+    def wake_up(self, tags: list[str]) -> None:
+        self.events.append(f"woken: {tags[0]}")
+
+    def sleep(self, level: int) -> None:
+        self.events.append("asleep")
+
+    def collective_rpc(self, method: str, kwargs: object) -> None:
+        self.events.append(method)
+
+    def reset_prefix_cache(self) -> bool:
+        return True
+
+
+def test_the_updates_cached_memory_is_given_back_before_the_engine_takes_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(vllm, "require_vllm", lambda: None)
+    monkeypatch.setattr(vllm, "quiet_vllm", lambda: None)
+    monkeypatch.setattr(vllm, "check_device", lambda device: None)
+    monkeypatch.setattr(vllm, "build", lambda policy, options: SleepingLLM(events))
+    monkeypatch.setattr(gc, "collect", lambda: events.append("collected"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: events.append("given back"))
+    engine, policy = VLLMEngine(), Policy("chain-xs")
+    engine.prepare(policy)
+    engine._rest()
+    engine.prepare(policy)
+    engine.prepare(policy)  # awake, with these weights
+    back = ["collected", "given back"]
+    assert events == [
+        *back, "built", "reload_weights", "asleep",
+        *back, "woken: weights", "reload_weights", *back, "woken: kv_cache",
+    ]  # fmt: skip
