@@ -173,7 +173,8 @@ class VLLMServerEngine(RolloutEngine):
         assert self.weights_folder is not None
         ranks = torch.distributed.is_initialized()
         first = not ranks or torch.distributed.get_rank() == 0
-        folder = Path(self.weights_folder) / f"weights-{_label(current)}"
+        # whole: the server may have been started in another folder
+        folder = Path(self.weights_folder).absolute() / f"weights-{_label(current)}"
         try:
             write_weights(policy, folder if first else None)
             if first:

@@ -79,6 +79,17 @@ def test_rollouts_follow_the_weights(
     assert not list(tmp_path.iterdir())  # no weights are left behind
 
 
+def test_the_server_is_told_the_whole_path(
+    url: str, state: State, policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
+    generate(made(url, Path("weights")), policy)
+    sent = [body["kwargs"] for path, body in state.requests if path == "/collective_rpc"]
+    label = f"{fingerprint(policy) % 2**64:016x}"
+    assert sent == [{"weights_path": f"{tmp_path}/weights/weights-{label}"}]
+
+
 def test_requests_ask_for_the_whole_softmax_and_own_seeds(
     url: str, state: State, policy: Policy
 ) -> None:
