@@ -92,6 +92,7 @@ def as_record(made: Plan) -> dict[str, object]:
         "hardware": asdict(made.hardware),
         "rates": asdict(made.rates),
         "memory": asdict(made.memory) | {"peak": made.memory.peak},
+        "host_memory": made.host_memory,
         "fits": made.fits,
         "flops": asdict(made.flops),
         "seconds": asdict(made.seconds) | {"total": made.seconds.total},

@@ -57,6 +57,15 @@ def memory(work: Workload, devices: int, device_memory: float) -> Memory:
     return Memory(held | awake | update, held | awake | step, held | engine)
 
 
+def loading(work: Workload) -> float:
+    """Bytes of the host's memory that a rank's models take before they are on its device.
+
+    Every rank builds them whole, also those that will be sharded.
+    """
+    models = 1 + work.reference + work.reward_model
+    return models * (work.shape.parameters + _adapters(work)) * float(work.loaded_bytes)
+
+
 def states(work: Workload, devices: int) -> Parts:
     """Weights, gradients and optimizer states, which stay from one RL step to the next."""
     split, size = _split(work, devices), work.weight_bytes

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from lit_entropy.planning.compute import StepFlops, step_flops
 from lit_entropy.planning.hardware import Hardware, Rates
-from lit_entropy.planning.memory import Memory, memory
+from lit_entropy.planning.memory import Memory, loading, memory
 from lit_entropy.planning.sampling import cache_token, engine_room
 from lit_entropy.planning.seconds import StepSeconds, step_seconds
 from lit_entropy.planning.shape import Shape
@@ -43,6 +43,11 @@ class Plan:
     def fits(self) -> bool:
         """Whether every phase fits into a device, and an engine of its own has room to sample."""
         return self.memory.peak <= self.hardware.memory and self.engine_fits
+
+    @property
+    def host_memory(self) -> float:
+        """Bytes of a machine's own memory that the models of all its ranks take as they load."""
+        return min(self.devices, self.rates.devices_a_machine) * loading(self.work)
 
     @property
     def engine_fits(self) -> bool:

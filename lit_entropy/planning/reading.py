@@ -64,6 +64,7 @@ def workload(
         trainable=sum(size for size, trained in sizes if trained),
         numbers=numbers,
         weight_bytes=weight_bytes,
+        loaded_bytes=next(module.policy.parameters()).element_size(),
         optimizer_states=_optimizer_states(module.optimizer([torch.nn.Parameter(torch.zeros(1))])),
         strategy=built.strategy,
         checkpointing=_checkpointing(module.policy.model),

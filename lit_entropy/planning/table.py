@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_entropy.planning.hardware import GB
-from lit_entropy.planning.memory import Parts
+from lit_entropy.planning.memory import Parts, loading
 from lit_entropy.planning.plan import Plan
 
 PHASES = {"update": "training on a microbatch", "step": "optimizer step", "rollout": "sampling"}
@@ -30,6 +30,7 @@ def show(
     console = console or Console(highlight=False, width=100)
     console.print(_setting(plan))
     console.print(_memory_table(plan))
+    console.print(_host(plan))
     console.print(_verdict(plan, advice, mended))
     console.print(_time_table(plan))
     console.print(_run(plan))
@@ -67,6 +68,12 @@ def _memory_table(plan: Plan) -> Table:
     totals = [size(total) for total in plan.memory.phases.values()]
     table.add_row("total", *totals, style="bold")
     return table
+
+
+def _host(plan: Plan) -> str:
+    ranks = min(plan.devices, plan.rates.devices_a_machine)
+    each = f", {size(loading(plan.work))} for each of {ranks} ranks" if ranks > 1 else ""
+    return f"host memory of a machine as the models load: {size(plan.host_memory)}{each}"
 
 
 def _verdict(plan: Plan, advice: list[str], mended: Plan) -> str:

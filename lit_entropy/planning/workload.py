@@ -19,6 +19,7 @@ class Workload:
         numbers: ``single`` float32 throughout; ``autocast`` float32 weights with matrix products in
             bfloat16; ``low`` layers computed in bfloat16.
         weight_bytes: bytes of a stored weight, gradient or moment.
+        loaded_bytes: bytes of a weight as it is loaded, before the trainer's precision.
         optimizer_states: numbers that the optimizer keeps for each trained parameter.
         strategy: how the weights lie on the devices.
         checkpointing: whether layers are computed again in the backward pass.
@@ -55,6 +56,7 @@ class Workload:
     trainable: int
     numbers: Numbers = "single"
     weight_bytes: int = 4
+    loaded_bytes: int = 4
     optimizer_states: int = 2
     strategy: Strategy = "one"
     checkpointing: bool = False

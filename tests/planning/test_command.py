@@ -41,6 +41,8 @@ def test_the_command_prints_and_writes_a_plan(
     assert "96,256 parameters; 2 x cpu, strategy ddp" in text
     assert "responses up to 160 tokens" in text and "Assumed: mean prompt" in text
     assert "fits: the peak is" in text
+    assert "as the models load: 0.77 MB, 0.39 MB for each of 2 ranks" in " ".join(text.split())
+    assert record["host_memory"] == 2 * 4 * 96_256
 
 
 def test_flags_change_the_experiment_and_the_hardware(parse: Callable[..., Parsed]) -> None:

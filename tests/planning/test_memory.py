@@ -16,6 +16,7 @@ from lit_entropy.planning.memory import (
     activations,
     head,
     layer_activation,
+    loading,
     memory,
     states,
     working_copies,
@@ -45,6 +46,13 @@ def test_the_other_models_of_a_run() -> None:
     work = small_work(shape=SEVEN, reference=True, reward_model=True, strategy="fsdp2")
     assert states(work, 4)["reference"] == N  # 4 bytes over 4 devices
     assert states(work, 4)["reward_model"] == 16 * N  # never sharded
+
+
+def test_every_rank_loads_whole_models() -> None:
+    N = 7_615_616_512
+    work = small_work(shape=SEVEN, strategy="fsdp2")
+    assert loading(work) == 4 * N
+    assert loading(replace(work, loaded_bytes=2, reference=True, reward_model=True)) == 6 * N
 
 
 def test_adapters_spare_gradients_and_moments() -> None:

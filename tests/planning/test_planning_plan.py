@@ -34,6 +34,13 @@ def plan_of(name: str, devices: int = 1, gpu: str = "h100", **changes: object) -
     return make_plan(small_work(**(settings | changes)), devices, HARDWARE[gpu], Rates())
 
 
+def test_the_ranks_of_a_machine_load_together() -> None:
+    N = 32_763_876_352
+    for devices, ranks in ((1, 1), (8, 8), (32, 8)):
+        plan = plan_of("qwen2.5-32b", devices, strategy="fsdp2")
+        assert plan.host_memory == ranks * 4 * N
+
+
 def test_a_run_that_fits_needs_nothing() -> None:
     plan = plan_of("qwen2.5-0.5b", minibatch=8, checkpointing=True)
     assert plan.fits
