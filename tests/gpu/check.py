@@ -11,6 +11,7 @@ or raises, makes the exit code 1 after the others have run.
 from __future__ import annotations
 
 import argparse
+import configparser
 import json
 import sys
 import time
@@ -26,8 +27,11 @@ from benchmarks.machine import Machine, measure_machine
 from gpu import modes, parity, speed, two_processes
 from gpu.measured import Measured
 from gpu.sizes import SIZES, Size
+from packaging.requirements import Requirement
 
 Case = Callable[[torch.device, Size], Measured]
+#: Where the versions are named that this project needs.
+SETUP = Path(__file__).parents[2] / "setup.cfg"
 
 
 def cases(machine: Machine) -> dict[str, Case]:
@@ -38,6 +42,7 @@ def cases(machine: Machine) -> dict[str, Case]:
         "selections": parity.selections,
         "training_step": parity.training_step,
         "bf16_mixed": modes.bf16_mixed,
+        "attention": modes.attention,
         "packing": modes.packing,
         "decode": speed.decode,
         "update": partial(speed.update, machine=machine),
@@ -88,6 +93,9 @@ def run(device: torch.device, size: Size, names: Sequence[str] = NAMES) -> Repor
         size: of the cases.
         names: the cases that run.
     """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what is timed waits for the current one
+        torch.backends.cuda.enable_cudnn_sdp(False)  # as a run does
     machine = measure_machine(device, size.side, size.copied)
     outcomes: dict[str, Outcome] = {}
     for name, case in cases(machine).items():
@@ -96,7 +104,17 @@ def run(device: torch.device, size: Size, names: Sequence[str] = NAMES) -> Repor
             speed.free(device)
             print(f"{name}: {'FAILED' if outcomes[name].failures else 'ok'}", flush=True)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    return Report(machine, versions, outcomes)
+    said = {name: noted(name, version) for name, version in versions.items()}
+    return Report(machine, said, outcomes)
+
+
+def noted(package: str, version: str) -> str:
+    """The version, and beside one that setup.cfg excludes what is asked for there."""
+    setup = configparser.ConfigParser()
+    setup.read(SETUP)
+    lines = setup["options"]["install_requires"].split()
+    wanted = next(need for need in map(Requirement, lines) if need.name == package).specifier
+    return version if wanted.contains(version, True) else f"{version}, not {wanted} of setup.cfg"
 
 
 def outcome_of(case: Case, device: torch.device, size: Size) -> Outcome:

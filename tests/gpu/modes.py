@@ -1,4 +1,4 @@
-"""Cases of other ways to compute the same: bfloat16, a compiled model, packed sequences."""
+"""Cases of other ways to compute the same: bfloat16, a compiled policy, packed sequences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from gpu.measured import Measured
 from gpu.parity import LOSSES
 from gpu.policies import CPU, DType, gradient, objective, policy_on, relative, sampled
 from gpu.sizes import Size
+from lightning.pytorch.plugins import MixedPrecision
+from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._triton import has_triton
 from transformers.utils import is_flash_attn_2_available
 
 from lit_entropy.losses import PPOClip
@@ -23,7 +26,7 @@ def bf16_mixed(device: torch.device, size: Size) -> Measured:
     policy = policy_on(device, size.base)
     with torch.no_grad():
         exact = policy(given.sequences, 1.0).logprobs_BT
-    with torch.autocast(device.type, torch.bfloat16):
+    with MixedPrecision("bf16-mixed", device.type).forward_context():
         mixed = policy(given.sequences, 1.0).logprobs_BT
         loss = objective(policy, LOSSES["kl_cov"](), given)
     loss.backward()
@@ -38,19 +41,43 @@ def bf16_mixed(device: torch.device, size: Size) -> Measured:
     return Measured(values, limits)
 
 
+def attention(device: torch.device, size: Size) -> Measured:
+    """Gradients of attention under left padding, bfloat16, where every score is far below 0.
+
+    cuDNN's are NaN there at lengths of 64 more than a multiple of 128 (pytorch/pytorch#196678);
+    the check, as a run, does without it.
+    """
+    broken = 0
+    for length in (64, 192):
+        draw = torch.Generator().manual_seed(0)
+        query, key, value = torch.randn(3, 2, 2, length, 64, generator=draw).unbind()
+        query[..., 0], key[..., 0] = 1.0, -1000.0  # a score of -125
+        mask_BLL = torch.ones(2, 1, length, length, dtype=torch.bool).tril()
+        mask_BLL[0, :, :, : length // 3] = False
+        mask_BLL |= torch.eye(length, dtype=torch.bool)  # padding sees itself
+        parts = [part.to(device, torch.bfloat16).requires_grad_() for part in (query, key, value)]
+        output = scaled_dot_product_attention(*parts, attn_mask=mask_BLL.to(device))
+        output.float().square().sum().backward()
+        broken += sum(int((~part.grad.isfinite()).sum()) for part in parts if part.grad is not None)
+    cudnn = "yes" if torch.backends.cuda.cudnn_sdp_enabled() else "no"
+    return Measured({"cudnn": cudnn, "not_finite": broken}, {"not_finite": 0})
+
+
 def compiled(device: torch.device, size: Size) -> Measured:
-    """torch.compile of the base model: the same gradient, and how many times faster an update is.
+    """A compiled policy: the same gradient, and how many times faster an update is.
 
     By PPO-clip, whose loss is continuous: a selection would jump where rounding moves its last
     token.
     """
+    if device.type == "cuda" and size.backend == "inductor" and not has_triton():
+        return Measured({"skipped": "inductor needs triton here, which is not installed"})
     given = sampled(size).on(device)
     results, times = [], []
     values: dict[str, float | str] = {}
-    for compiles in (False, True):
-        policy = policy_on(device, size.base)
-        if compiles:
-            policy.model.base_model.compile(dynamic=True, backend=size.backend)
+    for backend in (None, size.backend):
+        policy = policy_on(device, size.base, compile=backend)
+        if backend is not None and not policy.compiled:
+            return Measured({"skipped": f"{backend} finds no C++ compiler"})
 
         def update(policy: Policy = policy) -> None:
             policy.zero_grad()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from gpu.measured import Measured
 from gpu.policies import (
     CPU,
+    Sampled,
     gradient,
     objective,
     policy_on,
@@ -91,13 +94,28 @@ def _moved(output: PolicyOutput, device: torch.device) -> PolicyOutput:
     return PolicyOutput(*(value.to(device) for value in output))
 
 
+@torch.no_grad()
+def _selected(given: Sampled, size: Size) -> Sampled:
+    """With the tokens that KL-Cov selects on the CPU."""
+    output = policy_on(CPU, size.base)(given.sequences, 1.0)
+    selected_BT = LOSSES["kl_cov"]().select(output, given.batch)
+    return replace(given, batch=replace(given.batch, selected_BT=selected_BT))
+
+
 def training_step(device: torch.device, size: Size) -> Measured:
-    """Loss, gradient and weights of one AdamW step of KL-Cov, against the CPU's."""
+    """Loss, gradient and weights of one AdamW step of KL-Cov, against the CPU's.
+
+    The tokens are those that the CPU selects, and every log r is moved to 0.05: at the kink of
+    |log r| the gradient is the sign of rounding.
+    """
+    given = _selected(sampled(size), size)
+    batch = replace(given.batch, old_logprobs_BT=given.batch.old_logprobs_BT - 0.05)
+    given = replace(given, batch=batch)
     losses, gradients, weights = [], [], []
     for place in (CPU, device):
         policy = policy_on(place, size.base)
         optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-4, weight_decay=0.0)
-        loss = objective(policy, LOSSES["kl_cov"](), sampled(size).on(place))
+        loss = objective(policy, LOSSES["kl_cov"](), given.on(place))
         loss.backward()
         gradients.append(gradient(policy))
         optimizer.step()

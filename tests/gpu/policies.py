@@ -103,10 +103,13 @@ def random_sequences(size: Size, policy: Policy, device: torch.device) -> Sequen
 
 
 def objective(policy: Policy, loss: Any, given: Sampled) -> Tensor:
-    """The loss of one minibatch as the module aggregates it: a mean over its tokens."""
+    """The loss of one minibatch as the module aggregates it: a mean over its tokens.
+
+    Tokens that ``given`` has selected stay selected; otherwise the loss selects them.
+    """
     output = policy(given.sequences, 1.0)
     batch = given.batch
-    if loss.selects_tokens:
+    if loss.selects_tokens and batch.selected_BT is None:
         batch = replace(batch, selected_BT=loss.select(output, batch))
     token_loss_BT = loss(output, batch).token_loss_BT
     return token_loss_BT[batch.mask_BT].sum() / given.batch.minibatch_tokens

@@ -11,6 +11,7 @@ from benchmarks.machine import Machine, seconds
 from gpu.measured import Measured
 from gpu.policies import policy_on, random_sequences, relative
 from gpu.sizes import Size
+from lightning.pytorch.plugins import MixedPrecision, Precision
 
 from lit_entropy.planning.compute import training_flops
 from lit_entropy.planning.shape import shape_of
@@ -67,11 +68,13 @@ def update(device: torch.device, size: Size, machine: Machine) -> Measured:
             continue
         policy = policy_on(device, model)
         batch = random_sequences(size, policy, device)
+        mixed = device.type == "cuda"
+        plugin = MixedPrecision("bf16-mixed", device.type) if mixed else Precision()
         optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-6, fused=device.type == "cuda")
 
         def step(policy: Policy = policy, optimizer: torch.optim.Optimizer = optimizer) -> None:
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = policy(batch, 1.0).logprobs_BT.mean().neg()  # noqa: B023  used at once
+            with plugin.forward_context():  # noqa: B023  used at once
+                loss = policy(batch, 1.0).logprobs_BT.mean().neg()  # noqa: B023
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()

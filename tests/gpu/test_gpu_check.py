@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from gpu.check import NAMES, Outcome, Report, main, run, table
+from benchmarks.machine import Machine
+from gpu import parity, policies
+from gpu.check import NAMES, Outcome, Report, main, noted, run, table
 from gpu.measured import Measured
 from gpu.sizes import SIZES
+
+from lit_entropy.policy.policy import Policy
+from lit_entropy.types import PolicyOutput
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 #: What starts processes of its own.
@@ -42,6 +47,30 @@ def test_every_case_runs_on_the_cpu(tmp_path: Path) -> None:
     assert all(f"| {name} | ok |" in text for name in names)
 
 
+def test_a_training_step_allows_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device whose log-probs are off by a rounding, by 5e-7 nats, passes."""
+    tiny = SIZES["tiny"]
+    given = parity._selected(policies.sampled(tiny), tiny)
+    draw, built = torch.Generator().manual_seed(0), []
+
+    def rounded(policy: Policy, inputs: object, output: PolicyOutput) -> PolicyOutput:
+        noise_BT = 5e-7 * torch.randn(output.logprobs_BT.shape, generator=draw)
+        return output._replace(logprobs_BT=output.logprobs_BT + noise_BT)
+
+    def policy_on(*arguments: object) -> Policy:
+        policy = policies.policy_on(*arguments)  # type: ignore[arg-type]
+        built.append(policy)
+        if len(built) == 2:  # the first one is the CPU's
+            policy.register_forward_hook(rounded)
+        return policy
+
+    monkeypatch.setattr(parity, "policy_on", policy_on)
+    monkeypatch.setattr(parity, "_selected", lambda *_: given)
+    measured = parity.training_step(torch.device("cpu"), tiny)
+    assert len(built) == 2 and float(measured.values["loss_gap"]) > 0
+    assert measured.failures == []
+
+
 @pytest.mark.slow
 def test_two_ranks_run_on_the_cpu() -> None:
     outcome = run(torch.device("cpu"), SIZES["tiny"], [APART]).cases[APART]
@@ -69,3 +98,29 @@ def test_a_failure_stands_in_the_table() -> None:
     assert report.failed
     assert "| logprobs | FAILED | gap 2 | 0.1 |" in table(report)
     assert "logprobs: gap=2.0 exceeds 1.0" in table(report)
+
+
+def test_a_version_that_is_too_old_is_noted() -> None:
+    assert noted("torch", "2.13.0+cu130") == "2.13.0+cu130"
+    assert noted("torch", "2.14.0.dev20261001+cu130") == "2.14.0.dev20261001+cu130"
+    assert noted("torch", "2.8.0+cu128") == "2.8.0+cu128, not >=2.13 of setup.cfg"
+    assert noted("transformers", "4.57.1") == "4.57.1, not >=5.5 of setup.cfg"
+
+
+def test_the_named_card_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.device] = []
+
+    def measured(device: torch.device, side: int, copied: int) -> Machine:
+        seen.append(device)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        return Machine("", 0, {}, 0.0)
+
+    cudnn = torch.backends.cuda.cudnn_sdp_enabled()
+    monkeypatch.setattr(torch.cuda, "set_device", seen.append)
+    monkeypatch.setattr("gpu.check.measure_machine", measured)
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        run(torch.device("cuda:1"), SIZES["tiny"], [])
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
+    assert seen == [torch.device("cuda:1")] * 2  # before anything is timed
