@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 import transformers
 from benchmarks.machine import Machine, measure_machine
-from gpu import modes, parity, speed, two_processes
+from gpu import fits, modes, parity, speed, two_processes
 from gpu.measured import Measured
 from gpu.sizes import SIZES, Size
 from packaging.requirements import Requirement
@@ -49,6 +49,7 @@ def cases(machine: Machine) -> dict[str, Case]:
         "head": speed.head,
         "two_ranks": two_processes.two_ranks,
         "compiled": modes.compiled,
+        "fit": fits.fit,
     }
 
 

@@ -14,6 +14,7 @@ class Size:
         prompts: prompts of their rollout.
         samples: responses a prompt.
         limit: most tokens of a response.
+        fitted: prompts and samples an RL step, and sequences of a minibatch, of the runs.
         models: architectures with random weights, each updated and, the first one, decoded from.
         rows: sequences of an update.
         tokens: tokens of a sequence, a quarter of them the prompt.
@@ -30,6 +31,7 @@ class Size:
     prompts: int
     samples: int
     limit: int
+    fitted: tuple[int, int, int]
     models: tuple[str, ...]
     rows: int
     tokens: int
@@ -48,6 +50,7 @@ SIZES = {
         prompts=32,
         samples=8,
         limit=80,
+        fitted=(32, 8, 32),
         models=("qwen2.5-0.5b", "qwen2.5-1.5b"),
         rows=8,
         tokens=512,
@@ -64,6 +67,7 @@ SIZES = {
         prompts=4,
         samples=2,
         limit=24,
+        fitted=(4, 4, 8),
         models=("chain-xs",),
         rows=2,
         tokens=16,

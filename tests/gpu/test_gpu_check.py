@@ -10,6 +10,7 @@ import torch
 from benchmarks.machine import Machine
 from gpu import parity, policies
 from gpu.check import NAMES, Outcome, Report, main, noted, run, table
+from gpu.fits import MODES
 from gpu.measured import Measured
 from gpu.sizes import SIZES
 
@@ -43,6 +44,7 @@ def test_every_case_runs_on_the_cpu(tmp_path: Path) -> None:
     assert cases["update"]["values"]["chain-xs_share_of_peak"] > 0
     assert cases["decode"]["values"]["engine_tokens_per_second"] > 0
     assert cases["compiled"]["values"]["gradient_gap"] < 1e-5
+    assert all(cases["fit"]["values"][f"{mode}_grad_norm"] > 0 for mode in MODES)
     text = (tmp_path / "gpu_check.md").read_text()
     assert all(f"| {name} | ok |" in text for name in names)
 
