@@ -83,8 +83,8 @@ show("13", runs_of(OUTPUT, BUDGET, "13"))
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
 # on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
-# more seeds, as `full` trains them. One of these rules was set after the runs of that page: that a forecast is fitted to a
-# fifth of the RL steps at most.
+# more seeds, as `full` trains them. One of these rules was set after the runs of that page: that
+# a forecast is fitted to a fifth of the RL steps at most.
 
 # %%
 show_verdicts(report)
