@@ -52,6 +52,8 @@ _REPEATED = [
     "½",
     "\ufb01", "\ud83d", "\x00",
 ]  # fmt: skip
+#: Boxes filled with what is no answer, one of each at the beginning of every attack.
+_FILLED = [f"\\boxed{{{space * (19_990 // len(space))}}}" for space in ("  ", "\n", "\t", "\u00a0")]
 _FRAMES: list[Callable[[str], str]] = [
     lambda text: f"\\boxed{{{text}}}",
     lambda text: f"<answer>{text}</answer>",
@@ -63,7 +65,7 @@ _FRAMES: list[Callable[[str], str]] = [
 
 
 def hostile_answers(count: int, place: Path, seed: int = 0) -> Iterator[str]:
-    """Different answers, each a program, a bomb or a long repetition in one of the usual frames.
+    """Different answers: boxes of spaces, then programs, bombs and long repetitions in frames.
 
     Args:
         count: how many.
@@ -71,7 +73,8 @@ def hostile_answers(count: int, place: Path, seed: int = 0) -> Iterator[str]:
         seed: of the draw.
     """
     draw = random.Random(seed)
-    seen: set[str] = set()
+    yield from (first := _FILLED[:count])
+    seen = set(first)
     while len(seen) < count:
         program = draw.choice(_PROGRAMS).format(place=place)
         repeated = draw.choice(_REPEATED) * draw.choice([2, 30, 400, 9000])

@@ -8,7 +8,9 @@ import json
 import re
 
 # How messages begin, in JSON or not: [{"role": ..., [{'content': ..., array([{'role': ...
-_MESSAGES = re.compile(r"\s*\"?(?:array\(\s*)?\[?\s*\{\s*\\?['\"](?:role|content|from)\\?['\"]\s*:")
+_MESSAGES = re.compile(
+    r"\s*+\"?(?:array\(\s*+)?\[?\s*+\{\s*\\?['\"](?:role|content|from)\\?['\"]\s*:"
+)
 # How a list of texts or a record begins; no answer to a problem does.
 _CONTAINER = re.compile(r"\s*\"?(?:array\(\s*)?[\[{]\s*\\?['\"]")
 

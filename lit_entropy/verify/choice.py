@@ -6,8 +6,9 @@ from lit_entropy.verify.answers import MAX_TEXT_LENGTH, boxed_text, count_boxes
 from lit_entropy.verify.base import AnswerChecker
 
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
-# (C) 12: the letter and what it stands for.
-_WITH_CONTENT = re.compile(r"\s*\(?([A-Z])\)\s*[^\s,;].*", re.DOTALL)
+# (C) 12: the letter and what it stands for. A run of spaces is tried from its start alone, so that
+# the time is linear.
+_WITH_CONTENT = re.compile(r"(?<!\s)\s*+\(?([A-Z])\)\s*+[^,;].*", re.DOTALL)
 # A small letter counts at the end of a clause alone: "the answer is a prime" names no choice.
 _LETTER = r"(?-i:[A-Z])|[a-z](?=\)|[ \t*]*(?:[.,;:!?]|$))"
 _ANSWER = re.compile(

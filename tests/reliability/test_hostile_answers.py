@@ -41,7 +41,7 @@ def in_the_jail(count: int, folder: Path) -> Outcome:
 
 
 def test_a_thousand_answers_through_the_plain_checkers(tmp_path: Path) -> None:
-    outcome = attack(PLAIN, 1000, tmp_path, longest=10.0)
+    outcome = attack(PLAIN, 1000, tmp_path, longest=3.0)
     print(outcome)
     assert (outcome.answers, outcome.checks) == (1000, 7000)
     assert (outcome.executed, outcome.unbounded, outcome.unchecked) == (0, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,21 @@ from lit_entropy.tasks import DatasetTask
 from lit_entropy.tasks.fields import read_answer, read_prompt
 from lit_entropy.tasks.ground_truth import GroundTruthReader
 from lit_entropy.tasks.media import refuse_media
+from lit_entropy.tasks.written import written_messages
 from lit_entropy.types import Problem
 from lit_entropy.verify import AnswerChecker, CountdownChecker, KnightsChecker, NumberChecker
 
 MESSAGES = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
+
+
+def test_the_start_of_messages_is_sought_in_linear_time() -> None:
+    def seconds(length: int) -> float:
+        start = time.process_time()
+        assert written_messages(" " * length) == " " * length
+        return time.process_time() - start
+
+    # ten times the text, a hundred times the time if it were quadratic
+    assert seconds(30_000) < 50 * max(min(seconds(3_000) for _ in range(3)), 1e-4)
 
 
 def problems(path: str, checker: AnswerChecker | None = None, **options: Any) -> list[Problem]:

@@ -36,6 +36,10 @@ CHECKER = ChoiceChecker()
         ("It is (A) or (B), so (B)", "B"),
         (r"\boxed{A, B}", None),
         (r"\boxed{ABCDE}", None),
+        (r"\boxed{ (C) 12}", "C"),
+        ("\\boxed{. \n\fC) twelve}", "C"),
+        (r"\boxed{A B) 12}", None),
+        (r"\boxed{(C) , 12}", None),
         (r"\boxed{F}", None),
         (r"\boxed{42} answer: C", None),
         (r"\boxed{C", None),
@@ -85,3 +89,6 @@ def test_time_is_linear_in_hostile_text() -> None:
         # ten times the text, a hundred times the time if it were quadratic
         assert seconds(unit * (20_000 // len(unit))) < 50 * short
         assert seconds(unit * (20_000_000 // len(unit))) < 1000 * short  # only the end is read
+    for unit in (" ", "\n", "\u00a0", "A) ", "a "):
+        short = max(seconds(rf"\boxed{{{unit * (1_900 // len(unit))}}}"), 1e-4)
+        assert seconds(rf"\boxed{{{unit * (19_000 // len(unit))}}}") < 50 * short
