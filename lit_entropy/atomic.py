@@ -16,11 +16,12 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """A binary file that replaces ``target`` in one step when the block ends without an error.
 
     It is written beside the target, hence on the same filesystem, and forced to disk before the
-    rename. Every error passes through, with a note that names the target.
+    rename. Every error passes through, with a note that names the target; a link that has the name
+    of the temporary file is one.
     """
     temporary = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_no_link) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -34,6 +35,11 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         os.fsync(directory)  # makes the rename itself survive a power cut
     finally:
         os.close(directory)
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opens a file that is written whole; a link in its place is not followed."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def write_once(folder: Path, stem: str, suffix: str, content: bytes, warn: bool = True) -> Path:
@@ -110,7 +116,8 @@ def copy_path(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, new)
     else:
-        shutil.copyfile(source, new)
+        with open(source, "rb") as original, open(new, "wb", opener=_no_link) as copy:
+            shutil.copyfileobj(original, copy)
     replace_path(new, target)
 
 

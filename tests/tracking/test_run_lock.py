@@ -45,6 +45,43 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
     RunLock(tmp_path).release()
 
 
+def test_a_worker_that_outlives_its_owner_holds_no_lock(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        lock = RunLock(tmp_path)
+        worker = os.fork()
+        if worker == 0:
+            lock.release()  # not its own: the file stays
+            os.write(theirs, b"w" + str(os.getpid()).encode())
+        signal.pause()
+    worker = int(os.read(ours, 20)[1:])
+    try:
+        assert (tmp_path / LOCK_FILE).read_text().startswith(f"process {pid} on ")
+        with pytest.raises(ValueError, match=f"is in use by process {pid} on"):
+            RunLock(tmp_path)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.kill(worker, 0)  # alive
+        RunLock(tmp_path).release()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "valued").write_text("mine")
+    (tmp_path / "run").mkdir()
+    for target in ("valued", "missing"):
+        (tmp_path / "run" / LOCK_FILE).symlink_to(tmp_path / target)
+        with pytest.raises(ValueError, match=r"run/\.lock is a link, .*: remove it"):
+            RunLock(tmp_path / "run")
+        (tmp_path / "run" / LOCK_FILE).unlink()
+    assert (tmp_path / "valued").read_text() == "mine" and not (tmp_path / "missing").exists()
+    RunLock(tmp_path / "run").release()
+
+
 def test_a_file_that_its_owner_removed_is_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
