@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from multiprocessing.connection import Connection, Pipe
@@ -107,10 +108,14 @@ class Jail:
         self._process = self._connection = self._finalizer = None
 
     def _receive(self, deadline: float) -> Message:
-        assert self._connection is not None
+        assert self._connection is not None and self._process is not None
         try:
             while self._connection.poll(max(0.0, deadline - time.monotonic())):
-                reply = json.loads(self._connection.recv_bytes(MAX_REPLY))
+                seconds = deadline - time.monotonic()
+                received = _received(self._connection, self._process, seconds)
+                if received is None:
+                    break
+                reply = json.loads(received)
                 if reply["id"] == self._request:
                     return dict(reply)
             failure: Message = {"failure": "timeout", "clock": True}
@@ -154,8 +159,7 @@ class Jail:
             reason = f"not ready after {START_SECONDS:g} s"
             try:
                 ours.send_bytes(json.dumps(setup).encode())
-                if ours.poll(START_SECONDS):
-                    ours.recv_bytes(MAX_REPLY)
+                if ours.poll(START_SECONDS) and _received(ours, process, START_SECONDS) is not None:
                     self._process, self._connection = process, ours
                     self._finalizer = weakref.finalize(self, _end, process, ours, os.getpid())
                     return ours, ""
@@ -182,6 +186,41 @@ def _launch(connection: Connection, errors: IO[bytes]) -> subprocess.Popen[bytes
     )
     connection.close()
     return process
+
+
+def _received(
+    connection: Connection, process: subprocess.Popen[bytes], seconds: float
+) -> bytes | None:
+    """The message that a process has begun to send.
+
+    Args:
+        connection: to the process.
+        process: is killed, with its workers, where the rest does not come; None is returned then.
+        seconds: by the clock that the rest may take.
+
+    Raises:
+        EOFError: the process has ended.
+        OSError: it has, or the message is too long.
+    """
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(max(0.0, seconds), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        return connection.recv_bytes(MAX_REPLY)
+    except (OSError, EOFError):
+        if over.is_set():
+            return None
+        raise
+    finally:
+        timer.cancel()
+        timer.join()  # or it could kill a process that has got its number
 
 
 def _environment() -> dict[str, str]:

@@ -308,6 +308,21 @@ def test_a_reply_that_is_none_of_the_program_s_is_no_verdict(
     assert jail.ask(HALF) == {"failure": "crashed"} and jail.pid is None
 
 
+def test_a_reply_that_stops_halfway_is_ended_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "half.py"
+    half = 'import os, struct, time; os.write(int(sys.argv[1]), struct.pack("!i", 99) + b"{")'
+    text = PARROT.format(reply="b''").replace("    connection.send_bytes(b'')", f"    {half}")
+    program.write_text(f"{text}    time.sleep(60)\n")
+    monkeypatch.setattr(jail_module, "_CHILD", program)
+    monkeypatch.setattr(jail_module, "CLOCK_FACTOR", 0.5)
+    jail = fractions_jail(cpu_seconds=4.0)
+    start = time.monotonic()
+    assert jail.ask(HALF) == {"failure": "timeout", "clock": True} and jail.pid is None
+    assert time.monotonic() - start < 50
+
+
 def test_deaths_in_a_row_that_a_start_does_not_mend_are_an_error(
     jail: Jail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
