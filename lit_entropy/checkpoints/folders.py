@@ -2,7 +2,10 @@
 without running code: torch itself unpickles their metadata and their plain values freely."""
 
 import io
+import os
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -150,9 +153,39 @@ def _read(
         ) from error
 
 
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """What tells a folder from another one of its name; None where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _one_folder(path: str | Path) -> Iterator[None]:
+    """All reads within are of one checkpoint: a run under way replaces its newest.
+
+    Raises:
+        CheckpointError: the folder was replaced.
+    """
+    before, failure = _identity(path), None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if _identity(path) != before:
+        raise CheckpointError(
+            f"{path} was replaced while it was read: read it again, or a numbered one beside it"
+        ) from failure
+    if failure is not None:
+        raise failure
+
+
 def load_into(path: str | Path, state: State) -> None:
     """Fill a (sharded) state from a folder; a collective where ranks exist."""
-    _read(path, state, _SafeBytes())
+    with _one_folder(path):
+        _read(path, state, _SafeBytes())
 
 
 def load_whole(path: str | Path) -> State:
@@ -161,13 +194,14 @@ def load_whole(path: str | Path) -> State:
     It must fit into the memory of this process.
 
     Raises:
-        CheckpointError: the folder cannot be read.
+        CheckpointError: the folder cannot be read, or was replaced meanwhile.
     """
     planner = _WholeState()
-    _read(path, {}, planner, no_dist=True)
+    with _one_folder(path):
+        _read(path, {}, planner, no_dist=True)
+        rest = load_rest(path)
     state: State = planner.original_state_dict  # made up by the planner, then filled
     optimizers = [state.pop(key) for key in sorted(state) if key.startswith("optimizer_")]
-    rest = load_rest(path)
     if optimizers:
         rest["optimizer_states"] = [by_number(optimizer) for optimizer in optimizers]
     return rest | state

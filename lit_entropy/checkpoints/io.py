@@ -109,9 +109,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def checked_tensors(checkpoint: State) -> None:
-    """Raise NonFiniteError for a NaN or infinity in the weights or the optimizers' states."""
+    """Raise NonFiniteError for a NaN or infinity in weights and states, the advantage's too."""
     step = int(checkpoint.get("epoch", -1)) + 1  # one epoch is one RL step, counted from 0
-    for part in ("state_dict", "optimizer_states"):
+    for part in ("state_dict", "optimizer_states", "advantage"):
         for name, value in _tensors(checkpoint.get(part, {}), part):
             ensure_finite(f"checkpoint not saved: {name}", value, step)
 

@@ -17,6 +17,7 @@ import torch.distributed.checkpoint as dcp
 from test_resume import assert_same_state
 
 from lit_entropy.atomic import copy_path, keep_path, replace_path
+from lit_entropy.checkpoints import folders
 from lit_entropy.checkpoints.folders import (
     RECORDS,
     by_number,
@@ -24,8 +25,8 @@ from lit_entropy.checkpoints.folders import (
     load_into,
 )
 from lit_entropy.checkpoints.intact import DIGEST, write_digest
-from lit_entropy.checkpoints.io import AtomicCheckpointIO, resolve_checkpoint
-from lit_entropy.errors import CheckpointError
+from lit_entropy.checkpoints.io import AtomicCheckpointIO, checked_tensors, resolve_checkpoint
+from lit_entropy.errors import CheckpointError, NonFiniteError
 
 WEIGHTS = {
     "policy.a": torch.arange(6.0).view(2, 3),
@@ -167,6 +168,19 @@ def test_a_replacement_is_whole_or_not_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["last.ckpt"] and os.listdir(target) == ["meta.pt"]
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path, folder: bool) -> None:
+    source, last, valued = tmp_path / "source", tmp_path / "last.ckpt", tmp_path / "valued"
+    source.write_bytes(b"new")
+    valued.write_bytes(b"mine")
+    if folder:
+        write(last)
+    (tmp_path / f"last.ckpt.tmp-{os.getpid()}").symlink_to(valued)
+    with pytest.raises(OSError, match=f"Errno {errno.ELOOP}"):
+        copy_path(source, last)
+    assert valued.read_bytes() == b"mine" and last.exists() == folder
+
+
 def test_a_file_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     target = write(tmp_path / "last.ckpt")
     AtomicCheckpointIO().save_checkpoint({"state_dict": WEIGHTS, "epoch": 5}, target)
@@ -240,6 +254,35 @@ def test_a_flipped_bit_of_a_folder_is_refused(tmp_path: Path) -> None:
                 refused += 1
         file.write_bytes(whole)
     assert refused > 0.6 * 25 * len(list(path.iterdir()))
+
+
+@pytest.mark.parametrize("moment", ["load", "load_rest"])
+def test_a_folder_that_is_replaced_while_it_is_read_is_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path, newer = write(tmp_path / "last.ckpt"), write(tmp_path / "newer")
+    torch.save({"epoch": 3, "rl_steps": 4}, newer / "meta.pt")
+    module = dcp if moment == "load" else folders
+    read = getattr(module, moment)
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        if newer.exists():
+            replace_path(newer, path)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(module, moment, late)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt was replaced while it was read: read"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert AtomicCheckpointIO().load_checkpoint(path)["rl_steps"] == 4  # undisturbed
+
+
+def test_advantages_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    state = {"model": {"weight": torch.tensor([1.0, float("nan")])}}
+    checkpoint = {"state_dict": {}, "epoch": 2, "advantage": state}
+    with pytest.raises(
+        NonFiniteError, match=r"advantage\.model\.weight is not finite at RL step 3"
+    ):
+        checked_tensors(checkpoint)
 
 
 def test_a_changed_description_is_refused(tmp_path: Path) -> None:
