@@ -192,6 +192,7 @@ class MetricsFile:
             end = file.seek(0, os.SEEK_END)
             try:
                 _write_whole(file, line)
+                os.fsync(file.fileno())  # a checkpoint that asks for the row survives a power cut
             except OSError as error:
                 file.truncate(end)
                 error.add_note(

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from lit_entropy.tracking.redaction import redact_text
+
 if TYPE_CHECKING:
     import wandb
 
@@ -31,14 +33,24 @@ def wandb_available() -> bool:
         return True
     named = os.environ.get("NETRC")
     files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
-    host = urlsplit(_server()).hostname or ""
+    try:
+        host = urlsplit(_server()).hostname or ""
+    except ValueError as error:
+        warnings.warn(f"{_no_address(error)}; no W&B login", stacklevel=2)
+        return False
     for file in files:
-        if file.is_file():
-            try:
+        try:
+            if file.is_file():
                 return host in netrc.netrc(str(file)).hosts
-            except netrc.NetrcParseError as error:
-                warnings.warn(f"{file} cannot be read, no W&B login there: {error}", stacklevel=2)
+        except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
+            warnings.warn(f"{file} cannot be read, no W&B login there: {error}", stacklevel=2)
     return False
+
+
+def _no_address(error: Exception) -> str:
+    """What to say of a ``WANDB_BASE_URL`` that is none."""
+    shown = redact_text(_server())
+    return f"WANDB_BASE_URL={shown!r:.80} is no address of a server ({error}): correct or unset it"
 
 
 def check_reachable(timeout: float) -> None:
@@ -73,8 +85,8 @@ def _server_problem(timeout: float) -> OSError | None:
     """What is wrong with the server; None where it answers, be it that a login is missing."""
     question = json.dumps({"query": "query { serverInfo { cliVersionInfo } }"}).encode()
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{_server()}/graphql", question, headers)
     try:
+        request = urllib.request.Request(f"{_server()}/graphql", question, headers)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             answer.read()
     except urllib.error.HTTPError as error:
@@ -85,6 +97,8 @@ def _server_problem(timeout: float) -> OSError | None:
         return None if certificate else OSError(str(error.reason))
     except OSError as error:
         return error
+    except (http.client.InvalidURL, ValueError) as error:
+        return OSError(_no_address(error))
     except http.client.HTTPException as error:
         return OSError(f"it does not speak HTTP ({error!r})")
     return None

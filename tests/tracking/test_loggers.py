@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import netrc
 import os
 import resource
 import signal
@@ -26,6 +27,7 @@ from lit_entropy.tracking.csv_logger import (
     wandb_available,
 )
 from lit_entropy.tracking.metrics_file import MetricsFile, read_rows
+from lit_entropy.tracking.wandb_session import check_reachable
 
 FORK = multiprocessing.get_context("fork")
 
@@ -470,6 +472,45 @@ def test_wandb_available(clean_wandb, tmp_path):
     assert not wandb_available()
     clean_wandb.setenv("WANDB_API_KEY", "x" * 40)
     assert wandb_available()
+
+
+@pytest.mark.parametrize("address", ["https://[::1", "no-address", "https://x:y/"])
+def test_an_address_that_is_none_is_said(clean_wandb, address):
+    clean_wandb.setenv("WANDB_BASE_URL", address)
+    clean_wandb.setenv("WANDB_API_KEY", "x" * 40)
+    with pytest.raises(OSError, match=r"WANDB_BASE_URL='.*' is no address of a server \("):
+        check_reachable(5.0)
+    clean_wandb.delenv("WANDB_API_KEY")
+    if address == "https://[::1":
+        with pytest.warns(UserWarning, match="is no address of a server .*; no W&B login"):
+            assert wandb_available() is False
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"nonsense"])
+def test_a_netrc_that_cannot_be_read_is_no_login(clean_wandb, tmp_path, monkeypatch, content):
+    path = tmp_path / "netrc"
+    path.write_bytes(content or b"machine api.wandb.ai login user password x\n")
+    if content is None:
+        monkeypatch.setattr(netrc, "netrc", lambda _: Path("/dev/null/netrc").read_text())
+    with pytest.warns(UserWarning, match="netrc cannot be read, no W&B login there"):
+        assert wandb_available() is False
+
+
+def test_a_row_is_forced_to_disk(tmp_path, monkeypatch):
+    """Before the checkpoint that asks for it."""
+    synced = []
+    fsync = os.fsync
+
+    def counted(file):
+        fsync(file)
+        synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
+
+    monkeypatch.setattr(os, "fsync", counted)
+    table = MetricsFile(tmp_path / "metrics.csv")
+    for step in range(3):
+        table.write(step, {"a": step})
+        now = table.path.stat()
+        assert (now.st_ino, now.st_size) in synced
 
 
 def test_offline_run_keeps_results_and_hides_secrets(clean_wandb, tmp_path):
