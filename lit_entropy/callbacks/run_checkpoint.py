@@ -24,6 +24,9 @@ from lit_entropy.callbacks.checkpoint_checks import (
     unknown_metric,
 )
 from lit_entropy.callbacks.endings import STOPPED, may_stop_early, most_rl_steps, stopped_early
+from lit_entropy.checkpoints.folders import is_distributed, load_rest
+from lit_entropy.checkpoints.io import AtomicCheckpointIO
+from lit_entropy.errors import CheckpointError
 from lit_entropy.tracking.csv_logger import RunLogger
 from lit_entropy.tracking.run_folder import check_no_other_checkpoints, check_no_other_run
 from lit_entropy.types import State
@@ -266,10 +269,7 @@ class RunCheckpoint(ModelCheckpoint):
             return
         resumed, last = Path(os.path.realpath(trainer.ckpt_path)), Path(str(self.dirpath))
         last /= f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
-        behind = resumed.parent == last.parent and (
-            not last.exists() or last.stat().st_mtime < resumed.stat().st_mtime
-        )
-        if behind and trainer.is_global_zero:
+        if trainer.is_global_zero and resumed.parent == last.parent and _is_behind(last, resumed):
             copy_path(resumed, last)
 
     def on_exception(
@@ -353,3 +353,20 @@ class RunCheckpoint(ModelCheckpoint):
     def state_key(self) -> str:
         """One key whatever the cadence, so that changing it on a resume keeps the state."""
         return self._generate_state_key(monitor=self.monitor, mode=self.mode)
+
+
+def _is_behind(last: Path, resumed: Path) -> bool:
+    """Whether the newest checkpoint is missing or of fewer RL steps; a copy has other times."""
+    if not last.exists():
+        return True
+    try:
+        return _rl_steps(last) < _rl_steps(resumed)
+    except (CheckpointError, KeyError, OSError) as error:
+        rank_zero_warn(f"{last} is left as it is: {error}")
+        return False
+
+
+def _rl_steps(checkpoint: Path) -> int:
+    folder = is_distributed(checkpoint)
+    state = load_rest(checkpoint) if folder else AtomicCheckpointIO().load_checkpoint(checkpoint)
+    return int(state["rl_steps"])

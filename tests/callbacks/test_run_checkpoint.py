@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -377,6 +378,36 @@ def test_the_way_on(saved: int, began: int, updates: int, resumed: str | None, s
 
 
 VALIDATED = ["--trainer.callbacks=null", "--trainer.check_val_every_n_epoch=2"]
+
+
+@pytest.mark.parametrize(
+    ("last", "kept"), [(3, 3), (2, 2), (1, 2), (None, 2), ("damaged", "damaged")]
+)
+def test_the_newest_checkpoint_is_never_replaced_by_an_older_one(
+    tmp_path: Path, last: int | str | None, kept: int | str
+) -> None:
+    """Whatever the times of the files say, which a copied run has of the copy."""
+
+    def save(name: str, steps: int) -> Path:
+        state = {"state_dict": {}, "rl_steps": steps}
+        AtomicCheckpointIO().save_checkpoint(state, tmp_path / name)
+        return tmp_path / name
+
+    resumed, newest = save("rl_step_00002.ckpt", 2), tmp_path / "last.ckpt"
+    if isinstance(last, int):
+        os.utime(save("last.ckpt", last), (1, 1))
+    elif last:
+        newest.write_text(last)
+        os.utime(newest, (1, 1))
+    callback = RunCheckpoint()
+    callback.dirpath = str(tmp_path)
+    trainer: Any = SimpleNamespace(ckpt_path=str(resumed), is_global_zero=True)
+    with pytest.warns(match="left as it is") if kept == "damaged" else nullcontext():
+        callback.on_fit_end(trainer, L.LightningModule())
+    if kept == "damaged":
+        assert newest.read_text() == kept
+    else:
+        assert AtomicCheckpointIO().load_checkpoint(newest)["rl_steps"] == kept
 
 
 def test_the_best_and_the_newest_are_two_files(tmp_path: Path) -> None:
