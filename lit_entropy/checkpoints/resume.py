@@ -88,6 +88,15 @@ def _today(config: Config, current: Config) -> dict[str, object]:
     return {current_key(key, has_key): name(value) for key, value in _leaves(config)}
 
 
+def may_differ(key: str) -> bool:
+    """Whether a setting may be another one on a resume.
+
+    Args:
+        key: dotted; an entry of a list has the list's.
+    """
+    return _covered(key, MAY_CHANGE) or key.startswith(("trainer.callbacks", "trainer.plugins"))
+
+
 def _covered(key: str, patterns: Sequence[str]) -> bool:
     return any(
         fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*") for pattern in patterns

@@ -1,6 +1,7 @@
 """The record of what was run: the configuration in the run folder and in every checkpoint."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning as L
@@ -10,16 +11,42 @@ from lightning.pytorch.cli import LightningArgumentParser, Namespace, SaveConfig
 from lit_entropy.atomic import atomic_write
 from lit_entropy.checkpoints.folders import is_distributed, load_rest
 from lit_entropy.checkpoints.io import AtomicCheckpointIO
-from lit_entropy.checkpoints.resume import check_same_experiment
+from lit_entropy.checkpoints.resume import check_same_experiment, may_differ
 from lit_entropy.cli.values import ConfigLoader, dump_values, map_text, unescaped
-from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.redaction import hidden_by_variables, redact
 from lit_entropy.types import Config, State
 
 
 def plain_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, object]:
     """The resolved configuration as plain values, secrets redacted."""
+    return redact(_resolved(parser, config))
+
+
+def _resolved(parser: LightningArgumentParser, config: Namespace) -> dict[str, object]:
     text = parser.dump(config, skip_unset=False, skip_validation=True, format="yaml")
-    return redact(map_text(yaml.load(text, ConfigLoader), unescaped))
+    values: dict[str, object] = map_text(yaml.load(text, ConfigLoader), unescaped)
+    return values
+
+
+def check_comparable(config: Config, environment: Mapping[str, str] | None = None) -> None:
+    """Refuse settings that a resume compares and that the record would hide.
+
+    Args:
+        config: as it was given, nothing redacted.
+        environment: variables that are protected; by default those of the process.
+
+    Raises:
+        ValueError: a setting that decides numbers has the value of a variable whose name speaks of
+            no secret; names both.
+    """
+    for key, name in hidden_by_variables(config, environment).items():
+        if may_differ(key):
+            continue
+        raise ValueError(
+            f"{key} has the value of the environment variable {name}, which config.yaml and "
+            "checkpoints hide, so that no resume could compare it and no export load it: unset "
+            f"the variable, or name it {name}_PATH"
+        )
 
 
 def run_folder_of(checkpoint: Path) -> Path:
@@ -61,8 +88,15 @@ class ExperimentRecord(SaveConfigCallback):
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Write the configuration once, before anything runs."""
-        self.values = plain_config(self.parser, self.config)
+        """Write the configuration once, before anything runs.
+
+        Raises:
+            ValueError: see :func:`check_comparable`.
+        """
+        resolved = _resolved(self.parser, self.config)
+        self.values = redact(resolved)
+        if stage == "fit":
+            check_comparable(resolved)
         if stage == "fit":
             self.values["ckpt_path"] = None
         folder = trainer.log_dir  # on every rank: reading it is a collective

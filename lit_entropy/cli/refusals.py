@@ -1,5 +1,6 @@
 """Which errors end a command in a few lines, and how it ends."""
 
+import errno
 import os
 import sys
 import traceback
@@ -56,7 +57,9 @@ def refusal(error: BaseException) -> str | None:
     if _is_of_lightning(error, "MisconfigurationException") or (own and _is_worded(error)):
         return _few_lines(with_key(error))
     if marked(error) is None and not _before_work(frames):
-        return failed_part(error) if _COMMAND in frames else None
+        return failed_part(error) if _COMMAND in frames else _too_long(error)
+    if said := _too_long(error):
+        return said
     kind = "" if isinstance(error, ValueError) else f" [{type(error).__name__}]"
     place = traceback.extract_tb(error.__traceback__)[-1]
     file = f"{Path(place.filename).name}, line {place.lineno}"
@@ -78,6 +81,22 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 def _before_work(frames: Sequence[tuple[str, str]]) -> bool:
     """Whether a fit, validate, test or predict had not reached its first batch."""
     return _COMMAND in frames and not _WORK.intersection(frames)
+
+
+def _too_long(error: BaseException) -> str | None:
+    """What to say of a name that no file can have, with the flag of the command that gave it."""
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    name = str(error.filename or "")
+    part = max(Path(name).parts, key=len, default=name)[:80]
+    given = zip(sys.argv, sys.argv[1:], strict=False)
+    word = next((pair for pair in given if part in pair[1]), ("", ""))
+    flag = next((each.partition("=")[0] for each in word[::-1] if each.startswith("--")), "")
+    place = marked(error) or flag
+    return (
+        f"{place}{': ' if place else ''}{part!r}... is too long for the name of a file or folder: "
+        "write at most 255 characters, a whole path at most 4095"
+    )
 
 
 def _few_lines(text: str) -> str:
@@ -119,7 +138,17 @@ def printable(text: str) -> str:
 def show_traceback(error: BaseException | None) -> None:
     """Print the traceback of an error where all are shown, secrets redacted."""
     if error is not None and debugging():
-        print(redact_text("".join(traceback.format_exception(error))), file=sys.stderr)
+        print(_traceback(error), file=sys.stderr)
+
+
+def crash(error: BaseException) -> NoReturn:
+    """End the process with exit code 1 and the traceback of an error, secrets redacted."""
+    print(_traceback(error), end="", file=sys.stderr)
+    sys.exit(1)
+
+
+def _traceback(error: BaseException) -> str:
+    return printable(redact_text("".join(traceback.format_exception(error))))
 
 
 def unresolved(error: OmegaConfBaseException) -> str:

@@ -23,13 +23,16 @@ from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
 from lit_entropy.cli.refusals import (
     DEBUG,
+    crash,
     debugging,
     ended_by_signal,
+    printable,
     refusal,
     refuse,
     unresolved,
 )
 from lit_entropy.errors import FailedRunsError, disk_full
+from lit_entropy.tracking.redaction import redact_text
 
 #: A word that may stand anywhere in a command.
 DEBUG_FLAG = "--debug"
@@ -39,7 +42,7 @@ def console() -> None:
     """Entry point of the console script.
 
     A refusal, a mistake in a configuration and a full disk are a few lines, any other error a
-    traceback; with ``--debug`` all are.
+    traceback; with ``--debug`` all are. None shows a secret or acts on the terminal.
     """
     words = [word for word in sys.argv[1:] if word != DEBUG_FLAG]
     before = os.environ.get(DEBUG, "")
@@ -48,14 +51,14 @@ def console() -> None:
     try:
         start(words)
     except FailedRunsError as error:
-        print(f"lit-entropy: {error}", file=sys.stderr)
+        print(f"lit-entropy: {printable(redact_text(str(error)))}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         full, refused = disk_full(error), refusal(error)
         if debugging() or not (full or refused):
-            raise
+            crash(error)
         if full:
-            print(f"lit-entropy: {full}", file=sys.stderr)
+            print(f"lit-entropy: {printable(redact_text(full))}", file=sys.stderr)
             sys.exit(1)
         refuse(refused or "")
     finally:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
+from lit_entropy.moved import leaves
+
 REDACTED = "<redacted>"
 
 # Parts of names that speak of secrets, wherever in a name they stand: GH_TOKEN, OPENAIKEY, pwd.
@@ -116,6 +118,39 @@ def redact_words(words: Sequence[str]) -> list[str]:
     return shown
 
 
+def hidden_by_variables(
+    config: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The settings that :func:`redact` hides for a variable that need not hold a secret.
+
+    Args:
+        config: nested dicts and lists of plain values.
+        environment: variables that are protected; by default those of the process.
+
+    Returns:
+        For each dotted key whose name speaks of no secret, and whose text has no credential's form,
+        the variable, whose name speaks of none either and is not listed as harmless.
+    """
+    environment = os.environ if environment is None else environment
+    others = {value: name for name, value in environment.items() if _is_protected(name, value)}
+    secrets = _Secrets({name: x for name, x in environment.items() if is_secret_name(name)})
+    found = {}
+    for key, value in leaves(config):
+        if not isinstance(value, str) or any(map(is_secret_name, key.split("."))):
+            continue
+        if not secrets.hides(value) and _without_forms(value) == value:
+            inner = (own for own in others if len(own) >= _SHORTEST_PART and own in value)
+            hiding = value if value in others else next(inner, None)
+            found |= {key: others[hiding]} if hiding else {}
+    return found
+
+
+def _is_protected(name: str, value: str) -> bool:
+    """Whether the value of a variable is hidden although its name speaks of no secret."""
+    kept = is_secret_name(name) or _KEPT_VARIABLES.fullmatch(name.upper())
+    return not kept and not _is_harmless(value)
+
+
 class _Secrets:
     """What the environment holds that is not to be shown.
 
@@ -127,12 +162,7 @@ class _Secrets:
     def __init__(self, environment: Mapping[str, str]) -> None:
         named = {value for name, value in environment.items() if is_secret_name(name)}
         named = {value for value in named if len(value) >= _SHORTEST_NAMED} - _WORDS
-        others = {
-            value
-            for name, value in environment.items()
-            if not (is_secret_name(name) or _KEPT_VARIABLES.fullmatch(name.upper()))
-            and not _is_harmless(value)
-        }
+        others = {value for name, value in environment.items() if _is_protected(name, value)}
         self.whole = named | others
         parts = set(named)
         parts |= {value for value in others if len(value) >= _SHORTEST_PART}

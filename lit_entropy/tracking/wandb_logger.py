@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from lit_entropy.tracking.redaction import redact
+from lit_entropy.tracking.redaction import redact, redact_text
 from lit_entropy.tracking.wandb_scores import COLUMNS, split_scores
 from lit_entropy.tracking.wandb_session import RUN_ID_FILE, STEP_METRIC, check_reachable, start_run
 
@@ -33,7 +33,8 @@ class SafeWandbLogger(WandbLogger):
     it off. Each gives one warning. With the default limits a server that hangs at any time costs a
     run 10 seconds at most; what it has not taken by then stays in the run's folder. The
     login comes from the environment or netrc alone. Host, command line, git state, console output
-    and code stay at home, and the configuration is sent redacted.
+    and code stay at home, and the configuration and the labels are sent
+    redacted.
     """
 
     def __init__(
@@ -73,9 +74,10 @@ class SafeWandbLogger(WandbLogger):
         self._mode = "offline" if offline else os.environ.get("WANDB_MODE", "online")
         self._init_timeout = init_timeout
         self._finish_timeout = finish_timeout
-        self._labels = {"name": name, "project": project, "entity": entity, "group": group}
-        self._labels["notes"] = notes
-        self._tags = list(tags)
+        labels = {"name": name, "project": project, "entity": entity, "group": group}
+        labels["notes"] = notes
+        self._labels = {key: text and redact_text(text) for key, text in labels.items()}
+        self._tags = [redact_text(tag) for tag in tags]
 
     def earlier_file(self) -> Path | None:
         """The file with the W&B id of an earlier run that this logger would continue."""

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from lit_entropy.cli import start
 from lit_entropy.cli.names import changes_of
+from lit_entropy.cli.record import check_comparable
 from lit_entropy.cli.refusals import refuse
 from lit_entropy.shipped import configs_folder, shipped_names
 from lit_entropy.tracking.redaction import (
     REDACTED,
+    hidden_by_variables,
     is_secret_name,
     redact,
     redact_text,
@@ -135,6 +138,45 @@ def test_every_shipped_configuration_is_kept() -> None:
         config = yaml.safe_load((configs_folder() / f"{name}.yaml").read_text())
         if isinstance(config, dict):
             assert redact(config, {}) == config
+
+
+def test_settings_that_a_variable_alone_hides_are_found() -> None:
+    environment = {
+        "TRAIN": "data/dapo.jsonl", "BASE": "bases/mine-a", "SERVER": "grpo", "TRAIN_PATH": "a/b.x",
+        "MY_SECRET": "canary-9f", "HELD": "postgres://me:word123@host", "N": "12",
+    }  # fmt: skip
+    config = {
+        "data": {"train": "data/dapo.jsonl", "validation": "a/b.x", "n": "12", "seed": 12},
+        "model": {"model": ["x", "at bases/mine-a"], "label": "grpo", "token": "data/dapo.jsonl"},
+        "other": "canary-9f", "url": "postgres://me:word123@host", "word": "grpo-2",
+    }  # fmt: skip
+    found = {"data.train": "TRAIN", "model.model": "BASE", "model.label": "SERVER"}
+    assert hidden_by_variables(config, environment) == found
+    for name, variable in (("train", "TRAIN"), ("model", "BASE")):
+        kept = {variable: environment[variable]}
+        with pytest.raises(ValueError, match=rf"{name} has the value .* {variable}, which"):
+            check_comparable(config, kept)
+        check_comparable(config, {f"{variable}_PATH": environment[variable]})
+        assert redact(config, {f"{variable}_PATH": environment[variable]})["data"] == config["data"]
+    check_comparable({"run": {"notes": "data/dapo.jsonl"}}, environment)  # may change on a resume
+    check_comparable({"model": {"url": "canary-9f"}}, environment)  # hidden, as it should be
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_traceback_shows_no_secret_and_no_escape(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: bool
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("401 for https://me:pw12345@host/x?api_key=k-12345 \x1b[31mred")
+
+    monkeypatch.setattr(start, "start", fail)
+    monkeypatch.setattr("sys.argv", ["lit-entropy", "fit", *(["--debug"] if debug else [])])
+    with pytest.raises(SystemExit) as end:
+        start.console()
+    shown = capsys.readouterr().err
+    assert end.value.code == 1 and shown.startswith("Traceback (most recent call last):\n")
+    last = f"RuntimeError: 401 for https://{REDACTED}@host/x?api_key={REDACTED} \\x1b[31mred\n"
+    assert shown.endswith(last) and "pw12345" not in shown
 
 
 def test_commands_names_and_errors(
