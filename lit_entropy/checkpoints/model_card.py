@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -71,7 +72,8 @@ def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder:
 
 def is_hub_id(name: str) -> bool:
     """Whether a model's name can be one of the hub rather than a folder or a shipped base."""
-    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not Path(name).exists()
+    shaped = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    return shaped and not os.path.exists(name)
 
 
 def described(part: object) -> str:

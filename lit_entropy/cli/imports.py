@@ -2,10 +2,10 @@
 
 import gc
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from lit_entropy.closest import did_you_mean
 
@@ -50,6 +50,6 @@ def import_fault(path: str) -> str | None:
 def beside(module: str) -> str:
     """How Python finds a module of the user, which may lie in the working folder."""
     for name in (f"{module}.py", module):
-        if Path(name).exists():
+        if os.path.exists(name):
             return f"{name} is here: write PYTHONPATH=. before the command"
     return "put the folder that it is in on PYTHONPATH"

@@ -49,6 +49,6 @@ def check_trainer_files(settings: Mapping[str, object]) -> None:
 def _meant(file: str) -> str:
     """A file beside the one that is missing, else a shipped one, which a path in full names."""
     shipped = configs_folder() / file
-    if shipped.is_file():
+    if os.path.isfile(shipped):
         return f"; the shipped one is {shipped}"
     return files_near(file) or files_near(str(shipped)) or "; give an existing path"

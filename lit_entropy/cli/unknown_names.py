@@ -65,7 +65,7 @@ def _no_argument(key: str, path: str, name: str) -> str:
 
 def unknown_in_file(key: str, file: str, parser: ArgumentParser) -> str | None:
     """What a component's file says that its class does not take; None where it is no such file."""
-    values = read_values(Path(file)) if Path(file).is_file() else None
+    values = read_values(Path(file)) if os.path.isfile(file) else None
     if not isinstance(values, dict) or "class_path" not in values:
         return None
     name = str(values["class_path"]).rpartition(".")[2]

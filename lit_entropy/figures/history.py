@@ -1,13 +1,14 @@
 """Finished or running runs as figures see them: from run folders, and from W&B exports."""
 
 import csv
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from lit_entropy.figures.runs import Run
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
@@ -57,9 +58,10 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
         ValueError: the table has no column of RL steps, or holds several runs.
     """
     path = Path(path)
-    if path.is_file() and path.name != METRICS_FILE:
+    is_table = os.path.isfile(path)  # a name too long for one is no file
+    if is_table and path.name != METRICS_FILE:
         return Run(path.stem, label or path.stem, _seed(path.stem), read_export(path))
-    folder = path.parent if path.is_file() else path
+    folder = path.parent if is_table else path
     history = read_metrics(folder)
     config = folder / "config.yaml"
     if not config.exists():
@@ -149,20 +151,30 @@ def method_of(config: Mapping[str, Any]) -> tuple[str, float | None]:
 
 
 def body_parameters(model: str) -> float | None:
-    """Parameters without embeddings of a shipped base or a local folder; None for other models."""
+    """Parameters without embeddings of a shipped base or a local folder; None for other models.
+
+    Raises:
+        ValueError: a file of weights is damaged.
+    """
     for folder in (ASSETS / model, Path(model)):
-        files = sorted(folder.glob("*.safetensors"))
+        files = sorted(folder.glob("*.safetensors")) if os.path.isdir(folder) else []
         if files:
             return float(sum(_count(file) for file in files))
     return None
 
 
 def _count(file: Path) -> int:
-    with safe_open(file, framework="numpy") as weights:
-        shapes: Sequence[tuple[str, list[int]]] = [
-            (name, weights.get_slice(name).get_shape())
-            for name in weights.keys()  # noqa: SIM118
-        ]
+    try:
+        with safe_open(file, framework="numpy") as weights:
+            shapes: Sequence[tuple[str, list[int]]] = [
+                (name, weights.get_slice(name).get_shape())
+                for name in weights.keys()  # noqa: SIM118
+            ]
+    except SafetensorError as error:
+        raise ValueError(
+            f"{file} is damaged ({error}): the parameters of its model cannot be counted; copy it "
+            "again, or move it away"
+        ) from error
     return sum(
         int(np.prod(shape)) for name, shape in shapes if not any(e in name for e in EMBEDDINGS)
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from abc import ABC, abstractmethod
@@ -64,10 +65,11 @@ class Job(ABC):
 def _file(root: Path, flag: str, value: str) -> Path | None:
     """The configuration file that an argument names, as it stands or as a shipped one."""
     any_name = flag in ("-c", "--config")
-    if (any_name or value.endswith(SUFFIXES)) and (root / value).is_file():
+    if (any_name or value.endswith(SUFFIXES)) and os.path.isfile(root / value):
         return root / value
     shipped = configs_folder() / f"{value.removesuffix('.yaml')}.yaml"
-    return shipped if re.fullmatch(r"[\w./-]+", value) and shipped.is_file() else None
+    is_shipped = re.fullmatch(r"[\w./-]+", value) and os.path.isfile(shipped)
+    return shipped if is_shipped else None
 
 
 @lru_cache
@@ -81,6 +83,6 @@ def _texts(file: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
     text = _values(file.read_text(encoding="utf-8"))
     yield text
     for name in re.findall(r'"([^"]+\.ya?ml)"', text):
-        named = file.parent / name  # a text that ends like a file need not be one
-        if named.is_file() and named not in (file, *above):
+        named = file.parent / name  # a text that ends like a file need not be one, nor have room
+        if os.path.isfile(named) and named not in (file, *above):
             yield from _texts(named, (file, *above))

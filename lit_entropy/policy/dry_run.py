@@ -5,10 +5,10 @@ tensors have shapes and no data. A hub id takes its shape from ``assets/architec
 stand-in tokenizer: nothing is downloaded and no weight file is read.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
@@ -56,8 +56,8 @@ def published_config(name: str) -> PreTrainedConfig:
     models = published_models()
     if name not in models:
         raise DryRunError(
-            f"model={name!r}: a dry run needs its shape, and only those of {sorted(models)}, of "
-            "shipped bases and of local folders are known; download its config.json to a folder "
+            f"model={name!r:.80}: a dry run needs its shape, and only those of {sorted(models)}, "
+            "of shipped bases and of local folders are known; download its config.json to a folder "
             "and name that"
         )
     arguments = dict(models[name].config)
@@ -70,7 +70,7 @@ def meta_model(location: str, gguf_file: str | None, dtype: torch.dtype) -> PreT
     Raises:
         DryRunError: neither a folder nor a published model.
     """
-    if Path(location).is_dir() and not is_published(location):
+    if os.path.isdir(location) and not is_published(location):
         config = AutoConfig.from_pretrained(location, gguf_file=gguf_file)
     else:
         config = published_config(location)

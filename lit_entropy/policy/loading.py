@@ -7,6 +7,7 @@ path to a ``.gguf`` file, a local folder, or a hub id.
 import contextlib
 import importlib.util
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +85,16 @@ def locate(name: str, gguf_file: str | None, field: str, revision: str | None = 
     if name == SMOLLM:
         return _locate_smollm(field)
     path = Path(name).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
+    if path.suffix == ".gguf" and os.path.isfile(path):
         return Source(str(path.parent), path.name)
-    if name and path.is_dir():
+    if name and os.path.isdir(path):
         return Source(str(path), gguf_file)
     is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if not is_hub_id or path.suffix == ".gguf":
         raise ValueError(
-            f"{field}={name!r}: no such shipped base, folder or .gguf file; the shipped bases are "
-            f"{shipped_bases()}, {SMOLLM!r} needs the smollm extra, and a hub id is 'owner/name'"
+            f"{field}={name!r:.80}: no such shipped base, folder or .gguf file; the shipped bases "
+            f"are {shipped_bases()}, {SMOLLM!r} needs the smollm extra, and a hub id is "
+            "'owner/name'"
         )
     return Source(name if is_dry_run() else hub_location(name, revision, field), gguf_file)
 
@@ -136,7 +138,7 @@ def load_tokenizer(
     Raises:
         ValueError: the source cannot be loaded; the cause is chained.
     """
-    if is_dry_run() and not Path(source.location).is_dir():
+    if is_dry_run() and not os.path.isdir(source.location):
         return stand_in_tokenizer(source.location)
     options = {"revision": revision, "gguf_file": source.gguf_file}
     with quiet(), _explained(field, source):

@@ -1,6 +1,7 @@
 """Which runs `lit-entropy figures` draws, and the curve that each belongs to."""
 
 import glob
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -62,7 +63,7 @@ def run_folders(patterns: Sequence[str], say: Callable[[str], None]) -> list[Pat
 
 def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
     """The runs of an argument, by name."""
-    if Path(pattern).exists() or not glob.has_magic(pattern):
+    if os.path.exists(pattern) or not glob.has_magic(pattern):
         if _evaluates(Path(pattern)):
             raise ValueError(
                 f"{pattern} holds the evaluation of a run, not its training: name the run's folder"

@@ -69,6 +69,19 @@ def test_parameters_of_a_local_folder(tmp_path: Path) -> None:
     assert body_parameters("Qwen/Qwen2.5-7B") is None
 
 
+def test_a_name_that_no_folder_can_have_is_a_model_elsewhere(tmp_path: Path) -> None:
+    for name in ("a" * 300, "/".join(["a" * 200] * 30)):
+        assert body_parameters(name) is None
+        folder = write_run(tmp_path / "long", history(seed=3), config(model=name))
+        assert (load_run(folder).x, load_run(folder).facts["model"]) == (None, name)
+
+
+def test_damaged_weights_of_a_local_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"no weights" * 10)
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged \(.*\): .*copy it again"):
+        body_parameters(str(tmp_path))
+
+
 def test_a_run_folder(tmp_path: Path) -> None:
     columns = history(seed=3)
     folder = write_run(tmp_path / "mine", columns, config(seed=3))

@@ -1,7 +1,8 @@
 """Wrong inputs of every kind: the words of a command, and what its last line must hold.
 
 ``Q`` stands for a fit of the quickstart, ``V`` for its validation, ``P`` for its plan. Where
-nothing follows ``|`` the last line holds the last key of the command.
+nothing follows ``|`` the last line holds the last key of the command. ``LONG`` is a name that no
+file can have.
 """
 
 import json
@@ -97,6 +98,12 @@ Q --model.evaluation Evaluation --model.evaluation.sample 4 | samples
 Q --model.policy.model chain-z
 Q --model.policy.model ./no-such-folder
 Q --model.policy.model empty-folder | model.policy
+Q --model.policy.model LONG | model.policy.model='aaaa
+Q --model.loss LONG.B
+Q --model.loss LONG.yaml
+Q --data.task LONG.yaml
+Q --ckpt_path LONG
+Q --run.folder LONG
 Q --model.policy.dtype float8
 Q --model.policy.lora.rank x
 Q --model.policy.modle x | model
@@ -231,6 +238,14 @@ fit | required
 figures | runs
 figures nowhere | nowhere
 figures folder | folder
+figures LONG | aaaa
+reproduce --figures anatomy --jobs 0 --output LONG
+reproduce --jobs 0 --archive LONG
+compare LONG | aaaa
+archive LONG | aaaa
+export --output x --checkpoint LONG
+sweep --file LONG.yaml
+pretrain --steps 1 --output LONG
 figures runs/quickstart-seed0 --colour red | colour
 compare | reports
 compare nowhere.json | nowhere.json
@@ -291,7 +306,7 @@ def wrong_inputs() -> list[Wrong]:
 
 
 def _wrong(line: str) -> Wrong:
-    typed, _, held = line.partition(" | ")
+    typed, _, held = line.replace("LONG", "a" * 300).partition(" | ")
     first, *rest = shlex.split(typed)
     flags = [word.partition("=")[0].strip("-+") for word in rest if word.startswith("--")]
     return Wrong([*STARTS.get(first, [first]), *rest], held or flags[-1])
