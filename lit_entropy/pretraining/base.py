@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import math
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
@@ -15,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_entropy.atomic import atomic_write
+from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
 from lit_entropy.pretraining.data import PretrainingBatches
@@ -56,10 +60,29 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
         The folder.
 
     Raises:
-        ValueError: for a non-empty folder or a parameter out of range.
+        ValueError: for a folder that is not empty or cannot be made, or a parameter out of range.
+        NonFiniteError: the training has diverged; nothing is written.
     """
     task, recipe = arguments["task"], _of_task(arguments)
     _check(folder, recipe)
+    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)  # before the training, which would be in vain
+    except OSError as error:
+        raise ValueError(
+            f"output is {folder}: it cannot be made ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        _make(temporary, task, recipe, progress)
+        if folder.is_dir():
+            folder.rmdir()
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _make(folder: Path, task: str, recipe: dict[str, Any], progress: bool) -> None:
     if task == "countdown":
         recipe["attempts"] = asdict(_record(AttemptMixture, recipe["attempts"]))
     if task == "discovery":
@@ -78,10 +101,22 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
             tokenizer, _held_out(_texts(recipe)), HELD_OUT_SIZE, HELD_OUT, seed
         )
         loss = module.mean_loss(held_out)
+    _require_finite(module, {"loss": recipe["final_loss"], "held-out loss": loss}, steps)
     module.model.to(getattr(torch, recipe["dtype"])).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-    return write_recipe(folder, recipe, loss)
+    write_recipe(folder, recipe, loss)
+
+
+def _require_finite(module: Pretraining, losses: Mapping[str, float], steps: int) -> None:
+    """Raise NonFiniteError for a base that has diverged."""
+    weights = all(bool(weight.isfinite().all()) for weight in module.parameters())
+    bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    if bad or not weights:
+        raise NonFiniteError(
+            f"{', '.join(bad) or 'weights'} not finite after {steps} steps: nothing is written; "
+            f"lower learning_rate, which is {module.learning_rate:g}"
+        )
 
 
 def _of_task(recipe: Config) -> dict[str, Any]:
@@ -175,5 +210,5 @@ def _check(folder: Path, recipe: Config) -> None:
         )
     if recipe["average"] not in get_args(Average):
         raise ValueError(f"average is {recipe['average']!r}: give one of {get_args(Average)}")
-    if recipe["learning_rate"] <= 0:
+    if not 0 < recipe["learning_rate"] < math.inf:
         raise ValueError(f"learning_rate is {recipe['learning_rate']}: give a positive number")

@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lit_entropy
 from lit_entropy.cli.main import main
+from lit_entropy.errors import NonFiniteError
 from lit_entropy.figures.ladder import WIDTHS
 from lit_entropy.policy.loading import shipped_bases
+from lit_entropy.pretraining import base
 from lit_entropy.pretraining.base import ONLY, weights_hash
 from lit_entropy.pretraining.command import pretrain
 from lit_entropy.pretraining.options import AttemptMixture
@@ -151,6 +153,8 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
         ({"max_length": 0}, "max_length is 0"),
         ({"max_length": 32}, "max_length is 32"),
         ({"learning_rate": 0.0}, r"learning_rate is 0\.0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
         ({"average": "row"}, "average is 'row': give one of .'token', 'batch'."),
         ({"error": 1.5}, r"error is 1\.5"),
         ({"guess": 0.7, "careful_short": 0.6}, r"guess is 0\.7"),
@@ -163,7 +167,22 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path: Path) -> None:
 def test_bad_arguments_are_named(tmp_path: Path, changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(tmp_path / "a", **changes)
-    assert not (tmp_path / "a").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_that_diverges_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match="not finite after 3 steps: nothing is written; lower"):
+        tiny(tmp_path / "a", learning_rate=1e30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(base, "_fit", None)  # is never called
+    with pytest.raises(ValueError, match=r"output is .*file/a: .*Not a directory.*another folder"):
+        tiny(tmp_path / "file" / "a")
 
 
 @pytest.mark.parametrize("name", NAMES)
