@@ -134,7 +134,7 @@ def hidden_by_variables(
     environment = os.environ if environment is None else environment
     others = {value: name for name, value in environment.items() if _is_protected(name, value)}
     secrets = _Secrets({name: x for name, x in environment.items() if is_secret_name(name)})
-    found = {}
+    found: dict[str, str] = {}
     for key, value in leaves(config):
         if not isinstance(value, str) or any(map(is_secret_name, key.split("."))):
             continue
