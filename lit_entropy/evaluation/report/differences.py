@@ -60,7 +60,7 @@ def _set_differences(
 
 
 def _checked_counts(records: Sequence[Record]) -> list[int | None]:
-    return [record.sampled and record.sampled.checked_count for record in records]
+    return [own.checked_count if (own := record.sampled) else None for record in records]
 
 
 def _aligned(
