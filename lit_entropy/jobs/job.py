@@ -14,6 +14,9 @@ from lit_entropy.shipped import SUFFIXES, configs_folder
 from lit_entropy.tracking.redaction import redact_words
 from lit_entropy.yaml_text import load_yaml
 
+#: What the files of a model's weights end in.
+WEIGHTS = (".safetensors", ".gguf", ".bin")
+
 
 class Job(ABC):
     """One run of ``lit-entropy fit``.
@@ -39,13 +42,17 @@ class Job(ABC):
 
     @property
     def digest(self) -> str:
-        """A hash of what its configuration files say, those that they name included."""
+        """A hash of what its configuration files say, those that they name included.
+
+        And of the data files and models of this machine that these or the arguments name: a base
+        that was built again is another one.
+        """
         words = zip(("", *self.settings), self.settings, strict=False)
         found = (_file(self.root, flag, value) for flag, value in words)
-        files = (file for file in found if file)
-        return hashlib.sha256(
-            "".join(text for file in files for text in _texts(file)).encode()
-        ).hexdigest()
+        texts = [text for file in found if file for text in _texts(file)]
+        named = [*self.settings, *(value for text in texts for value in _leaves(json.loads(text)))]
+        inputs = (_content(value.rpartition("=")[2]) for value in dict.fromkeys(named))
+        return hashlib.sha256("".join([*texts, *inputs]).encode()).hexdigest()
 
     def command(self, folder: Path) -> str:
         """The command line that makes this run in ``folder``, typed in ``root``; no secrets."""
@@ -70,6 +77,34 @@ def _file(root: Path, flag: str, value: str) -> Path | None:
     shipped = configs_folder() / f"{value.removesuffix('.yaml')}.yaml"
     is_shipped = re.fullmatch(r"[\w./-]+", value) and os.path.isfile(shipped)
     return shipped if is_shipped else None
+
+
+def _leaves(values: object) -> Iterator[str]:
+    """The texts of nested values."""
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, dict | list):
+        for each in values.values() if isinstance(values, dict) else values:
+            yield from _leaves(each)
+
+
+def _content(name: str) -> str:
+    """A hash of the data file, or of the folder with weights, of this name; else nothing."""
+    if os.path.isfile(name):
+        files = [] if name.endswith(SUFFIXES) else [name]
+    elif os.path.isdir(name):
+        files = sorted(each.path for each in os.scandir(name) if each.is_file())
+        files = files if any(file.endswith(WEIGHTS) for file in files) else []
+    else:
+        files = []
+    return "".join(_hash(file, os.stat(file).st_mtime_ns, os.stat(file).st_size) for file in files)
+
+
+@lru_cache
+def _hash(file: str, modified: int, size: int) -> str:
+    """Of a file's content, read once as long as neither time nor size has changed."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @lru_cache

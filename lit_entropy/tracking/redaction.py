@@ -45,7 +45,9 @@ _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 #: Shortest value that is hidden of a variable whose name speaks of a secret, and of another one;
 #: the latter within other texts only from the third length on, shorter ones of the former as words.
 _SHORTEST_NAMED, _SHORTEST, _SHORTEST_PART = 3, 4, 8
-_WORDS = frozenset(["true", "false", "none", "null", "auto", "cpu", "cuda", "offline", "online"])
+_WORDS = frozenset(
+    ["true", "false", "none", "null", "auto", "cpu", "cuda", "offline", "online", "lit_entropy"]
+)  # a session named after the package is no secret
 
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^\s/?#@]+@")
 # Names from their beginning, and possessive: a text of one long word takes no time squared.

@@ -213,3 +213,37 @@ def test_a_digest_reads_files_of_any_name(name: str, tmp_path: Path) -> None:
     second = digest()
     (tmp_path / name).write_text("model: {loss: KLCov}\n")
     assert len({first, second, digest()}) == 3
+
+
+def test_a_digest_reads_data_and_bases_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows, base = tmp_path / "rows.jsonl", tmp_path / "bases" / "b"
+    base.mkdir(parents=True)
+    (base / "model.safetensors").write_bytes(b"1")
+    rows.write_text("{}")
+    Path("with.yaml").write_text("data: {train: rows.jsonl, note: runs, seed: 3}")
+    (tmp_path / "runs").mkdir()
+
+    def digests() -> tuple[str, str, str]:
+        places = ("--config", "with.yaml"), ("--model.policy.model=bases/b",), ("--seed", "3")
+        first, second, third = (runs(Sweep(words, LOSSES, (0,)))[0].digest for words in places)
+        return first, second, third
+
+    first = digests()
+    (tmp_path / "runs" / "a").write_text("no weights")
+    assert digests() == first
+    rows.write_text('{"prompt": 1}')
+    assert [one == other for one, other in zip(first, digests(), strict=True)] == [
+        False,
+        True,
+        True,
+    ]
+    rows.write_text("{}")
+    (base / "model.safetensors").write_bytes(b"22")
+    assert [one == other for one, other in zip(first, digests(), strict=True)] == [
+        True,
+        False,
+        True,
+    ]

@@ -144,11 +144,13 @@ def test_settings_that_a_variable_alone_hides_are_found() -> None:
     environment = {
         "TRAIN": "data/dapo.jsonl", "BASE": "bases/mine-a", "SERVER": "grpo", "TRAIN_PATH": "a/b.x",
         "MY_SECRET": "canary-9f", "HELD": "postgres://me:word123@host", "N": "12",
+        "SESSION": "lit_entropy",
     }  # fmt: skip
     config = {
         "data": {"train": "data/dapo.jsonl", "validation": "a/b.x", "n": "12", "seed": 12},
         "model": {"model": ["x", "at bases/mine-a"], "label": "grpo", "token": "data/dapo.jsonl"},
-        "other": "canary-9f", "url": "postgres://me:word123@host", "word": "grpo-2",
+        "class_path": "lit_entropy.losses.KLCov", "other": "canary-9f", "word": "grpo-2",
+        "url": "postgres://me:word123@host",
     }  # fmt: skip
     found = {"data.train": "TRAIN", "model.model": "BASE", "model.label": "SERVER"}
     assert hidden_by_variables(config, environment) == found
