@@ -187,21 +187,21 @@ def overlay_2(runs: Sequence[Run]) -> Figure:
 
 
 def measure_shared(group: Sequence[Run]) -> Spending:
-    """As :func:`measure_spending`, of a label that has something to share out.
+    """As :func:`measure_spending`, of runs that all have something to share out.
 
     Raises:
-        ValueError: the entropy of no run falls, or the accuracy of none rises.
+        ValueError: the entropy of a run does not fall, or the accuracy of one does not rise.
     """
     measured = measure_spending(group)
     for key, verb, whole in (
         (ENTROPY, "fall", measured.fall), (ACCURACY, "rise", measured.rise)
     ):  # fmt: skip
-        if not max(whole.values) > 0:
-            raise ValueError(
-                f"runs of {measured.label!r}: '{key}' does not {verb} from its first to its last "
-                f"value, so there is nothing to share out ({verb} {whole.mean:.4g}): take longer "
-                "runs"
-            )
+        for run, value in zip(group, whole.values, strict=True):
+            if not value > 0:
+                raise ValueError(
+                    f"run {run.name!r}: '{key}' does not {verb} from its first to its last value, "
+                    f"so there is nothing to share out ({verb} {value:.4g}): take a longer run"
+                )
     return measured
 
 

@@ -167,11 +167,11 @@ def test_seeds_that_share_one_validation_have_a_dot():
 
 def test_a_run_without_fall_or_gain_has_no_shares():
     flat = np.where(np.arange(STEPS + 1) == 0, np.nan, 0.5)
-    with pytest.raises(ValueError, match=r"'GRPO': 'entropy.*' does not fall .*\(fall 0\)"):
+    with pytest.raises(ValueError, match=r"'grpo-0': 'entropy.*' does not fall .*\(fall 0\)"):
         figure_2([grpo(0, **{"entropy/token_mean": flat})])
     falling = 1.0 - grpo(0).history["val/accuracy"]
-    with pytest.raises(ValueError, match=r"'GRPO': 'val/acc.*' does not rise .*\(rise -0.6\)"):
-        figure_2([grpo(0, **{"val/accuracy": falling})])
+    with pytest.raises(ValueError, match=r"'grpo-1': 'val/acc.*' does not rise .*\(rise -0.6\)"):
+        figure_2([grpo(0), grpo(1, **{"val/accuracy": falling})])
 
 
 def test_what_is_judged_divides_by_no_gain():
@@ -187,4 +187,3 @@ def test_what_is_judged_divides_by_no_gain():
     assert third.gain_ahead.values == pytest.approx([-0.2, -0.2, 0.2])
     # 2 of 23 falls of 1/24 by then
     assert first.entropy_ahead.values == pytest.approx([(2 - 23 / 2) / 24] * 3)
-    assert len(figure_2([grpo(0), grpo(1), grpo(2, **{"val/accuracy": falling})]).axes) == 2
