@@ -6,6 +6,7 @@ from typing import Protocol, cast, get_args
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
@@ -22,7 +23,8 @@ from lit_entropy.tasks.prompt_limit import (
     usable_problems,
 )
 from lit_entropy.tasks.prompt_source import PromptSource
-from lit_entropy.types import Problem
+from lit_entropy.tasks.same_problems import problems_state, require_same_problems
+from lit_entropy.types import Problem, State
 
 
 class ServedModule(Protocol):
@@ -97,6 +99,7 @@ class PromptDataModule(L.LightningDataModule):
         self.validation_batch = validation_batch
         self.train_problems: Sequence[Problem] = []
         self.validation_problems: Sequence[Problem] = []
+        self._noted: State = {}  # of the training problems, see problems_state
 
     @property
     def plan(self) -> StepPlan:
@@ -137,9 +140,23 @@ class PromptDataModule(L.LightningDataModule):
             self.train_problems = self._usable("training", self.task.train_problems())
             if not len(self.train_problems):
                 raise ValueError("data.task has no training problems: an RL step draws some")
+            self._noted = problems_state(self.train_problems)
             self.plan.check_ranks(self._trainer.world_size)
             if note := self.plan.repeated_prompts(len(self.train_problems)):
                 rank_zero_info(note)
+
+    def state_dict(self) -> State:
+        """What a resume compares: the training problems, where they are rows of files."""
+        return self._noted
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """Compare the training problems of a fit with those of the checkpoint.
+
+        Raises:
+            CheckpointError: they are others.
+        """
+        if self._trainer.state.fn == TrainerFn.FITTING:
+            require_same_problems(state_dict, self._noted)
 
     def teardown(self, stage: str) -> None:
         """Let the task give back what it holds."""
