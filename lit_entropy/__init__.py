@@ -1,14 +1,11 @@
 """Study, reproduce and control policy entropy in RL of reasoning language models (2505.22617)."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-try:
-    __version__ = version("lit_entropy")
-except PackageNotFoundError:  # imported from a checkout that is not installed
-    __version__ = "0+checkout"
+from lit_entropy.release import VERSION
 
+__version__ = VERSION
 __all__ = ["EntropyModule", "Policy", "PromptDataModule"]
 
 _HOMES = {

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: The rooms from the lowest layer to the highest: a room imports lower layers alone.
 LAYERS = (
-    {"closest"},
+    {"closest", "release"},
     {"types", "errors", "atomic", "functional", "verify", "shipped", "moved", "yaml_text"},
     {"contracts"},
     {"losses", "advantages", "regularizers", "tasks", "policy", "tracking"},

@@ -10,8 +10,8 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lit_entropy import __version__
 from lit_entropy.policy.policy import Policy
+from lit_entropy.release import VERSION
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 from lit_entropy.types import Config
 
@@ -65,7 +65,7 @@ def model_card(configuration: Config, rl_steps: int, policy: Policy, run_folder:
         settings={key: described(value) for key, value in settings.items()},
         validated=max(measured, default=None),
         metrics=measured.get(rl_steps, {}),
-        versions={"lit_entropy": __version__} | {name: version(name) for name in LIBRARIES},
+        versions={"lit_entropy": VERSION} | {name: version(name) for name in LIBRARIES},
         temperature=model["temperature"],
     )
 

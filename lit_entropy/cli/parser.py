@@ -9,7 +9,6 @@ import jsonargparse
 import yaml
 from jsonargparse import ArgumentParser, Namespace, _common
 
-from lit_entropy import __version__
 from lit_entropy.cli.classes import flat, with_paths
 from lit_entropy.cli.component_files import install, keep_text
 from lit_entropy.cli.mistakes import explained
@@ -22,6 +21,7 @@ from lit_entropy.cli.values import (
     load_values,
     map_text,
 )
+from lit_entropy.release import VERSION
 from lit_entropy.tracking.redaction import redact_text
 
 #: jsonargparse's name for files whose values may refer to each other, ``${seed_everything}``.
@@ -30,7 +30,7 @@ MODE = "omegaconf+"
 WHOLE = {
     "prog": "lit-entropy",
     "parser_mode": MODE,
-    "version": __version__,
+    "version": VERSION,
     "description": "Study, reproduce and control policy entropy in reinforcement learning of "
     "reasoning language models. --debug, anywhere in a command, shows the traceback of an error.",
 }

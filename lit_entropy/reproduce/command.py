@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from lit_entropy import __version__
 from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.jobs.runner import Main, is_done, sole_user, train
+from lit_entropy.release import VERSION
 from lit_entropy.reproduce.archived import fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
@@ -219,7 +219,7 @@ def _setting(size: Budget, suite: str, budget: str) -> str:
         f"claims and controls, {size.few_seeds} for each point of a sweep and each costly setting"
         f"{', more where a claim needs them' if size.decides else ''}{own}; intervals are "
         "95 % t intervals over seeds unless said otherwise. lit_entropy "
-        f"{__version__}. The commands are to be typed in a checkout."
+        f"{VERSION}. The commands are to be typed in a checkout."
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import torch
 
-from lit_entropy import __version__
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.records import Record, prompts_hash
 from lit_entropy.evaluation.report.records import (
@@ -22,6 +21,7 @@ from lit_entropy.evaluation.sets import group_by_source, source_key
 from lit_entropy.evaluation.summary import score_columns, summarise
 from lit_entropy.functional.cover import cover, cover_bounds
 from lit_entropy.functional.majority import MOST_SAMPLES, majority_curve
+from lit_entropy.release import VERSION
 
 #: The one set of problems that have no sources, or a single one.
 ALL = "all"
@@ -171,7 +171,7 @@ def validation_report(
     records = policies[0].problems
     sources = sorted({record.source for record in records})
     return Report(
-        lit_entropy=__version__,
+        lit_entropy=VERSION,
         prompts=Prompts(len(records), prompts_hash(records)),
         sampling={
             source: evaluation.sampling_of(source).with_limit(max_new_tokens) for source in sources
