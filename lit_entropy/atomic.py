@@ -21,7 +21,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """
     temporary = target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}")
     try:
-        with open(temporary, "wb", opener=_no_link) as file:
+        with _new_file(temporary) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -37,9 +37,10 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         os.close(directory)
 
 
-def _no_link(path: str, flags: int) -> int:
-    """Opens a file that is written whole; a link in its place is not followed."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+def _new_file(path: Path) -> BinaryIO:
+    """A file to be written whole; a link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
 def write_once(folder: Path, stem: str, suffix: str, content: bytes, warn: bool = True) -> Path:
@@ -116,7 +117,7 @@ def copy_path(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, new)
     else:
-        with open(source, "rb") as original, open(new, "wb", opener=_no_link) as copy:
+        with open(source, "rb") as original, _new_file(new) as copy:
             shutil.copyfileobj(original, copy)
     replace_path(new, target)
 

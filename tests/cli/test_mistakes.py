@@ -19,7 +19,7 @@ from lit_entropy.cli.commands import COMMANDS, add_command_arguments, load
 from lit_entropy.cli.main import ExperimentParser, main
 from lit_entropy.cli.refusals import refuse
 from lit_entropy.cli.start import console
-from lit_entropy.errors import NonFiniteError, ensure_finite
+from lit_entropy.errors import ensure_finite
 from lit_entropy.losses import KLCov
 from lit_entropy.tracking.run_folder import claim_run_folder
 
@@ -197,17 +197,26 @@ def test_a_refusal_is_one_line(
     assert end.value.code == 2
     assert capsys.readouterr().err.startswith("lit-entropy: error: ")
     monkeypatch.setenv("LIT_ENTROPY_DEBUG", "1")
-    with pytest.raises((ValueError, FileNotFoundError, MisconfigurationException, NonFiniteError)):
+    with pytest.raises(SystemExit) as end:
         console()
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and said.startswith("Traceback (most recent call last):\n")
+    kinds = ("ValueError", "FileNotFoundError", "MisconfigurationException", "NonFiniteError")
+    assert said.splitlines()[-1].partition(":")[0].rpartition(".")[2] in kinds
 
 
 @pytest.mark.parametrize("call", FAULTS)
 def test_a_fault_is_a_traceback(
-    call: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    call: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(command_line, "start", lambda _: call())
-    with pytest.raises(ValueError, match="invalid literal"):
+    with pytest.raises(SystemExit) as end:
         console()
+    lines = capsys.readouterr().err.splitlines()
+    assert end.value.code == 1 and lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("ValueError: invalid literal")
 
 
 PACKAGES = ("losses", "advantages", "regularizers", "rollouts", "tasks", "verify", "callbacks")

@@ -87,7 +87,7 @@ def test_a_change_against_the_prediction_is_no_match() -> None:
     assert cells[0][1] == "1.00000 ± 0.00000"
     assert cells[1][1] == cells[1][4] == "1.00000 ± 0.00000 (2 of 5 opposed)"
     panels = anatomy_figure(measured, (REFERENCE, WORSE), states).get_axes()
-    hollow = [line for line in panels[2].lines if line.get_label().startswith("against")]
+    hollow = [line for line in panels[2].lines if line.get_label().startswith("opposed")]
     assert [line.get_xydata().tolist() for line in hollow] == [
         [[pytest.approx(1.0), 0.15]], [[pytest.approx(1.0), -0.15]]
     ]  # fmt: skip

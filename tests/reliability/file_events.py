@@ -153,7 +153,7 @@ class FileEvents:
             errors: str | None = None, newline: str | None = None, closefd: bool = True,
             opener: Any = None,
         ) -> Any:  # fmt: skip
-            name = "" if isinstance(file, int) else self.watched(os.fspath(file))
+            name = self.watched(file if isinstance(file, int) else os.fspath(file))
             if not name or not set(mode) & set("wax+"):
                 return opened(file, mode, buffering, encoding, errors, newline, closefd, opener)
             raw = WatchedFile(file, mode.replace("b", "").replace("t", ""), closefd, opener)

@@ -187,7 +187,7 @@ def test_resampled_groups(
         assert torch.equal(after.mask_BT[row], expected)
 
 
-@given(st.lists(st.booleans(), min_size=4, max_size=12), st.integers(1, 4), st.integers(1, 3))
+@given(st.lists(st.booleans(), min_size=4, max_size=12), st.integers(1, 4), st.integers(2, 3))
 def test_the_filter_keeps_whole_groups_in_the_order_of_their_draw(
     signal: list[bool], prompts: int, group_size: int
 ) -> None:
