@@ -97,7 +97,6 @@ class ExperimentRecord(SaveConfigCallback):
         self.values = redact(resolved)
         if stage == "fit":
             check_comparable(resolved)
-        if stage == "fit":
             self.values["ckpt_path"] = None
         folder = trainer.log_dir  # on every rank: reading it is a collective
         if self.already_saved or not trainer.is_global_zero or folder is None:

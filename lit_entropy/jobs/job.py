@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from lit_entropy.moved import leaves
 from lit_entropy.shipped import SUFFIXES, configs_folder
 from lit_entropy.tracking.redaction import redact_words
 from lit_entropy.yaml_text import load_yaml
@@ -50,7 +51,8 @@ class Job(ABC):
         words = zip(("", *self.settings), self.settings, strict=False)
         found = (_file(self.root, flag, value) for flag, value in words)
         texts = [text for file in found if file for text in _texts(file)]
-        named = [*self.settings, *(value for text in texts for value in _leaves(json.loads(text)))]
+        said = (value for text in texts for _, value in leaves(json.loads(text)))
+        named = [*self.settings, *(value for value in said if isinstance(value, str))]
         inputs = (_content(value.rpartition("=")[2]) for value in dict.fromkeys(named))
         return hashlib.sha256("".join([*texts, *inputs]).encode()).hexdigest()
 
@@ -77,15 +79,6 @@ def _file(root: Path, flag: str, value: str) -> Path | None:
     shipped = configs_folder() / f"{value.removesuffix('.yaml')}.yaml"
     is_shipped = re.fullmatch(r"[\w./-]+", value) and os.path.isfile(shipped)
     return shipped if is_shipped else None
-
-
-def _leaves(values: object) -> Iterator[str]:
-    """The texts of nested values."""
-    if isinstance(values, str):
-        yield values
-    elif isinstance(values, dict | list):
-        for each in values.values() if isinstance(values, dict) else values:
-            yield from _leaves(each)
 
 
 def _content(name: str) -> str:
