@@ -78,15 +78,19 @@ def _parameters(
         key = f"{prefix}{name}"
         if isinstance(entry, dict) and isinstance(entry.get("parameters"), dict):
             yield from _parameters(entry["parameters"], path, f"{key}.")
-        elif isinstance(entry, dict) and (
-            "value" in entry or isinstance(entry.get("values"), list)
-        ):
+        elif isinstance(entry, dict) and _is_one_or_several(entry):
             yield key, entry
         else:
             raise ValueError(
                 f"file={path}: parameters.{_in_a_line(key)}={_in_a_line(entry)}: a grid needs "
-                "`values: [...]` or `value:`"
+                "`values: [...]` or `value:`, one of them"
             )
+
+
+def _is_one_or_several(entry: Mapping[str, Any]) -> bool:
+    if "value" in entry:
+        return "values" not in entry
+    return isinstance(entry.get("values"), list)
 
 
 def _words(command: object, path: Path) -> list[str]:

@@ -164,6 +164,8 @@ def test_a_file_of_wandb_is_a_sweep(tmp_path: Path) -> None:
         ("{parameters: {a: {values: [1]}}, method: bayes}", r"method=bayes.*wandb agent"),
         ("{parameters: {a: {min: 0, max: 1}}}", r"parameters.a=.*a grid needs `values"),
         ("{parameters: {a: 3}}", r"parameters.a=3"),
+        ("{parameters: {seed_everything: {value: null, values: null}}}", "a grid needs .*, one of"),
+        ("{parameters: {a: {value: 1, values: [2]}}}", r"a=.*a grid needs .*, one of them"),
         ('{parameters: {"a\\nb": 3}}', r"parameters.'a\\nb'=3: a grid needs"),
         ("{parameters: {a: {values: [1]}}, b: 1, 3: 1}", r"b is not known here"),
         ("{parameters: {a: {values: [1]}}, early_terminate: {}}", r"early_terminate is not known"),
