@@ -96,9 +96,12 @@ def _judge_large_bonus(m: Sweep) -> Judgement:
 
 
 def _judge_reference(m: Sweep) -> Judgement:
-    change = m.accuracy_gain[-1]
+    place = m.place(REFERENCE_COEFFICIENTS[-1])
+    if place is None:
+        return Judgement(NOT_TESTABLE, sweep_text(m))
+    change = m.accuracy_gain[place]
     text = f"{sweep_text(m)}; accuracy at the largest {points(change)}"
-    return Judgement(every(above(m.entropy_ratio[-1], 1.5), below(change, -0.02)), text)
+    return Judgement(every(above(m.entropy_ratio[place], 1.5), below(change, -0.02)), text)
 
 
 def sweep_table(m: Sweep) -> list[Table]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.cells import LAW, Cell
+from lit_entropy.figures.estimates import by_seed
 from lit_entropy.figures.runs import Run, by_label, mathematics
 from lit_entropy.figures.verdicts import Decision, Verdict
 
@@ -83,6 +84,20 @@ def shortfall(runs: Sequence[Run], plan: Plan | None = None) -> str:
     return ", ".join(parts)
 
 
+def one_setting(group: Sequence[Run]) -> None:
+    """That the runs of one label may be averaged: they differ in the seed alone.
+
+    Raises:
+        ValueError: a swept number differs, or two runs have one seed.
+    """
+    if len(found := sorted({run.x for run in group if run.x is not None})) > 1:
+        raise ValueError(
+            f"label {group[0].label!r} has runs of {', '.join(f'{x:g}' for x in found)}: give each "
+            "of these settings its label, --labels"
+        )
+    by_seed(group, lambda run: run.x)
+
+
 class Table(NamedTuple):
     """A small table of the report."""
 
@@ -116,6 +131,7 @@ class Overlay:
         measured, left_out = {}, {}
         for label, group in by_label(runs).items():
             try:
+                one_setting(group)
                 measured[label] = self.measure(group)
             except ValueError as error:
                 left_out[label] = str(error)
@@ -160,6 +176,16 @@ class Entry(Generic[M]):
     def about(self) -> set[str]:
         """The labels that it is about."""
         return set(self.labels or (cell.label for cell in self.cells))
+
+    def check(self, runs: Sequence[Run]) -> None:
+        """That labels are of one setting each, where any label may be drawn.
+
+        Raises:
+            ValueError: as :func:`one_setting`.
+        """
+        if self.overlay is not None:
+            for group in by_label(runs).values():
+                one_setting(group)
 
 
 #: One of many, each of which measures something else.

@@ -23,7 +23,7 @@ from lit_entropy.figures.entries import Claim, Entry, Judgement, Table
 from lit_entropy.figures.estimates import Estimate, by_x, estimate, labelled
 from lit_entropy.figures.runs import Run, first_task
 from lit_entropy.figures.style import FULL_WIDTH, GREY, paper_figure, sequential_colours
-from lit_entropy.figures.verdicts import above, every, within
+from lit_entropy.figures.verdicts import NOT_TESTABLE, above, every, within
 from lit_entropy.functional.law import LawFit
 from lit_entropy.functional.law_scaling import extrapolate, log_linear
 
@@ -181,6 +181,8 @@ def _judge_extrapolation(m: Ladder) -> Judgement:
         for name, t in m.trends.items()
     )
     errors = [t.error_by_seed for t in m.trends.values()]
+    if len(m.sizes) < len(WIDTHS):  # the largest of these is another's next size
+        return Judgement(NOT_TESTABLE, f"{len(m.sizes)} of {len(WIDTHS)} sizes; {text}")
     return Judgement(every(*(within(e, -TOLERANCE, TOLERANCE) for e in errors)), text)
 
 

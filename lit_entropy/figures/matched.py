@@ -51,11 +51,11 @@ def matched_compute(groups: Mapping[str, Sequence[Run]], base: str) -> Matched:
     Raises:
         ValueError: a run does not count its tokens.
     """
-    spent = {run.name: generated_tokens(run) for group in groups.values() for run in group}
-    budget = min(float(tokens_N[-1]) for tokens_N, _ in spent.values())
+    runs = [run for group in groups.values() for run in group]
+    budget = min(float(generated_tokens(run)[0][-1]) for run in runs)
 
     def value(run: Run) -> float:
-        return float(np.interp(budget, *spent[run.name]))
+        return float(np.interp(budget, *generated_tokens(run)))
 
     return Matched(
         budget,

@@ -123,8 +123,8 @@ def measure_spending(group: Sequence[Run]) -> Spending:
     marks = [
         Mark(
             at,
-            estimate([float(np.interp(at, *share.entropy)) for share in by_run]),
-            estimate([float(np.interp(at, *share.gain)) for share in by_run]),
+            estimate([_at(share.entropy, at) for share in by_run]),
+            estimate([_at(share.gain, at) for share in by_run]),
             least,
             estimate([_ahead(each.entropy, at, least) for each in whole]),
             estimate([_ahead(each.gain, at, least) for each in whole]),
@@ -146,14 +146,19 @@ def measure_spending(group: Sequence[Run]) -> Spending:
 
 def _ahead(curve: Curve, at: float, least: float) -> float:
     """What a share of training has brought, less a share of the whole."""
-    return float(np.interp(at, *curve) - least * curve[1][-1])
+    return float(_at(curve, at) - least * curve[1][-1])
+
+
+def _at(curve: Curve, at: float) -> float:
+    """Interpolated; NaN before the first point, of which nothing is known."""
+    return float(np.interp(at, *curve, left=np.nan))
 
 
 def _mean_share(seeds: Sequence[Curve]) -> ShareCurve:
     """Mean over seeds wherever one of them has a point, the others interpolated linearly."""
     grid_N = np.unique(np.concatenate([training for training, _ in seeds]))
     grid_N = grid_N[grid_N <= min(training[-1] for training, _ in seeds)]
-    values_SN = np.array([np.interp(grid_N, *seed) for seed in seeds])
+    values_SN = np.array([np.interp(grid_N, *seed, left=np.nan) for seed in seeds])
     columns = grid_N, values_SN.mean(axis=0), t_half_width(values_SN)
     return ShareCurve(*(column_N.tolist() for column_N in columns))
 

@@ -63,9 +63,10 @@ def measure_table_1(runs: Sequence[Run]) -> Tail:
 
 def measure_tail(group: Sequence[Run]) -> Tail:
     """As :func:`measure_table_1` for the runs of any one label."""
-    steps = {run.name: float(curve(run, "cov/mean")[0][0]) for run in group}
-    if len(set(steps.values())) > 1:
-        raise ValueError(f"the first RL step with 'cov/mean' differs: {steps}")
+    steps = [(run.name, float(curve(run, "cov/mean")[0][0])) for run in group]
+    if len({step for _, step in steps}) > 1:
+        said = ", ".join(f"{name} {step:g}" for name, step in steps)
+        raise ValueError(f"the first RL step with 'cov/mean' differs: {said}")
     means = [first(run, "cov/mean") for run in group]
     rows = []
     for share, key, paper in SHARES:
@@ -74,7 +75,7 @@ def measure_tail(group: Sequence[Run]) -> Tail:
         if min(means) > 0:
             times = estimate([top / mean for top, mean in zip(found.values, means, strict=True)])
         rows.append(Share(share, key, found, paper, times))
-    return Tail(next(iter(steps.values())), [run.seed for run in group], rows)
+    return Tail(steps[0][1], [run.seed for run in group], rows)
 
 
 def figure_table_1(runs: Sequence[Run]) -> Figure:
@@ -89,23 +90,25 @@ def overlay_table_1(runs: Sequence[Run]) -> Figure:
     with paper_figure(COLUMN_WIDTH, 3.0) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log")
-        for label, group in groups.items():
-            measured = measure_tail(group)
+        tails = {label: measure_tail(group) for label, group in groups.items()}
+        for label, measured in tails.items():
             draw_estimates(
                 axes, shares, [row.covariance for row in measured.rows], look[label].colour,
-                f"{label}{seeds_note(len(group))}", marker=look[label].marker, markersize=4,
+                f"{label}{seeds_note(len(measured.seeds))}", marker=look[label].marker,
+                markersize=4,
             )  # fmt: skip
         axes.plot(
             shares, [paper for _, _, paper in SHARES], color=GREY, marker="s", markersize=4,
             linestyle="--", markerfacecolor="white", markeredgecolor=BLACK,
             label="Qwen2.5-7B (paper)",
         )  # fmt: skip
+        steps = sorted({measured.step for measured in tails.values()})
         axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}"))
         axes.set_xticks(shares)
         axes.minorticks_off()
         axes.set(
             xlabel="top share of the tokens (%)",
-            ylabel=f"mean covariance, RL step {measured.step:g} (nats)",
+            ylabel=f"mean covariance, RL step {' or '.join(f'{step:g}' for step in steps)} (nats)",
         )
         axes.legend(loc="lower left")
     return figure

@@ -132,16 +132,21 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     folder = runs / run.name
     checkpoint = folder / "checkpoints" / "last.ckpt"
+    record = {"settings": redact_words(run.settings), "digest": run.digest}
     if folder.exists() and not checkpoint.exists():
         set_run_aside(folder)
     try:
         main(run.arguments(runs, checkpoint if checkpoint.exists() else None))
+        if run.digest != record["digest"]:
+            raise ValueError(
+                f"{run.name}: a configuration or data file that it reads was changed while it was "
+                "trained, so it counts as not finished: change it back, or name another --output"
+            )
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
         raise
     with atomic_write(folder / DONE) as file:
-        record = {"settings": redact_words(run.settings), "digest": run.digest}
         file.write(json.dumps(record, indent=2).encode())
 
 

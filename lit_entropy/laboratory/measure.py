@@ -26,6 +26,8 @@ class Sides(NamedTuple):
 class Agreement:
     """Over one seed; a change that is 0 everywhere has R² 0 and slope 0: nothing was foretold.
 
+    Fewer than three pairs have no R² (NaN).
+
     R² is the squared correlation: it is high as well where the change is ``opposed``, that is runs
     against the prediction.
     """
@@ -112,6 +114,8 @@ def agree(sides: Sides) -> Agreement:
     r2 = agreement.squared_correlation(*sides)
     slope = agreement.slope_through_origin(*sides)
     sign = agreement.sign_agreement(*sides)
+    if len(sides.predicted_N) < 3:  # through two points there is always a line
+        r2 = np.nan
     return Agreement(r2 or 0.0, slope or 0.0, sign or 0.0, agreement.opposed(*sides))
 
 

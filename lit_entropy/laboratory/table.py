@@ -1,8 +1,9 @@
 """The anatomy as tables of the report."""
 
+import math
 from collections.abc import Sequence
 
-from lit_entropy.figures.as_text import opposed, percent, show
+from lit_entropy.figures.as_text import NOTHING, opposed, percent, show
 from lit_entropy.figures.entries import Table
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.laboratory.measure import Law, Measured
@@ -43,6 +44,6 @@ def law_table(law: Law) -> Table:
 def digits(value: Estimate) -> str:
     """An estimate with two digits of its interval, up to five places."""
     if value.half_width is None:
-        return f"{value.mean:.5g}"
+        return NOTHING if math.isnan(value.mean) else f"{value.mean:.5g}"
     places = next((p for p in (0, 1, 2, 3, 4) if value.half_width >= 10 ** (1 - p)), 5)
     return show(value, places)

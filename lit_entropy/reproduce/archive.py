@@ -67,15 +67,20 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
 
     Raises:
         FileNotFoundError: a folder is no run.
-        ValueError: no run is finished, or a file that is there is no archive.
+        ValueError: no run is finished, two of them have one name, or a file that is there is no
+            archive.
     """
     settings: dict[str, dict[str, Files]] = {}
     for folder in folders:
         if reason := _unfinished(folder):
             say(f"{folder} is left out: {reason}")
         else:
-            setting = folder.name.rpartition("-seed")[0] or folder.name
-            settings.setdefault(setting, {})[folder.name] = _files(folder)
+            runs, files = settings.setdefault(setting_of(folder.name), {}), _files(folder)
+            if runs.setdefault(folder.name, files) != files:
+                raise ValueError(
+                    f"two runs are named {folder.name}, one of them {folder}: an archive knows a "
+                    "run by its name, so keep them in archives of their own, --output"
+                )
     if not settings:
         raise ValueError(f"none of {len(folders)} runs is finished: there is nothing to archive")
     output.mkdir(parents=True, exist_ok=True)
@@ -92,6 +97,11 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
         say(f"{path}: {len({**known, **runs})} runs, {len(content) / 1000:,.0f} kB")
         written.append(path)
     return written
+
+
+def setting_of(name: str) -> str:
+    """The setting of a run: its name before ``-seed``, or else all of it."""
+    return name.rpartition("-seed")[0] or name
 
 
 def _unfinished(folder: Path) -> str:

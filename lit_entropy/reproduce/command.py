@@ -18,7 +18,7 @@ from lit_entropy.reproduce.digest import rules_digest
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
 from lit_entropy.reproduce.report import Header, draw_section, write_report
 from lit_entropy.reproduce.rungs import claim_by_rung
-from lit_entropy.reproduce.selection import load_runs
+from lit_entropy.reproduce.selection import load_others, load_runs
 
 Say = Callable[[str], None]
 
@@ -70,7 +70,7 @@ def reproduce(
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
-    beside = load_runs(others, None, _say) if others else []
+    beside = load_others(others, _say) if others else []
     with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
         names = {run.name for run in planned}
         beside += [load_run(path) for path in fitted(archived) if path.name not in names]
@@ -124,8 +124,17 @@ def report_of(
         missing,
     )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
-    rungs = claim_by_rung(chosen, [*loaded.values(), *beside])
+    rungs = claim_by_rung(chosen, _each_once([*loaded.values(), *beside]))
     return write_report(folder, sections, header, name, rungs)[0]
+
+
+def _each_once(runs: Sequence[Run]) -> list[Run]:
+    """Runs without those that are there already: archived ones among the others, say."""
+    kept: dict[tuple[str, str, int], Run] = {}
+    for run in runs:
+        if kept.setdefault((run.name, run.label, run.seed), run) is not run:
+            _say(f"{run.name} is there twice: it counts once in the table of claims by rung")
+    return list(kept.values())
 
 
 def finished(planned: Sequence[PlannedRun], runs: Path, archived: Path | None) -> dict[str, Path]:

@@ -110,6 +110,7 @@ def draw_section(
             raise MissingRunsError("all runs are of another task or model")
         if entry.overlay is not None and {run.label for run in selected} != entry.about:
             return _overlaid(entry, entry.overlay, selected, commands, folder)
+        entry.check(selected)
         return _of_the_paper(entry, selected, commands, folder)
     except MissingRunsError as error:
         return Section(entry, commands, problem=f"Not drawn: {error}; {_remedy(entry, selected)}")

@@ -11,6 +11,7 @@ from lit_entropy.figures.verdicts import Verdict
 from lit_entropy.laboratory.claims import rests_on
 from lit_entropy.laboratory.entry import ANATOMY, measure_anatomy
 from lit_entropy.laboratory.measure import Dissected
+from lit_entropy.reproduce.archive import setting_of
 
 LANGUAGE_MODEL = "SmolLM2-135M"
 #: What names of models hold, by the rung that has their runs: of a package, a folder or a hub.
@@ -111,7 +112,7 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
     by_rung = [[run for run in runs if rung.holds(run)] for rung in RUNGS]
     exact = [run for run in runs if TABLE.holds(run)]
     table = _judged(ANATOMY, TABLE, exact)
-    anatomy = measure_anatomy(exact) if exact else Dissected((), None)
+    anatomy = _dissected(exact)
     on_the_table = {_words(c): cell for c, cell in zip(ANATOMY.claims, table, strict=True)}
     rows, seen = [], set[tuple[object, str]]()
     for entry in figures:
@@ -139,6 +140,14 @@ def count_standings(rows: Sequence[Row]) -> str:
     )
 
 
+def _dissected(exact: Sequence[Run]) -> Dissected:
+    """What each assumption costs; nothing where the runs cannot say, as the table's cells tell."""
+    try:
+        return measure_anatomy(exact)
+    except ValueError:
+        return Dissected((), None)
+
+
 def _words(claim: Claim[object]) -> tuple[object, str]:
     """What a claim and its rule say: the anatomy has claims of other figures."""
     return claim.claim, claim.rule
@@ -152,7 +161,7 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
     seed of each would count as a seed more.
     """
     names = {cell.name for cell in entry.cells}
-    runs = [run for run in runs if _setting(run) in names] or runs
+    runs = [run for run in runs if setting_of(run.name) in names] or runs
     selected = entry.select(runs) if runs else []
     own = [run for run in selected if run.label in entry.about]
     if not own:
@@ -161,21 +170,20 @@ def _judged(entry: AnyEntry, rung: Rung, runs: Sequence[Run]) -> list[Cell]:
         return [Cell("", reason)] * len(entry.claims)
     settings: dict[tuple[str, float | None], set[str]] = {}
     for run in own:
-        settings.setdefault((run.label, run.x), set()).add(_setting(run))
+        settings.setdefault((run.label, run.x), set()).add(setting_of(run.name))
     if several := next((names for names in settings.values() if len(names) > 1), None):
-        reason = f"no run of its own, and others of several settings ({', '.join(sorted(several))})"
+        reason = (
+            f"no run of its own, and others of several settings ({', '.join(sorted(several))}): "
+            "seeds of one setting are named <setting>-seed<N>"
+        )
         return [Cell("", reason)] * len(entry.claims)
     try:
+        entry.check(own)
         measures = entry.measure(own)
     except ValueError as error:
         return [Cell("", str(error))] * len(entry.claims)
     lacking = shortfall(own, rung.plan or entry.plan)
     return [_cell(claim, measures, lacking) for claim in entry.claims]
-
-
-def _setting(run: Run) -> str:
-    """The name of a run without its seed."""
-    return run.name.rpartition("-seed")[0]
 
 
 def _cell(claim: Claim[object], measures: object, lacking: str) -> Cell:

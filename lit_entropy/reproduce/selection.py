@@ -50,6 +50,16 @@ def load_runs(patterns: Sequence[str], labels: Labels, say: Callable[[str], None
     return runs
 
 
+def load_others(patterns: Sequence[str], say: Callable[[str], None]) -> list[Run]:
+    """The runs that some arguments name, of any settings, each with its method for a label.
+
+    Raises:
+        FileNotFoundError: a pattern that matches no run.
+        ValueError: the folder of an evaluation.
+    """
+    return [load_run(path) for path in _each_once(patterns, say)]
+
+
 def run_folders(patterns: Sequence[str], say: Callable[[str], None]) -> list[Path]:
     """The run folders that some arguments name, each once.
 
@@ -57,6 +67,10 @@ def run_folders(patterns: Sequence[str], say: Callable[[str], None]) -> list[Pat
         FileNotFoundError: a pattern that matches no run.
         ValueError: the folder of an evaluation.
     """
+    return _each_once(patterns, say)
+
+
+def _each_once(patterns: Sequence[str], say: Callable[[str], None]) -> list[Path]:
     found = [path for pattern in patterns for path in _matches(pattern, say)]
     return list({path.resolve(): path for path in found}.values())
 
@@ -64,11 +78,12 @@ def run_folders(patterns: Sequence[str], say: Callable[[str], None]) -> list[Pat
 def _matches(pattern: str, say: Callable[[str], None]) -> list[Path]:
     """The runs of an argument, by name."""
     if os.path.exists(pattern) or not glob.has_magic(pattern):
-        if _evaluates(Path(pattern)):
+        path = Path(pattern)
+        if _evaluates(path):
             raise ValueError(
                 f"{pattern} holds the evaluation of a run, not its training: name the run's folder"
             )
-        return [Path(pattern)]
+        return [path if path.name not in ("", "..") else path.resolve()]  # a run has its name
     found = [Path(path) for path in sorted(glob.glob(pattern))]
     evaluations = [path for path in found if _evaluates(path)]
     found = [path for path in found if path not in evaluations]

@@ -1,6 +1,7 @@
 """Fig. 1 and 2: shares by hand on histories of known shape; what is drawn is what is measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ import pytest
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.collapse import figure_1, measure_1, overlay_1
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.spending import PAPER_MARKS, figure_2, measure_2, overlay_2, shares
+from lit_entropy.figures.spending import (
+    FIGURE_2,
+    PAPER_MARKS,
+    figure_2,
+    measure_2,
+    overlay_2,
+    shares,
+)
 
 STEPS = 24
 
@@ -187,3 +195,20 @@ def test_what_is_judged_divides_by_no_gain():
     assert third.gain_ahead.values == pytest.approx([-0.2, -0.2, 0.2])
     # 2 of 23 falls of 1/24 by then
     assert first.entropy_ahead.values == pytest.approx([(2 - 23 / 2) / 24] * 3)
+
+
+def test_of_the_time_before_the_first_validation_nothing_is_known():
+    """Without the base's validation the first is after step 10: no gain is known at 1/12."""
+    accuracy = np.where(np.arange(STEPS + 1) >= 10, grpo(0).history["val/accuracy"], np.nan)
+    late = [grpo(seed, **{"val/accuracy": accuracy}) for seed in range(3)]
+    first, third = measure_2(late).marks
+    assert np.isnan([*first.gain.values, *first.gain_ahead.values, *third.gain.values]).all()
+    assert first.gain_ahead.half_width is None
+    assert first.entropy.values == pytest.approx([2 / 23] * 3, rel=1e-12)
+    early = np.array([np.nan, 0.75, 0.5, 0.25, *[0.0] * (STEPS - 3)])
+    spent = [replace(run, history={**run.history, "entropy/token_mean": early}) for run in late]
+    found = FIGURE_2.claims[1].judge(measure_2(spent))
+    assert found.verdict == "not testable at this scale" and "n/a of the gain" in found.numbers
+    # a third of the gain by then, where it is known
+    known = [grpo(seed, **{"entropy/token_mean": early}) for seed in range(3)]
+    assert FIGURE_2.claims[1].judge(measure_2(known)).verdict == "contradicted"

@@ -1,6 +1,7 @@
 """Fig. 11: levels, ratios and matched compute of the four methods."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,13 @@ def test_equal_compute_is_read_between_validations():
     assert matched.accuracy["Clip-Cov"].mean == pytest.approx(0.15)
     assert matched.accuracy["KL-Cov"].mean == pytest.approx(0.5)
     assert matched.accuracy_gain["KL-Cov"].values == pytest.approx([0.1, 0.1])
+
+
+def test_runs_of_one_name_keep_their_own_numbers():
+    """Folders of groups, `grpo/seed0` and `kl_cov/seed0`, give names that are not unique."""
+    same = [replace(run, name=f"seed{run.seed}") for run in runs(length={"KL-Cov": 5.0})]
+    found, expected = measure_11(same).matched, measure_11(runs(length={"KL-Cov": 5.0})).matched
+    assert found == expected and found.accuracy_gain["KL-Cov"].mean == pytest.approx(0.1)
 
 
 def test_figure_draws_the_numbers_in_the_colours_of_the_methods():

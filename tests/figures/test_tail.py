@@ -15,7 +15,13 @@ from lit_entropy.figures.difficulty_scores import AVERAGE, BANDS, measure_table_
 from lit_entropy.figures.methods import METHODS
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import paper_style
-from lit_entropy.figures.tail import SHARES, figure_table_1, measure_table_1, tail_table
+from lit_entropy.figures.tail import (
+    SHARES,
+    figure_table_1,
+    measure_table_1,
+    overlay_table_1,
+    tail_table,
+)
 
 
 def tail_run(seed: int) -> Run:
@@ -62,8 +68,18 @@ def test_table_1_errors():
     with pytest.raises(ValueError, match="GRPO"):
         measure_table_1([replace(tail_run(0), label="KL-Cov")])
     late = replace(tail_run(1), history={**tail_run(1).history, "step": np.array([1.0, 2.0, 3.0])})
-    with pytest.raises(ValueError, match=r"first RL step.*grpo-0.*1\.0.*grpo-1.*2\.0"):
+    with pytest.raises(ValueError, match=r"first RL step.*: grpo-0 1, grpo-1 2$"):
         measure_table_1([tail_run(0), late])
+    # names need not be unique
+    with pytest.raises(ValueError, match=r"first RL step.*: grpo-0 1, grpo-0 2$"):
+        measure_table_1([tail_run(0), replace(late, name="grpo-0")])
+
+
+def test_labels_of_other_first_steps_are_not_said_to_be_of_one():
+    late = replace(tail_run(1), label="late", history={
+        **tail_run(1).history, "step": np.array([4.0, 5.0, 6.0])})  # fmt: skip
+    for order in ([tail_run(0), late], [late, tail_run(0)]):
+        assert "RL step 1 or 5 (nats)" in overlay_table_1(order).axes[0].get_ylabel()
 
 
 OFFSET = {"GRPO": [0.0, 0.05, 0.02], "clip-higher": [0.1, 0.02, 0.03]}

@@ -13,6 +13,7 @@ from processes import start
 
 from lit_entropy.cli.main import main
 from lit_entropy.figures.cells import Cell
+from lit_entropy.jobs.job import Job
 from lit_entropy.jobs.runner import is_done, sole_user, train
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
@@ -92,6 +93,38 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
     log = (tmp_path / "logs" / f"{bad.name}.log").read_text()
     assert "temperature=-1.0 must be a finite number >= 0.01" in log
     assert is_done(good, tmp_path / "runs") and not is_done(bad, tmp_path / "runs")
+
+
+class OneFile(Job):
+    """A run of one configuration file."""
+
+    settings = ("--config", "own.yaml")
+    name = "own"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+
+def edits_its_file(arguments: list[str]) -> None:
+    """A training in whose time somebody edits the configuration."""
+    Path(arguments[arguments.index("--config") + 1]).write_text("seed_everything: 2\n")
+
+
+def test_a_file_that_was_changed_during_the_training_is_said(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("seed_everything: 1\n")
+    run = OneFile(tmp_path)
+    (tmp_path / "runs" / "own" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "runs" / "own" / "checkpoints" / "last.ckpt").touch()  # else it is set aside
+    assert train(edits_its_file, [run], tmp_path, 1) == ["own"]
+    assert not is_done(run, tmp_path / "runs")
+    log = (tmp_path / "logs" / "own.log").read_text()
+    assert "own: a configuration or data file that it reads was changed while it was" in log
+    # as it stands now it may be trained
+    assert train(edits_its_file, [run], tmp_path, 1) == [] and is_done(run, tmp_path / "runs")
 
 
 def test_what_was_killed_before_its_first_checkpoint_is_kept(tmp_path: Path) -> None:

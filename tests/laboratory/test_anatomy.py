@@ -75,6 +75,16 @@ def test_numbers_of_made_states() -> None:
     assert said == ["reproduced", "contradicted", "contradicted"]
 
 
+def test_two_steps_have_no_r2() -> None:
+    """Through two means there is always a line."""
+    short = {
+        seed: {name: column_N[:16] for name, column_N in made(seed).items()} for seed in range(5)
+    }
+    (found,) = measure_rows((REFERENCE,), {"good": short})
+    assert found.r2.mean == pytest.approx(1.0) and np.isnan(found.step_r2.mean)
+    assert rows_table([found]).rows[0][4] == "n/a"
+
+
 def test_a_change_against_the_prediction_is_no_match() -> None:
     """Its R² is 1 all the same, so the table counts the seeds and the figure's dot is hollow."""
     states = runs() | {

@@ -27,7 +27,7 @@ from lit_entropy.figures import style
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.history import load_run
 from lit_entropy.reproduce import archived as archived_runs
-from lit_entropy.reproduce.archive import _is_kept, write_archive
+from lit_entropy.reproduce.archive import _is_kept, archive, write_archive
 from lit_entropy.reproduce.archived import SUFFIX, fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
@@ -178,6 +178,32 @@ def test_unfinished_runs_are_left_out_and_said(tmp_path: Path) -> None:
     assert lines[0] == f"{folder} is left out: it has 20 of 40 RL steps"
     with pytest.raises(FileNotFoundError, match=r"has no config.yaml: name the folder of a run"):
         write_archive([tmp_path], tmp_path / "archive", silent)
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / group / "seed0", history(seed), config(seed=seed))
+        for seed, group in enumerate(("grpo", "kl_cov"))
+    ]
+    with pytest.raises(ValueError) as error:
+        write_archive(folders, tmp_path / "archive", silent)
+    assert str(error.value).startswith(f"two runs are named seed0, one of them {folders[1]}: an ")
+    assert not (tmp_path / "archive").exists()
+    write_archive([folders[0], folders[0]], tmp_path / "archive", silent)  # the same one twice
+
+
+def test_a_run_is_named_by_its_folder_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path / "own-seed0", history(0), config())
+    archive([str(folder)], str(tmp_path / "by-path"))
+    monkeypatch.chdir(folder)
+    archive(["."], str(tmp_path / "here"))
+    (checkpoints := folder / "checkpoints").mkdir()
+    monkeypatch.chdir(checkpoints)
+    archive([".."], str(tmp_path / "above"))
+    packs = [(tmp_path / name / "own.tar.xz").read_bytes() for name in ("by-path", "here", "above")]
+    assert packs[0] == packs[1] == packs[2]
 
 
 def packed(path: Path, member: tarfile.TarInfo, content: bytes = b"x") -> Path:

@@ -80,13 +80,14 @@ def test_large_bonus() -> None:
     ],
 )
 def test_reference_kl(ratio: float, accuracy: float, expected: str) -> None:
-    found = judged("10", sweep({0.0: 1.0, 1e-2: 20.0, 1e-1: ratio}, accuracy))
+    found = judged("10", sweep({0.0: 1.0, 1e-2: 20.0, 1.0: ratio}, accuracy))
     assert found.verdict == expected
     words = (
-        f"0.1: H \N{MULTIPLICATION SIGN}{ratio:.2f} ± 0.01, {accuracy:.2f} ± 0.02; accuracy at the "
+        f"1: H \N{MULTIPLICATION SIGN}{ratio:.2f} ± 0.01, {accuracy:.2f} ± 0.02; accuracy at the "
         f"largest {100 * (accuracy - 0.75):+.1f} ± 1.0 points"
     )
     assert words in found.measured
+    assert verdict("10", sweep({0.0: 1.0, 1e-1: ratio}, accuracy)) == OPEN  # not the largest
     assert "1.5 times" in claim("10").rule and "more than 2 points" in claim("10").rule
 
 

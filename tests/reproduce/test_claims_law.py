@@ -20,7 +20,7 @@ from lit_entropy.figures.collapse import Collapse
 from lit_entropy.figures.comparison import Algorithms, Distributions
 from lit_entropy.figures.estimates import Estimate
 from lit_entropy.figures.forecast import Forecasts, forecast_table
-from lit_entropy.figures.ladder import Ladder, Size, Trend, ladder_table
+from lit_entropy.figures.ladder import WIDTHS, Ladder, Size, Trend, ladder_table
 from lit_entropy.figures.law import law_table
 from lit_entropy.figures.spending import Mark, Spending
 from lit_entropy.functional.law import LawFit
@@ -188,7 +188,10 @@ def test_one_law_for_all() -> None:
 
 
 def ladder(
-    r2_a: Estimate | None = None, r2_b: Estimate | None = None, **errors: Estimate | None
+    r2_a: Estimate | None = None,
+    r2_b: Estimate | None = None,
+    sizes: int = len(WIDTHS),
+    **errors: Estimate | None,
 ) -> Ladder:
     certain = est(0.95, 0.01)
     r2 = {"a": r2_a or certain, "b": r2_b or certain, "ceiling": None}
@@ -200,9 +203,8 @@ def ladder(
         )
         for name in r2
     }  # fmt: skip
-    return some(
-        Ladder, metrics=LawMetrics(), trends=trends, sizes=[some(Size, parameters=94912.0, **size)]
-    )
+    each = some(Size, parameters=94912.0, **size)
+    return some(Ladder, metrics=LawMetrics(), trends=trends, sizes=[each] * sizes)
 
 
 def test_trend_of_the_ladder() -> None:
@@ -226,6 +228,9 @@ def test_extrapolation_of_the_ladder() -> None:
         assert verdict("7", ladder(**{name: None}), 1) == OPEN
         assert name in claim("7", 1).rule
     assert "within ±0.1" in claim("7", 1).rule
+    # without the largest size another one is the largest
+    assert verdict("7", ladder(sizes=5), 1) == OPEN and verdict("7", ladder(sizes=5)) == YES
+    assert judged("7", ladder(sizes=5), 1).measured.startswith("5 of 6 sizes; a: predicted 0.51")
     assert judged("7", ladder(), 1).measured == "; ".join(
         f"{name}: predicted 0.51, measured 0.50, error by seed +0.01 ± 0.05"
         for name in ("a", "b", "ceiling")
@@ -268,7 +273,7 @@ def test_tables_show_what_is_not_there_as_such() -> None:
     assert alone.rows[0][0] == "GRPO" and alone.rows[0][-1] == "One. Two."
     (ahead,) = forecast_table(forecast(0.0114, 0.0236, None))
     assert ahead.rows == [["law", "1.1 %", "2.4 %"]]
-    (sizes,) = ladder_table(ladder())
+    (sizes,) = ladder_table(ladder(sizes=1))
     assert sizes.rows == [["94,912", *["0.50 [0.40, 0.60]"] * 3]]
     for each in (table, alone, ahead, sizes):
         assert all(len(row) == len(each.header) for row in each.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from reproduce.made_runs import STEPS, config, history, write_run, write_table
 from lit_entropy.cli.main import main
 from lit_entropy.figures import entries, style
 from lit_entropy.figures.comparison import DISTRIBUTIONS
-from lit_entropy.reproduce.command import figures, reproduce
+from lit_entropy.figures.history import load_run
+from lit_entropy.reproduce.command import figures, report_of, reproduce
+from lit_entropy.reproduce.selection import load_others
 
 
 @pytest.fixture(autouse=True)
@@ -253,3 +256,48 @@ def test_reproduce_refuses_before_it_makes_anything(
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         reproduce(main, budget="smoke", output=str(output), **arguments)
     assert not output.exists()
+
+
+def test_a_run_counts_once_in_the_table_of_claims_by_rung(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs that are named and archived as well, or planned, and others of one label and seed."""
+    beside = [load_run(Path(path)) for path in folders(tmp_path, seeds=3, name="own-seed")]
+    reports = []
+    for name, runs in (("once", beside), ("twice", [*beside, *map(replace, beside)])):
+        (tmp_path / name).mkdir()
+        report_of([], tmp_path / name, ["3"], "tiny", "smoke", beside=runs)
+        reports.append((tmp_path / name / "report-3.json").read_text())
+    assert reports[0] == reports[1] and "reproduced" in reports[0]
+    said = capsys.readouterr().out
+    assert said.count("is there twice: it counts once in the table of claims by rung") == 3
+    # the same label and seed, of another name
+    other = [replace(run, name=f"other-seed{run.seed}") for run in beside]
+    report_of([], tmp_path / "twice", ["3"], "tiny", "smoke", beside=[*beside, *other])
+    assert "others of several settings" in (tmp_path / "twice" / "report-3.json").read_text()
+
+
+def test_others_may_be_of_any_settings(tmp_path: Path) -> None:
+    runs = [*folders(tmp_path, name="a"), *folders(tmp_path, name="b")]
+    assert [run.name for run in load_others([*runs, runs[0]], print)] == [
+        "a-0",
+        "a-1",
+        "b-0",
+        "b-1",
+    ]
+
+
+def test_other_coefficients_are_no_further_seeds(tmp_path: Path) -> None:
+    runs = [
+        str(write_run(tmp_path / f"kl-{coef:g}-{seed}", history(seed),
+                      config(loss="KLCov", seed=seed, kl_coef=coef)))
+        for coef, seed in ((1.0, 0), (1.0, 1), (2.0, 2), (2.0, 3))
+    ]  # fmt: skip
+    figures([*folders(tmp_path), *runs], str(tmp_path / "out"), only="1")
+    found = record(tmp_path / "out")["figures"]["1"]
+    assert list(found["by_label"]) == ["GRPO"]
+    why = "label 'KL-Cov' has runs of 1, 2: give each of these settings its label, --labels"
+    assert found["left_out"] == {"KL-Cov": why}
+    labels = {"kl-1-*": "one", "kl-2-*": "two"}
+    figures([*folders(tmp_path), *runs], str(tmp_path / "own"), labels, only="1")
+    assert list(record(tmp_path / "own")["figures"]["1"]["by_label"]) == ["GRPO", "one", "two"]

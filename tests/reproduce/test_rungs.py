@@ -137,8 +137,26 @@ def test_settings_of_other_figures_are_not_pooled() -> None:
     assert held("grpo").verdict and held("grpo").verdict == held("grpo_long", "grpo").verdict
     # the same seeds of two settings would be twice as many
     assert held("grpo", "grpo_swept") == Cell(
-        "", "no run of its own, and others of several settings (grpo, grpo_swept)"
-    )
+        "", "no run of its own, and others of several settings (grpo, grpo_swept): seeds of one "
+        "setting are named <setting>-seed<N>"
+    )  # fmt: skip
+    # nor those of two coefficients, whatever their seeds
+    swept = [replace(run, x=1.0 + run.seed) for run in made("ChainArithmetic", "grpo")]
+    found = claim_by_rung((FIGURE_1,), swept)[0].cells[CHAIN]
+    assert found.verdict == "" and found.text.startswith("label 'GRPO' has runs of 1, 2, 3: give")
+    # a name without a seed is a setting of its own
+    low, high = made("ChainArithmetic", "grpo", seeds=2)
+    unnamed = [replace(low, name="lr_low"), replace(high, name="lr_high")]
+    assert "(lr_high, lr_low)" in claim_by_rung((FIGURE_1,), unnamed)[0].cells[CHAIN].text
+
+
+def test_runs_of_the_table_that_are_no_cells_of_it_judge_nothing() -> None:
+    """Those of `configs/experiment/table.yaml`, by `fit`: the label is their method's."""
+    runs = [replace(run, label="policy gradient") for run in table_runs() if "small" in run.name]
+    assert runs
+    (lemma, theorem) = claim_by_rung((SECTION_3,), runs)
+    assert lemma.cells[0].verdict == "" and lemma.cells[0].text.startswith("no run that it needs")
+    assert lemma.rests_on == theorem.rests_on == ""
 
 
 def test_the_table_is_judged_by_interval() -> None:
