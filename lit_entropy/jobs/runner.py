@@ -79,7 +79,7 @@ def train(
     for folder in (runs, logs):
         folder.mkdir(parents=True, exist_ok=True)
     # two-thread processes that share two cores are several times slower than one-thread ones
-    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // jobs)))
+    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, cores() // jobs)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([main.__module__])
     active: dict[int, tuple[Job, BaseProcess, float]] = {}
@@ -102,6 +102,13 @@ def train(
             if not ended:
                 failed.append(run.name)
     return failed
+
+
+def cores() -> int:
+    """Cores that this process may use; under SLURM or taskset fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -135,8 +142,11 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     record = {"settings": redact_words(run.settings), "digest": run.digest}
     if folder.exists() and not checkpoint.exists():
         set_run_aside(folder)
+    arguments = run.arguments(runs, checkpoint if checkpoint.exists() else None)
+    # Lightning starts further ranks by this process's command, which is that of all runs
+    sys.argv = [_script(), *arguments]
     try:
-        main(run.arguments(runs, checkpoint if checkpoint.exists() else None))
+        main(arguments)
         if run.digest != record["digest"]:
             raise ValueError(
                 f"{run.name}: a configuration or data file that it reads was changed while it was "
@@ -148,6 +158,12 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
         raise
     with atomic_write(folder / DONE) as file:
         file.write(json.dumps(record, indent=2).encode())
+
+
+def _script() -> str:
+    """The command line as a file, beside the interpreter; else what this process was started by."""
+    script = Path(sys.executable).with_name("lit-entropy")
+    return str(script) if script.exists() else sys.argv[0]
 
 
 def redirect(log: Path) -> None:

@@ -1,6 +1,5 @@
 """``lit-entropy reproduce`` and ``lit-entropy figures``."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,7 +8,7 @@ from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.jobs.runner import Main, is_done, sole_user, train
+from lit_entropy.jobs.runner import Main, cores, is_done, sole_user, train
 from lit_entropy.release import VERSION
 from lit_entropy.reproduce.archived import fitted, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
@@ -49,7 +48,8 @@ def reproduce(
             night.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
-        jobs: Runs at a time; by default one per core; 0 trains none and draws what there is.
+        jobs: Runs at a time; by default one per core that this process may use; 0 trains none and
+            draws what there is.
         output: Folder of runs, figures and report; by default ``reproduce/<suite>-<budget>``.
         others: Further run folders, or patterns of them, for the table of claims by rung alone, of
             SmolLM2-135M say.
@@ -64,7 +64,7 @@ def reproduce(
         FileNotFoundError: one of ``others`` is no run, or there is no archive.
         ValueError: an unknown figure, or runs in ``output`` that have other settings.
     """
-    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    jobs = cores() if jobs is None else jobs
     if jobs < 0:
         raise ValueError(f"jobs={jobs}: give 1 or more runs at a time, or 0 to train none")
     chosen = [item.strip() for item in figures.split(",") if item.strip()]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
-from lit_entropy.jobs.runner import Main, is_done, sole_user, train
+from lit_entropy.jobs.runner import Main, cores, is_done, sole_user, train
 from lit_entropy.sweep.check import check_keys, check_points
 from lit_entropy.sweep.figure import sweep_figure
 from lit_entropy.sweep.file import SweepFile, read_file
@@ -48,7 +47,7 @@ def sweep(
         over: Values of a key, ``--over.model.loss "[PPOClip, KLCov]"``; once for each key of the
             grid. Without any the seeds of one setting are trained.
         seeds: Seeds of every point; 0, 1 and 2 by default. Below three no interval is given.
-        jobs: Runs at a time; by default one per core.
+        jobs: Runs at a time; by default one per core that this process may use.
         baseline: The point that differences are taken to, as the table calls it; by default the
             first.
         metrics: Keys of the table and of the figure; by default entropy, accuracy and length of
@@ -74,7 +73,7 @@ def sweep(
     check_keys(main, wanted)
     labels = [point.label for point in wanted.points]
     comparison = _comparison(labels, metrics, baseline, given.metric)
-    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    jobs = cores() if jobs is None else jobs
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
     folder = Path(output) if output else Path("sweeps") / _name(wanted)

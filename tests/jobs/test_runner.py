@@ -14,7 +14,7 @@ from processes import start
 from lit_entropy.cli.main import main
 from lit_entropy.figures.cells import Cell
 from lit_entropy.jobs.job import Job
-from lit_entropy.jobs.runner import is_done, sole_user, train
+from lit_entropy.jobs.runner import cores, is_done, sole_user, train
 from lit_entropy.reproduce.budget import Budget
 from lit_entropy.reproduce.command import report_of
 from lit_entropy.reproduce.jobs import PlannedRun, plan
@@ -93,6 +93,26 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
     log = (tmp_path / "logs" / f"{bad.name}.log").read_text()
     assert "temperature=-1.0 must be a finite number >= 0.01" in log
     assert is_done(good, tmp_path / "runs") and not is_done(bad, tmp_path / "runs")
+
+
+def test_cores_are_those_that_the_process_may_use() -> None:
+    mine = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(mine)})
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, mine)
+    assert cores() == len(mine)
+
+
+def test_a_run_may_have_several_ranks(tmp_path: Path) -> None:
+    """Lightning starts the second by the command of its process, which must be that of the run."""
+    ranks = {"trainer.devices": "2", "trainer.strategy": "ddp", "trainer.accelerator": "cpu"}
+    planned = runs(1, **ranks)[:1]
+    assert train(main, planned, tmp_path, 1) == []
+    log = (tmp_path / "logs" / f"{planned[0].name}.log").read_text()
+    assert "MEMBER: 2/2" in log
+    assert len(rows(tmp_path, planned[0].name)) == 2
 
 
 class OneFile(Job):
