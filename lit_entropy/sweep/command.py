@@ -15,7 +15,7 @@ from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
-from lit_entropy.jobs.runner import Main, cores, is_done, sole_user, train
+from lit_entropy.jobs.runner import DONE, Main, cores, is_done, sole_user, train
 from lit_entropy.sweep.check import check_keys, check_points
 from lit_entropy.sweep.figure import sweep_figure
 from lit_entropy.sweep.file import SweepFile, read_file
@@ -112,7 +112,7 @@ def compare_runs(
     done = [run for run in planned if is_done(run, place)]
     loaded = [load_run(place / run.name, run.point.label) for run in _in_order(wanted, done)]
     found = rows(loaded, comparison.metrics, comparison.baseline)
-    remarks = _remarks(wanted, planned, done, loaded, comparison)
+    remarks = [*_remarks(wanted, planned, done, loaded, comparison), *_others(planned, place)]
     text = "\n".join([as_markdown(found, comparison.baseline), *(f"- {each}" for each in remarks)])
     record = {
         "over": dict(wanted.over),
@@ -158,6 +158,18 @@ def _remarks(
     if absent := [run.name for run in planned if run.name not in names]:
         remarks.append(f"Not finished, and not in the table: {', '.join(absent)}.")
     return remarks + (unlogged(loaded, comparison.metrics) if loaded else [])
+
+
+def _others(planned: Sequence[SweepRun], place: Path) -> list[str]:
+    """Finished runs of other values of the same keys, which an earlier table may have shown."""
+    names = {run.name for run in planned}
+    beside = sorted(path.parent.name for path in place.glob(f"*/{DONE}"))
+    if others := [name for name in beside if name not in names]:
+        return [
+            f"Finished here too, and not in the table: {', '.join(others)}. One sweep over all "
+            "values compares them; none is trained again."
+        ]
+    return []
 
 
 def _paper_figures(main: Main, place: Path, loaded: Sequence[Run], output: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,17 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
     assert (output / "figures" / "report.html").exists()
     assert (output / "figures" / "sweep.png").stat().st_size > 10_000
     before = read_rows(run / "metrics.csv")
+    assert "Finished here too" not in text
+    other = output / "runs" / "Countdown-seed4"  # of another sweep over the same key
+    shutil.copytree(run, other)
     with pytest.raises(FailedRunsError, match=re.escape(f"1 run failed: {FAILED}")):
         main([*words, "--output", str(output)])
     assert "1 of 2 runs are finished, 1 to go" in capsys.readouterr().out
     assert read_rows(run / "metrics.csv") == before
+    assert (
+        "Finished here too, and not in the table: Countdown-seed4. One sweep over all"
+        in (output / "sweep.md").read_text()
+    )
     with pytest.raises(ValueError, match=r"(?s)other settings.*max_epochs 2 .*max_epochs 5"):
         main([*words, "--output", str(output), "--trainer.max_epochs=5"])
 
