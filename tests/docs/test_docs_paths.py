@@ -8,7 +8,6 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
-import yaml
 from documents import PAGES, README, ROOT, blocks
 
 from lit_entropy.advantages import AdvantageEstimator
@@ -198,18 +197,6 @@ def test_what_the_pages_are_given_when_they_are_built(monkeypatch: pytest.Monkey
     assert '<span class="whole">lit-entropy</span> fit <span class="whole">--a.b</span> 1' in page
     assert "</code> --c" in page
     assert "\b" not in generate.cli("fit")
-
-
-def test_the_papers_training_is_told_in_updates() -> None:
-    """Of the page about chain arithmetic, as the paper's own configuration has it."""
-    paper = ROOT / "configs" / "experiment" / "paper" / "section2.yaml"
-    config = yaml.safe_load(paper.read_text())
-    data, rl_steps = config["data"], config["trainer"]["max_epochs"]
-    responses = data["prompts_per_step"] * data["group_size"]
-    updates = rl_steps * responses // data["minibatch_size"]
-    page = (ROOT / "docs" / "science" / "chain.md").read_text()
-    assert f"{updates:,} updates ({rl_steps} RL steps, if" in page
-    assert updates == 2400 and "2,400 RL steps" not in "".join(p.read_text() for p in PAGES)
 
 
 def test_a_word_has_one_meaning() -> None:
