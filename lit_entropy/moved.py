@@ -71,10 +71,15 @@ RENAMED_KEYS: dict[str, str] = {
 
 #: Names that work beside a shorter one of the same class.
 LONG_NAMES: dict[str, str] = {
+    **{
+        f"lit_entropy.advantages.controls.{name}": f"lit_entropy.advantages.{name}"
+        for name in ("RandomRewards", "ShuffledAdvantages")
+    },
     "lit_entropy.data.PromptDataModule": "lit_entropy.PromptDataModule",
     "lit_entropy.module.EntropyModule": "lit_entropy.EntropyModule",
     "lit_entropy.policy.Policy": "lit_entropy.Policy",
     "lit_entropy.policy.policy.Policy": "lit_entropy.Policy",
+    "lit_entropy.tasks.reasoning_gym.ReasoningGym": "lit_entropy.tasks.ReasoningGym",
 }
 
 _NAME = re.compile(r"(?<![\w.])lit_entropy\.([A-Za-z_][\w.]*)")

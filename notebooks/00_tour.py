@@ -208,7 +208,7 @@ axes.legend(loc="lower right", markerscale=3)
 plt.show()
 
 # %% [markdown]
-# Lemma 1 needs the new logits. Theorems 1 and 2 foretell the change from the sampled tokens alone,
+# Lemma 1 needs the new logits. Theorems 1 and 2 predict the change from the sampled tokens alone,
 # for a tabular policy and up to the step size: what can be read is the sign. Below, Theorem 2 has
 # the sign of the realised change and Theorem 1 has not.
 #

@@ -33,7 +33,7 @@ report = reproduce(main, budget=BUDGET, figures="3,4,5,5b,6,7,13", output=str(OU
 # ## Fig. 3 and 4: the fit
 #
 # One point a validation: the entropy and the accuracy of the same policy. Entropy falls to the
-# right. b - a is the accuracy that the law foretells for entropy 0: the ceiling.
+# right. b - a is the accuracy that the law gives for entropy 0: the ceiling.
 
 # %%
 show("3", runs_of(OUTPUT, BUDGET, "3"))
@@ -65,7 +65,7 @@ show("6", runs_of(OUTPUT, BUDGET, "6"))
 # %% [markdown]
 # ## Fig. 7: sizes
 #
-# a and b against the parameters without embeddings, with the largest size foretold by the others.
+# a and b against the parameters without embeddings, with the largest size predicted by the others.
 
 # %%
 show("7", runs_of(OUTPUT, BUDGET, "7"))
@@ -83,8 +83,7 @@ show("13", runs_of(OUTPUT, BUDGET, "13"))
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
 # on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
-# more seeds, as `full` trains them. One of these rules was set after the runs of that page: that
-# a forecast is fitted to a fifth of the RL steps at most.
+# more seeds, as `full` trains them, and says which rules were set during or after its runs.
 
 # %%
 show_verdicts(report)

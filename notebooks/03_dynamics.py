@@ -52,7 +52,7 @@ show("dynamics", runs_of(OUTPUT, BUDGET, "dynamics"))
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
 # on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
-# more seeds, as `full` trains them.
+# more seeds, as `full` trains them, and says which rules were set during or after its runs.
 
 # %%
 show_verdicts(report)

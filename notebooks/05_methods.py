@@ -50,8 +50,7 @@ show("table-2", runs_of(OUTPUT, BUDGET, "table-2"))
 #
 # Each claim is judged by the rule beside it, from three seeds of every setting and 100 RL steps
 # on; the budget `smoke` has fewer. `docs/science/measured.md` has the verdicts of many
-# more seeds, as `full` trains them. Two of these rules were set while the runs of that page were
-# under way: the hardest band of lengths, and clip-higher's decline against half time.
+# more seeds, as `full` trains them, and says which rules were set during or after its runs.
 
 # %%
 show_verdicts(report)

@@ -90,6 +90,25 @@ def test_the_configurations_own_strategy_is_left_alone(
     ]  # fmt: skip
 
 
+def test_a_task_of_an_array_has_its_number_as_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command of the page about sweeps, as the shell of a login node hands it on."""
+    page = (CONFIGS.parent / "docs" / "how-to" / "sweeps.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("sbatch ")]
+    shell = ["bash", "-c", f"sbatch() {{ printf '%s\\n' \"$@\"; }}; {line}"]
+    given = subprocess.run(shell, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert given[:3] == ["--array", "0-2", "recipes/slurm.sbatch"]
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    monkeypatch.chdir(CONFIGS.parent)
+    parts = launched(tmp_path, "slurm.sbatch", *given[3:])
+    with pytest.raises(SystemExit) as exit_:
+        main([*parts[parts.index("lit-entropy") + 1 :], "--print_config"])
+    assert exit_.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["seed_everything"] == 2
+
+
 def test_a_recipe_says_what_it_misses() -> None:
     for name in ("torchrun.sh", "slurm.sbatch"):
         result = subprocess.run(

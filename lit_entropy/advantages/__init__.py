@@ -1,6 +1,7 @@
 """Advantage estimators; name any of them by ``model.advantage.class_path``."""
 
 from lit_entropy.advantages.base import AdvantageEstimator
+from lit_entropy.advantages.controls import RandomRewards, ShuffledAdvantages
 from lit_entropy.advantages.dr_grpo import DrGRPO
 from lit_entropy.advantages.exact import ExactGradient
 from lit_entropy.advantages.grpo import GRPO
@@ -15,5 +16,7 @@ __all__ = [
     "AdvantageEstimator",
     "DrGRPO",
     "ExactGradient",
+    "RandomRewards",
     "ReinforcePlusPlus",
+    "ShuffledAdvantages",
 ]

@@ -45,7 +45,7 @@ GRPO = Cell("grpo", "GRPO", "grpo", seeds=8)
 #: GRPO at its tuned setting on 3,000 held-out problems: an accuracy has a standard error of 0.9
 #: points in place of 1.7. Seeds 60 to 75 have judged Fig. 6 at rates that were not tuned.
 LAW = Cell("grpo_law", "GRPO", "chain/grpo", seeds=12, first_seed=23, overlay="law")
-#: GRPO at its tuned setting until its accuracy stands still, as in the paper's 2,400 RL steps: 51
+#: GRPO at its tuned setting until its accuracy stands still, as in the paper's 2,400 updates: 51
 #: validations. At twice the rate one run's accuracy fell by up to 15 points at times.
 LONG = Cell(
     "grpo_long", "GRPO", "chain/grpo", {"trainer.check_val_every_n_epoch": "12"}, times_as_long=6,

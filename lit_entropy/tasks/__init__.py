@@ -5,6 +5,7 @@ from lit_entropy.tasks.chain import ChainArithmetic
 from lit_entropy.tasks.countdown import Countdown
 from lit_entropy.tasks.dataset import DatasetTask
 from lit_entropy.tasks.discovery import StrategyDiscovery
+from lit_entropy.tasks.reasoning_gym import ReasoningGym
 from lit_entropy.tasks.records import DataFile
 from lit_entropy.tasks.sums import ShortSums
 
@@ -13,6 +14,7 @@ __all__ = [
     "Countdown",
     "DataFile",
     "DatasetTask",
+    "ReasoningGym",
     "ShortSums",
     "StrategyDiscovery",
     "Task",

@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from lit_entropy import advantages
-from lit_entropy.advantages import AdvantageEstimator
+from lit_entropy.advantages import AdvantageEstimator, RandomRewards, ShuffledAdvantages
 
+CONTROLS = (RandomRewards, ShuffledAdvantages)  # tests/advantages/test_controls.py
 ESTIMATORS = [
     value
     for value in vars(advantages).values()
     if inspect.isclass(value)
     and issubclass(value, AdvantageEstimator)
     and not inspect.isabstract(value)
+    and value not in CONTROLS
 ]
 every_estimator = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 
@@ -23,7 +25,8 @@ every_estimator = pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls
 def test_all_are_exported() -> None:
     names = {cls.__name__ for cls in ESTIMATORS}
     assert names >= {"GRPO", "DrGRPO", "RLOO", "ReinforcePlusPlus"}
-    assert set(advantages.__all__) == names | {"AdvantageEstimator"}
+    controls = {cls.__name__ for cls in CONTROLS}
+    assert set(advantages.__all__) == names | controls | {"AdvantageEstimator"}
 
 
 @every_estimator

@@ -10,10 +10,16 @@ import pytest
 from lit_entropy.checkpoints.resume import check_same_experiment
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.main import main
-from lit_entropy.moved import MOVED, current_key, current_name
+from lit_entropy.moved import LONG_NAMES, MOVED, current_key, current_name
 from lit_entropy.shipped import configs_folder
 
 CONFIGS = configs_folder()
+
+
+@pytest.mark.parametrize(("long", "short"), sorted(LONG_NAMES.items()))
+def test_a_long_name_is_that_of_the_same_class(long: str, short: str) -> None:
+    (one, name), (other, again) = (path.rsplit(".", 1) for path in (long, short))
+    assert getattr(import_module(one), name) is getattr(import_module(other), again)
 
 
 @pytest.mark.parametrize("new", sorted(set(MOVED.values())))

@@ -1,5 +1,6 @@
 """What the documents point to exists, and what the site generates covers the command line."""
 
+import ast
 import importlib
 import importlib.util
 import re
@@ -7,9 +8,17 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
-from documents import PAGES, README, ROOT
+from documents import PAGES, README, ROOT, blocks
 
+from lit_entropy.advantages import AdvantageEstimator
+from lit_entropy.callbacks import RolloutCallback
 from lit_entropy.cli.main import main
+from lit_entropy.losses import PolicyLoss
+from lit_entropy.policy import Policy
+from lit_entropy.regularizers import Regularizer
+from lit_entropy.rollouts import RolloutEngine
+from lit_entropy.tasks import Task
+from lit_entropy.verify import AnswerChecker
 
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 PATH = re.compile(
@@ -51,6 +60,75 @@ def is_module(path: str) -> bool:
         return importlib.util.find_spec(path) is not None
     except ModuleNotFoundError:  # its parent is no package
         return False
+
+
+#: Kinds of parts that the command line knows by a short name, if their package exports it.
+KINDS = (AdvantageEstimator, AnswerChecker, Policy, PolicyLoss, Regularizer, RolloutCallback)
+KINDS += (RolloutEngine, Task)
+CLASS = re.compile(r"(?<![\w./-])((?:\w+\.)*[A-Z]\w*[a-z]\w*)(?![\w./-])")
+#: Names of others: Python, Lightning, TRL; and stand-ins for a name of the reader's.
+FOREIGN = {"False", "None", "True", "ValueError", "GRPOTrainer", "MyLoss"}
+FOREIGN |= {"EarlyStopping", "LearningRateMonitor", "ModelCheckpoint"}
+STAND_INS = ("my.", "my_module.", "my_package.")
+
+
+def classes_of_the_code() -> dict[str, list[str]]:
+    """Dotted paths of every class of the package, by its name."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "lit_entropy").rglob("*.py")):
+        module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(f"{module}.{node.name}")
+    return found
+
+
+def unknown_classes(text: str, shown: set[str], known: dict[str, list[str]]) -> list[str]:
+    """Classes that a page names in another way than the command line, or Python, finds them."""
+    blocks = "".join(re.findall(r"```\w+\n(.*?)```", text, re.DOTALL))
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    names = [name for span in spans for name in CLASS.findall(span)]
+    names += re.findall(r"class_path: ([\w.]+)", blocks)
+    return [name for name in sorted(set(names)) if not is_found(name, text, shown, known)]
+
+
+def is_found(name: str, text: str, shown: set[str], known: dict[str, list[str]]) -> bool:
+    """Whether a name of a page leads to a class."""
+    if name in FOREIGN | shown or name.startswith(STAND_INS):
+        return True
+    if "." in name:
+        try:
+            return isinstance(named(name), type)
+        except (AttributeError, ModuleNotFoundError):
+            return False
+    paths = known.get(name, [])
+    parts = [named(path) for path in paths]
+    if not any(isinstance(part, type) and issubclass(part, KINDS) for part in parts):
+        return bool(paths)
+    packages = {".".join(path.split(".")[:2]) for path in paths}
+    exported = any(name in vars(importlib.import_module(package)) for package in packages)
+    return exported or any(path in text for path in paths)
+
+
+def test_every_class_that_a_page_names_is_found() -> None:
+    known = classes_of_the_code()
+    shown = {
+        f"{block.label.removeprefix('file ').removesuffix('.py')}.{name}"
+        for block in blocks()
+        if block.label.endswith(".py")
+        for name in re.findall(r"^class (\w+)", block.text, re.MULTILINE)
+    }
+    assert len(shown) >= 10
+    pages = {page.name: page.read_text() for page in [*PAGES, *OTHERS]}
+    faults = {name: unknown_classes(text, shown, known) for name, text in pages.items()}
+    assert {name: found for name, found in faults.items() if found} == {}
+    wrong = "`tasks.Countdown` `KLCoy` `Miniature` `lit_entropy.losses.KLCov` `my_a.B_c`"
+    assert unknown_classes(wrong, shown, known) == [
+        "KLCoy",
+        "Miniature",
+        "my_a.B_c",
+        "tasks.Countdown",
+    ]
 
 
 def test_each_stop_of_a_batch_is_a_function_of_today() -> None:

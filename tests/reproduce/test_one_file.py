@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from docs.documents import ROOT, labelled
+from reproduce import made_runs
 from reproduce.made_runs import STEPS, finish
 
 from lit_entropy.figures import entries, style
@@ -35,22 +36,36 @@ def test_a_figure_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     assert "--model.max_new_tokens 120" in planned[1].command(tmp_path)
     for run in planned:
+        floor = 0.4 + (run.seed - 50) / 10
+        monkeypatch.setitem(made_runs.LEVELS, "longer limit", (floor, 0.0))
         finish(run, tmp_path / "runs")
     page = report_of(planned, tmp_path, ["length"], "tiny", "quick", book)
 
     record = json.loads(page.with_suffix(".json").read_text())["figures"]
     assert list(record) == ["length"] and len(record["length"]["commands"]) == 6
-    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of seeds 50 to 52 twice
-    last = record["length"]["measures"]["last"]
-    assert last["mean"] == pytest.approx(10 + 0.05 * 36.5 + 153 / 30)
+    # 10 + 0.05 k + seed / 10 tokens over steps 33 to 40, of each seed once
+    measures = record["length"]["measures"]
+    expected = [10 + 0.05 * 36.5 + seed / 10 for seed in (50, 51, 52)]
+    assert measures["last"]["values"] == pytest.approx(expected)
+    assert measures["last"]["mean"] == pytest.approx(expected[1])
+    # the longer limit: 0.4, 0.5 and 0.6 an RL step in place of 0.05
+    assert measures["added"]["seeds"] == [50, 51, 52]
+    assert measures["added"]["values"] == pytest.approx([k * 36.5 for k in (0.35, 0.45, 0.55)])
     assert record["length"]["claims"] == [
         {
             "claim": "Responses stay short.",
             "paper": "not in the paper",
             "rule": "95 % interval below 20 tokens",
-            "measured": "16.9 ± 0.1 tokens",
+            "measured": "16.9 ± 0.2 tokens",
             "verdict": "reproduced",
-        }
+        },
+        {
+            "claim": "The limit keeps them short.",
+            "paper": "not in the paper",
+            "rule": "difference above 0",
+            "measured": "+16.4 ± 9.1 tokens",
+            "verdict": "reproduced",
+        },
     ]
     assert "How long responses are" in page.read_text()
     assert (tmp_path / "figures" / "figure_length.pdf").exists()
