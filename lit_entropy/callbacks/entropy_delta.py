@@ -14,6 +14,7 @@ from lit_entropy.callbacks.probe import (
     tell_fewer_held_out,
     to_state,
 )
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
 from lit_entropy.step.rollout import Rollout
@@ -87,6 +88,10 @@ class EntropyDelta(RolloutCallback):
         if stage == "fit" and self.probe_prompts:
             problems = trained_run(trainer).datamodule.validation_problems
             tell_fewer_held_out("EntropyDelta", self.probe_prompts, len(problems))
+            policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+            tell_rounding(
+                "EntropyDelta", trainer.precision_plugin.precision, policy, mesh is not None
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures the fixed states."""

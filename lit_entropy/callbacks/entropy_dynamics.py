@@ -18,6 +18,7 @@ from lit_entropy.callbacks.probe import (
     tell_fewer_held_out,
     to_state,
 )
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.callbacks.state_change import (
     exact_change,
     run_agreements,
@@ -127,6 +128,10 @@ class EntropyDynamics(RolloutCallback):
             return
         data = trained_run(trainer).datamodule
         tell_fewer_held_out("EntropyDynamics", self.probe_prompts, len(data.validation_problems))
+        policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+        tell_rounding(
+            "EntropyDynamics", trainer.precision_plugin.precision, policy, mesh is not None
+        )
         prompts, name = data.plan.prompts_per_step, "EntropyDynamics.rollout_prompts"
         tell_fewer(
             name, self.rollout_prompts, prompts, "prompts an RL step (data.prompts_per_step)"

@@ -73,6 +73,28 @@ def test_a_snapshot_is_of_sampled_tokens_alone(sampler: Sampler) -> None:
     torch.testing.assert_close(before.entropies_M.float(), expected_M, rtol=0, atol=1e-5)
 
 
+def test_mixed_precision_does_not_round_a_change() -> None:
+    """A step whose change is far below what bfloat16 rounds logits by."""
+
+    def autocast() -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16)
+
+    policy, states = Policy("chain-s"), experience().sequences
+    mixed = Sampler(policy, Dialogue(), context=autocast)
+    generator = torch.Generator().manual_seed(0)
+    before, expected = snapshot(mixed, states), exact_entropies(policy)
+    with autocast(), torch.no_grad():
+        rounded = policy.logits(states)
+    with torch.no_grad():
+        assert (rounded - policy.logits(states)).abs().max() > 1e-2
+        for weight in policy.parameters():
+            weight.add_(1e-4 * weight.std() * torch.randn(weight.shape, generator=generator))
+    change_M = snapshot(mixed, states).entropies_M - before.entropies_M
+    expected_M = (exact_entropies(policy) - expected).double()
+    assert 1e-5 < expected_M.abs().mean() < 1e-3
+    torch.testing.assert_close(change_M, expected_M, rtol=0.1, atol=2e-6)
+
+
 def test_fixed_states_survive_a_checkpoint(sampler: Sampler) -> None:
     problems = [Problem(1, "a", "1"), Problem(2, "b", "2")]
     source = ProbeSource(sampler, problems, lambda _: PROMPTS, seed=0)
