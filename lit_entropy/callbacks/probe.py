@@ -157,12 +157,13 @@ def snapshot(
     kept_BT = torch.zeros_like(mask_BT) if kept_BT is None else kept_BT
     block = max(1, PASS_LOGITS // (mask_BT.shape[1] * policy.vocab_size))
     entropies, logits = [], []
-    for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
-        part = states.rows(rows).trimmed()
-        with sampler.context(), unrounded(policy), whole_parameters(policy):
-            logits_BTV = policy.logits(part) / sampler.temperature
-        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.sampled_BT])]
-        logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
+    with whole_parameters(policy):  # gathered once, not in every block
+        for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
+            part = states.rows(rows).trimmed()
+            with sampler.context(), unrounded(policy):
+                logits_BTV = policy.logits(part) / sampler.temperature
+            entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.sampled_BT])]
+            logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
     return Snapshot(torch.cat(entropies), torch.cat(logits))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from experiences import rollout_of, whole_experience
 from torch import Tensor
 
-from lit_entropy.callbacks import EntropyDynamics
+from lit_entropy.callbacks import EntropyDynamics, probe
 from lit_entropy.callbacks.probe import ProbeSource, from_state, snapshot, to_state
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.policy.policy import Policy
@@ -93,6 +94,26 @@ def test_mixed_precision_does_not_round_a_change() -> None:
     expected_M = (exact_entropies(policy) - expected).double()
     assert 1e-5 < expected_M.abs().mean() < 1e-3
     torch.testing.assert_close(change_M, expected_M, rtol=0.1, atol=2e-6)
+
+
+def test_a_snapshot_gathers_the_policy_once(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once a block of rows, which is one row where responses are long."""
+    entered: list[Policy] = []
+
+    def gathered(policy: Policy) -> nullcontext[None]:
+        entered.append(policy)
+        return nullcontext()
+
+    states = experience().sequences
+    whole = snapshot(sampler, states, states.sampled_BT)
+    monkeypatch.setattr(probe, "whole_parameters", gathered)
+    monkeypatch.setattr(probe, "PASS_LOGITS", 1)
+    by_row = snapshot(sampler, states, states.sampled_BT)
+    assert entered == [sampler.policy]
+    torch.testing.assert_close(by_row.entropies_M, whole.entropies_M, rtol=0, atol=1e-5)
+    torch.testing.assert_close(by_row.logits_NV, whole.logits_NV, rtol=0, atol=1e-4)
 
 
 def test_fixed_states_survive_a_checkpoint(sampler: Sampler) -> None:
