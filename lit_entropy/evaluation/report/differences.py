@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 
 from lit_entropy.evaluation.records import Record
-from lit_entropy.evaluation.report.records import PolicyReport, ScoreDifference
-from lit_entropy.evaluation.report.report import by_set, most_samples, powers_of_two
+from lit_entropy.evaluation.report.records import PolicyReport, ScoreDifference, SetReport
+from lit_entropy.evaluation.report.report import by_set
 from lit_entropy.evaluation.summary import score_columns
 from lit_entropy.functional.paired import Difference, mean_of_differences, paired_difference
 
@@ -27,7 +27,7 @@ def paired(first: Sequence[float | None], second: Sequence[float | None]) -> Dif
 def differences(
     first: PolicyReport, second: PolicyReport, cover_tau: Sequence[float]
 ) -> list[ScoreDifference]:
-    """Second minus first, for every set and every score that both have.
+    """Second minus first, for every set and every score that both have, curves of pass@k included.
 
     Args:
         first: the policy that is compared against.
@@ -38,7 +38,8 @@ def differences(
     rows, headlines = [], []
     for name in own:
         aligned = _aligned(other[name], own[name])
-        for score, found in _set_differences(*aligned, cover_tau).items():
+        ks = sorted(_passed(first.sets[name]) & _passed(second.sets[name]))
+        for score, found in _set_differences(*aligned, ks, cover_tau).items():
             rows.append(_row(first, second, name, score, found))
             if score == second.sets[name].headline:
                 headlines.append(found)
@@ -48,10 +49,15 @@ def differences(
     return rows
 
 
+def _passed(own: SetReport) -> set[int]:
+    """Every k that the set has pass@k of."""
+    scores = {int(key.removeprefix("pass@")) for key in own.scores if key.startswith("pass@")}
+    return scores | {point.k for point in own.pass_curve if point.k > 1}  # pass@1 is avg@n
+
+
 def _set_differences(
-    first: Sequence[Record], second: Sequence[Record], cover_tau: Sequence[float]
+    first: Sequence[Record], second: Sequence[Record], ks: Sequence[int], cover_tau: Sequence[float]
 ) -> dict[str, Difference]:
-    ks = powers_of_two(min(most_samples(first), most_samples(second)))[1:]  # pass@1 is avg@n
     # Cover@tau depends on the number of samples that it is taken from
     taus = cover_tau if _checked_counts(first) == _checked_counts(second) else ()
     one, two = (score_columns(records, ks, taus) for records in (first, second))
