@@ -128,6 +128,13 @@ def test_differences_of_every_score_that_both_have() -> None:
     }
 
 
+def test_problems_of_one_id_are_not_paired() -> None:
+    """A policy minus itself would not be 0."""
+    twice = [sampled(0, "rrrr", ""), sampled(0, "wwww", ""), sampled(1, "rwww", "")]
+    with pytest.raises(ValueError, match=r"^2 problems of the set 'all' have the id 0, by which"):
+        with_differences(report(a=twice, b=twice))
+
+
 def test_other_numbers_of_samples_share_what_both_have() -> None:
     more = Evaluation(0, pass_k=(2,), cover_tau=(0.5,), sets={"aime": SetSampling(8)})
     second = [sampled(i, "rrrrwwww") for i in range(3)] + [greedy(i, "r") for i in range(4)]

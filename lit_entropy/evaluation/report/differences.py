@@ -1,6 +1,7 @@
 """Paired differences between the policies of validation reports, problem by problem."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -33,11 +34,14 @@ def differences(
         first: the policy that is compared against.
         second: another policy, evaluated on the same problems.
         cover_tau: thresholds of Cover@tau.
+
+    Raises:
+        ValueError: two problems of a set have one id.
     """
     own, other = by_set(second.problems), by_set(first.problems)
     rows, headlines = [], []
     for name in own:
-        aligned = _aligned(other[name], own[name])
+        aligned = _aligned(name, other[name], own[name])
         ks = sorted(_passed(first.sets[name]) & _passed(second.sets[name]))
         for score, found in _set_differences(*aligned, ks, cover_tau).items():
             rows.append(_row(first, second, name, score, found))
@@ -70,9 +74,15 @@ def _checked_counts(records: Sequence[Record]) -> list[int | None]:
 
 
 def _aligned(
-    first: Sequence[Record], second: Sequence[Record]
+    name: str, first: Sequence[Record], second: Sequence[Record]
 ) -> tuple[list[Record], list[Record]]:
     by_id = {record.id: record for record in second}
+    if len(by_id) < len(second):
+        repeated, count = Counter(record.id for record in second).most_common(1)[0]
+        raise ValueError(
+            f"{count} problems of the set {name!r} have the id {repeated}, by which policies are "
+            "compared problem by problem: give each its own Problem.id and evaluate again"
+        )
     return list(first), [by_id[record.id] for record in first]
 
 
