@@ -98,7 +98,9 @@ class UpdateAnatomy(RolloutCallback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what samples, measures and updates."""
+        """Keep what samples, measures and updates; another fit has states of its own."""
+        if trainer.current_epoch == 0:
+            self._probe = {}
         data = trained_run(trainer).datamodule
         sampler = trained_module(pl_module).sampler
         problems, encode = data.validation_problems, data.source.encode

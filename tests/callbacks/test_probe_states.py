@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from experiences import rollout_of, whole_experience
 from torch import Tensor
 
-from lit_entropy.callbacks import EntropyDynamics, probe
+from lit_entropy.callbacks import EntropyDelta, EntropyDynamics, probe
 from lit_entropy.callbacks.probe import ProbeSource, from_state, snapshot, to_state
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.policy.policy import Policy
@@ -125,6 +126,26 @@ def test_fixed_states_survive_a_checkpoint(sampler: Sampler) -> None:
     assert torch.equal(from_state(saved, "cpu").sampled_BT, SAMPLED_BT)
     del saved["environment_BT"]  # of a run without an environment
     assert torch.equal(from_state(saved, "cpu").sampled_BT, MASK_BT)
+
+
+class Reversed(Dialogue):
+    """The same two responses, each to the other's prompt."""
+
+    def generate(self, *_: Any, **__: Any) -> Completions:
+        given = super().generate()
+        names = ("tokens_BT", "mask_BT", "environment_BT")
+        return replace(given, **{name: getattr(given, name).flip(0) for name in names})
+
+
+def test_another_fit_is_measured_at_its_own_states(sampler: Sampler) -> None:
+    callback, problems = EntropyDelta(2), [Problem(1, "a", "1"), Problem(2, "b", "2")]
+    rollout = rollout_of(experience(), group_size=2)
+    for number, rows in enumerate((TOKENS_BT, TOKENS_BT.flip(0))):
+        own = replace(sampler, engine=(Dialogue(), Reversed())[number])
+        callback._source = ProbeSource(own, problems, lambda _: PROMPTS, seed=0)
+        with pytest.warns(UserWarning, match="its states and its") if number else nullcontext():
+            assert "dynamics/delta" not in callback.on_rollout(rollout, Ranks())
+        assert torch.equal(callback.state_dict()["probe"]["tokens_BT"], rows)
 
 
 def test_entropy_dynamics_counts_sampled_tokens_alone(sampler: Sampler) -> None:
