@@ -47,7 +47,8 @@ class TheoremCheck(RolloutCallback):
     theorems/lemma1             -Cov_pi(log pi, dz) of the realised change of the logits
     theorems/theorem1           -eta Cov_pi(log pi, pi A)
     theorems/theorem2           -eta Cov_pi(log pi, A); eta = lr with ``natural``
-    theorems/sampled            as theorem1, estimated from the rollout's own responses
+    theorems/sampled            as theorem1, estimated from the rollout's own responses; mean over
+                                the prompts that have some
     theorems/held_out_<name>    delta and the predictions, mean over held-out prompts
     =========================== =================================================================
 
