@@ -146,6 +146,14 @@ def test_other_numbers_of_samples_share_what_both_have() -> None:
     assert rows["aime", "pass@2"].difference == pytest.approx(11 / 14 - (5 / 6 + 0 + 1 / 2) / 3)
 
 
+def test_thresholds_are_compared_where_equally_many_were_checked() -> None:
+    """One unchecked response does not drop Cover@tau of the whole set."""
+    first = [sampled(0, "rrww"), sampled(1, "wwww"), sampled(2, "rwww")]
+    second = [sampled(0, "rrrw"), sampled(1, "rrr?"), sampled(2, "rrww")]
+    row = rows_of(with_differences(report(a=first, b=second)))["all", "cover@0.5"]
+    assert row.problems == 2 and row.difference == 0.5  # 1, 0 against 1, 1
+
+
 def test_files_are_never_overwritten(tmp_path: Path) -> None:
     found = with_differences(report(base=BASE, better=BETTER))
     first, second = write_report(found, tmp_path), write_report(found, tmp_path)

@@ -62,9 +62,14 @@ def _passed(own: SetReport) -> set[int]:
 def _set_differences(
     first: Sequence[Record], second: Sequence[Record], ks: Sequence[int], cover_tau: Sequence[float]
 ) -> dict[str, Difference]:
+    one, two = (score_columns(records, ks, cover_tau) for records in (first, second))
     # Cover@tau depends on the number of samples that it is taken from
-    taus = cover_tau if _checked_counts(first) == _checked_counts(second) else ()
-    one, two = (score_columns(records, ks, taus) for records in (first, second))
+    counts = zip(_checked_counts(first), _checked_counts(second), strict=True)
+    alike = [here == there for here, there in counts]
+    for score in one:
+        if score.startswith("cover@"):
+            pairs = zip(one[score], alike, strict=True)
+            one[score] = [value if same else None for value, same in pairs]
     found = {score: paired(one[score], two[score]) for score in one if score in two}
     return {score: value for score, value in found.items() if value is not None}
 
