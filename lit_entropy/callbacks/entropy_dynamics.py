@@ -76,7 +76,9 @@ class EntropyDynamics(RolloutCallback):
 
     Every rank computes the same numbers from the whole rollout. Memory: at most ``max_states``
     logit vectors a set, N V 4 bytes before and as much after the updates (float64 arithmetic goes
-    in pieces), and one forward pass of at least one row, T V 4 bytes.
+    in pieces), and one forward pass of at least one row, T V 4 bytes. Time: two passes over the
+    measured states, and a rollout to the prompts of ``own`` after the updates with a pass over it,
+    most of it where responses are long.
 
     Args:
         every: RL steps between measurements; the first is always measured.
