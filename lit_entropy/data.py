@@ -17,6 +17,7 @@ from lit_entropy.step.minibatch import Microbatch
 from lit_entropy.step.plan import GroupFilter, StepPlan
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.tasks.base import Task
+from lit_entropy.tasks.problem_ids import require_distinct
 from lit_entropy.tasks.prompt_limit import (
     Overlong,
     prompt_limit,
@@ -130,6 +131,7 @@ class PromptDataModule(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Load the problems and check what can only be checked with a trainer."""
         self.validation_problems = self._usable("validation", self.task.validation_problems())
+        require_distinct(self.validation_problems)
         if len(self.validation_problems) < self._trainer.world_size:
             raise ValueError(
                 f"data.task has {len(self.validation_problems)} validation problems for "

@@ -123,6 +123,8 @@ def test_what_is_checked_at_setup(tmp_path: Path) -> None:
         fit(tmp_path, "--data.group_size=1", "--data.minibatch_size=8")
     with pytest.raises(ValueError, match=r"data\.task has no training problems"):
         fit(tmp_path, "--data.task=broken_parts.NothingToTrain")
+    with pytest.raises(ValueError, match=r"validation problems 0 and 1, .* both have the id 7"):
+        fit(tmp_path, "--data.task=broken_parts.OneId")
 
 
 def test_prompts_that_are_drawn_more_than_once_a_step() -> None:

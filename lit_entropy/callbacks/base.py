@@ -131,7 +131,9 @@ class RolloutCallback(Callback, ABC):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = trained_module(pl_module)
         with module.stopwatch("diagnostics"), torch.no_grad():
-            module.log_values(named_numbers(self, "on_updated", self.on_updated()))
+            with no_stop(self, "on_updated"):
+                given = self.on_updated()
+            module.log_values(named_numbers(self, "on_updated", given))
 
 
 def own_share(rollout: Rollout, ranks: Ranks) -> Experience:

@@ -27,7 +27,8 @@ class CovarianceMonitor(RolloutCallback):
     """Token covariance of the rollout (arXiv 2505.22617, eq. 10, Table 1, Fig. 8 right).
 
     c_i = (log pi_old(y_i) - mean_j log pi_old(y_j)) (A_i - mean_j A_j), the means over all N
-    response tokens of the RL step, before the group filter. Unit: nats times that of A.
+    response tokens of the RL step, before the group filter; groups with a response that could not
+    be checked have no advantages and are left out. Unit: nats times that of A.
 
     ====================== =================================================================
     key                    formula

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 #: Key of a checkpoint: whether an early stop has ended the fit with its RL step.
 STOPPED = "stopped_early"
@@ -65,7 +66,10 @@ def stopped_early(callbacks: Iterable[Callback], rl_step: int) -> bool:
         rl_step: the current one, from 1.
     """
     return any(
-        isinstance(callback, EarlyStopping) and callback.stopped_epoch == rl_step - 1
+        isinstance(callback, EarlyStopping)
+        and callback.stopped_epoch == rl_step - 1
+        # epoch 0 is also that of one that has not stopped
+        and (rl_step > 1 or callback.stopping_reason is not EarlyStoppingReason.NOT_STOPPED)
         for callback in callbacks
     )
 

@@ -30,7 +30,8 @@ class EntropyMonitor(RolloutCallback):
     ========================== ============================================================ ====
 
     The bins: ``none`` (accuracy 0), ``low`` (0, 1/3], ``middle`` (1/3, 2/3], ``high`` (2/3, 1),
-    ``all`` (1). A bin without prompts is not logged.
+    ``all`` (1). A bin without prompts is not logged; groups with a response that could not be
+    checked are in none.
 
     Args:
         bin_edges: Inner edges of the accuracy intervals, increasing in (0, 1), upper edge included.

@@ -14,6 +14,7 @@ from lit_entropy.callbacks.probe import (
     tell_fewer_held_out,
     to_state,
 )
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional import agreement
 from lit_entropy.step.rollout import Rollout
@@ -79,7 +80,6 @@ class EntropyDelta(RolloutCallback):
         if window is not None and window < 3:
             raise ValueError(f"window must be null or at least 3, got {window}")
         self.probe_prompts, self.window = probe_prompts, window
-        self._probe = {}
         self._forget()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -87,6 +87,10 @@ class EntropyDelta(RolloutCallback):
         if stage == "fit" and self.probe_prompts:
             problems = trained_run(trainer).datamodule.validation_problems
             tell_fewer_held_out("EntropyDelta", self.probe_prompts, len(problems))
+            policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+            tell_rounding(
+                "EntropyDelta", trainer.precision_plugin.precision, policy, mesh is not None
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what samples and measures the fixed states."""
@@ -104,14 +108,14 @@ class EntropyDelta(RolloutCallback):
 
     def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
         step = rollout.rl_step
-        entropy = self._entropy_at_states(ranks) if self.probe_prompts else rollout.entropy
-        predicted = rollout_predictions(rollout, ranks)
         if self._step is not None and step != self._step + 1:
             rank_zero_warn(
                 f"EntropyDelta last saw RL step {self._step} and now {step}: "
-                "its history starts again"
+                "its states and its history start again"
             )
             self._forget()
+        entropy = self._entropy_at_states(ranks) if self.probe_prompts else rollout.entropy
+        predicted = rollout_predictions(rollout, ranks)
         first = self._step is None
         values = {} if first else self._compare(entropy - self._entropy)
         self._step, self._entropy, self._predicted = step, entropy, predicted
@@ -144,7 +148,8 @@ class EntropyDelta(RolloutCallback):
         return values
 
     def _forget(self) -> None:
-        self._step, self._entropy, self._predicted, self._history = None, 0.0, {}, []
+        self._probe, self._step, self._entropy = {}, None, 0.0
+        self._predicted, self._history = {}, []
 
     def state_dict(self) -> State:
         return {

@@ -18,6 +18,7 @@ from lit_entropy.callbacks.probe import (
     tell_fewer_held_out,
     to_state,
 )
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.callbacks.state_change import (
     exact_change,
     run_agreements,
@@ -75,7 +76,9 @@ class EntropyDynamics(RolloutCallback):
 
     Every rank computes the same numbers from the whole rollout. Memory: at most ``max_states``
     logit vectors a set, N V 4 bytes before and as much after the updates (float64 arithmetic goes
-    in pieces), and one forward pass of at least one row, T V 4 bytes.
+    in pieces), and one forward pass of at least one row, T V 4 bytes. Time: two passes over the
+    measured states, and a rollout to the prompts of ``own`` after the updates with a pass over it,
+    most of it where responses are long.
 
     Args:
         every: RL steps between measurements; the first is always measured.
@@ -127,6 +130,10 @@ class EntropyDynamics(RolloutCallback):
             return
         data = trained_run(trainer).datamodule
         tell_fewer_held_out("EntropyDynamics", self.probe_prompts, len(data.validation_problems))
+        policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+        tell_rounding(
+            "EntropyDynamics", trainer.precision_plugin.precision, policy, mesh is not None
+        )
         prompts, name = data.plan.prompts_per_step, "EntropyDynamics.rollout_prompts"
         tell_fewer(
             name, self.rollout_prompts, prompts, "prompts an RL step (data.prompts_per_step)"

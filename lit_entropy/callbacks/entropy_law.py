@@ -14,7 +14,7 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.initial_validation import InitialValidation
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.functional.bootstrap import bootstrap
+from lit_entropy.functional.bootstrap import LawIntervals, bootstrap
 from lit_entropy.functional.law import MINIMUM, Pairs, fit, has_spread, pairs
 from lit_entropy.functional.law_report import FEW, caveats, report
 from lit_entropy.step.rollout import Rollout
@@ -94,9 +94,10 @@ class EntropyLaw(RolloutCallback):
         found = self._pairs(self.accuracy, 1)
         newest = len(found.step_N) > 0 and found.step_N[-1] == step - 1
         if newest and _has_fit(found):
+            intervals = self._intervals(found)
             if len(found.step_N) >= FEW:  # with fewer, hardly any fit is identified
-                self._warn(found)
-            return self._values(found)
+                self._warn(found, intervals)
+            return self._values(found, intervals)
         return {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,8 +113,8 @@ class EntropyLaw(RolloutCallback):
         kinds = {"validation": (self.accuracy, 1), "rollout": (ROLLOUT_ACCURACY, 0)}
         found = {name: self._pairs(*pairing) for name, pairing in kinds.items()}
         fitted = {name: points for name, points in found.items() if _has_fit(points)}
-        if "validation" in fitted:
-            self._warn(fitted["validation"])
+        if "validation" in fitted and not self._warned:
+            self._warn(fitted["validation"], self._intervals(fitted["validation"]))
         if not (trainer.is_global_zero and folder and fitted):
             return
         values = {
@@ -139,12 +140,14 @@ class EntropyLaw(RolloutCallback):
         history = {key: np.array(column, dtype=np.float64) for key, column in columns.items()}
         return pairs(history, accuracy, ENTROPY, offset)
 
-    def _values(self, found: Pairs) -> dict[str, float]:
+    def _intervals(self, found: Pairs) -> LawIntervals:
+        _, entropy_N, accuracy_N = found
+        return bootstrap(entropy_N, accuracy_N, resamples=self.resamples, seed=self.seed)
+
+    def _values(self, found: Pairs, intervals: LawIntervals) -> dict[str, float]:
         step_N, entropy_N, accuracy_N = found
         law = fit(entropy_N, accuracy_N)
-        low, high = bootstrap(
-            entropy_N, accuracy_N, resamples=self.resamples, seed=self.seed
-        ).ceiling
+        low, high = intervals.ceiling
         values = {name: getattr(law, name) for name in ("a", "b", "ceiling", "r2", "rmse")}
         values |= {"ceiling_low": low, "ceiling_high": high}
         earlier = Pairs(step_N[:-1], entropy_N[:-1], accuracy_N[:-1])
@@ -153,11 +156,8 @@ class EntropyLaw(RolloutCallback):
             values["forecast_error"] = float(accuracy_N[-1] - expected)
         return {f"law/{name}": value for name, value in values.items() if math.isfinite(value)}
 
-    def _warn(self, found: Pairs) -> None:
-        if self._warned:
-            return
-        intervals = bootstrap(*found[1:], resamples=self.resamples, seed=self.seed)
-        if sentences := caveats(*found, intervals):
+    def _warn(self, found: Pairs, intervals: LawIntervals) -> None:
+        if not self._warned and (sentences := caveats(*found, intervals)):
             self._warned = True
             rank_zero_warn(f"EntropyLaw at RL step {found.step_N[-1]:.0f}: {' '.join(sentences)}")
 

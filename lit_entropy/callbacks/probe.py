@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from lit_entropy.callbacks.rounding import unrounded
 from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.dynamics import entropy
 from lit_entropy.functional.rng import uniforms
@@ -148,19 +149,21 @@ def snapshot(
     and is no action of the policy's.
 
     The policy is the sampler's unless another one is given. Rows pass through it in blocks of at
-    most ``PASS_LOGITS`` logits (one row at least).
+    most ``PASS_LOGITS`` logits (one row at least), and in float32 where its weights are: logits in
+    half precision are rounded by more than most updates change them.
     """
     policy = sampler.policy if policy is None else policy
     mask_BT = states.mask_BT
     kept_BT = torch.zeros_like(mask_BT) if kept_BT is None else kept_BT
     block = max(1, PASS_LOGITS // (mask_BT.shape[1] * policy.vocab_size))
     entropies, logits = [], []
-    for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
-        part = states.rows(rows).trimmed()
-        with sampler.context(), whole_parameters(policy):
-            logits_BTV = policy.logits(part) / sampler.temperature
-        entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.sampled_BT])]
-        logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
+    with whole_parameters(policy):  # gathered once, not in every block
+        for rows in torch.arange(len(mask_BT), device=mask_BT.device).split(block):
+            part = states.rows(rows).trimmed()
+            with sampler.context(), unrounded(policy):
+                logits_BTV = policy.logits(part) / sampler.temperature
+            entropies += [entropy(piece.double()) for piece in pieces(logits_BTV[part.sampled_BT])]
+            logits.append(logits_BTV[kept_BT[rows][:, : part.mask_BT.shape[1]]])
     return Snapshot(torch.cat(entropies), torch.cat(logits))
 
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from lit_entropy.callbacks.base import RolloutCallback, trained_module, trained_run
 from lit_entropy.callbacks.probe import Snapshot, snapshot
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.functional.dynamics import (
     entropy,
@@ -46,7 +47,8 @@ class TheoremCheck(RolloutCallback):
     theorems/lemma1             -Cov_pi(log pi, dz) of the realised change of the logits
     theorems/theorem1           -eta Cov_pi(log pi, pi A)
     theorems/theorem2           -eta Cov_pi(log pi, A); eta = lr with ``natural``
-    theorems/sampled            as theorem1, estimated from the rollout's own responses
+    theorems/sampled            as theorem1, estimated from the rollout's own responses; mean over
+                                the prompts that have some
     theorems/held_out_<name>    delta and the predictions, mean over held-out prompts
     =========================== =================================================================
 
@@ -68,12 +70,16 @@ class TheoremCheck(RolloutCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the length of responses."""
+        if stage != "fit":
+            return
         limit = trained_module(pl_module).sampler.max_new_tokens
-        if stage == "fit" and limit != 1:
+        if limit != 1:
             raise ValueError(
                 f"model.max_new_tokens={limit}, and TheoremCheck enumerates responses of one "
                 "token: set it to 1, or leave the callback out"
             )
+        policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+        tell_rounding("TheoremCheck", trainer.precision_plugin.precision, policy, mesh is not None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the states, and the reward of every action in them."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from transformers import PreTrainedTokenizerBase
 
 from lit_entropy.atomic import write_once
@@ -22,12 +23,12 @@ class TokenPage(RolloutCallback):
     """Writes ``<trainer.log_dir>/tokens/step_00025.html`` every ``every`` RL steps.
 
     Also at RL step 1 and at the last one, whatever ends the fit. The page describes the rollout of
-    that RL step, hence the policy before its updates: the covariance of eq. 10 (arXiv 2505.22617)
-    beside Table 1, its four quadrants, the vocabulary entries with the largest part in Theorem 2's
-    entropy change, the profile over positions, and responses token by token. It is one file
-    without any address of a network, the same bytes for the same rollout. A file is never changed:
-    other content for the same step goes to ``step_00025-2.html``, with a warning. A W&B logger
-    also gets the page.
+    that RL step, hence the policy before its updates, as far as groups were checked whole: the
+    covariance of eq. 10 (arXiv 2505.22617) beside Table 1, its four quadrants, the vocabulary
+    entries with the largest part in Theorem 2's entropy change, the profile over positions, and
+    responses token by token. It is one file without any address of a network, the same bytes for
+    the same rollout. A file is never changed: other content for the same step goes to
+    ``step_00025-2.html``, with a warning. A W&B logger also gets the page.
 
     =========== ============================== ====
     key         content                        unit
@@ -106,14 +107,11 @@ class TokenPage(RolloutCallback):
                 self._write(rollout, folder, trainer.loggers)
 
     def _write(self, rollout: Rollout, folder: Path, loggers: Sequence[Logger]) -> None:
-        experience, rl_step = rollout.experience, rollout.rl_step
-        record = token_page_record(
-            experience,
-            self._tokenizer,
-            folder.resolve().name,
-            rl_step,
-            self.options,
-        )
+        rl_step = rollout.rl_step
+        record = token_page_record(rollout, self._tokenizer, folder.resolve().name, self.options)
+        if record is None:
+            rank_zero_warn(f"RL step {rl_step} has no token page: no group was checked whole")
+            return
         html = token_page(record)
         write_once(folder / "tokens", f"step_{rl_step:05d}", ".html", html.encode())
         for logger in loggers:

@@ -19,6 +19,7 @@ from lit_entropy.functional.attribution import (
 )
 from lit_entropy.functional.covariance import token_covariance
 from lit_entropy.functional.masked import masked_mean
+from lit_entropy.step.rollout import Rollout
 from lit_entropy.types import Experience
 
 #: Most points of the position profile.
@@ -49,27 +50,28 @@ class PageOptions:
 
 
 def token_page_record(
-    experience: Experience,
+    rollout: Rollout,
     tokenizer: PreTrainedTokenizerBase,
     run: str,
-    rl_step: int,
     options: PageOptions,
-) -> TokenPageRecord:
-    """The numbers and texts of the page of a rollout with at least one response token.
+) -> TokenPageRecord | None:
+    """The numbers and texts of the page of a rollout's groups that were checked whole.
 
-    Raises:
-        ValueError: a field of the rollout is missing.
+    None without a response token of such groups: the others have no advantages.
     """
-    experience = experience.rows(experience.checked_B.nonzero().flatten())
-    experience = experience.to("cpu")
+    experience = rollout.experience
+    checked_B = experience.checked_rows(rollout.group_size)
+    experience = experience.rows(checked_B.nonzero().flatten()).to("cpu")
     mask_BT = experience.response_mask_BT
+    if not mask_BT.any():
+        return None
     entropies_BT = experience.entropies_BT
     covariance_BT = token_covariance(experience.old_logprobs_BT, experience.advantages_BT, mask_BT)
     texts = TokenTexts(tokenizer)
     lowering, raising = _token_rows(experience, covariance_BT, texts, options.top_tokens)
     return TokenPageRecord(
         run=run,
-        rl_step=rl_step,
+        rl_step=rollout.rl_step,
         responses_total=len(experience),
         tokens_total=int(mask_BT.sum()),
         reward=float(experience.rewards_B.double().mean()),

@@ -19,6 +19,7 @@ from lit_entropy.callbacks.probe import (
     tell_fewer_held_out,
     to_state,
 )
+from lit_entropy.callbacks.rounding import tell_rounding
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.distributed.sharding import require_replicas
 from lit_entropy.policy import Policy
@@ -91,9 +92,15 @@ class UpdateAnatomy(RolloutCallback):
             require_replicas(pl_module.device_mesh is not None, "UpdateAnatomy")
             problems = trained_run(trainer).datamodule.validation_problems
             tell_fewer_held_out("UpdateAnatomy", self.probe_prompts, len(problems))
+            policy, mesh = trained_module(pl_module).sampler.policy, pl_module.device_mesh
+            tell_rounding(
+                "UpdateAnatomy", trainer.precision_plugin.precision, policy, mesh is not None
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what samples, measures and updates."""
+        """Keep what samples, measures and updates; another fit has states of its own."""
+        if trainer.current_epoch == 0:
+            self._probe = {}
         data = trained_run(trainer).datamodule
         sampler = trained_module(pl_module).sampler
         problems, encode = data.validation_problems, data.source.encode

@@ -16,7 +16,9 @@ _NAMING = ("monitor", "accuracy")
 _KNOWN = ("lit_entropy", "lightning", "torch")
 
 
-def validation_keys(evaluation: Evaluation, problems: Sequence[Problem]) -> list[str]:
+def validation_keys(
+    evaluation: Evaluation, problems: Sequence[Problem], sampling: bool = True
+) -> list[str]:
     """Every key that a validation may log, ``val/accuracy`` first.
 
     They are those of responses without a fault: a task that names no answers logs fewer.
@@ -24,20 +26,23 @@ def validation_keys(evaluation: Evaluation, problems: Sequence[Problem]) -> list
     Args:
         evaluation: says what is sampled.
         problems: that are held out.
+        sampling: whether responses are sampled beside the greedy ones.
     """
     counted: Counter[tuple[str, int]] = Counter()
     records = []
     for problem in problems:
         counted[kind := (problem.source, problem.difficulty)] += 1
         if counted[kind] <= 2:  # from two on there are standard errors
-            records.append(_record(problem, evaluation))
-    return [f"val/{key}" for key in evaluation.summarise(records)]
+            records.append(_record(problem, evaluation, sampling))
+    return [f"val/{key}" for key in evaluation.summarise([*filter(None, records)])]
 
 
-def _record(problem: Problem, evaluation: Evaluation) -> Record:
-    """The record of a problem that was answered as the evaluation asks."""
+def _record(problem: Problem, evaluation: Evaluation, sampling: bool) -> Record | None:
+    """The record of a problem that was answered as the evaluation asks, if it was answered."""
     own = evaluation.sampling_of(problem.source)
-    n = own.samples
+    n = own.samples if sampling else 0
+    if not (own.greedy or n):
+        return None
     return Record(
         id=problem.id,
         source=problem.source,
@@ -99,18 +104,31 @@ def check_keys(
     problems: Sequence[Problem],
     parts: Sequence[Any],
     schedules: Iterable[object],
+    greedy_ones: bool = False,
 ) -> None:
-    """Refuse, before the first RL step, what looks up a metric that no validation logs.
+    """Refuse, before the first RL step, what looks up a metric that not every validation logs.
 
     Args:
         evaluation: of the run.
         problems: that are held out.
         parts: the callbacks and the module.
         schedules: of learning rates, as the trainer keeps them.
+        greedy_ones: whether some validations do not sample.
 
     Raises:
-        ValueError: names the setting, the key and those that are near.
+        ValueError: names the setting, the key and those that are near, or the sampling.
     """
-    wanted = dict(monitored(parts, schedules))
-    if wanted and not may_log_others(parts):
-        check_monitored(wanted, validation_keys(evaluation, problems))
+    if not (wanted := dict(monitored(parts, schedules))):
+        return
+    keys = validation_keys(evaluation, problems)
+    if not may_log_others(parts):
+        check_monitored(wanted, keys)
+    if greedy_ones:
+        rare = set(keys) - set(validation_keys(evaluation, problems, sampling=False))
+        for setting, key in wanted.items():
+            if key in rare:
+                raise ValueError(
+                    f"{setting}={key} is looked up after every validation, and "
+                    "evaluation.sampling=ends samples for the first and the last one alone: set it "
+                    "to always"
+                )

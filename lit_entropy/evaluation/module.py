@@ -18,7 +18,7 @@ from lit_entropy.evaluation.keys import check_keys
 from lit_entropy.evaluation.prompts import HeldOutPrompts
 from lit_entropy.evaluation.ranks import Batch, most_batches, rank_batches
 from lit_entropy.evaluation.records import Record
-from lit_entropy.evaluation.sampling import check_ends, samples_now
+from lit_entropy.evaluation.sampling import check_ends, ends_note, has_greedy_ones, samples_now
 from lit_entropy.evaluation.unread import warn_unread
 from lit_entropy.evaluation.whole import require_every_batch
 from lit_entropy.policy.policy import Policy
@@ -127,15 +127,19 @@ class EvaluatedModule(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Check that the samplings of the validations fit the run, its problems and its metrics."""
-        if self.evaluation.samples_at_all:
-            trainer = self.trainer
-            every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
-            check_ends(self.evaluation.sampling, every, steps)
+        trainer, evaluation = self.trainer, self.evaluation
+        every, steps = trainer.check_val_every_n_epoch, trainer.max_epochs
+        if evaluation.samples_at_all:
+            check_ends(evaluation.sampling, every, steps)
         self._check_sources()
-        if self.trainer.limit_val_batches:
-            parts = [*self.trainer.callbacks, self]  # type: ignore[attr-defined]
-            schedules = self.trainer.lr_scheduler_configs
-            check_keys(self.evaluation, self.held_out.validation_problems, parts, schedules)
+        if trainer.limit_val_batches:
+            parts = [*trainer.callbacks, self]  # type: ignore[attr-defined]
+            schedules, problems = trainer.lr_scheduler_configs, self.held_out.validation_problems
+            greedy_ones = has_greedy_ones(evaluation.sampling, every, steps)
+            check_keys(evaluation, problems, parts, schedules, greedy_ones)
+            note = ends_note(evaluation.sampling, every, steps, parts)
+            if note and evaluation.samples_at_all:
+                rank_zero_warn(note)
 
     def on_validation_start(self) -> None:
         """Outside a fit, check that the samplings fit the problems."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
+
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from lit_entropy.functional.checks import LARGEST_COUNT, require_at_most, require_temperature
 
@@ -75,6 +78,40 @@ def check_ends(sampling: Sampling, every: int | None, steps: int | None) -> None
             f"check_val_every_n_epoch={every}: the last validation is "
             "not known; set both, or evaluation.sampling to always"
         )
+
+
+def has_greedy_ones(sampling: Sampling, every: int | None, steps: int | None) -> bool:
+    """Whether some validations of a fit do not sample: those between the base and the last one.
+
+    Args:
+        sampling: ``always`` or ``ends``.
+        every: RL steps from one validation to the next.
+        steps: RL steps of the fit.
+    """
+    return sampling == "ends" and every is not None and steps is not None and steps >= 2 * every
+
+
+def ends_note(
+    sampling: Sampling, every: int | None, steps: int | None, callbacks: Iterable[object]
+) -> str | None:
+    """What holds of the last validation of a fit that may end before it; None where it may not.
+
+    Args:
+        sampling: ``always`` or ``ends``.
+        every: RL steps from one validation to the next.
+        steps: RL steps of the fit.
+        callbacks: of the trainer.
+    """
+    own = {EarlyStopping: "EarlyStopping", Timer: "trainer.max_time"}
+    names = [name for kind, name in own.items() if any(isinstance(c, kind) for c in callbacks)]
+    if not (names and has_greedy_ones(sampling, every, steps)):
+        return None
+    assert every is not None and steps is not None  # has_greedy_ones
+    return (
+        f"evaluation.sampling=ends samples before RL step 1 and after {steps // every * every}: "
+        f"a fit that {' or '.join(names)} ends earlier has no sampled last validation; set "
+        "evaluation.sampling to always where it must"
+    )
 
 
 def samples_now(

@@ -69,7 +69,7 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
     T = batch.mask_BT.shape[1]
     if policy.packing:
         # a dense mask grows with the square of a row; flash attention reads positions of one row
-        capacity = None if _flash(policy.model) else longest
+        capacity = None if uses_flash(policy.model) else longest
         packed = pack(tokens_BL, mask_BL, capacity, policy.pad_token_id)
         # without attention_mask and cache, transformers tells sequences apart by their positions
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}
@@ -126,5 +126,6 @@ def _whole_sequences(batch: Sequences, pad_token_id: int) -> tuple[Tensor, Tenso
     return tokens_BL.masked_fill(~mask_BL, pad_token_id), mask_BL
 
 
-def _flash(model: PreTrainedModel) -> bool:
+def uses_flash(model: PreTrainedModel) -> bool:
+    """Whether attention is a flash kernel, which computes in half precision alone."""
     return "flash" in str(getattr(model.config, "_attn_implementation", ""))

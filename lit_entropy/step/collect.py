@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lit_entropy.advantages.base import AdvantageEstimator
-from lit_entropy.contracts import named_numbers
+from lit_entropy.contracts import named_numbers, refuse
 from lit_entropy.distributed.ranks import Ranks
 from lit_entropy.errors import ensure_finite
 from lit_entropy.functional.advantage import nearly_equal, without_noise
@@ -62,6 +62,9 @@ def collect(
     statistics = rollout_statistics(experience, plan.group_size, signal_P)
     own = named_numbers(advantage, "metrics", advantage.metrics())
     own = {key if "/" in key else f"rollout/{key}": value for key, value in own.items()}
+    for key in own.keys() & statistics.keys():
+        expected, remedy = "a key that the run does not log itself", "choose another, my/reward say"
+        refuse(advantage, f"metrics, {key!r}", expected, own[key], remedy)
     return Rollout(
         rl_step=rl_step,
         experience=experience,

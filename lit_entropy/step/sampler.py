@@ -172,7 +172,7 @@ class Sampler:
             float32 [B, T] in nats, 0 on tokens that the policy did not sample.
         """
         if completions.entropies_BT is not None:
-            return completions.entropies_BT
+            return zero_outside(completions.entropies_BT, completions.sampled_BT)
         temperature = self.temperature if temperature is None else temperature
         sequences = self.sequences(prompts, completions)
         entropies_BT = torch.zeros_like(completions.logprobs_BT)

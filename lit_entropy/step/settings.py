@@ -44,7 +44,7 @@ def selection_note(loss: PolicyLoss, precision: str, weights: Iterable[Tensor]) 
         precision: ``trainer.precision``.
         weights: the policy's parameters.
     """
-    low = sorted({str(weight.dtype).removeprefix("torch.") for weight in weights} - FULL_DTYPES)
+    low = low_dtypes(weights)
     if not loss.selects_tokens or (precision in FULL_PRECISIONS and not low):
         return None
     setting, full = f"trainer.precision={precision}", "32-true"
@@ -55,6 +55,36 @@ def selection_note(loss: PolicyLoss, precision: str, weights: Iterable[Tensor]) 
         f"{type(loss).__name__} selects depends on trainer.accumulate_grad_batches and on the "
         f"number of ranks, as it hardly does with {full} (docs/pitfalls.md)"
     )
+
+
+def measurement_note(
+    callback: str, precision: str, weights: Iterable[Tensor], autocast_stays: bool
+) -> str | None:
+    """What holds of changes of entropy that are measured from low-precision logits; None if none.
+
+    Args:
+        callback: what measures them.
+        precision: ``trainer.precision``.
+        weights: the policy's parameters.
+        autocast_stays: whether measurements cannot leave mixed precision.
+    """
+    low = low_dtypes(weights)
+    full = precision in FULL_PRECISIONS or (precision.endswith("-mixed") and not autocast_stays)
+    if full and not low:
+        return None
+    setting, remedy = f"trainer.precision={precision}", "32-true"
+    if full:
+        setting, remedy = f"model.policy.dtype={low[0]}", "float32"
+    return (
+        f"{setting} rounds the logits whose differences {callback} takes: it measures rounding "
+        "where an RL step changes the entropy by less than some 1e-3 nats, and R² of Lemma 1 does "
+        f"not show it; set {remedy} for exact changes (docs/pitfalls.md)"
+    )
+
+
+def low_dtypes(weights: Iterable[Tensor]) -> list[str]:
+    """The dtypes of weights by which passes are rounded, sorted."""
+    return sorted({str(weight.dtype).removeprefix("torch.") for weight in weights} - FULL_DTYPES)
 
 
 def compiled_note(parts: Iterable[object], compiled: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,6 +63,22 @@ def test_only_an_early_stop_of_this_rl_step_is_one() -> None:
     assert stopped_early([Callback(), stopping], 3)
     assert not stopped_early([stopping], 4)
     assert not stopped_early([Callback()], 3)
+
+
+def test_an_early_stop_in_the_first_rl_step_is_told_from_none() -> None:
+    """A time limit may end the fit there, beside one that has asked for nothing."""
+    stopping = EarlyStopping("a")
+    assert not stopped_early([stopping], 1)
+    trainer = SimpleNamespace(
+        callback_metrics={"a": torch.tensor(math.nan)},
+        fast_dev_run=False,
+        strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision),
+        should_stop=False,
+        current_epoch=0,
+        world_size=1,
+    )
+    stopping._run_early_stopping_check(trainer)  # type: ignore[arg-type]
+    assert trainer.should_stop and stopped_early([stopping], 1)
 
 
 STOP = ["lightning.pytorch.callbacks.EarlyStopping", "mode=max", "monitor=entropy/token_mean"]

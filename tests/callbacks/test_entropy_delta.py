@@ -157,7 +157,7 @@ def test_a_gap_in_the_steps_starts_the_history_again(
 ) -> None:
     callback = EntropyDelta(0)
     run_rollouts([callback], [rollout(1.0), rollout(0.9)], 2)
-    with pytest.warns(UserWarning, match="history starts again"):
+    with pytest.warns(UserWarning, match="its states and its history start again"):
         (row,) = run_rollouts([callback], [rollout(0.5), rollout(0.25)], 2)
     assert row["dynamics/delta"] == -0.25
     assert len(callback.state_dict()["history"]) == 1

@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from runs import fit as run_fit
 from runs import metrics
 
-from lit_entropy.callbacks import EntropyLaw, InitialValidation
+from lit_entropy.callbacks import EntropyLaw, InitialValidation, entropy_law
 from lit_entropy.callbacks.entropy_law import LAW_FILE
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.functional.bootstrap import bootstrap
+from lit_entropy.functional.bootstrap import LawIntervals, bootstrap
 from lit_entropy.functional.law import fit, pairs
 from lit_entropy.functional.law_report import report
 from lit_entropy.tracking.csv_logger import RunLogger, read_metrics
@@ -135,6 +135,29 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     run(folder)
     return folder
+
+
+def test_a_validation_is_bootstrapped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys and the warning have one and the same intervals."""
+    law = EntropyLaw(resamples=19)
+    made: list[LawIntervals] = []
+
+    def counted(*arguments: Any, **options: Any) -> LawIntervals:
+        made.append(bootstrap(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(entropy_law, "bootstrap", counted)
+    for step in range(11):
+        entropy = 1 - 0.08 * step
+        accuracy = 0.9 - 0.3 * math.exp(entropy) + 0.01 * (-1) ** step
+        law._rows.append(
+            {"step": step, entropy_law.ENTROPY: entropy + 0.08, "val/accuracy": accuracy}
+        )
+    mask_BT = torch.ones(2, 2, dtype=torch.bool)
+    experience = whole_experience(mask_BT, entropies_BT=torch.full((2, 2), 0.2))
+    values = law.on_rollout(rollout_of(experience, 2, 11), Ranks())
+    assert len(made) == 1
+    assert (values["law/ceiling_low"], values["law/ceiling_high"]) == made[0].ceiling
 
 
 def test_a_validation_meets_the_entropy_of_the_next_rollout(whole: Path) -> None:

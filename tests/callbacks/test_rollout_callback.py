@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lit_entropy.callbacks import CovarianceMonitor, EntropyDelta, EntropyMonitor
 from lit_entropy.callbacks.base import RolloutCallback, own_rows, own_share
 from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.errors import PartError
 from lit_entropy.step.rollout import Rollout
 from lit_entropy.types import Experience
 
@@ -53,6 +54,21 @@ def test_called_once_a_step_timed_and_without_gradients(
     # what comes back is logged, in the row of the RL step; nothing where nothing came back
     assert [row.get("recorder/step") for row in rows] == [1, None, 3]
     assert [row["recorder/updated"] for row in rows] == [10, 20, 30]
+
+
+class Stops(RolloutCallback):
+    def on_rollout(self, rollout: Rollout, ranks: Ranks) -> dict[str, float]:
+        return {}
+
+    def on_updated(self) -> dict[str, float]:
+        return {"stops/next": next(iter([]))}
+
+
+def test_a_stop_of_a_loop_after_the_updates_names_the_callback(
+    run_rollouts: Callable[..., Any], make_experience: Callable[..., Experience]
+) -> None:
+    with pytest.raises(PartError, match=r"Stops\.on_updated raised StopIteration"):
+        run_rollouts([Stops()], [make_experience()], 4)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])

@@ -6,8 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
+from experiences import rollout_of
 
+from lit_entropy.callbacks import CovarianceMonitor
 from lit_entropy.callbacks.token_records import PageOptions, token_page_record
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.functional.attribution import QUADRANTS
 from lit_entropy.policy.policy import Policy
 from lit_entropy.types import Experience
 
@@ -16,7 +20,8 @@ def test_against_a_slow_loop(make_experience: Callable[..., Experience]) -> None
     experience = make_experience(P=6, G=4, T=15, seed=2, filter_groups=True)
     tokenizer = Policy("chain-s").tokenizer
     options = PageOptions(responses=5, max_tokens=8, top_tokens=3, high_probability=0.5)
-    record = token_page_record(experience, tokenizer, "name", 7, options)
+    record = token_page_record(rollout_of(experience, 4, 7), tokenizer, "name", options)
+    assert record is not None
     assert experience.tokens_BT is not None and experience.response_mask_BT is not None
     assert experience.entropies_BT is not None
     tokens = [
@@ -66,6 +71,27 @@ def test_against_a_slow_loop(make_experience: Callable[..., Experience]) -> None
     firsts = experience.entropies_BT[:, 0].double().mean()
     assert record.profile.entropy[0] == pytest.approx(float(firsts), rel=1e-12)
     assert record.profile.share[0] == 1
+
+
+def test_groups_with_an_unchecked_response_are_left_out_as_of_the_metrics(
+    make_experience: Callable[..., Experience],
+) -> None:
+    """Their advantages are 0 by decree: they would move both centres."""
+    experience = make_experience(P=3, G=4, T=15, seed=2)
+    experience.checked_B[5] = False
+    experience.advantages_BT[4:8] = 0
+    rollout = rollout_of(experience, 4, 7)
+    tokenizer = Policy("chain-s").tokenizer
+    options = PageOptions(responses=5, max_tokens=8, top_tokens=3, high_probability=0.5)
+    record = token_page_record(rollout, tokenizer, "name", options)
+    assert record is not None and record.responses_total == 8
+    logged = CovarianceMonitor().on_rollout(rollout, Ranks())
+    assert record.covariance == pytest.approx(logged["cov/mean"], rel=1e-9)
+    for row, name in zip(record.quadrants, QUADRANTS, strict=True):
+        assert row.part == pytest.approx(logged[f"cov/quadrant/{name}"], rel=1e-9)
+        assert row.share == pytest.approx(logged[f"cov/quadrant/{name}_share"], rel=1e-9)
+    experience.checked_B[::4] = False
+    assert token_page_record(rollout, tokenizer, "name", options) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,30 @@ def test_a_replay_with_the_runs_own_loss_is_the_run(tmp_path: Path, clip: str) -
     arguments += ["--model.regularizers+=lit_entropy.regularizers.EntropyBonus"]
     fit(tmp_path, *QUICK, *arguments, "--trainer.max_epochs=2")
     assert Replay.compared == 2
+
+
+def test_another_fit_has_states_of_its_own() -> None:
+    data = SimpleNamespace(
+        validation_problems=[],
+        source=SimpleNamespace(encode=None),
+        plan=SimpleNamespace(seed=0),
+    )
+    trainer: Any = SimpleNamespace(
+        current_epoch=3,
+        datamodule=data,
+        optimizers=[None],
+        precision_plugin=None,
+        gradient_clip_val=None,
+        gradient_clip_algorithm=None,
+    )
+    module: Any = SimpleNamespace(sampler=None, regularizers=None)
+    callback = UpdateAnatomy()
+    callback.load_state_dict({"probe": {"tokens_BT": torch.ones(1, 2)}})
+    callback.on_train_start(trainer, module)  # a resume
+    assert callback.state_dict()["probe"]["tokens_BT"].tolist() == [[1.0, 1.0]]
+    trainer.current_epoch = 0
+    callback.on_train_start(trainer, module)
+    assert callback.state_dict()["probe"] == {}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,9 @@ from documents import ROOT
 from runs import CONFIGS, SMALL, fit, metrics
 
 from lit_entropy.cli.main import main
+from lit_entropy.evaluation import Evaluation
+from lit_entropy.evaluation.keys import validation_keys
+from lit_entropy.types import Problem
 
 PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 
@@ -86,6 +89,22 @@ def test_every_logged_key_is_documented(tmp_path: Path) -> None:
         key.replace("val/", "test/") for key in logged if key.startswith("val/")
     }
     assert "under `test/`" in PAGE
+
+
+def test_every_key_that_a_validation_may_log_is_documented() -> None:
+    problems = [Problem(i, "1+1", "2", source="ab"[i % 2], difficulty=i // 4) for i in range(8)]
+    keys = validation_keys(Evaluation(), problems)
+    entries = dictionary()
+    assert {"val/length_se", "val/mean_of_sets_se", "val/a/pass@2"} <= set(keys)
+    assert not [key for key in keys if not any(matches(key, entry) for entry in entries)]
+    # any name fits the row of standard errors: it says of what there are some
+    before, _, rest = PAGE.partition("| `val/<score>_se` |")
+    scores = re.findall(r"`(val/[^`]+)`", before)
+    named = re.findall(r"`(val/[^`]+)`", rest.splitlines()[0])
+    for key in keys:
+        score = key.removesuffix("_se")
+        if score != key and key.count("/") == 1:
+            assert score in named or any(matches(score, entry) for entry in scores), key
 
 
 def keys_of_a_test(folder: Path) -> set[str]:

@@ -109,6 +109,32 @@ def test_differences_are_at_the_very_thresholds_of_the_scores() -> None:
     assert rows_of(found)["aime", name].difference == 0.5
 
 
+def test_differences_of_every_score_that_both_have() -> None:
+    evaluation = Evaluation(12, pass_k=(3, 6))
+    first = [sampled(i, "r" * (i + 1) + "w" * (11 - i), "") for i in range(3)]
+    second = [sampled(i, "r" * (i + 3) + "w" * (9 - i), "") for i in range(3)]
+    found = with_differences(report(evaluation, a=first, b=second))
+    scores = {policy.name: policy.sets["all"].scores for policy in found.policies}
+    rows = {score: row for (_, score), row in rows_of(found).items()}
+    assert {"pass@3", "pass@6", "pass@12"} < scores["a"].keys() == scores["b"].keys()
+    assert rows.keys() == {*scores["a"], "pass@2", "pass@4", "pass@8"}  # of the curve
+    for score, own in scores["b"].items():
+        expected = own.mean - scores["a"][score].mean
+        assert rows[score].difference == pytest.approx(expected, abs=1e-12)
+    other = Evaluation(12, pass_k=(5, 6))
+    joint = rows_of(join([report(evaluation, a=first), report(other, b=second)], ["a", "b"]))
+    assert {score for _, score in joint if "pass" in score} == {
+        f"pass@{k}" for k in (2, 4, 6, 8, 12)
+    }
+
+
+def test_problems_of_one_id_are_not_paired() -> None:
+    """A policy minus itself would not be 0."""
+    twice = [sampled(0, "rrrr", ""), sampled(0, "wwww", ""), sampled(1, "rwww", "")]
+    with pytest.raises(ValueError, match=r"^2 problems of the set 'all' have the id 0, by which"):
+        with_differences(report(a=twice, b=twice))
+
+
 def test_other_numbers_of_samples_share_what_both_have() -> None:
     more = Evaluation(0, pass_k=(2,), cover_tau=(0.5,), sets={"aime": SetSampling(8)})
     second = [sampled(i, "rrrrwwww") for i in range(3)] + [greedy(i, "r") for i in range(4)]
@@ -118,6 +144,14 @@ def test_other_numbers_of_samples_share_what_both_have() -> None:
     assert ("aime", "cover@0.5") not in rows
     # 1 - C(4, 2) / C(8, 2) = 11/14 against 5/6, 0, 1/2
     assert rows["aime", "pass@2"].difference == pytest.approx(11 / 14 - (5 / 6 + 0 + 1 / 2) / 3)
+
+
+def test_thresholds_are_compared_where_equally_many_were_checked() -> None:
+    """One unchecked response does not drop Cover@tau of the whole set."""
+    first = [sampled(0, "rrww"), sampled(1, "wwww"), sampled(2, "rwww")]
+    second = [sampled(0, "rrrw"), sampled(1, "rrr?"), sampled(2, "rrww")]
+    row = rows_of(with_differences(report(a=first, b=second)))["all", "cover@0.5"]
+    assert row.problems == 2 and row.difference == 0.5  # 1, 0 against 1, 1
 
 
 def test_files_are_never_overwritten(tmp_path: Path) -> None:

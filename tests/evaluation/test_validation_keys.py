@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from broken_parts import InfiniteAdvantage
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 from runs import fit, metrics, parts
 
 from lit_entropy.callbacks import EntropyLaw
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.evaluation import Evaluation, SetSampling
 from lit_entropy.evaluation.keys import check_keys, validation_keys
+from lit_entropy.evaluation.sampling import ends_note, has_greedy_ones
 from lit_entropy.types import Problem
 
 PROBLEMS = [Problem(i, "1+1", "2", source="ab"[i % 2], difficulty=i // 2) for i in range(4)]
@@ -62,6 +63,51 @@ def test_every_setting_that_names_a_key() -> None:
         "val/length_sampled, val/entropy, val/truncated_sampled, val/unchecked_sampled, "
         "val/format_failure_sampled, val/answer_entropy, val/mean_of_sets"
     )
+
+
+ENDS = ["--model.evaluation.sampling=ends", "--trainer.check_val_every_n_epoch=1"]
+LAW = ["--trainer.callbacks=EntropyLaw", "--trainer.callbacks.accuracy=val/avg@8"]
+MONITOR = ["--trainer.callbacks=null", "--checkpoint.monitor=val/avg@8", "--checkpoint.mode=max"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [(MONITOR, "checkpoint.monitor"), (LAW, "trainer.callbacks: EntropyLaw.accuracy")],
+)
+def test_what_is_sampled_at_the_ends_alone_is_not_looked_up_in_between(
+    tmp_path: Path, arguments: list[str], setting: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        fit(tmp_path, *ENDS, *arguments)
+    assert str(caught.value) == (
+        f"{setting}=val/avg@8 is looked up after every validation, and evaluation.sampling=ends "
+        "samples for the first and the last one alone: set it to always"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_keys_of_a_validation_that_does_not_sample() -> None:
+    keys = validation_keys(Evaluation(sampling="ends"), PROBLEMS, sampling=False)
+    plain = validation_keys(Evaluation(samples=0), PROBLEMS)
+    assert keys == [key for key in plain if "mean_of_sets" not in key]
+    sampled_only = Evaluation(samples=0, sets={"b": SetSampling(4, 1.0, greedy=False)})
+    keys = validation_keys(sampled_only, PROBLEMS, sampling=False)
+    assert keys == validation_keys(Evaluation(samples=0), PROBLEMS[::2])
+    right = RunCheckpoint(monitor="val/accuracy", mode="max")
+    check_keys(Evaluation(), PROBLEMS, [right], [], greedy_ones=True)
+
+
+def test_a_fit_that_may_end_before_its_sampled_validation_is_told() -> None:
+    assert not has_greedy_ones("ends", 10, 19) and has_greedy_ones("ends", 10, 20)
+    callbacks = [EarlyStopping("val/accuracy"), Timer("00:00:01:00")]
+    note = ends_note("ends", 10, 25, callbacks)
+    assert note is not None and note.startswith(
+        "evaluation.sampling=ends samples before RL step 1 and after 20: a fit that EarlyStopping "
+        "or trainer.max_time ends earlier has no sampled last validation"
+    )
+    assert ends_note("always", 10, 25, callbacks) is None
+    assert ends_note("ends", 10, 10, callbacks) is None
+    assert ends_note("ends", 10, 25, callbacks[:0]) is None
 
 
 def test_what_may_be_logged_by_others_is_not_refused() -> None:

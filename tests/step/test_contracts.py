@@ -83,6 +83,13 @@ class OneAGroup(AdvantageEstimator):
         return rewards_PG.mean(1, keepdim=True)
 
 
+class OwnReward(GRPO):
+    """Names a metric as the run names its own."""
+
+    def metrics(self) -> dict[str, float]:
+        return {"reward": 9.0}
+
+
 class Forgetful(RolloutCallback):
     """Has no return."""
 
@@ -118,6 +125,11 @@ NAME = "test_contracts."
             ["--model.advantage=test_contracts.OneAGroup", "--data.group_filter=none"],
             rf"{NAME}OneAGroup\.__call__: expected a floating-point tensor \[P, G\] = \[8, 4\], "
             r"found a torch\.float32 tensor of shape \[8, 1\]; return one advantage for each",
+        ),
+        (
+            ["--model.advantage=test_contracts.OwnReward"],
+            rf"{NAME}OwnReward\.metrics, 'rollout/reward': expected a key that the run does not "
+            r"log itself, found a float \(9\.0\); choose another, my/reward say$",
         ),
         (
             ["--trainer.callbacks=test_contracts.Forgetful"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from runs import ALONE, fit
 from shared_launch import DIALOGUES, Launched
 from two_ranks import arguments, run
 
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
-from lit_entropy.step.sampler import check_masks
+from lit_entropy.step.sampler import Sampler, check_masks
 from lit_entropy.types import Completions
 
 
@@ -47,6 +49,15 @@ def test_masks() -> None:
     ):
         with pytest.raises(ValueError, match=r"model\.engine=Mine: mask_BT of row 1 .*environment"):
             check_masks(bad, "Mine")
+
+
+def test_entropies_of_an_engine_count_where_the_policy_sampled() -> None:
+    """Whatever it reports on what an environment wrote, and on padding."""
+    completions = made([[1, 1, 1], [1, 1, 0]], [[0, 1, 0], [0, 0, 0]])
+    completions.entropies_BT = torch.tensor([[0.5, 9.0, 0.25], [1.0, 2.0, math.nan]])
+    sampler = Sampler(Policy("chain-xs"), LocalEngine())
+    entropies_BT = sampler.entropies([[3], [4]], completions)
+    assert entropies_BT.tolist() == [[0.5, 0.0, 0.25], [1.0, 2.0, 0.0]]
 
 
 def test_a_run_with_a_hole_is_refused_at_its_first_rollout(tmp_path: Path) -> None:

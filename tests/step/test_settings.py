@@ -17,7 +17,13 @@ from lit_entropy.losses import ClipCov, KLCov, PPOClip
 from lit_entropy.module import EntropyModule
 from lit_entropy.policy.policy import Policy
 from lit_entropy.regularizers import ReferenceKL
-from lit_entropy.step.settings import check_lengths, check_trainer, compiled_note, selection_note
+from lit_entropy.step.settings import (
+    check_lengths,
+    check_trainer,
+    compiled_note,
+    measurement_note,
+    selection_note,
+)
 
 COSINE = "--model.lr_scheduler=torch.optim.lr_scheduler.CosineAnnealingLR"
 TWO = ["--model.evaluation.samples=2", "--model.evaluation.pass_k=[]"]
@@ -93,6 +99,39 @@ def test_what_holds_of_selections_in_a_low_precision_is_said(
     assert note.endswith(f"as it hardly does with {full} (docs/pitfalls.md)")
     assert selection_note(loss, "32-true", FULL) is None
     assert selection_note(PPOClip(), precision, weights) is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "autocast_stays", "said"),
+    [
+        ("bf16-true", FULL, False, "trainer.precision=bf16-true"),
+        ("32-true", LOW, False, "model.policy.dtype=bfloat16"),
+        ("bf16-mixed", LOW, False, "model.policy.dtype=bfloat16"),
+        ("bf16-mixed", FULL, True, "trainer.precision=bf16-mixed"),
+        ("bf16-mixed", FULL, False, None),
+        ("32-true", FULL, True, None),
+    ],
+)
+def test_what_holds_of_changes_of_entropy_in_a_low_precision_is_said(
+    precision: str, weights: list[torch.Tensor], autocast_stays: bool, said: str | None
+) -> None:
+    note = measurement_note("EntropyDelta", precision, weights, autocast_stays)
+    if said is None:
+        assert note is None
+        return
+    assert note is not None and "\n" not in note
+    assert note.startswith(f"{said} rounds the logits whose differences EntropyDelta takes")
+    full = "float32" if "dtype" in said else "32-true"
+    assert f"set {full} for exact changes" in note
+
+
+@pytest.mark.parametrize(("precision", "said"), [("bf16-true", True), ("bf16-mixed", False)])
+def test_a_run_says_where_it_measures_rounding(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, precision: str, said: bool
+) -> None:
+    options = ["--trainer.callbacks=EntropyDelta", f"--trainer.precision={precision}"]
+    fit(tmp_path, *ALONE, *options, "--trainer.max_epochs=0")
+    assert ("differences EntropyDelta takes" in caplog.text) == said
 
 
 def test_what_a_compiled_policy_does_to_a_kink_is_said() -> None:

@@ -9,6 +9,7 @@ from data_files import gsm8k, write_jsonl
 from data_runs import chat_model, run
 
 from lit_entropy.errors import CheckpointError
+from lit_entropy.tasks.problem_ids import require_distinct
 from lit_entropy.tasks.same_problems import problems_state, require_same_problems
 from lit_entropy.types import Problem
 
@@ -35,6 +36,20 @@ def test_every_part_and_the_order_count() -> None:
         CheckpointError, match=r"data\.task: .* \(2 then, 1 now\), .* start another"
     ):
         require_same_problems(noted, problems_state([first]))
+
+
+def test_held_out_problems_of_one_source_have_their_own_ids() -> None:
+    require_distinct(ROWS)
+    sources = [Problem(0, "1+1", "2", source=name) for name in "abca"]
+    require_distinct(sources[:3])
+    with pytest.raises(ValueError) as caught:
+        require_distinct(sources)
+    assert str(caught.value) == (
+        "data.task: validation problems 0 and 3, from 0, of 'a' both have the id 0, which keys "
+        "their samples' random numbers and pairs policies in compare: give each its own Problem.id"
+    )
+    with pytest.raises(ValueError, match="problems 0 and 1, from 0, both have the id 0, which"):
+        require_distinct((ROWS[0], ROWS[0]))
 
 
 def test_a_run_does_not_go_on_with_other_rows(tmp_path: Path) -> None:
