@@ -32,7 +32,7 @@ from lit_entropy.cli.commands import (
 from lit_entropy.cli.early import check_accelerator, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.missing_files import check_trainer_files
-from lit_entropy.cli.names import changes_of, evaluation_name, name_run
+from lit_entropy.cli.names import changes_of, check_place, evaluation_name, name_run
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
@@ -161,6 +161,7 @@ class EntropyCLI(LightningCLI):
         if resume:
             folder = run_folder_of(path)
             if (Path(run.folder) / run.name).resolve() != folder:
+                check_place(run, self._changes, folder)
                 run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else self._evaluation_name(config)

@@ -162,6 +162,9 @@ Q --seed_everything 99999999999
 Q --ckpt_path nowhere.ckpt
 Q --ckpt_path last
 Q --ckpt_path last --model.optimizer.lr 1e-4 | --ckpt_path runs/quickstart-seed0/check
+Q --run.name twice --ckpt_path last | runs/twice-2/checkpoints/last.ckpt, runs/twice/
+V --run.name twice --ckpt_path last | runs/twice-2/checkpoints/last.ckpt, runs/twice/
+Q --run.name other --ckpt_path runs/placed/checkpoints/last.ckpt | --run.name out
 Q --unknown 3
 Q extra | extra
 V --checkpoints [nowhere.ckpt] | nowhere.ckpt
@@ -346,6 +349,10 @@ def write_files(folder: Path) -> None:
         "folder/file.txt": "x\n",
         "empty-folder/README": "",
         "runs/quickstart-seed0/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/twice/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/twice-2/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/placed/config.yaml": "{}\n",
+        "runs/placed/checkpoints/last.ckpt": "not a checkpoint\n",
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
