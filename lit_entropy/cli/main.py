@@ -42,6 +42,7 @@ from lit_entropy.cli.replaced_callbacks import replaced_callbacks
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.errors import PartError
 from lit_entropy.evaluation.report.records import Report
+from lit_entropy.tracking.redaction import require_shown
 from lit_entropy.tracking.run_folder import (
     announce_run,
     claim_run_folder,
@@ -146,6 +147,7 @@ class EntropyCLI(LightningCLI):
         if self.subcommand in COMMANDS:
             return
         config = self.config[self.subcommand]
+        require_shown(config.as_dict())
         check_trainer_files(vars(config.trainer))
         check_accelerator(config.trainer.accelerator)
         run = config.run

@@ -18,6 +18,7 @@ from lit_entropy.planning.workload import Strategy
 from lit_entropy.policy.checks import check_adapters
 from lit_entropy.policy.loading import dry_run
 from lit_entropy.tasks.prompt_limit import prompt_limit
+from lit_entropy.tracking.redaction import require_shown
 
 
 class Parsed(NamedTuple):
@@ -67,6 +68,7 @@ def build(experiment: Parsed, devices: int | None = None) -> Built:
         ValueError: a setting that a part refuses, a size that does not divide over the devices, or
             a model whose context is too short.
     """
+    require_shown(experiment.config.as_dict())
     config = experiment.config.clone()
     engine, config.model.engine = config.model.engine, None
     with dry_run(), _quiet():

@@ -220,6 +220,9 @@ Q --config wrong_type.yaml | data.group_size
 Q --config wrong_part.yaml | model.loss
 Q --config wrong_name.yaml | run.name
 Q --config reference.yaml | run.notes
+Q --config hidden.yaml | data.task.train is the text <redacted>
+Q --config hidden.yaml --data.task.train nowhere.jsonl | data.task.train
+P --config hidden.yaml | data.task.train is the text <redacted>
 Q --model.loss empty.yaml
 Q --model.loss list.yaml
 Q --model.loss no_class.yaml
@@ -337,6 +340,8 @@ def write_files(folder: Path) -> None:
         "wrong_part.yaml": "model: {loss: {class_path: KLCovv}}\n",
         "wrong_name.yaml": "run: {name: 1e-6}\n",
         "reference.yaml": "run: {notes: '${nope}'}\n",
+        "hidden.yaml": "data: {task: {class_path: DatasetTask, init_args: {checker: NumberChecker, "
+        "train: <redacted>}}}\n",
         "no_class.yaml": "fraction: 0.1\nother: 3\n",
         "unknown_argument.yaml": "class_path: KLCov\ninit_args: {fractoin: 0.1}\n",
         "empty.ckpt": "",
