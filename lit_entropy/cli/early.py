@@ -15,6 +15,21 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"seed_everything={seed} must be a whole number from 0 to {2**32 - 1}")
 
 
+def check_predictions(returned: bool | None) -> None:
+    """Refuse a prediction that Lightning would throw away.
+
+    Args:
+        returned: ``return_predictions``; None where the subcommand has no such setting.
+
+    Raises:
+        ValueError: it is False.
+    """
+    if returned is False:
+        raise ValueError(
+            "return_predictions=false leaves nothing to write to predictions.jsonl: leave it out"
+        )
+
+
 def check_accelerator(accelerator: object) -> None:
     """Refuse an accelerator that is not known or not here, before a run has a name and a folder.
 

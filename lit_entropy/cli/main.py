@@ -29,7 +29,7 @@ from lit_entropy.cli.commands import (
     summaries,
     takes_experiment,
 )
-from lit_entropy.cli.early import check_accelerator, check_seed
+from lit_entropy.cli.early import check_accelerator, check_predictions, check_seed
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.missing_files import check_trainer_files
 from lit_entropy.cli.names import changes_of, check_place, evaluation_name, name_run
@@ -41,6 +41,7 @@ from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
 from lit_entropy.cli.replaced_callbacks import replaced_callbacks
 from lit_entropy.cli.validate import evaluate, targets
 from lit_entropy.errors import PartError
+from lit_entropy.evaluation.ranks import in_problem_order
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.redaction import require_shown
 from lit_entropy.tracking.run_folder import (
@@ -150,6 +151,7 @@ class EntropyCLI(LightningCLI):
         require_shown(config.as_dict())
         check_trainer_files(vars(config.trainer))
         check_accelerator(config.trainer.accelerator)
+        check_predictions(config.get("return_predictions"))
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
@@ -245,13 +247,13 @@ class EntropyCLI(LightningCLI):
     def predict(self, **arguments: Any) -> list[Any]:
         """Write greedy responses to held-out problems to ``predictions.jsonl``."""
         outputs = self.trainer.predict(**arguments) or []
-        rank = self.trainer.global_rank
-        name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
-        samples = [sample for batch in outputs for sample in batch]
-        path = Path(self.trainer.log_dir or ".") / name
-        with atomic_write(path) as file:
-            file.write(to_lines(samples).encode())
-        print(f"predictions: {path}", flush=True)
+        own = [sample for batch in outputs for sample in batch]
+        samples = in_problem_order(self.model.ranks.gather_objects(own))
+        path = Path(self.trainer.log_dir or ".") / "predictions.jsonl"  # the folder is a collective
+        if self.trainer.is_global_zero:
+            with atomic_write(path) as file:
+                file.write(to_lines(samples).encode())
+            print(f"predictions: {path}", flush=True)
         return outputs
 
     def _run_subcommand(self, subcommand: str) -> None:

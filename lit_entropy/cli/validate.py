@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 
 from lit_entropy.checkpoints.io import LAST, resolve_checkpoint
 from lit_entropy.distributed.ranks import Ranks
@@ -115,7 +114,7 @@ def evaluate(
 
 def check_times(policy: str, task: Task, ranks: Ranks) -> Checking:
     """Responses scored since the last call and the seconds that took, over all ranks."""
-    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=ranks.device)
+    # objects: a validation is over, and a module on no device where ranks exchange tensors
+    own = ranks.gather_objects((task.checks, task.check_seconds))
     task.checks, task.check_seconds = 0, 0.0
-    responses, seconds = ranks.sum(own).tolist()
-    return Checking(policy, int(responses), seconds)
+    return Checking(policy, sum(checks for checks, _ in own), sum(seconds for _, seconds in own))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from runs import CONFIGS, SMALL, UNNAMED, fit, metrics
+from shared_launch import PREDICTED, Launched
+from two_ranks import arguments
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
@@ -324,6 +326,24 @@ def test_the_other_subcommands(
         values = metrics(trained, folder.name)
         assert values[f"{prefix}/accuracy"][-1] == final
     assert cli.subcommand == command
+
+
+def test_two_ranks_predict_as_one(tmp_path: Path, on_two_ranks: Launched) -> None:
+    main(arguments(tmp_path, *PREDICTED, command="predict"))
+    one, two = (
+        {file.name: file.read_text() for file in folder.glob("*/predictions*")}
+        for folder in (tmp_path, on_two_ranks.folder("predicted"))
+    )
+    assert two == one
+    assert len(one["predictions.jsonl"].splitlines()) == 11
+
+
+def test_sigterm_ends_a_prediction(tmp_path: Path) -> None:
+    ends = "--trainer.callbacks=[broken_parts.Terminated]"
+    with pytest.raises(SystemExit) as end:
+        main(arguments(tmp_path, *PREDICTED, ends, command="predict"))
+    assert end.value.code == 143
+    assert not list(tmp_path.glob("*/predictions*"))
 
 
 def test_python_m_and_exit_code(tmp_path: Path) -> None:

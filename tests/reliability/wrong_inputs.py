@@ -171,6 +171,7 @@ V --checkpoints [nowhere.ckpt] | nowhere.ckpt
 V --checkpoints []
 V --checkpoints [base,base]
 V --ckpt_path nowhere.ckpt
+predict --config quickstart --return_predictions false
 """
 
 #: Data sets and tasks.
