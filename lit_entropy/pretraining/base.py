@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -21,6 +22,7 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
+from lit_entropy.pretraining.command import pretrain
 from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model, width_of
 from lit_entropy.pretraining.options import Average
@@ -39,6 +41,8 @@ BEYOND, HELD_OUT, HELD_OUT_SIZE = 2**40, 32, 128
 Pairs = list[tuple[str, str]]
 #: A record of parameters of one task.
 R = TypeVar("R", AttemptMixture, StrategyPrior)
+#: The records by the parameter that holds them.
+RECORDS = {"attempts": AttemptMixture, "strategies": StrategyPrior}
 #: Parameters that belong to one task alone, left out of the recipes of others.
 ONLY = {
     "chain": ("max_length", *(item.name for item in fields(Mixture))),
@@ -63,6 +67,7 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
         ValueError: for a folder that is not empty or cannot be made, or a parameter out of range.
         NonFiniteError: the training has diverged; nothing is written.
     """
+    _check_own(arguments)
     task, recipe = arguments["task"], _of_task(arguments)
     _check(folder, recipe)
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
@@ -117,6 +122,22 @@ def _require_finite(module: Pretraining, losses: Mapping[str, float], steps: int
             f"{', '.join(bad) or 'weights'} not finite after {steps} steps: nothing is written; "
             f"lower learning_rate, which is {module.learning_rate:g}"
         )
+
+
+def _check_own(arguments: Config) -> None:
+    """Refuse a parameter of another task, which would change nothing."""
+    task = arguments["task"]
+    defaults = {name: item.default for name, item in signature(pretrain).parameters.items()}
+    record = {"countdown": "attempts", "discovery": "strategies"}.get(task, "")
+    own = {item.name for item in fields(RECORDS[record])} if record else set()
+    for other in ONLY.keys() - {task}:
+        for name in ONLY[other]:
+            value = arguments.get(name, defaults[name])
+            if value != defaults[name]:
+                remedy = f"take {record}.{name}" if name in own else "leave it out"
+                raise ValueError(
+                    f"{name} is {value!r}: it is of task {other}, not {task}; {remedy}"
+                )
 
 
 def _of_task(recipe: Config) -> dict[str, Any]:
