@@ -1,6 +1,10 @@
 """What is refused before a run has a name and a folder."""
 
+from pathlib import Path
+
+import lightning as L
 from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from lit_entropy.closest import did_you_mean
 
@@ -56,3 +60,32 @@ def check_accelerator(accelerator: object) -> None:
 
 def _is_here(name: str) -> bool:
     return bool(AcceleratorRegistry[name]["accelerator"].is_available())
+
+
+def check_requeued(folder: str | Path | None) -> None:
+    """Refuse a start under SLURM that Lightning would continue from a checkpoint of its own.
+
+    Args:
+        folder: ``trainer.default_root_dir``; None for the working folder.
+
+    Raises:
+        ValueError: names the checkpoint and the remedy.
+    """
+    found = sorted(Path(folder or ".").glob("hpc_ckpt_*.ckpt"))
+    if found and SLURMEnvironment.detect():
+        raise ValueError(
+            f"{found[-1]}: under SLURM Lightning loads this checkpoint, which a requeue has left, "
+            "wherever none is named: move it away, and continue a run with --ckpt_path "
+            "RUN/checkpoints/last.ckpt"
+        )
+
+
+def without_requeue(trainer: L.Trainer) -> None:
+    """Leave SLURM's signal before the end of a job alone.
+
+    Lightning would answer it with a checkpoint outside of the run's folder, in the middle of an RL
+    step, from which no run can be continued exactly.
+    """
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False

@@ -29,7 +29,13 @@ from lit_entropy.cli.commands import (
     summaries,
     takes_experiment,
 )
-from lit_entropy.cli.early import check_accelerator, check_predictions, check_seed
+from lit_entropy.cli.early import (
+    check_accelerator,
+    check_predictions,
+    check_requeued,
+    check_seed,
+    without_requeue,
+)
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.missing_files import check_trainer_files
 from lit_entropy.cli.names import changes_of, check_place, evaluation_name, name_run
@@ -40,7 +46,7 @@ from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_con
 from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
 from lit_entropy.cli.replaced_callbacks import replaced_callbacks
 from lit_entropy.cli.validate import evaluate, targets
-from lit_entropy.errors import PartError
+from lit_entropy.errors import CheckpointError, PartError
 from lit_entropy.evaluation.ranks import in_problem_order
 from lit_entropy.evaluation.report.records import Report
 from lit_entropy.tracking.redaction import require_shown
@@ -152,6 +158,8 @@ class EntropyCLI(LightningCLI):
         check_trainer_files(vars(config.trainer))
         check_accelerator(config.trainer.accelerator)
         check_predictions(config.get("return_predictions"))
+        if config.ckpt_path is None:
+            check_requeued(config.trainer.default_root_dir)
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
@@ -222,12 +230,14 @@ class EntropyCLI(LightningCLI):
         plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
         loggers = run_loggers(config.run, trainer.get("logger"))
         try:
-            return super().instantiate_trainer(
+            built = super().instantiate_trainer(
                 logger=loggers, plugins=[*plugins, AtomicCheckpointIO()], **kwargs
             )
         except Exception as error:
             mark_trainer(error, trainer.as_dict())
             raise
+        without_requeue(built)
+        return built
 
     def before_fit(self) -> None:
         """Let a checkpoint be kept that was named, not that of ``last``, which the run leaves."""
@@ -274,6 +284,13 @@ class EntropyCLI(LightningCLI):
     def _work(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except KeyError as error:  # Lightning reads its version before anything else
+            if "pytorch-lightning_version" not in error.args:
+                raise
+            raise CheckpointError(
+                f"{self.trainer.ckpt_path} holds weights alone, no state of a run: name a "
+                "checkpoint of lit-entropy fit"
+            ) from error
         except SystemExit as end:
             if end.code or ended_by_signal(end):
                 raise

@@ -9,7 +9,6 @@ import lightning as L
 
 from lit_entropy.checkpoints.io import LAST, resolve_checkpoint
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.errors import CheckpointError
 from lit_entropy.evaluation.report.compare import with_differences
 from lit_entropy.evaluation.report.files import write_report
 from lit_entropy.evaluation.report.records import Checking, PolicyReport, Report
@@ -87,15 +86,7 @@ def evaluate(
     # the base before anything is loaded over it
     for target in sorted(policies, key=lambda target: target.checkpoint is not None):
         model.policy_name = "" if model.logs_validation else target.name
-        try:
-            trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
-        except KeyError as error:  # Lightning reads its version before anything else
-            if "pytorch-lightning_version" not in error.args:
-                raise
-            raise CheckpointError(
-                f"{target.checkpoint} holds weights alone, no state of a run: name a checkpoint of "
-                "lit-entropy fit"
-            ) from error
+        trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
         reports[target] = policy_report(
             target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation
         )
