@@ -88,6 +88,7 @@ Q --model.regularizers+ ReferenceKL --model.regularizers.coef -1 | coef=-1
 Q --model.regularizers+ Bonus
 Q --model.engine local
 Q --model.engine LocalEngin
+Q --model.engine.max_rows 8 | model.engine.max_rows: model.engine is null and has no settings
 Q --model.evaluation Evaluation --model.evaluation.samples 1 | model.evaluation.pass_k
 Q --model.evaluation Evaluation --model.evaluation.samples -1 | samples
 Q --model.evaluation Evaluation --model.evaluation.temperature -1
@@ -154,6 +155,7 @@ Q --run.name ${nope}
 Q --run.tags '[""]'
 Q --run.group ""
 Q --run.colour red
+Q --run.project team/entropy
 Q --seed_everything true
 Q --seed_everything x
 Q --seed_everything 0,1
@@ -235,6 +237,8 @@ Q --ckpt_path empty.ckpt | empty.ckpt
 Q --ckpt_path text.ckpt | text.ckpt
 V --ckpt_path text.ckpt | text.ckpt
 V --ckpt_path weights.ckpt | weights.ckpt
+test --config quickstart --run.folder runs --ckpt_path weights.ckpt | weights alone
+predict --config quickstart --run.folder runs --ckpt_path weights.ckpt | weights alone
 Q --ckpt_path folder | folder
 """
 
@@ -272,6 +276,7 @@ pretrain --output x --error 2
 pretrain --output x --learning_rate -1e-3
 pretrain --output x --task chess
 pretrain --output folder --steps 1 | folder
+pretrain --output x --task countdown --error 0.9 | take attempts.error
 plan | required
 P --gpu b200
 P --gpus 0
@@ -282,6 +287,9 @@ P --decode_efficiency 0
 P --model.loss KLCovv
 P --model.loss KLCov --model.loss.fraction 2
 P --data.minibatch_size 48
+P --trainer.max_steps 81
+P --trainer.gradient_clip_val -1
+P --trainer.accelerator auto --trainer.precision 16-mixed
 reproduce --suite huge
 reproduce --budget slow
 reproduce --figures 99
