@@ -258,7 +258,7 @@ class EntropyCLI(LightningCLI):
         """Write greedy responses to held-out problems to ``predictions.jsonl``."""
         outputs = self.trainer.predict(**arguments) or []
         own = [sample for batch in outputs for sample in batch]
-        samples = in_problem_order(self.model.ranks.gather_objects(own))
+        samples = in_problem_order(arguments["model"].ranks.gather_objects(own))
         path = Path(self.trainer.log_dir or ".") / "predictions.jsonl"  # the folder is a collective
         if self.trainer.is_global_zero:
             with atomic_write(path) as file:

@@ -210,7 +210,9 @@ class EvaluatedModule(L.LightningModule):
         """As validation."""
         self._begin()
 
-    def on_predict_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+    def on_predict_batch_end(
+        self, outputs: object, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         """End at SIGTERM, which Lightning notes and asks for in its other loops alone."""
         last = self.trainer.predict_loop.batch_progress.is_last_batch
         if self.trainer.received_sigterm and not last:

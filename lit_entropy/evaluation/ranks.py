@@ -5,7 +5,6 @@ entropies are collectives, so that ranks make as many calls, each of as many row
 """
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import TypeVar
 
 from lit_entropy.types import Problem
@@ -46,8 +45,8 @@ def in_problem_order(shares: Sequence[Sequence[Item]]) -> list[Item]:
     Args:
         shares: of each rank, one item a problem.
     """
-    rounds = zip_longest(*([(item,) for item in share] for share in shares), fillvalue=())
-    return [item for dealt in rounds for found in dealt for item in found]
+    rounds = range(max(map(len, shares), default=0))
+    return [share[dealt] for dealt in rounds for share in shares if dealt < len(share)]
 
 
 def in_step(own: Batch, peers: Sequence[Batch]) -> list[Problem]:

@@ -42,7 +42,10 @@ Pairs = list[tuple[str, str]]
 #: A record of parameters of one task.
 R = TypeVar("R", AttemptMixture, StrategyPrior)
 #: The records by the parameter that holds them.
-RECORDS = {"attempts": AttemptMixture, "strategies": StrategyPrior}
+RECORDS: dict[str, type[AttemptMixture | StrategyPrior]] = {
+    "attempts": AttemptMixture,
+    "strategies": StrategyPrior,
+}
 #: Parameters that belong to one task alone, left out of the recipes of others.
 ONLY = {
     "chain": ("max_length", *(item.name for item in fields(Mixture))),

@@ -72,7 +72,7 @@ MISTAKES = [
         "model.loss=['PPOClip', 'KLCov']: expected one component; for a run with each value: lit-e",
     ),
     (["figures"], "lit-entropy figures: error: required and not given: runs"),
-    (["fit"], "lit-entropy fit: error: required and not given: model.policy, model.advantage, "),
+    (["fit"], "lit-entropy fit: error: required and not given: model.policy, model.loss, "),
     (["fti"], "there is no subcommand fti; did you mean fit?; there are fit, validate, test, "),
     (["valdate"], "there is no subcommand valdate; did you mean validate?; "),
     ([*QUICKSTART, "--run.wandb=of"], "'on', 'offline', 'off'; did you mean off?"),
