@@ -5,10 +5,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, fields
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -22,7 +21,6 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.errors import NonFiniteError
 from lit_entropy.functional.rng import hash_keys
 from lit_entropy.pretraining.attempts import AttemptMixture, attempt_texts
-from lit_entropy.pretraining.command import pretrain
 from lit_entropy.pretraining.data import PretrainingBatches
 from lit_entropy.pretraining.model import MAX_TOKENS, Pretraining, build_model, width_of
 from lit_entropy.pretraining.options import Average
@@ -54,13 +52,14 @@ ONLY = {
 }
 
 
-def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
+def make_base(folder: Path, arguments: Config, given: Collection[str], progress: bool) -> Path:
     """Train a base and write its folder.
 
     Args:
         folder: to write; it must not exist or be empty.
         arguments: those of :func:`lit_entropy.pretraining.command.pretrain` but for the folder and
             ``progress``.
+        given: the names of those that differ from their defaults.
         progress: whether to show a progress bar.
 
     Returns:
@@ -70,7 +69,7 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
         ValueError: for a folder that is not empty or cannot be made, or a parameter out of range.
         NonFiniteError: the training has diverged; nothing is written.
     """
-    _check_own(arguments)
+    _check_own(arguments, given)
     task, recipe = arguments["task"], _of_task(arguments)
     _check(folder, recipe)
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
@@ -127,19 +126,17 @@ def _require_finite(module: Pretraining, losses: Mapping[str, float], steps: int
         )
 
 
-def _check_own(arguments: Config) -> None:
+def _check_own(arguments: Config, given: Collection[str]) -> None:
     """Refuse a parameter of another task, which would change nothing."""
     task = arguments["task"]
-    defaults = {name: item.default for name, item in signature(pretrain).parameters.items()}
     record = {"countdown": "attempts", "discovery": "strategies"}.get(task, "")
     own = {item.name for item in fields(RECORDS[record])} if record else set()
     for other in ONLY.keys() - {task}:
         for name in ONLY[other]:
-            value = arguments.get(name, defaults[name])
-            if value != defaults[name]:
+            if name in given:
                 remedy = f"take {record}.{name}" if name in own else "leave it out"
                 raise ValueError(
-                    f"{name} is {value!r}: it is of task {other}, not {task}; {remedy}"
+                    f"{name} is {arguments[name]!r}: it is of task {other}, not {task}; {remedy}"
                 )
 
 

@@ -1,5 +1,6 @@
 """``lit-entropy pretrain``: rebuild a shipped base model, or make another, from scratch."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +72,8 @@ def pretrain(
         ValueError: for a non-empty folder or a parameter out of range.
     """
     recipe = {k: v for k, v in locals().items() if k not in ("output", "progress")}
+    parameters = signature(pretrain).parameters
+    given = {name for name, value in recipe.items() if value != parameters[name].default}
     from lit_entropy.pretraining.base import make_base  # with torch, which --help needs not
 
-    return make_base(Path(output), recipe, progress)
+    return make_base(Path(output), recipe, given, progress)
