@@ -69,7 +69,7 @@ def disk_full(error: BaseException) -> str | None:
             place = f" {place}" if place else ""
             return (
                 f"disk full ({os.strerror(code)}){place}: free some space or raise the limit; a "
-                "run goes on with --ckpt_path last"
+                "run goes on with --ckpt_path RUN/checkpoints/last.ckpt, RUN its folder"
             )
     return None
 

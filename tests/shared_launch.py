@@ -86,6 +86,12 @@ SAMPLED = [
     "--model.evaluation.samples=4",
     "--model.evaluation.pass_k=[2]",
 ]
+#: A prediction of which the first rank has a problem more than the other.
+PREDICTED = [
+    "--model.policy.model=chain-xs",
+    "--data.validation_batch=5",
+    "--data.task.validation_size=11",
+]
 PRIME = ["--config", str(CONFIGS / "experiment" / "prime.yaml")]
 ONE_STEP = ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0"]
 
@@ -118,7 +124,7 @@ def steps(count: int) -> list[str]:
 
 
 def planned(folder: Path) -> dict[str, list[str]]:
-    """Arguments of every run: under DDP, refused sizes, under FSDP2 with a resume, a validation."""
+    """Arguments of every run: under DDP, refused sizes, under FSDP2 with a resume, evaluations."""
     runs = {
         loss: arguments(folder / loss, *DDP_PARTS, loss_option(loss), *DDP, HALVES)
         for loss in LOSSES
@@ -145,6 +151,10 @@ def planned(folder: Path) -> dict[str, list[str]]:
     runs["validated"] = arguments(
         folder / "validated", *SAMPLED, "--trainer.strategy=ddp", "--trainer.devices=2",
         "--checkpoints", f"[base, {last(folder / 'three')}]", command="validate",
+    )  # fmt: skip
+    runs["predicted"] = arguments(
+        folder / "predicted", *PREDICTED, "--trainer.strategy=ddp", "--trainer.devices=2",
+        command="predict",
     )  # fmt: skip
     again = f"--ckpt_path={last(folder / 'resumed')}"
     runs["again"] = arguments(folder, *TINY, *FSDP2, *steps(3), again)

@@ -70,7 +70,7 @@ def test_every_writer_says_it(tmp_path: Path) -> None:
     assert said.keys() == WRITERS.keys()
     for name, text in said.items():
         assert text and re.match(FULL, text), (name, text)
-        assert "\n" not in text and "--ckpt_path last" in text
+        assert "\n" not in text and "--ckpt_path RUN/checkpoints/last.ckpt" in text
         assert name == "model.safetensors" or f"{tmp_path}/{name}" in text
     assert not list(tmp_path.glob("*.tmp-*"))
 
@@ -98,7 +98,8 @@ def test_the_command_ends_in_one_line(
     assert ended.value.code == 1
     assert capfd.readouterr().err == (
         f"lit-entropy: disk full ({words}) while writing runs/a/metrics.csv: free some space or "
-        "raise the limit; a run goes on with --ckpt_path last\n"
+        "raise the limit; a run goes on with --ckpt_path RUN/checkpoints/last.ckpt, RUN its "
+        "folder\n"
     )
 
 

@@ -4,10 +4,8 @@ The file is written beside its final name and renamed: Lightning's own save goes
 is a plain copy when that lies on another filesystem, and it swallows ``PermissionError``.
 """
 
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
-from typing import overload
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -17,20 +15,18 @@ from torch.serialization import MAP_LOCATION, set_crc32_options
 from lit_entropy.atomic import atomic_write, replace_path, sweep_unfinished
 from lit_entropy.checkpoints.folders import is_distributed, load_whole
 from lit_entropy.checkpoints.intact import load_intact
+from lit_entropy.checkpoints.resolve import LAST, meant, resolve_checkpoint
 from lit_entropy.checkpoints.resume import MAY_CHANGE, check_same_experiment
-from lit_entropy.closest import did_you_mean, files_near
 from lit_entropy.errors import CheckpointError, ensure_finite
 from lit_entropy.types import State
 
 __all__ = [
+    "LAST",
     "MAY_CHANGE",
     "AtomicCheckpointIO",
     "check_same_experiment",
     "resolve_checkpoint",
 ]
-
-#: Stands for the newest checkpoint of a run.
-LAST = "last"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -91,7 +87,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not Path(path).is_file():
             raise FileNotFoundError(
                 f"there is no checkpoint file {path} (remote addresses are not read)"
-                f"{_meant(Path(path))}"
+                f"{meant(Path(path))}"
             )
         try:
             with open(path, "rb") as file:
@@ -133,70 +129,4 @@ def _unreadable(path: str | Path, reason: str) -> CheckpointError:
     remedy = f"one of {others} beside it" if others else "a copy of it, or start a fresh run"
     return CheckpointError(
         f"{path} is damaged or not a checkpoint of this project ({reason}). Resume from {remedy}."
-    )
-
-
-@overload
-def resolve_checkpoint(
-    ckpt_path: None, run_folder: str | Path, key: str = ..., words: Sequence[str] = ...
-) -> None: ...
-
-
-@overload
-def resolve_checkpoint(
-    ckpt_path: str | Path, run_folder: str | Path, key: str = ..., words: Sequence[str] = ...
-) -> Path: ...
-
-
-def resolve_checkpoint(
-    ckpt_path: str | Path | None,
-    run_folder: str | Path,
-    key: str = "ckpt_path",
-    words: Sequence[str] = (LAST,),
-) -> Path | None:
-    """The file, or folder of a distributed checkpoint, to resume from.
-
-    Args:
-        ckpt_path: a file, ``last`` for the run's newest checkpoint, or None for a fresh start.
-        run_folder: folder of the run.
-        key: the setting that names it, for errors.
-        words: what it may be beside a file.
-
-    Raises:
-        FileNotFoundError: when there is no such file (Lightning would start from scratch).
-    """
-    if ckpt_path is None:
-        return None
-    folder = Path(run_folder) / "checkpoints"
-    path = folder / "last.ckpt" if str(ckpt_path) == LAST else Path(ckpt_path)
-    if path.is_file() or is_distributed(path):
-        return path
-    # .old: a folder whose replacement was killed between two renames
-    found = [*folder.glob("*.ckpt"), *folder.glob("*.ckpt.old")]
-    present = sorted(str(file) for file in found)
-    remedy = did_you_mean(str(ckpt_path), [word for word in words if word != str(ckpt_path)])
-    remedy = remedy or (f"; name one of {present}" if present else _meant(path))
-    remedy = remedy or files_near(str(path)) or _nearest_run(folder.parent)
-    remedy = remedy or f"; name a file, or {' or '.join(words)}, or leave it out"
-    raise FileNotFoundError(f"{key}={str(ckpt_path)!r}: there is no file {path}{remedy}")
-
-
-def _meant(path: Path) -> str:
-    """The checkpoints of a run whose folder was named in place of a checkpoint."""
-    last = [path / "checkpoints" / "last.ckpt", path / "last.ckpt"]
-    found = [str(file) for file in last if file.exists()]
-    if not found and path.is_dir():
-        found = [str(file) for file in sorted(path.glob("**/last.ckpt"))[:3]]
-    return f"; did you mean {' or '.join(found)}?" if found else ""
-
-
-def _nearest_run(folder: Path) -> str:
-    """The newest checkpoint of the run named most like one that has none."""
-    runs = {file.parts[-3]: file for file in folder.parent.glob("*/checkpoints/last.ckpt")}
-    near = get_close_matches(folder.name, runs, n=1, cutoff=0.4)
-    if not near:
-        return ""
-    return (
-        f"; last is that of the run which the command names, and what it changes changes the name: "
-        f"to continue {near[0]} write --ckpt_path {runs[near[0]]}"
     )

@@ -29,10 +29,16 @@ from lit_entropy.cli.commands import (
     summaries,
     takes_experiment,
 )
-from lit_entropy.cli.early import check_accelerator, check_seed
+from lit_entropy.cli.early import (
+    check_accelerator,
+    check_predictions,
+    check_requeued,
+    check_seed,
+    without_requeue,
+)
 from lit_entropy.cli.loggers import completed, in_run_folder, with_save_dirs
 from lit_entropy.cli.missing_files import check_trainer_files
-from lit_entropy.cli.names import changes_of, evaluation_name, name_run
+from lit_entropy.cli.names import changes_of, check_place, evaluation_name, name_run
 from lit_entropy.cli.notices import hide_notices
 from lit_entropy.cli.options import RunOptions, run_loggers
 from lit_entropy.cli.parser import WHOLE, WITHOUT_COMMAND, CommandParser, set_up_parsing
@@ -40,8 +46,10 @@ from lit_entropy.cli.record import ExperimentRecord, check_checkpoint, plain_con
 from lit_entropy.cli.refusals import ended_by_signal, refuse, unresolved
 from lit_entropy.cli.replaced_callbacks import replaced_callbacks
 from lit_entropy.cli.validate import evaluate, targets
-from lit_entropy.errors import PartError
+from lit_entropy.errors import CheckpointError, PartError
+from lit_entropy.evaluation.ranks import in_problem_order
 from lit_entropy.evaluation.report.records import Report
+from lit_entropy.tracking.redaction import require_shown
 from lit_entropy.tracking.run_folder import (
     announce_run,
     claim_run_folder,
@@ -146,8 +154,12 @@ class EntropyCLI(LightningCLI):
         if self.subcommand in COMMANDS:
             return
         config = self.config[self.subcommand]
+        require_shown(config.as_dict())
         check_trainer_files(vars(config.trainer))
         check_accelerator(config.trainer.accelerator)
+        check_predictions(config.get("return_predictions"))
+        if config.ckpt_path is None:
+            check_requeued(config.trainer.default_root_dir)
         run = config.run
         name_run(run, self._changes, config.seed_everything)
         resume = self.subcommand == "fit" and config.ckpt_path is not None
@@ -161,6 +173,7 @@ class EntropyCLI(LightningCLI):
         if resume:
             folder = run_folder_of(path)
             if (Path(run.folder) / run.name).resolve() != folder:
+                check_place(run, self._changes, folder)
                 run.folder, run.name = str(folder.parent), folder.name
             check_checkpoint(path, plain_config(self._parser(self.subcommand), config))
         name = run.name if self.subcommand == "fit" else self._evaluation_name(config)
@@ -217,12 +230,14 @@ class EntropyCLI(LightningCLI):
         plugins = list(plugins) if isinstance(plugins, Sequence) else [plugins]
         loggers = run_loggers(config.run, trainer.get("logger"))
         try:
-            return super().instantiate_trainer(
+            built = super().instantiate_trainer(
                 logger=loggers, plugins=[*plugins, AtomicCheckpointIO()], **kwargs
             )
         except Exception as error:
             mark_trainer(error, trainer.as_dict())
             raise
+        without_requeue(built)
+        return built
 
     def before_fit(self) -> None:
         """Let a checkpoint be kept that was named, not that of ``last``, which the run leaves."""
@@ -242,13 +257,13 @@ class EntropyCLI(LightningCLI):
     def predict(self, **arguments: Any) -> list[Any]:
         """Write greedy responses to held-out problems to ``predictions.jsonl``."""
         outputs = self.trainer.predict(**arguments) or []
-        rank = self.trainer.global_rank
-        name = "predictions.jsonl" if rank == 0 else f"predictions-rank{rank}.jsonl"
-        samples = [sample for batch in outputs for sample in batch]
-        path = Path(self.trainer.log_dir or ".") / name
-        with atomic_write(path) as file:
-            file.write(to_lines(samples).encode())
-        print(f"predictions: {path}", flush=True)
+        own = [sample for batch in outputs for sample in batch]
+        samples = in_problem_order(arguments["model"].ranks.gather_objects(own))
+        path = Path(self.trainer.log_dir or ".") / "predictions.jsonl"  # the folder is a collective
+        if self.trainer.is_global_zero:
+            with atomic_write(path) as file:
+                file.write(to_lines(samples).encode())
+            print(f"predictions: {path}", flush=True)
         return outputs
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -269,6 +284,13 @@ class EntropyCLI(LightningCLI):
     def _work(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except KeyError as error:  # Lightning reads its version before anything else
+            if "pytorch-lightning_version" not in error.args:
+                raise
+            raise CheckpointError(
+                f"{self.trainer.ckpt_path} holds weights alone, no state of a run: name a "
+                "checkpoint of lit-entropy fit"
+            ) from error
         except SystemExit as end:
             if end.code or ended_by_signal(end):
                 raise

@@ -12,6 +12,7 @@ from lit_entropy.cli.imports import import_fault
 from lit_entropy.cli.missing_files import missing_file
 from lit_entropy.cli.refusals import one_line
 from lit_entropy.cli.unknown_names import (
+    below_null,
     unknown_argument,
     unknown_component,
     unknown_in_file,
@@ -26,6 +27,7 @@ _CLASS = re.compile(r"Problem with given class_path '([^']+)'")
 _IN_A_FLAG = re.compile(r'\s*in "<unicode string>", line \d+, column (\d+):.*?\^', re.DOTALL)
 _NO_COMPONENT = re.compile(r"Config file loop detected: (\S+) -> ")  # a list of texts is a path
 _NO_PATH = re.compile(r"Expected a path but (.+) either not accessible or invalid")
+_BELOW_NULL = re.compile(r"NestedArg\(key='([^']+)'")  # a class of jsonargparse
 _TYPE = re.compile(r"<class '(?:[\w.]*\.)?(\w+)'>")
 _LIST = re.compile(r"([\w.]+=\[[^\]]*,[^\]]*\])([: ])")
 _NAMES = {"str": "text (in a file: in quotes)", "bool": "true or false", "NoneType": "null"}
@@ -70,6 +72,9 @@ def explained(message: str, parser: ArgumentParser, arguments: Sequence[str]) ->
             return unknown_component(key, found[1], classes)
     if (path := _dotted(rest)) and (fault := import_fault(path)):
         return f"{key}={path}: {fault}"
+    if found := _BELOW_NULL.search(rest):
+        classes = list(classes_of(type_of(key, parser, _CLASS.findall(message))))
+        return below_null(key, found[1], classes)
     text = _wrong_value(key, rest)
     several = _LIST.match(text)
     if trains and several and "list" not in text.lower():

@@ -1,5 +1,6 @@
 """What a command changes of the experiment that its files name, for the name of its run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +26,14 @@ class Changes(NamedTuple):
         later: changes that the command makes, as typed, by key.
         seeded: whether it sets the seed.
         explicit: whether it names the run itself.
+        placed: whether it names the folder of all runs.
     """
 
     earlier: dict[str, str]
     later: dict[str, str]
     seeded: bool
     explicit: bool
+    placed: bool = False
 
 
 def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
@@ -48,6 +51,8 @@ def changes_of(words: Sequence[str], classes: Mapping[str, str]) -> Changes:
             files += 1
         elif key == "run.name" or (key == "run" and "name" in value):
             found = found._replace(explicit=True)
+        elif key == "run.folder":
+            found = found._replace(placed=True)
         elif key == "seed_everything":
             found = found._replace(seeded=True)
         elif is_named(key):
@@ -71,6 +76,30 @@ def name_run(run: RunOptions, changes: Changes, seed: int) -> None:
         return
     run.name = run_name(run.name, changes.earlier, changes.later, seed, changes.seeded)
     run.changes = changed(changes.earlier, changes.later)
+
+
+def check_place(run: RunOptions, changes: Changes, folder: Path) -> None:
+    """Refuse another place than that of the run that is continued, which it would not leave.
+
+    Args:
+        run: its options, named.
+        changes: what the command changes.
+        folder: of the run that is continued, links resolved.
+
+    Raises:
+        ValueError: the command names another run or another folder of runs.
+    """
+    runs, own = Path(run.folder), "/".join(folder.parts[-len(Path(run.name).parts) :])
+    # a name that was taken when the run began has a number
+    other_name = changes.explicit and not re.fullmatch(rf"{re.escape(run.name)}(-\d+)?", own)
+    other_folder = changes.placed and runs.resolve() not in folder.parents
+    if other_name or other_folder:
+        key, value = ("name", run.name) if other_name else ("folder", run.folder)
+        raise ValueError(
+            f"run.{key}={value}: with ckpt_path a run is continued in its own folder, {folder}: "
+            f"leave --run.{key} out; to branch off copy that folder to {runs / run.name}, and name "
+            "the checkpoint in the copy"
+        )
 
 
 def evaluation_name(
@@ -132,9 +161,9 @@ def _after_file(before: Changes, file: Path, first: bool) -> Changes:
     if isinstance(run, dict) and "name" in run:
         earlier = run.get("changes")
         if isinstance(earlier, dict):
-            return Changes(dict(earlier), {}, False, False)
+            return Changes(dict(earlier), {}, False, False, before.placed and "folder" not in run)
         under = {key: told for key, told in before.later.items() if key.startswith(_OVER)}
-        return Changes({}, under, False, False)
+        return Changes({}, under, False, False, before.placed and "folder" not in run)
     keys = {key.replace(".init_args", "") for key, _ in leaves(values)}
     told = short_name(str(file))
     key = f"{_BASE if first else _OVER}{told.replace('.', '_')}"

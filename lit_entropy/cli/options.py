@@ -7,6 +7,9 @@ from lightning.pytorch.loggers import Logger
 
 from lit_entropy.tracking.csv_logger import RunLogger, SafeWandbLogger, wandb_available
 
+#: Characters that W&B takes in no name of a project.
+NOT_IN_PROJECTS = "/\\#?%:"
+
 
 @dataclass
 class RunOptions:
@@ -41,8 +44,14 @@ class RunOptions:
         """Refuse what the server would refuse, since that would only turn W&B off.
 
         Raises:
-            ValueError: a tag, the group, or the entity is empty or too long.
+            ValueError: a tag, the group, or the entity is empty or too long, or the project is too
+                long or has a character that the server takes none of.
         """
+        if len(self.project) > 128 or set(self.project) & set(NOT_IN_PROJECTS):
+            raise ValueError(
+                f"run.project={self.project!r}: W&B takes at most 128 characters, and none of "
+                f"{NOT_IN_PROJECTS} (a team is --run.entity TEAM)"
+            )
         labels = [("tags", tag, 64) for tag in self.tags]
         labels += [("group", self.group, 128)] if self.group is not None else []
         labels += [("entity", self.entity, 128)] if self.entity is not None else []

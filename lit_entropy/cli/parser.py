@@ -111,6 +111,10 @@ class CommandParser(ArgumentParser):
         show_traceback(ex)
         words = parser.prog.replace("[options] ", "").replace(" [options]", "")
         arguments = getattr(self, "args", None) or []
+        subcommands = self._subcommands_action
+        called = arguments[0] if parser is self and subcommands and arguments else ""
+        if subcommands and called in subcommands.choices:  # it lacks what is required, say
+            words = f"{words} {called}"
         text = printable(redact_text(explained(message, parser, arguments)))
         sys.stderr.write(f"usage: {words} [options]; {words} --help explains every key\n")
         sys.stderr.write(f"{words}: error: {text}\n")

@@ -78,13 +78,33 @@ def unknown_in_file(key: str, file: str, parser: ArgumentParser) -> str | None:
 
 def unknown_component(key: str, value: str, classes: Sequence[type]) -> str:
     """What to say of a component that is neither known nor a file nor a class path."""
-    own = __name__.partition(".")[0]
     names = sorted({cls.__name__ for cls in classes})
-    ours = sorted({cls.__name__ for cls in classes if cls.__module__.startswith(f"{own}.")})
     return (
         f"{key}={value}: neither a known component nor a file nor a class_path (module.Class)"
-        f"{did_you_mean(value, names)}; known are {', '.join(ours or names)}"
+        f"{did_you_mean(value, names)}; known are {', '.join(_own_names(classes))}"
     )
+
+
+def below_null(key: str, name: str, classes: Sequence[type]) -> str:
+    """What to say of a setting of a component that is null.
+
+    Args:
+        key: of the component.
+        name: of the setting.
+        classes: that the component may be of.
+    """
+    known = _own_names(classes)
+    listed = f"; known are {', '.join(known)}" if known else ""
+    return (
+        f"{key}.{name}: {key} is null and has no settings: name its class first, by --{key}{listed}"
+    )
+
+
+def _own_names(classes: Sequence[type]) -> list[str]:
+    """The names of this project's classes; of all where none is."""
+    own = __name__.partition(".")[0]
+    ours = {cls.__name__ for cls in classes if cls.__module__.startswith(f"{own}.")}
+    return sorted(ours or {cls.__name__ for cls in classes})
 
 
 def _flags(parser: ArgumentParser) -> list[str]:

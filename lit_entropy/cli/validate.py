@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 
 from lit_entropy.checkpoints.io import LAST, resolve_checkpoint
 from lit_entropy.distributed.ranks import Ranks
-from lit_entropy.errors import CheckpointError
 from lit_entropy.evaluation.report.compare import with_differences
 from lit_entropy.evaluation.report.files import write_report
 from lit_entropy.evaluation.report.records import Checking, PolicyReport, Report
@@ -88,15 +86,7 @@ def evaluate(
     # the base before anything is loaded over it
     for target in sorted(policies, key=lambda target: target.checkpoint is not None):
         model.policy_name = "" if model.logs_validation else target.name
-        try:
-            trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
-        except KeyError as error:  # Lightning reads its version before anything else
-            if "pytorch-lightning_version" not in error.args:
-                raise
-            raise CheckpointError(
-                f"{target.checkpoint} holds weights alone, no state of a run: name a checkpoint of "
-                "lit-entropy fit"
-            ) from error
+        trainer.validate(model, ckpt_path=target.checkpoint, **arguments)
         reports[target] = policy_report(
             target.name, target.checkpoint, model.rl_step, model.gathered_records, model.evaluation
         )
@@ -115,7 +105,7 @@ def evaluate(
 
 def check_times(policy: str, task: Task, ranks: Ranks) -> Checking:
     """Responses scored since the last call and the seconds that took, over all ranks."""
-    own = torch.tensor([task.checks, task.check_seconds], dtype=torch.float64, device=ranks.device)
+    # objects: a validation is over, and a module on no device where ranks exchange tensors
+    own = ranks.gather_objects((task.checks, task.check_seconds))
     task.checks, task.check_seconds = 0, 0.0
-    responses, seconds = ranks.sum(own).tolist()
-    return Checking(policy, int(responses), seconds)
+    return Checking(policy, sum(checks for checks, _ in own), sum(seconds for _, seconds in own))

@@ -8,6 +8,7 @@ from typing import Protocol
 import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lit_entropy.distributed.ranks import Ranks
@@ -212,6 +213,14 @@ class EvaluatedModule(L.LightningModule):
     def on_predict_epoch_start(self) -> None:
         """As validation."""
         self._begin()
+
+    def on_predict_batch_end(
+        self, outputs: object, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """End at SIGTERM, which Lightning notes and asks for in its other loops alone."""
+        last = self.trainer.predict_loop.batch_progress.is_last_batch
+        if self.trainer.received_sigterm and not last:
+            raise SIGTERMException
 
     def on_predict_epoch_end(self) -> None:
         """As validation."""

@@ -5,10 +5,12 @@ entropies are collectives, so that ranks make as many calls, each of as many row
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from lit_entropy.types import Problem
 
 Batch = Sequence[Problem]
+Item = TypeVar("Item")
 
 
 def rank_batches(problems: Batch, ranks: int, size: int, index: int) -> list[Batch]:
@@ -35,6 +37,16 @@ def most_batches(problems: int, ranks: int, size: int, limit: int | float) -> in
     share = -(-problems // ranks)
     batches = -(-share // size)
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
+def in_problem_order(shares: Sequence[Sequence[Item]]) -> list[Item]:
+    """What the ranks have found of their problems, in the order in which those were dealt.
+
+    Args:
+        shares: of each rank, one item a problem.
+    """
+    rounds = range(max(map(len, shares), default=0))
+    return [share[dealt] for dealt in rounds for share in shares if dealt < len(share)]
 
 
 def in_step(own: Batch, peers: Sequence[Batch]) -> list[Problem]:

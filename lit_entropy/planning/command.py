@@ -14,6 +14,7 @@ from lit_entropy.planning.shape import Shape, shape_of
 from lit_entropy.planning.table import show
 from lit_entropy.policy.dry_run import published_config
 from lit_entropy.policy.published import published_models
+from lit_entropy.rollouts.local import ROWS, ROWS_CPU
 
 GPU = Literal["h100", "a100-80", "a100-40", "l40s", "rtx4090", "cpu"]
 #: Models whose growth is shown.
@@ -42,7 +43,8 @@ def plan(
 
     Args:
         experiment: The configuration, as fit parses it.
-        gpus: Number of GPUs; by default those of trainer.devices and trainer.num_nodes.
+        gpus: Number of GPUs; by default those of trainer.devices (auto and -1 count as one) and
+            trainer.num_nodes.
         gpu: Their kind.
         response_tokens: Mean length of a response; by default half of model.max_new_tokens.
         prompt_tokens: Mean length of a prompt; by default a quarter of data.max_prompt_tokens.
@@ -71,7 +73,8 @@ def plan(
         raise ValueError(f"validation_responses={validation_responses} must not be negative")
     hardware = HARDWARE[gpu].but(memory_gb, tflops, bandwidth)
     built = build(experiment, gpus)
-    work = workload(built, response_tokens, prompt_tokens, draws, validation_responses)
+    rows = ROWS_CPU if gpu == "cpu" else ROWS
+    work = workload(built, response_tokens, prompt_tokens, draws, validation_responses, rows)
     made = make_plan(work, built.devices, hardware, Rates(utilisation, decode_efficiency))
     advice, mended = remedies(made)
     grown = growth(made, _ladder())

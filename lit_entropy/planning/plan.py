@@ -94,6 +94,9 @@ def remedies(plan: Plan) -> tuple[list[str], Plan]:
         better = make_plan(work, devices, plan.hardware, plan.rates)
         less = better.memory.peak < plan.memory.peak and better.engine_fits == plan.engine_fits
         if less or better.engine_fits > plan.engine_fits:
+            if work.accumulation != plan.work.accumulation:
+                parts = f"trainer.accumulate_grad_batches={work.accumulation}"
+                said[parts.partition("=")[0]] = parts
             plan = better
             said[advice.partition("=")[0]] = advice
     return list(said.values()), plan
@@ -113,10 +116,11 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
     rows = work.engine_rows if work.engine == "policy" else 0
     while rows > 8:
         rows //= 2
-        yield f"model.engine.init_args.max_rows={rows}", {"engine_rows": rows}, devices
+        named = "" if work.engine_named else "model.engine=LocalEngine --"
+        yield f"{named}model.engine.max_rows={rows}", {"engine_rows": rows}, devices
     if work.engine == "own" and work.engine_cache is None:
         for share in (0.75, 0.9, work.engine_memory / 2, work.engine_memory / 4):
-            advice = f"model.engine.init_args.memory_fraction={share:g}"
+            advice = f"model.engine.memory_fraction={share:g}"
             yield advice, {"engine_memory": share}, devices
     for part in (2, 4):
         limit = work.max_new_tokens // part
@@ -128,9 +132,14 @@ def _knobs(work: Workload, devices: int) -> Iterator[tuple[str, dict[str, object
     if not (work.reference or work.reward_model):  # which need the frozen base
         adapters: dict[str, object] = {"trainable": work.shape.low_rank(PROPOSED_RANK)}
         yield f"LoRA rank={PROPOSED_RANK} (another experiment)", adapters, devices
-    while devices * 2 <= min(MOST_DEVICES, work.minibatch):
+    while devices * 2 <= MOST_DEVICES and _divides(work, devices * 2):
         devices *= 2
         yield f"devices={devices}, sharded (FSDP2)", {"strategy": "fsdp2"}, devices
+
+
+def _divides(work: Workload, devices: int) -> bool:
+    """Whether each of the devices has as many prompts and as many sequences of a minibatch."""
+    return work.prompts % devices == 0 == work.minibatch % devices
 
 
 def growth(plan: Plan, shapes: dict[str, Shape]) -> list[tuple[str, Plan]]:
@@ -147,7 +156,7 @@ def growth(plan: Plan, shapes: dict[str, Shape]) -> list[tuple[str, Plan]]:
         longer = replace(work, max_new_tokens=limit, response_tokens=mean)
         rows.append((f"responses up to {limit} tokens", longer, plan.devices))
     for devices in (plan.devices // 2, 2 * plan.devices, 4 * plan.devices):
-        if devices and work.minibatch % devices == 0:
+        if devices and _divides(work, devices):
             spread = max(1, min(work.accumulation, work.minibatch // devices))
             rows.append((f"{devices} devices", replace(work, accumulation=spread), devices))
     return [

@@ -9,9 +9,12 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from lit_entropy.advantages import PRIME
+from lit_entropy.callbacks.endings import most_rl_steps
+from lit_entropy.errors import DryRunError
 from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
+from lit_entropy.rollouts.local import ROWS
 from lit_entropy.tasks.prompt_limit import prompt_limit
 
 
@@ -19,6 +22,7 @@ class _Engine(TypedDict, total=False):
     """What a workload says of the engine; see :class:`Workload`."""
 
     engine: Literal["policy", "own", "elsewhere"]
+    engine_named: bool
     engine_rows: int
     engine_memory: float
     engine_cache: float | None
@@ -36,6 +40,7 @@ def workload(
     prompt_tokens: float | None = None,
     draws: float | None = None,
     validation: int = 0,
+    rows: int = ROWS,
 ) -> Workload:
     """The numbers of a run.
 
@@ -46,6 +51,10 @@ def workload(
         draws: draws of prompts an RL step; by default 2 where groups without signal are resampled
             (every other group has a signal), else 1.
         validation: responses of one evaluation.
+        rows: sequences that the policy decodes at once on a device where the engine names none.
+
+    Raises:
+        DryRunError: a model or a precision that the formulas do not describe.
     """
     module, data, trainer = built.module, built.data, built.trainer
     plan = data.plan_with(trainer.accumulate_grad_batches)
@@ -54,10 +63,11 @@ def workload(
         module.response_limits("training"), module.policy.context, data.max_prompt_tokens
     ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
-    engine = _engine(built.engine)
+    engine = _engine(built.engine, rows)
     numbers, weight_bytes = _numbers(
         next(module.policy.parameters()).dtype, precision, built.strategy
     )
+    rl_steps = most_rl_steps(trainer.max_epochs, trainer.max_steps, plan.updates_per_step)
     reused = engine["engine"] == "policy" and numbers == "single"
     return Workload(
         shape=shape_of(module.policy.model.config),
@@ -87,7 +97,7 @@ def workload(
         and plan.microbatches * built.devices > 1,
         validation=validation,
         validate_every=trainer.check_val_every_n_epoch or 1,
-        rl_steps=max(1, trainer.max_epochs or 1),
+        rl_steps=max(1, rl_steps or 1),  # one of a run without an end
         **engine,
     )
 
@@ -100,7 +110,7 @@ def _numbers(dtype: torch.dtype, precision: str, strategy: Strategy) -> tuple[Nu
         return ("low" if strategy == "fsdp2" else "autocast"), 4
     if precision == "32-true":
         return "single", 4
-    raise ValueError(
+    raise DryRunError(
         f"trainer.precision={precision}: the plan knows 32-true, bf16-mixed, bf16-true"
     )
 
@@ -113,17 +123,17 @@ def _optimizer_states(optimizer: Optimizer) -> int:
     return int(bool(group.get("momentum", 0)))
 
 
-def _engine(rollout: Namespace | None) -> _Engine:
+def _engine(rollout: Namespace | None, rows: int) -> _Engine:
     """Where and how responses are sampled, from the engine's class and arguments."""
     if rollout is None:
-        return {"engine": "policy"}
+        return {"engine": "policy", "engine_named": False, "engine_rows": rows}
     arguments = rollout.get("init_args") or Namespace()
     module, _, name = rollout.class_path.rpartition(".")
     if getattr(import_module(module), name).runs_policy:
-        return {"engine": "policy", "engine_rows": arguments.get("max_rows") or 1024}
+        return {"engine": "policy", "engine_rows": arguments.get("max_rows") or rows}
     if "memory_fraction" not in arguments:  # a server: its settings are not ours to read
-        rows = arguments.get("max_connections", 256)
-        return {"engine": "elsewhere", "engine_rows": rows, **SERVER}
+        connections = arguments.get("max_connections", 256)
+        return {"engine": "elsewhere", "engine_rows": connections, **SERVER}
     dtype = arguments.get("dtype", "policy")
     sizes = {"policy": None, "float32": 4, "bfloat16": 2}
     cache = arguments.get("kv_cache_gb")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedConfig
 
+from lit_entropy.errors import DryRunError
+
 #: Model types whose layers are grouped-query attention and a gated MLP, as the formulas assume.
 KNOWN_TYPES = ("qwen2", "llama", "mistral")
 
@@ -77,10 +79,10 @@ def shape_of(config: PreTrainedConfig) -> Shape:
     """The shape of a model from its transformers configuration.
 
     Raises:
-        ValueError: a model type that the formulas do not describe.
+        DryRunError: a model type that the formulas do not describe.
     """
     if config.model_type not in KNOWN_TYPES:
-        raise ValueError(
+        raise DryRunError(
             f"model_type={config.model_type!r}: the plan's formulas are for {KNOWN_TYPES}; name a "
             "model of a like size and one of these types"
         )

@@ -41,6 +41,7 @@ class Workload:
         selects: whether a split minibatch is scored once more to select tokens.
         engine: ``policy`` samples with the training weights, ``own`` with a copy of them on the
             same devices, ``elsewhere`` on as many other devices.
+        engine_named: whether the configuration names the engine, or leaves it to the default.
         engine_rows: most sequences that the engine decodes at once on a device.
         engine_memory: share of the device's memory that an engine with its own weights may use.
         engine_cache: bytes of that engine's key-value cache, in place of what its share leaves.
@@ -77,6 +78,7 @@ class Workload:
     scored: float = 0.0
     selects: bool = False
     engine: Literal["policy", "own", "elsewhere"] = "policy"
+    engine_named: bool = True
     engine_rows: int = 1024
     engine_memory: float = 0.5
     engine_cache: float | None = None

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,11 @@ BEYOND, HELD_OUT, HELD_OUT_SIZE = 2**40, 32, 128
 Pairs = list[tuple[str, str]]
 #: A record of parameters of one task.
 R = TypeVar("R", AttemptMixture, StrategyPrior)
+#: The records by the parameter that holds them.
+RECORDS: dict[str, type[AttemptMixture | StrategyPrior]] = {
+    "attempts": AttemptMixture,
+    "strategies": StrategyPrior,
+}
 #: Parameters that belong to one task alone, left out of the recipes of others.
 ONLY = {
     "chain": ("max_length", *(item.name for item in fields(Mixture))),
@@ -47,13 +52,14 @@ ONLY = {
 }
 
 
-def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
+def make_base(folder: Path, arguments: Config, given: Collection[str], progress: bool) -> Path:
     """Train a base and write its folder.
 
     Args:
         folder: to write; it must not exist or be empty.
         arguments: those of :func:`lit_entropy.pretraining.command.pretrain` but for the folder and
             ``progress``.
+        given: the names of those that differ from their defaults.
         progress: whether to show a progress bar.
 
     Returns:
@@ -63,6 +69,7 @@ def make_base(folder: Path, arguments: Config, progress: bool) -> Path:
         ValueError: for a folder that is not empty or cannot be made, or a parameter out of range.
         NonFiniteError: the training has diverged; nothing is written.
     """
+    _check_own(arguments, given)
     task, recipe = arguments["task"], _of_task(arguments)
     _check(folder, recipe)
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
@@ -117,6 +124,20 @@ def _require_finite(module: Pretraining, losses: Mapping[str, float], steps: int
             f"{', '.join(bad) or 'weights'} not finite after {steps} steps: nothing is written; "
             f"lower learning_rate, which is {module.learning_rate:g}"
         )
+
+
+def _check_own(arguments: Config, given: Collection[str]) -> None:
+    """Refuse a parameter of another task, which would change nothing."""
+    task = arguments["task"]
+    record = {"countdown": "attempts", "discovery": "strategies"}.get(task, "")
+    own = {item.name for item in fields(RECORDS[record])} if record else set()
+    for other in ONLY.keys() - {task}:
+        for name in ONLY[other]:
+            if name in given:
+                remedy = f"take {record}.{name}" if name in own else "leave it out"
+                raise ValueError(
+                    f"{name} is {arguments[name]!r}: it is of task {other}, not {task}; {remedy}"
+                )
 
 
 def _of_task(recipe: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """``lit-entropy pretrain``: rebuild a shipped base model, or make another, from scratch."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -45,13 +46,13 @@ def pretrain(
         learning_rate: Peak learning rate of AdamW.
         seed: Seed of the weights and of every batch.
         max_length: Chain: most operations of a pretraining prompt.
-        short_length: Longest chain that counts as short.
-        careful_short: Share of careful responses on short chains.
-        careful_long: Share of careful responses on longer chains.
-        guess: Share of guesses; what is left is sloppy.
-        skip_short: Probability that a sloppy response leaves out a result, on short chains.
-        skip_long: The same on longer chains.
-        error: Probability that a written result is a wrong digit.
+        short_length: Chain: longest chain that counts as short.
+        careful_short: Chain: share of careful responses on short chains.
+        careful_long: Chain: share of careful responses on longer chains.
+        guess: Chain: share of guesses; what is left is sloppy.
+        skip_short: Chain: probability that a sloppy response leaves out a result, on short ones.
+        skip_long: Chain: the same on longer chains.
+        error: Chain: probability that a written result is a wrong digit.
         dtype: Type of the saved weights; training is in float32.
         progress: Whether to show a progress bar.
         task: Chain arithmetic, countdown or strategy discovery.
@@ -71,6 +72,8 @@ def pretrain(
         ValueError: for a non-empty folder or a parameter out of range.
     """
     recipe = {k: v for k, v in locals().items() if k not in ("output", "progress")}
+    parameters = signature(pretrain).parameters
+    given = {name for name, value in recipe.items() if value != parameters[name].default}
     from lit_entropy.pretraining.base import make_base  # with torch, which --help needs not
 
-    return make_base(Path(output), recipe, progress)
+    return make_base(Path(output), recipe, given, progress)

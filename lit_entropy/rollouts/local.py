@@ -16,6 +16,9 @@ from lit_entropy.rollouts.cached import check_cache, next_logits, prefill
 from lit_entropy.rollouts.turns import in_turns, whole
 from lit_entropy.types import Completions
 
+#: Most sequences decoded at once by default, and on a CPU.
+ROWS, ROWS_CPU = 1024, 256
+
 
 class LocalEngine(RolloutEngine):
     """Samples with the training weights themselves, so no weight synchronisation is needed.
@@ -86,7 +89,7 @@ class LocalEngine(RolloutEngine):
         uniforms_BT = uniforms(*keys, prompt_ids_B[:, None], sample_ids_B[:, None], positions_T)
         on_cpu = device.type == "cpu"
         check_every = self.check_every or (1 if on_cpu else 8)
-        turns = in_turns(prompts, self.max_rows or (256 if on_cpu else 1024))
+        turns = in_turns(prompts, self.max_rows or (ROWS_CPU if on_cpu else ROWS))
         parts = []
         with evaluation_mode(policy), whole_parameters(policy), shared_casts(policy.model):
             for rows in turns:

@@ -35,7 +35,7 @@ def check_points(main: Main, wanted: Sequence[SweepRun]) -> list[str]:
         try:
             _call(main, label, ["plan", *run.settings])
         except DryRunError as error:
-            remarks.append(f"{label}: its settings are read but not tried: {error}")
+            remarks.append(f"{label}: its settings are read, not all of them tried: {error}")
     return remarks
 
 

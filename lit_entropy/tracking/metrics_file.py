@@ -174,8 +174,8 @@ class MetricsFile:
         if found != self._size:
             raise PartError(
                 f"{self.path} has {found} bytes, not the {self._size} that this run has written: "
-                "another program has changed or removed it. Restore the file, and continue from a "
-                "checkpoint (--ckpt_path last)"
+                "another program has changed or removed it. Restore the file, and continue with "
+                f"--ckpt_path {self.path.parent / 'checkpoints' / 'last.ckpt'}"
             )
 
     def _forget(self) -> None:

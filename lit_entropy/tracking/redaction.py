@@ -147,6 +147,24 @@ def hidden_by_variables(
     return found
 
 
+def require_shown(config: Mapping[str, object]) -> None:
+    """Refuse the text that stands for a hidden one, which a saved configuration may hold.
+
+    Args:
+        config: nested dicts and lists of plain values, from which an experiment is built.
+
+    Raises:
+        ValueError: names the key and the remedy.
+    """
+    for key, value in leaves(config):
+        if value == REDACTED and not key.startswith("run.changes."):
+            key = key.replace(".init_args", "")
+            raise ValueError(
+                f"{key} is the text {REDACTED}, which a saved configuration has in place of what "
+                f"may be a secret: give the value again, as --{key} VALUE or in a file"
+            )
+
+
 def _is_protected(name: str, value: str) -> bool:
     """Whether the value of a variable is hidden although its name speaks of no secret."""
     kept = is_secret_name(name) or _KEPT_VARIABLES.fullmatch(name.upper())

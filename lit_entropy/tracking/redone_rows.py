@@ -50,7 +50,10 @@ class RedoneRows:
         keys = sorted(key for key in now if before and key in before and not is_time(key))
         if before is None or not keys:
             return ""
-        apart = {key: _apart(before[key], now[key]) for key in keys if before[key] != now[key]}
+        other = (key for key in keys if before[key] != now[key])
+        # 0.0 and -0.0 are one number
+        other = (key for key in other if float(before[key]) != float(now[key]))
+        apart = {key: _apart(before[key], now[key]) for key in other}
         if not apart:
             return ""
         self._before = {}

@@ -71,7 +71,7 @@ class SafeWandbLogger(WandbLogger):
                 raise ValueError(f"{field}={value}: give a positive number of seconds")
         self._folder = Path(save_dir) / name
         super().__init__(name=name, save_dir=str(self._folder), project=project)
-        self._mode = "offline" if offline else os.environ.get("WANDB_MODE", "online")
+        self._mode = "offline" if offline else os.environ.get("WANDB_MODE") or "online"
         self._init_timeout = init_timeout
         self._finish_timeout = finish_timeout
         labels = {"name": name, "project": project, "entity": entity, "group": group}

@@ -156,10 +156,10 @@ def test_a_copied_run_continues_in_the_copy(five: Path, tmp_path: Path, seven: P
     before = content(five)
     copied = tmp_path / "archive" / "again"
     shutil.copytree(five / NAME, copied)
-    cli = train(tmp_path / "runs", 7, EVERY_TWO, f"--ckpt_path={copied}/checkpoints/last.ckpt")
+    last = f"--ckpt_path={copied}/checkpoints/last.ckpt"
+    cli = train(tmp_path / "archive", 7, EVERY_TWO, "--run.name=again", last)
     assert Path(cli.trainer.log_dir) == copied
     assert content(five) == before
-    assert not (tmp_path / "runs").exists()
     assert load(tmp_path / "archive", "again")["rl_steps"] == 7
     assert metrics(tmp_path / "archive", "again")["step"].tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert_same_weights(weights(cli), load(seven)["state_dict"])
@@ -167,11 +167,11 @@ def test_a_copied_run_continues_in_the_copy(five: Path, tmp_path: Path, seven: P
 
 def test_a_relative_path_from_inside_the_run(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy / NAME)
-    cli = train(Path("runs"), 6, EVERY_TWO, "--ckpt_path", "checkpoints/last.ckpt")
+    cli = train(Path("../"), 6, EVERY_TWO, "--ckpt_path", "checkpoints/last.ckpt")
     assert Path(cli.trainer.log_dir).resolve() == (copy / NAME).resolve()
     assert load(copy)["rl_steps"] == 6
     assert metrics(copy)["step"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert not (copy / NAME / "runs").exists()
+    assert not (copy / NAME / NAME).exists()
 
 
 def test_a_checkpoint_outside_of_a_run_is_refused(copy: Path, tmp_path: Path) -> None:

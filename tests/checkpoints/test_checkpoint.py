@@ -188,6 +188,23 @@ def test_resolve_checkpoint(tmp_path):
         resolve_checkpoint(tmp_path / "typo.ckpt", tmp_path)
 
 
+def test_last_is_no_choice_between_starts_of_one_name(tmp_path):
+    last = {}
+    for age, name in enumerate(("run-10", "run-2", "run", "run-3", "run-seed1", "other-2")):
+        last[name] = tmp_path / name / "checkpoints" / "last.ckpt"
+        last[name].parent.mkdir(parents=True)
+        last[name].touch()
+        os.utime(last[name], (0, 1000 - age))
+    with pytest.raises(ValueError, match="later starts of this run") as error:
+        resolve_checkpoint("last", tmp_path / "run")
+    listed = ", ".join(str(last[name]) for name in ("run-10", "run-2", "run"))
+    assert str(error.value).endswith(f"name the one that is meant, {listed}")
+    assert resolve_checkpoint("last", tmp_path / "run-2") == last["run-2"]
+    assert resolve_checkpoint(last["run"], tmp_path / "run") == last["run"]  # named
+    os.utime(last["run"], (0, 2000))  # it was continued since
+    assert resolve_checkpoint("last", tmp_path / "run") == last["run"]
+
+
 CONFIG = {
     "seed_everything": 0,
     "model": {"loss": {"class_path": "lit_entropy.losses.PPOClip", "init_args": {"clip": 0.2}}},

@@ -13,6 +13,7 @@ import torch
 from processes import start_command
 from runs import CONFIGS, SMALL, fit, metrics
 
+from lit_entropy.cli.main import main
 from lit_entropy.tracking.metrics_file import read_metrics
 
 NAME = "quickstart-seed0"
@@ -130,13 +131,26 @@ def test_a_resume_from_an_earlier_checkpoint_leaves_one_trajectory(
     assert f"{said} in {names}\n" in caplog.text
 
 
-def test_resume_by_path_continues_in_its_folder(tmp_path: Path) -> None:
+def test_resume_by_path_continues_in_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     fit(tmp_path / "here", "--trainer.max_epochs=1")
-    path = tmp_path / "here" / NAME / "checkpoints" / "last.ckpt"
-    cli = fit(tmp_path / "elsewhere", f"--ckpt_path={path}")
-    assert Path(cli.trainer.log_dir) == tmp_path / "here" / NAME
-    assert metrics(tmp_path / "here")["step"].tolist() == [0, 1, 2]
-    assert not (tmp_path / "elsewhere").exists()
+    run = tmp_path / "here" / NAME
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    last = f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"
+    own = f"continued in its own folder, {run}: leave "
+    with pytest.raises(ValueError, match=rf"run\.folder=.*/elsewhere: .*{own}--run\.folder out"):
+        fit(tmp_path / "elsewhere", last)
+    with pytest.raises(ValueError, match=rf"run\.name=branch: .*{own}--run\.name out"):
+        fit(tmp_path / "here", last, "--run.name=branch")
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+    run.rename(run.with_name(f"{NAME}-2"))  # as when the name was taken
+    quick = ["fit", "--config", str(CONFIGS / "quickstart.yaml"), *SMALL]
+    main([*quick, last.replace(NAME, f"{NAME}-2")])
+    assert metrics(tmp_path / "here", f"{NAME}-2")["step"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [f"{NAME}-2"]
 
 
 def test_a_changed_experiment_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from runs import CONFIGS, SMALL, UNNAMED, fit, metrics
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from runs import ALONE, CONFIGS, SMALL, UNNAMED, fit, metrics
+from shared_launch import PREDICTED, TINY, Launched
+from two_ranks import arguments
 
 from lit_entropy.cli.main import main
 from lit_entropy.losses import ClipCov, KLCov, PPOClip
@@ -324,6 +328,44 @@ def test_the_other_subcommands(
         values = metrics(trained, folder.name)
         assert values[f"{prefix}/accuracy"][-1] == final
     assert cli.subcommand == command
+
+
+def test_two_ranks_predict_as_one(tmp_path: Path, on_two_ranks: Launched) -> None:
+    main(arguments(tmp_path, *PREDICTED, command="predict"))
+    one, two = (
+        {file.name: file.read_text() for file in folder.glob("*/predictions*")}
+        for folder in (tmp_path, on_two_ranks.folder("predicted"))
+    )
+    assert two == one
+    assert len(one["predictions.jsonl"].splitlines()) == 11
+
+
+def test_sigterm_ends_a_prediction(tmp_path: Path) -> None:
+    ends = "--trainer.callbacks=[broken_parts.Terminated]"
+    with pytest.raises(SystemExit) as end:
+        main(arguments(tmp_path, *PREDICTED, ends, command="predict"))
+    assert end.value.code == 143
+    assert not list(tmp_path.glob("*/predictions*"))
+
+
+def test_a_requeue_of_slurm_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning would write a checkpoint into the working folder, and start from it silently."""
+    job = {"NTASKS": "1", "JOB_ID": "7", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for name, value in (job | {"JOB_NAME": "job", "NODELIST": "localhost"}).items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.chdir(tmp_path)
+    left = tmp_path / "hpc_ckpt_1.ckpt"
+    left.touch()
+    for command in ("fit", "validate"):
+        with pytest.raises(ValueError, match=r"hpc_ckpt_1\.ckpt: under SLURM Lightning loads this"):
+            main(arguments(tmp_path, *TINY, command=command))
+    assert list(tmp_path.iterdir()) == [left]
+    left.unlink()
+    before = signal.getsignal(signal.SIGUSR1)
+    cli = main(arguments(tmp_path, *TINY, *ALONE, "--trainer.max_epochs=1"))
+    environment = cli.trainer._accelerator_connector.cluster_environment
+    assert isinstance(environment, SLURMEnvironment) and not environment.auto_requeue
+    assert signal.getsignal(signal.SIGUSR1) == before
 
 
 def test_python_m_and_exit_code(tmp_path: Path) -> None:

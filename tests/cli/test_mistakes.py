@@ -45,6 +45,11 @@ MISTAKES = [
         [*QUICKSTART, "--model.loss=KLCov", "--model.loss.fractoin=0.1"],
         "model.loss: KLCov has no argument fractoin; did you mean fraction?; it has fraction, ",
     ),
+    (
+        [*QUICKSTART, "--model.engine.max_rows=8"],
+        "model.engine.max_rows: model.engine is null and has no settings: name its class first, by "
+        "--model.engine; known are ",
+    ),
     ([*QUICKSTART, "--model.optimizer.lr=x"], "model.optimizer.lr=x: expected a number"),
     ([*QUICKSTART, "--run.name=${nope}"], "run.name: Interpolation key 'fit.nope' not found"),
     (
@@ -66,7 +71,8 @@ MISTAKES = [
         [*QUICKSTART, "--model.loss=[PPOClip, KLCov]"],
         "model.loss=['PPOClip', 'KLCov']: expected one component; for a run with each value: lit-e",
     ),
-    (["figures"], "required and not given: runs"),
+    (["figures"], "lit-entropy figures: error: required and not given: runs"),
+    (["fit"], "lit-entropy fit: error: required and not given: model.policy, model.loss, "),
     (["fti"], "there is no subcommand fti; did you mean fit?; there are fit, validate, test, "),
     (["valdate"], "there is no subcommand valdate; did you mean validate?; "),
     ([*QUICKSTART, "--run.wandb=of"], "'on', 'offline', 'off'; did you mean off?"),
@@ -112,6 +118,8 @@ def test_one_line(
     *usage, line = capsys.readouterr().err.splitlines()
     assert message in line and ": error: " in line
     assert len(usage) <= 1 and all("--help explains every key" in text for text in usage)
+    called = line.partition(": error: ")[0]
+    assert all(text.startswith(f"usage: {called} [options]; {called} --he") for text in usage)
 
 
 @pytest.mark.parametrize(

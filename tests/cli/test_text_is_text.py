@@ -112,6 +112,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "run.name": ("foo", "foo"),
     "run.notes": ("foo", "foo"),
     "run.folder": ("foo", "foo"),
+    "run.project": ("foo", "foo"),
     "run.tags": ("[foo]", ["foo"]),
     "trainer.accelerator": ("cpu", "cpu"),
     "trainer.strategy": ("auto", "auto"),

@@ -18,7 +18,7 @@ from two_ranks import arguments, launch, run
 
 from lit_entropy.evaluation.decode import Responder
 from lit_entropy.evaluation.evaluation import Evaluation, SetSampling
-from lit_entropy.evaluation.ranks import in_step, most_batches, rank_batches
+from lit_entropy.evaluation.ranks import in_problem_order, in_step, most_batches, rank_batches
 from lit_entropy.policy import Policy
 from lit_entropy.rollouts import RolloutEngine
 from lit_entropy.rollouts.weights import fingerprint
@@ -33,6 +33,14 @@ NAME = "quickstart-seed0"
 
 def problems(sources: str) -> list[Problem]:
     return [Problem(number, "1+1 ", "2", 0, source) for number, source in enumerate(sources)]
+
+
+def test_shares_of_ranks_are_laid_in_the_order_of_the_problems() -> None:
+    problems = list(range(11))
+    assert in_problem_order([problems[rank::3] for rank in range(3)]) == problems
+    # a limit of batches leaves the last ranks with fewer, and None is an item like any other
+    assert in_problem_order([[0, None, 4], [1]]) == [0, 1, None, 4]
+    assert in_problem_order([[], []]) == []
 
 
 def test_batches_by_hand() -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from other_models import save_model
 from paper_files import CONFIGS, parser_of_plan
 
 from lit_entropy.cli.main import main
+from lit_entropy.errors import DryRunError
 from lit_entropy.planning.command import plan
 from lit_entropy.planning.experiment import Parsed, build
 from lit_entropy.planning.reading import workload
 
+HALF = "--trainer.precision=16-mixed"
 QUICK = CONFIGS / "quickstart.yaml"
 
 
@@ -108,6 +111,16 @@ def test_engines_that_are_not_built_are_read(parse: Callable[..., Parsed]) -> No
         (("--model.engine=VLLMEngine", "--model.engine.max_model_len=80"), 1, r"len=80 .*=80 "),
         (("--trainer.precision=64-true",), 1, r"trainer.precision=64-true"),
         (("--trainer.strategy=fsdp",), 2, r"trainer.strategy='fsdp'"),
+        # what fit refuses of the trainer at its start
+        (("--trainer.gradient_clip_val=-1",), 1, r"gradient_clip_val=-1.* finite number >= 0"),
+        (("--trainer.check_val_every_n_epoch=0",), 1, r"check_val_every_n_epoch=0 must be at"),
+        (("--trainer.max_steps=81",), 1, r"max_steps=81 ends within an RL step of 8 updates"),
+        (("--trainer.limit_train_batches=3",), 1, r"limit_train_batches or overfit_batches cuts"),
+        (("--trainer.val_check_interval=2",), 1, r"val_check_interval=2 validates within"),
+        (("--trainer.max_time=00:01:00:00",), 1, r"trainer.max_time=1:00:00 may end within"),
+        (("--trainer.fast_dev_run=1",), 1, r"trainer.fast_dev_run cuts RL steps"),
+        ((HALF, "--trainer.accelerator=auto"), 1, r"precision=16-mixed overflows: set it to bf16"),
+        (("--trainer.precision=16-true",), 1, r"trainer.precision=16-true overflows"),
     ],
 )
 def test_an_experiment_that_cannot_start_is_refused(
@@ -115,6 +128,44 @@ def test_an_experiment_that_cannot_start_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         plan(parse(QUICK, *flags), gpus=gpus)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--model.policy.model=softmax_table",),
+        ("--trainer.precision=64-true",),
+        ("--trainer.strategy=fsdp",),
+    ],
+)
+def test_what_the_formulas_do_not_know_is_told_from_what_fit_refuses(
+    flags: tuple[str, ...], parse: Callable[..., Parsed], tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    save_model(model, "gpt2")
+    flags = tuple(flag.replace("softmax_table", str(model)) for flag in flags)
+    with pytest.raises(DryRunError):
+        plan(parse(QUICK, *flags))
+
+
+def test_devices_and_rl_steps_are_counted_as_the_trainer_does(parse: Callable[..., Parsed]) -> None:
+    def read(*flags: str) -> tuple[int, int]:
+        built = build(parse(QUICK, *flags))
+        return built.devices, workload(built).rl_steps
+
+    for devices, count in {"0,1,2,3": 4, "[1, 3]": 2, "2": 2, "1,": 1, "auto": 1, "-1": 1}.items():
+        assert read(f"--trainer.devices={devices}") == (count, 100)
+    assert read("--trainer.devices=0,1", "--trainer.num_nodes=2")[0] == 4
+    with pytest.raises(ValueError, match="prompts_per_step=32 does not divide over 3 ranks"):
+        read("--trainer.devices=0,1,2")
+    # 8 updates an RL step
+    assert read("--trainer.max_steps=80") == (1, 10)
+    assert read("--trainer.max_steps=80", "--trainer.max_epochs=-1") == (1, 10)
+    assert read("--trainer.max_steps=1600") == (1, 100)
+
+
+def test_half_precision_on_a_cpu_is_bfloat16(parse: Callable[..., Parsed]) -> None:
+    assert workload(build(parse(QUICK, HALF, "--trainer.accelerator=cpu"))).numbers == "autocast"
 
 
 def test_adapters_beside_a_reference_are_refused(parse: Callable[..., Parsed]) -> None:
@@ -164,6 +215,26 @@ def test_evaluations_are_counted_or_said_not_to_be(
     assert "evaluation, a step's share" in text and "--validation_responses" not in text
     assert "450 GB/s between 2 GPUs; evaluations 1,000 responses" in text
     assert "is hidden behind the updates" in text
+
+
+def test_remedies_can_be_typed(parse: Callable[..., Parsed], tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    plan(parse(QUICK), gpus=1, memory_gb=0.05, json=str(file))
+    record = json.loads(file.read_text())
+    advice = [f"--{item.removeprefix('--')}" for item in record["remedies"]]
+    (rows,) = (item for item in advice if "max_rows" in item)
+    assert rows.startswith("--model.engine=LocalEngine --model.engine.max_rows=")
+    assert record["fits_with_remedies"]
+    made = plan(parse(QUICK, *" ".join(advice).split()), gpus=1, memory_gb=0.05)
+    assert made.fits and made.work.engine_rows == int(rows.rpartition("=")[2])
+
+
+def test_rows_at_once_are_those_of_the_hardware(parse: Callable[..., Parsed]) -> None:
+    many = parse(QUICK, "--data.prompts_per_step=128")
+    assert plan(many, gpus=1, gpu="cpu").work.engine_rows == 256
+    assert plan(many, gpus=1, gpu="h100").work.engine_rows == 1024
+    given = parse(QUICK, "--model.engine=LocalEngine", "--model.engine.max_rows=48")
+    assert plan(given, gpus=1, gpu="cpu").work.engine_rows == 48
 
 
 def test_what_does_not_fit_says_what_mends_it(

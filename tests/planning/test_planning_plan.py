@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from shapes import small_work
@@ -83,6 +84,16 @@ def test_one_device_ends_with_another_experiment_or_more_devices() -> None:
     assert not mended.fits
 
 
+def test_devices_are_proposed_that_divide_the_sizes() -> None:
+    sizes: dict[str, Any] = {"prompts": 12, "minibatch": 24, "accumulation": 24, "reference": True}
+    advice, mended = remedies(plan_of("qwen2.5-32b", checkpointing=True, **sizes))
+    # the microbatches of a rank, which are fewer there, and not 8 devices
+    assert advice == ["trainer.accumulate_grad_batches=6", "devices=4, sharded (FSDP2)"]
+    assert (mended.devices, mended.work.accumulation) == (4, 6)
+    grown = {label for label, _ in growth(mended, {})}
+    assert "2 devices" in grown and "8 devices" not in grown
+
+
 def test_an_engine_that_cannot_hold_a_sequence_does_not_fit() -> None:
     tight = {"engine": "own", "engine_bytes": 2, "checkpointing": True, "accumulation": 8}
     sharded = {"strategy": "fsdp2", "numbers": "low"}
@@ -97,12 +108,12 @@ def test_the_engines_share_is_raised_or_lowered() -> None:
     sharded |= {"engine_bytes": 2, "checkpointing": True, "accumulation": 8, "max_new_tokens": 512}
     short = plan_of("qwen2.5-7b", 8, engine_memory=0.19, **sharded)
     advice, mended = remedies(short)
-    assert advice == ["model.engine.init_args.memory_fraction=0.75"] and mended.fits
+    assert advice == ["model.engine.memory_fraction=0.75"] and mended.fits
     # 25 GB of a reward model beside 70 GB of an engine
     crowded = plan_of("qwen2.5-1.5b", 8, engine_memory=0.875, reward_model=True, **sharded)
     assert crowded.memory.peak > 80e9 and crowded.engine_fits
     advice, mended = remedies(crowded)
-    assert advice == ["model.engine.init_args.memory_fraction=0.4375"] and mended.fits
+    assert advice == ["model.engine.memory_fraction=0.4375"] and mended.fits
 
 
 @pytest.mark.parametrize("part", ["reference", "reward_model"])

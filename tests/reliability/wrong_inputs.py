@@ -88,6 +88,7 @@ Q --model.regularizers+ ReferenceKL --model.regularizers.coef -1 | coef=-1
 Q --model.regularizers+ Bonus
 Q --model.engine local
 Q --model.engine LocalEngin
+Q --model.engine.max_rows 8 | model.engine.max_rows: model.engine is null and has no settings
 Q --model.evaluation Evaluation --model.evaluation.samples 1 | model.evaluation.pass_k
 Q --model.evaluation Evaluation --model.evaluation.samples -1 | samples
 Q --model.evaluation Evaluation --model.evaluation.temperature -1
@@ -154,6 +155,7 @@ Q --run.name ${nope}
 Q --run.tags '[""]'
 Q --run.group ""
 Q --run.colour red
+Q --run.project team/entropy
 Q --seed_everything true
 Q --seed_everything x
 Q --seed_everything 0,1
@@ -162,12 +164,16 @@ Q --seed_everything 99999999999
 Q --ckpt_path nowhere.ckpt
 Q --ckpt_path last
 Q --ckpt_path last --model.optimizer.lr 1e-4 | --ckpt_path runs/quickstart-seed0/check
+Q --run.name twice --ckpt_path last | runs/twice-2/checkpoints/last.ckpt, runs/twice/
+V --run.name twice --ckpt_path last | runs/twice-2/checkpoints/last.ckpt, runs/twice/
+Q --run.name other --ckpt_path runs/placed/checkpoints/last.ckpt | --run.name out
 Q --unknown 3
 Q extra | extra
 V --checkpoints [nowhere.ckpt] | nowhere.ckpt
 V --checkpoints []
 V --checkpoints [base,base]
 V --ckpt_path nowhere.ckpt
+predict --config quickstart --return_predictions false
 """
 
 #: Data sets and tasks.
@@ -217,6 +223,9 @@ Q --config wrong_type.yaml | data.group_size
 Q --config wrong_part.yaml | model.loss
 Q --config wrong_name.yaml | run.name
 Q --config reference.yaml | run.notes
+Q --config hidden.yaml | data.task.train is the text <redacted>
+Q --config hidden.yaml --data.task.train nowhere.jsonl | data.task.train
+P --config hidden.yaml | data.task.train is the text <redacted>
 Q --model.loss empty.yaml
 Q --model.loss list.yaml
 Q --model.loss no_class.yaml
@@ -228,6 +237,8 @@ Q --ckpt_path empty.ckpt | empty.ckpt
 Q --ckpt_path text.ckpt | text.ckpt
 V --ckpt_path text.ckpt | text.ckpt
 V --ckpt_path weights.ckpt | weights.ckpt
+test --config quickstart --run.folder runs --ckpt_path weights.ckpt | weights alone
+predict --config quickstart --run.folder runs --ckpt_path weights.ckpt | weights alone
 Q --ckpt_path folder | folder
 """
 
@@ -265,6 +276,7 @@ pretrain --output x --error 2
 pretrain --output x --learning_rate -1e-3
 pretrain --output x --task chess
 pretrain --output folder --steps 1 | folder
+pretrain --output x --task countdown --error 0.9 | take attempts.error
 plan | required
 P --gpu b200
 P --gpus 0
@@ -275,6 +287,9 @@ P --decode_efficiency 0
 P --model.loss KLCovv
 P --model.loss KLCov --model.loss.fraction 2
 P --data.minibatch_size 48
+P --trainer.max_steps 81
+P --trainer.gradient_clip_val -1
+P --trainer.accelerator auto --trainer.precision 16-mixed
 reproduce --suite huge
 reproduce --budget slow
 reproduce --figures 99
@@ -334,6 +349,8 @@ def write_files(folder: Path) -> None:
         "wrong_part.yaml": "model: {loss: {class_path: KLCovv}}\n",
         "wrong_name.yaml": "run: {name: 1e-6}\n",
         "reference.yaml": "run: {notes: '${nope}'}\n",
+        "hidden.yaml": "data: {task: {class_path: DatasetTask, init_args: {checker: NumberChecker, "
+        "train: <redacted>}}}\n",
         "no_class.yaml": "fraction: 0.1\nother: 3\n",
         "unknown_argument.yaml": "class_path: KLCov\ninit_args: {fractoin: 0.1}\n",
         "empty.ckpt": "",
@@ -346,6 +363,10 @@ def write_files(folder: Path) -> None:
         "folder/file.txt": "x\n",
         "empty-folder/README": "",
         "runs/quickstart-seed0/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/twice/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/twice-2/checkpoints/last.ckpt": "not a checkpoint\n",
+        "runs/placed/config.yaml": "{}\n",
+        "runs/placed/checkpoints/last.ckpt": "not a checkpoint\n",
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

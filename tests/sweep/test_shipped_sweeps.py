@@ -57,6 +57,17 @@ def test_methods_of_chain_arithmetic_have_equal_budgets_too(path: Path) -> None:
     assert check_points(main, runs(wanted)[:1]) == []
 
 
+def test_what_a_plan_does_not_know_is_no_refusal() -> None:
+    words = ("--config", "base", "--config", "experiment/table")
+    wanted = Sweep(words, {"model.optimizer.lr": [1.0]}, (0,))
+    (remark,) = check_points(main, runs(wanted))
+    read = "lr_1.0: its settings are read, not all of them tried: "
+    assert remark.startswith((f"{read}trainer.precision=64-true", f"{read}model_type="))
+    refused = Sweep((*words, "--trainer.gradient_clip_val", "-1"), wanted.over, (0,))
+    with pytest.raises(ValueError, match=r"lr_1\.0: trainer\.gradient_clip_val=-1"):
+        check_points(main, runs(refused))
+
+
 def test_every_method_is_tuned_on_chain_arithmetic() -> None:
     methods = {name.removeprefix("chain_") for name in (cell.name for cell in METHOD_CELLS)}
     assert {path.stem.removeprefix("chain_") for path in CHAIN} == methods | OTHERS

@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import netrc
 import os
+import re
 import resource
 import signal
 import time
@@ -27,6 +28,7 @@ from lit_entropy.tracking.csv_logger import (
     wandb_available,
 )
 from lit_entropy.tracking.metrics_file import MetricsFile, read_rows
+from lit_entropy.tracking.redone_rows import RedoneRows
 from lit_entropy.tracking.wandb_session import check_reachable
 
 FORK = multiprocessing.get_context("fork")
@@ -155,6 +157,29 @@ def test_the_last_row_of_a_resume_is_compared_too(tmp_path):
     resumed.log_metrics({"a": math.nan}, 1)
     with pytest.warns(UserWarning, match=r"RL step 1 1 of 1 .*by inf of its value \(a: 1, now nan"):
         resumed.finalize("interrupted")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (0.0, -0.0, ""),
+        (math.nan, math.nan, ""),
+        (0.0, 1e-3, r"the most by 1 of its value \(loss/policy: 0, now 0\.001\)"),
+    ],
+)
+def test_zeros_of_both_signs_are_one_number(before: float, now: float, said: str) -> None:
+    redone = RedoneRows([{"step": "1", "loss/policy": repr(before)}])
+    assert redone.observe(1, {"loss/policy": now}) == ""
+    text = redone.difference()
+    assert re.search(said, text) if said else text == ""
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("", "online"), ("offline", "offline")])
+def test_an_empty_wandb_mode_is_none(
+    mode: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert SafeWandbLogger(str(tmp_path), "run")._mode == expected
 
 
 def test_new_columns_and_missing_earlier_rows(tmp_path):

@@ -21,6 +21,7 @@ from lit_entropy.tracking.redaction import (
     redact,
     redact_text,
     redact_words,
+    require_shown,
 )
 
 #: Names under which secrets are found in the wild.
@@ -138,6 +139,26 @@ def test_every_shipped_configuration_is_kept() -> None:
         config = yaml.safe_load((configs_folder() / f"{name}.yaml").read_text())
         if isinstance(config, dict):
             assert redact(config, {}) == config
+
+
+def test_the_text_in_place_of_a_secret_is_no_value() -> None:
+    task = {"class_path": "my.Task", "init_args": {"answer_key": "solution", "size": 3}}
+    given = {"data": {"task": task}, "trainer": {"logger": [{"init_args": {"api_key": "k12"}}]}}
+    require_shown(given)
+    # a name says hidden of a change, which is no setting
+    require_shown(
+        {"run": {"changes": {"data.task.answer_key": REDACTED}, "notes": f"a {REDACTED}"}}
+    )
+    saved = redact(given, {})
+    wanted = (
+        rf"^data\.task\.answer_key is the text {REDACTED}, .* as --data\.task\.answer_key VALUE"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        require_shown(saved)
+    with pytest.raises(ValueError, match=r"^trainer\.logger\.api_key is the text"):
+        require_shown(saved | {"data": None})
+    secret = "the value again, as --data.task.answer_key VALUE or in a file"
+    assert redact_text(secret, {}) == secret  # which the command line does with its messages
 
 
 def test_settings_that_a_variable_alone_hides_are_found() -> None:

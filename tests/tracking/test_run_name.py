@@ -193,6 +193,9 @@ def test_words_that_are_no_classes() -> None:
         ({"tags": ["x" * 65]}, r"run.tags=.*65 characters.*1 to 64"),
         ({"tags": [""]}, r"run.tags=.*1 to 64"),
         ({"group": "g" * 129}, r"run.group=.*1 to 128"),
+        ({"project": "team/entropy"}, r"run.project='team/entropy': .*--run.entity TEAM"),
+        ({"project": "50 %"}, r"run.project='50 %': "),
+        ({"project": "p" * 129}, r"run.project='p+': W&B takes at most 128 characters"),
     ],
 )
 def test_what_wandb_would_refuse_is_refused_at_setup(options: dict, message: str) -> None:
