@@ -95,7 +95,7 @@ def one_setting(group: Sequence[Run]) -> None:
             f"label {group[0].label!r} has runs of {', '.join(f'{x:g}' for x in found)}: give each "
             "of these settings its label, --labels"
         )
-    by_seed(group, lambda run: run.x)
+    by_seed(group, lambda run: float(run.seed))  # refuses two of one seed
 
 
 class Table(NamedTuple):

@@ -124,11 +124,11 @@ def report_of(
         missing,
     )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
-    rungs = claim_by_rung(chosen, _each_once([*loaded.values(), *beside]))
+    rungs = claim_by_rung(chosen, _distinct([*loaded.values(), *beside]))
     return write_report(folder, sections, header, name, rungs)[0]
 
 
-def _each_once(runs: Sequence[Run]) -> list[Run]:
+def _distinct(runs: Sequence[Run]) -> list[Run]:
     """Runs without those that are there already: archived ones among the others, say."""
     kept: dict[tuple[str, str, int], Run] = {}
     for run in runs:
