@@ -218,8 +218,8 @@ class EvaluatedModule(L.LightningModule):
         self, outputs: object, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """End at SIGTERM, which Lightning notes and asks for in its other loops alone."""
-        last = self.trainer.predict_loop.batch_progress.is_last_batch
-        if self.trainer.received_sigterm and not last:
+        more = batch_idx + 1 < sum(self.trainer.num_predict_batches)
+        if self.trainer.received_sigterm and more:
             raise SIGTERMException
 
     def on_predict_epoch_end(self) -> None:
