@@ -145,7 +145,7 @@ def test_claims_read_the_rows_that_they_name() -> None:
     judged = {claim.claim: claim.judge(found(r2=low)) for claim in CLAIMS}
     verdicts = [judgement.verdict for judgement in judged.values()]
     law = ["not testable at this scale"] * 2  # without runs
-    assert verdicts == ["reproduced"] * (4 + 11) + law + ["reproduced"] * 2
+    assert verdicts == ["reproduced"] * (4 + 9) + law + ["reproduced"] * 2
     lemma = next(text for claim, (_, text) in judged.items() if claim.startswith("Lemma 1 asks"))
     assert lemma.count("R² 1.00000 ± 0.00000, slope 1.00000 ± 0.00000, same sign 100.0") == 4
     # one of four settings is enough to contradict
