@@ -18,6 +18,7 @@ from lit_entropy.errors import CheckpointError
 #: Beside the description of a checkpoint folder, which is no archive: its SHA-256.
 DIGEST = ".metadata.sha256"
 _CHUNK = 1 << 22  # bytes
+_FOLDER = 0x10  # MS-DOS attribute
 
 
 def load_intact(file: IO[bytes], map_location: MAP_LOCATION = "cpu") -> Any:
@@ -45,10 +46,14 @@ def require_intact(file: IO[bytes]) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             for record in archive.infolist():
+                if record.external_attr & _FOLDER:  # torch reads none of it, and no error
+                    raise CheckpointError(
+                        f"not as it was written: its directory calls {record.filename} a folder"
+                    )
                 with archive.open(record) as content:
                     while content.read(_CHUNK):
                         pass  # the last read compares
-    except OSError:
+    except (OSError, CheckpointError):
         raise
     except Exception as error:  # a damaged directory of an archive may raise anything
         reason = "no archive of torch.save" if "not a zip" in str(error) else str(error)
