@@ -25,15 +25,19 @@ HOOKS = tuple(name for name in dir(L.Callback) if name.startswith("on_"))
 class Clock(L.Callback):
     """Notes when RL steps start, and the seconds that each other callback spends in its hooks.
 
-    The first RL step is not counted, since libraries load what they load on first use, nor is the
+    The first RL steps are not counted, since libraries load what they load on first use, nor is the
     last one, whose end has no stamp.
+
+    Args:
+        first: RL steps that are not counted.
 
     Attributes:
         starts: when each RL step started.
         spent: seconds by callback, in the RL steps that are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
+        self.first = first
         self.starts: list[float] = []
         self.spent: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
@@ -49,7 +53,7 @@ class Clock(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start an RL step."""
-        if len(self.starts) == 1:
+        if len(self.starts) == self.first:
             self._running = Counter(dict.fromkeys(self._running, 0.0))
         self.starts.append(time.perf_counter())
         self.spent = Counter(self._running)
@@ -57,12 +61,12 @@ class Clock(L.Callback):
     @property
     def step_seconds(self) -> float:
         """Mean seconds of the RL steps that are counted."""
-        return self.window / (len(self.starts) - 2)
+        return self.window / (len(self.starts) - 1 - self.first)
 
     @property
     def window(self) -> float:
         """Seconds of the RL steps that are counted."""
-        return self.starts[-1] - self.starts[1]
+        return self.starts[-1] - self.starts[self.first]
 
     def _timed(self, callback: L.Callback, hook: Callable[..., Any]) -> Callable[..., Any]:
         name = type(callback).__name__
@@ -78,17 +82,19 @@ class Clock(L.Callback):
         return timed
 
 
-def fit(arguments: Sequence[str], steps: int) -> Clock:
+def fit(arguments: Sequence[str], steps: int, first: int = 1) -> Clock:
     """Run a fit without validation and give its clock.
 
     Args:
         arguments: of ``lit-entropy fit``, the configuration first.
-        steps: RL steps that are counted; two more are made.
+        steps: RL steps that are counted; ``first`` are made before, and one after them.
+        first: those that only warm up.
     """
     with tempfile.TemporaryDirectory() as folder, quiet():
         cli = lit_entropy(
             ["fit", *arguments, "--trainer.callbacks+=benchmarks.fitted.Clock",
-             f"--trainer.max_epochs={steps + 2}", "--trainer.limit_val_batches=0",
+             f"--trainer.callbacks.first={first}", f"--trainer.max_epochs={first + steps + 1}",
+             "--trainer.limit_val_batches=0",
              "--trainer.accelerator=cpu", "--run.wandb=off", f"--run.folder={folder}"]
         )  # fmt: skip
     return next(each for each in cli.trainer.callbacks if isinstance(each, Clock))

@@ -11,10 +11,12 @@ from benchmarks import __main__ as command
 from benchmarks import trl_grpo
 from benchmarks.cases import callbacks, engines, evaluation, growth, head, rl_step, rollout, startup
 from benchmarks.cases import update as update_case
+from benchmarks.fitted import CONFIGS, fit
 from benchmarks.memory import peak_bytes, resident_bytes, start_peak
 from benchmarks.records import Outcome
 from benchmarks.separate import separately
 from benchmarks.setting import SMOLLM, Setting, base_folder, tokenizer_of
+from runs import SMALL
 
 NO_TRL = pytest.mark.skipif(find_spec("trl") is None, reason="needs the bench extra")
 
@@ -79,6 +81,12 @@ def test_an_rl_step_without_trl(monkeypatch: pytest.MonkeyPatch) -> None:
     assert by.name == "rl_step_0.1m: plain script by lit_entropy"
     assert by.median == plain.median / ours.median
     assert outcome.missing == ("TRL: not installed; pip install -e '.[bench]'",)
+
+
+def test_rl_steps_that_only_warm_up_do_not_count() -> None:
+    clock = fit(["--config", str(CONFIGS / "quickstart.yaml"), *SMALL], 2, first=3)
+    assert len(clock.starts) == 6
+    assert clock.window == clock.starts[5] - clock.starts[3] == 2 * clock.step_seconds
 
 
 def test_generate_and_the_engine_count_tokens_alike() -> None:

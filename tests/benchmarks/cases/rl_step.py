@@ -2,15 +2,18 @@
 
 All start from the same base and are given the same prompts; validation is off. An RL step counts
 from its start to the start of the next, logging and checkpoints included. Each round is a run of
-its own, whose first RL step is not counted.
+its own, whose first RL step is not counted. The compiled one shares what torch keeps on disk, and
+its first RL steps, in which it compiles or loads, are not counted.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from benchmarks import plain_grpo, trl_grpo
@@ -20,8 +23,11 @@ from benchmarks.rounds import Contender, alternate
 from benchmarks.setting import NO_WEIGHTS, SMOLLM, Setting, base_folder, has_weights
 
 QUICKSTART = ("quickstart.yaml",)
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ARITHMETIC = ("base.yaml", "experiment/smollm_arithmetic.yaml")
 SMOKE = Setting("chain-xs", "chain", (*QUICKSTART, "../tests/small.yaml"), 4, 2e-4, 2, 2, 2, 1, 1)
+#: RL steps in which a compiled run meets every shape.
+COMPILING = 5
 #: Full sizes by the name of the case.
 SETTINGS = {
     "rl_step_0.1m": Setting("chain-s", "chain", QUICKSTART),
@@ -44,6 +50,8 @@ def measure(name: str, size: Size, rounds: int) -> Outcome:
         folder = base_folder(setting.base, Path(written))
         contenders: dict[str, Contender] = {"lit_entropy": partial(fit_seconds, setting, folder)}
         if setting.task == "chain":
+            if size == "full":  # it takes a minute
+                contenders["lit_entropy, compiled"] = partial(compiled_seconds, setting, folder)
             contenders["plain script"] = partial(plain_seconds, setting, folder)
         if not trl_grpo.installed():
             missing.append(trl_grpo.MISSING)
@@ -54,16 +62,34 @@ def measure(name: str, size: Size, rounds: int) -> Outcome:
 
 
 def _ratios(name: str, seconds: dict[str, Series]) -> list[Series]:
-    ours = seconds["lit_entropy"]
-    return [
+    ours, compiled = seconds["lit_entropy"], seconds.get("lit_entropy, compiled")
+    found = [
         ratio(f"{name}: {other} by lit_entropy", series, ours)
         for other, series in seconds.items()
         if series is not ours
     ]
+    if compiled is not None and "TRL" in seconds:
+        found.append(ratio(f"{name}: TRL by lit_entropy, compiled", seconds["TRL"], compiled))
+    return found
 
 
-def fit_seconds(setting: Setting, folder: str) -> float:
-    """Seconds of an RL step of ``lit-entropy fit``."""
+def compiled_seconds(setting: Setting, folder: str) -> float:
+    """Seconds of an RL step of ``lit-entropy fit`` with ``model.policy.compile``, once compiled."""
+    torch.compiler.reset()  # torch gives up on a function that several models have compiled
+    return fit_seconds(setting, folder, COMPILING, {"model.policy.compile": "inductor"})
+
+
+def fit_seconds(
+    setting: Setting, folder: str, first: int = 1, more: Mapping[str, str] = NOTHING
+) -> float:
+    """Seconds of an RL step of ``lit-entropy fit``.
+
+    Args:
+        setting: of the RL step.
+        folder: of the base.
+        first: RL steps that are not counted.
+        more: further settings.
+    """
     configs = [word for path in setting.configs for word in ("--config", str(CONFIGS / path))]
     values = {
         "model.policy.model": folder,
@@ -73,8 +99,10 @@ def fit_seconds(setting: Setting, folder: str) -> float:
         "data.group_size": setting.group,
         "data.minibatch_size": setting.minibatch,
         "trainer.accumulate_grad_batches": setting.microbatches,
+        **more,
     }
-    return fit([*configs, *(f"--{k}={v}" for k, v in values.items())], setting.steps).step_seconds
+    words = [*configs, *(f"--{key}={value}" for key, value in values.items())]
+    return fit(words, setting.steps, first).step_seconds
 
 
 def plain_seconds(setting: Setting, folder: str) -> float:
