@@ -186,16 +186,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def words_of(options: argparse.Namespace) -> list[str]:
+    """What ``lit-entropy fit`` is given."""
+    words = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.policy.model={options.model}"]
+    words += ["--model.policy.compile=inductor"] * options.compile
+    runs, name = options.output / "runs", f"{options.label}-{time.time_ns()}"
+    return [*words, f"--run.folder={runs}", f"--run.name={name}", *options.fit]
+
+
 def main(arguments: list[str]) -> int:
     """Profile, and add the bar."""
     options = parse(arguments)
     os.environ["HF_HUB_OFFLINE"] = "1"  # every model is on this machine
     torch.set_num_threads(options.threads)
-    words = ["--config", str(CONFIGS / "quickstart.yaml"), f"--model.policy.model={options.model}"]
-    words += ["--model.policy.compile=true"] * options.compile
-    runs = options.output / "runs"
-    words += [f"--run.folder={runs}", f"--run.name={options.label}-{time.time_ns()}", *options.fit]
-    print(table(write(options.output, options.label, measure(words, options.steps))))
+    found = measure(words_of(options), options.steps)
+    print(table(write(options.output, options.label, found)))
     return 0
 
 

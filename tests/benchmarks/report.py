@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.machine import Machine
 from benchmarks.records import EXPONENT, RATIO, SHARE, Outcome, Series
+from matplotlib.ticker import LogLocator
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.figures.style import BLUE, FULL_WIDTH, paper_figure, save
@@ -90,7 +91,7 @@ def table(report: Report) -> str:
     for name, record in report.records.items():
         for series in record.outcome.series:
             least, largest = series.spread
-            middle = f"{series.median:.4g} | {least:.4g} to {largest:.4g}"
+            middle = f"{_digits(series.median)} | {_digits(least)} to {_digits(largest)}"
             lines.append(f"| {name} | {series.name} | {middle} | {series.unit} |")
         lines += [f"| {name} | not measured: {told} | | | |" for told in record.outcome.missing]
     lines += ["", "| case | product, Gflop/s | copy, GB/s | load before | took, s |"]
@@ -101,6 +102,10 @@ def table(report: Report) -> str:
         )
         lines.append(f"| {name} | {rates} | {record.load:.1f} | {record.seconds:.0f} |")
     return "\n".join(lines) + "\n"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def picture(report: Report, stem: Path) -> None:
@@ -124,6 +129,7 @@ def picture(report: Report, stem: Path) -> None:
                 axes.axvline(1.0, color="black", linewidth=0.6)
                 axes.set_xscale("log")
                 axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
                 axes.xaxis.set_minor_formatter("{x:g}")
         save(figure, stem)
 

@@ -10,6 +10,8 @@ from benchmarks import profiled
 from benchmarks.fitted import CONFIGS
 from benchmarks.profiled import KINDS, REST, kind_of, seconds_by_kind, table, write
 
+from lit_entropy.policy.policy import Policy
+
 
 @pytest.mark.parametrize(
     "operation, kind",
@@ -70,3 +72,10 @@ def test_the_command_profiles_a_fit(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         profiled.parse([*words[:-1], "0"])
     assert "--steps=0 must be at least 1" in capsys.readouterr().err
+
+
+def test_a_compiled_profile_is_one_that_fit_takes() -> None:
+    """Backends are known by name: ``true`` is none."""
+    options = profiled.parse(["--output", "out", "--label", "compiled", "--compile"])
+    values = dict(word.split("=", 1) for word in profiled.words_of(options) if "=" in word)
+    assert Policy("chain-xs", compile=values["--model.policy.compile"]).compiled
