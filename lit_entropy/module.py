@@ -29,6 +29,7 @@ from lit_entropy.errors import ensure_finite
 from lit_entropy.evaluation.evaluation import Evaluation
 from lit_entropy.evaluation.module import EvaluatedModule
 from lit_entropy.functional.checks import require_rates, require_temperature
+from lit_entropy.functional.fused import fused
 from lit_entropy.functional.masked import masked_sum
 from lit_entropy.losses.base import PolicyLoss
 from lit_entropy.policy.checks import check_adapters
@@ -87,7 +88,8 @@ class EntropyModule(EvaluatedModule):
             regularizers: losses that are added, an entropy bonus or a reference KL say.
             evaluation: how held-out problems are evaluated.
             optimizer: optimizer class and its arguments; AdamW with lr 5e-7 and no weight decay by
-                default.
+                default. Adam and AdamW take torch's fused step, unless ``fused`` or ``foreach`` is
+                set.
             lr_scheduler: learning rate schedule and its arguments; constant by default.
             lr_interval: the schedule advances every RL step (epoch) or every update (step).
             temperature: softmax temperature of sampling, of ratios and of entropies.
@@ -288,7 +290,7 @@ class EntropyModule(EvaluatedModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over everything trainable, and the schedule if there is one."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = self.optimizer(parameters)
+        optimizer = fused(self.optimizer(parameters))
         require_rates("model.optimizer", optimizer.param_groups)
         # Lightning will not clip for an optimizer that unscales gradients; none are scaled here
         if hasattr(optimizer, "_step_supports_amp_scaling"):

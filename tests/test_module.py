@@ -86,6 +86,17 @@ def test_the_first_ratios_are_exactly_one(
     assert any((log_ratio != 0).any() for log_ratio in Probe.seen[accumulation:])
 
 
+@pytest.mark.parametrize(("choice", "found"), [((), True), (("fused=false",), False)])
+def test_the_optimizer_takes_its_fused_step(
+    tmp_path: Path, choice: tuple[str, ...], found: bool
+) -> None:
+    arguments = [f"--model.optimizer.init_args.{each}" for each in choice]
+    cli = fit(tmp_path, *ALONE, "--trainer.max_epochs=1", *arguments)
+    (optimizer,) = cli.trainer.optimizers
+    assert optimizer.param_groups[0]["fused"] is found
+    assert optimizer.state  # it has taken steps
+
+
 def test_gradient_does_not_depend_on_the_microbatch(tmp_path: Path) -> None:
     """1 x 16 = 2 x 8 = 8 x 2 sequences, and equal to the objective written out by hand."""
     recorder, cli = record(tmp_path / "1", steps=2)

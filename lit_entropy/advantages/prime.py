@@ -11,6 +11,7 @@ from lit_entropy.advantages.base import TokenContext
 from lit_entropy.advantages.rloo import RLOO
 from lit_entropy.functional.advantage import REWARD_NOISE
 from lit_entropy.functional.checks import require_fraction, require_non_negative, require_rates
+from lit_entropy.functional.fused import fused
 from lit_entropy.functional.implicit_reward import (
     outcome_cross_entropy,
     outcome_predictions,
@@ -77,7 +78,7 @@ class PRIME(RLOO):
         """Start the implicit process reward model as a copy of the base policy."""
         self._model = copy.deepcopy(policy)
         trained = [parameter for parameter in self._model.parameters() if parameter.requires_grad]
-        self._optimizer = self.optimizer(trained)
+        self._optimizer = fused(self.optimizer(trained))
         require_rates("model.advantage.optimizer", self._optimizer.param_groups)
 
     def token_advantages(self, advantages_PG: Tensor, rollout: TokenContext) -> Tensor:

@@ -53,7 +53,7 @@ def memory(work: Workload, devices: int, device_memory: float) -> Memory:
     awake = engine if work.engine == "own" and not work.engine_sleeps else {}
     update = working_copies(work, devices) | activations(work, devices)
     temporaries = work.trainable * float(work.weight_bytes) / _split(work, devices)
-    step = {"optimizer_temporaries": temporaries}
+    step = {"optimizer_temporaries": 0.0 if work.fused else temporaries}
     return Memory(held | awake | update, held | awake | step, held | engine)
 
 

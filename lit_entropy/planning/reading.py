@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from lit_entropy.advantages import PRIME
 from lit_entropy.callbacks.endings import most_rl_steps
 from lit_entropy.errors import DryRunError
+from lit_entropy.functional.fused import fused
 from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
@@ -69,13 +70,15 @@ def workload(
     )
     rl_steps = most_rl_steps(trainer.max_epochs, trainer.max_steps, plan.updates_per_step)
     reused = engine["engine"] == "policy" and numbers == "single"
+    optimizer = fused(module.optimizer([torch.nn.Parameter(torch.zeros(1))]))
     return Workload(
         shape=shape_of(module.policy.model.config),
         trainable=sum(size for size, trained in sizes if trained),
         numbers=numbers,
         weight_bytes=weight_bytes,
         loaded_bytes=next(module.policy.parameters()).element_size(),
-        optimizer_states=_optimizer_states(module.optimizer([torch.nn.Parameter(torch.zeros(1))])),
+        optimizer_states=_optimizer_states(optimizer),
+        fused=bool(optimizer.param_groups[0].get("fused")),
         strategy=built.strategy,
         checkpointing=_checkpointing(module.policy.model),
         prompts=plan.prompts_per_step,

@@ -21,6 +21,7 @@ class Workload:
         weight_bytes: bytes of a stored weight, gradient or moment.
         loaded_bytes: bytes of a weight as it is loaded, before the trainer's precision.
         optimizer_states: numbers that the optimizer keeps for each trained parameter.
+        fused: whether the optimizer changes weights and moments in one pass, without temporaries.
         strategy: how the weights lie on the devices.
         checkpointing: whether layers are computed again in the backward pass.
         prompts: P of an RL step.
@@ -59,6 +60,7 @@ class Workload:
     weight_bytes: int = 4
     loaded_bytes: int = 4
     optimizer_states: int = 2
+    fused: bool = False
     strategy: Strategy = "one"
     checkpointing: bool = False
     prompts: int = 256
