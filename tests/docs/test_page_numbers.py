@@ -4,6 +4,7 @@ import inspect
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
@@ -94,10 +95,23 @@ def test_archived_runs_that_a_page_lists_by_seed(tmp_path: Path) -> None:
     assert len(rows.splitlines()) == 4 and seeds == ["30", "31"]
 
 
-def test_archived_seeds_of_the_language_model() -> None:
+def test_archived_seeds_of_the_language_model(tmp_path: Path) -> None:
+    """The four seeds, and what the page says of their accuracies at first and at the end."""
     runs = read_archive(ROOT / "archive" / "smollm_rung.tar.xz")
-    seeds = " and ".join(re.findall(r"seed(\d+)", " ".join(sorted(runs))))
-    assert f"seeds {seeds} of SmolLM2-135M" in (HOW_TO / "figures.md").read_text()
+    assert sorted(runs) == [f"smollm_rung-seed{seed}" for seed in (1, 2, 3, 4)]
+    assert "the four of SmolLM2-135M" in (HOW_TO / "figures.md").read_text()
+    page = (SCIENCE / "measured.md").read_text().split("## SmolLM2-135M on sums")[1]
+    for name, column in (("greedy accuracy", "val/accuracy"), ("avg@1", "val/avg@1")):
+        values = []
+        for run, files in runs.items():
+            (tmp_path / run).mkdir(exist_ok=True)
+            for file, content in files.items():
+                (tmp_path / run / file).write_bytes(content)
+            found = load_run(tmp_path / run).history[column]
+            values.append([value for value in found if value == value])
+        first, last = ([each[place] for each in values] for place in (0, -1))
+        half = 3.182446 * stdev(last) / 4**0.5  # Student's t of 3 degrees of freedom, 97.5 %
+        assert f"| {name}, held out | {mean(first):.3f} | {mean(last):.3f} ± {half:.3f} |" in page
 
 
 def test_every_flag_of_a_plan_is_explained() -> None:
