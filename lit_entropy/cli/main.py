@@ -16,6 +16,7 @@ from lit_entropy.atomic import atomic_write
 from lit_entropy.callbacks.run_checkpoint import RunCheckpoint
 from lit_entropy.callbacks.samples import to_lines
 from lit_entropy.checkpoints.io import LAST, AtomicCheckpointIO, resolve_checkpoint
+from lit_entropy.cli.allocator import keep_freed_memory
 from lit_entropy.cli.arguments import ready_arguments
 from lit_entropy.cli.building import mark, mark_trainer, naming
 from lit_entropy.cli.classes import BASES, base_class, choose, load_class
@@ -310,6 +311,7 @@ def main(args: list[str] | None = None) -> EntropyCLI:
         The CLI object, with the trainer, module and data of the finished run.
     """
     hide_notices()
+    keep_freed_memory()
     try:
         words, passed = split_words(sys.argv[1:] if args is None else args)
         paths, arguments, named = choose(ready_arguments(with_save_dirs(words)))

@@ -19,7 +19,8 @@ def sample_tokens(
     Returns:
         tokens_B int64, logprobs_B float32, entropies_B float32 (nats).
     """
-    logprobs_BV = torch.log_softmax(logits_BV.float() / (temperature or 1.0), dim=-1)
+    scaled_BV = logits_BV.float() if temperature in (0, 1) else logits_BV.float() / temperature
+    logprobs_BV = torch.log_softmax(scaled_BV, dim=-1)
     probs_BV = logprobs_BV.exp()
     # a logit of -inf has probability 0 and contributes nothing: 0 log 0 = 0
     entropies_B = -(probs_BV * logprobs_BV.clamp_min(torch.finfo(torch.float32).min)).sum(-1)

@@ -9,18 +9,60 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.policy.policy import Policy
 from lit_entropy.policy.probe import difference, tolerance
+from lit_entropy.rollouts.llama import LlamaContinuation, LlamaWeights
 from lit_entropy.rollouts.spare import SpareLayer
 
 
-class Cache(Protocol):
-    """The keys and values of a batch, as far as decoding asks for them."""
+class Continuation(Protocol):
+    """A batch of rows that is continued token by token."""
 
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Keep the rows ``beam_idx`` (int64), in this order."""
+    def next_logits(self, tokens_B: Tensor) -> Tensor:
+        """Logits [B, V] after one more token (int64) of each row."""
+
+    def keep(self, rows_N: Tensor) -> None:
+        """Keep these rows (int64), in this order."""
 
 
-def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tensor, Tensor, Cache]:
-    """Run each distinct prompt once; last logits [B, V], mask [B, S + limit] and cache by row."""
+class ModelContinuation:
+    """Continues rows by the model's own forward pass, with its cache."""
+
+    def __init__(self, policy: Policy, cache: Any, mask_BL: Tensor, width: int) -> None:
+        """Continue prompts.
+
+        Args:
+            policy: its model is asked.
+            cache: the model's, of these rows.
+            mask_BL: bool, False on padding alone; columns of tokens to come are True.
+            width: columns of the prompts.
+        """
+        self.policy, self.cache = policy, cache
+        self.mask_BL, self.width = mask_BL, width
+
+    def next_logits(self, tokens_B: Tensor) -> Tensor:
+        """Logits [B, V] after one more token of each row."""
+        self.width += 1
+        inputs = self.policy.model_inputs(tokens_B[:, None], self.mask_BL[:, : self.width])
+        output = self.policy.model(past_key_values=self.cache, use_cache=True, **inputs)
+        logits_BTV: Tensor = output.logits
+        return logits_BTV[:, -1]
+
+    def keep(self, rows_N: Tensor) -> None:
+        """Keep these rows (int64), in this order."""
+        self.cache.reorder_cache(rows_N)
+        self.mask_BL = self.mask_BL[rows_N]
+
+
+def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tensor, Continuation]:
+    """Run each distinct prompt once.
+
+    Args:
+        policy: in evaluation mode, with whole parameters.
+        prompts: token ids of each row.
+        limit: most tokens that follow.
+
+    Returns:
+        Logits [B, V] of the first token, and what continues the rows.
+    """
     distinct = {tuple(prompt): None for prompt in prompts}
     order = {prompt: index for index, prompt in enumerate(distinct)}
     device = next(policy.parameters()).device
@@ -31,27 +73,28 @@ def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tenso
         use_cache=True, **policy.model_inputs(tokens_NS, mask_NS), **policy.last_logits
     )
     index_B = torch.tensor([order[tuple(prompt)] for prompt in prompts], device=device)
-    mask_BL = pad_right(mask_NS[index_B], mask_NS.shape[1] + limit, True)
-    return output.logits[index_B, -1], mask_BL, _by_row(output.past_key_values, index_B)
+    width = mask_NS.shape[1]
+    mask_BL = pad_right(mask_NS[index_B], width + limit, True)
+    return output.logits[index_B, -1], _continuation(
+        policy, output.past_key_values, index_B, mask_BL, width
+    )
 
 
-def _by_row(cache: Any, index_B: Tensor) -> Cache:
-    """The rows ``index_B`` of a cache, whose plain layers get room for the tokens to come."""
+def _continuation(
+    policy: Policy, cache: Any, index_B: Tensor, mask_BL: Tensor, width: int
+) -> Continuation:
+    """What continues the rows ``index_B`` of a cache, whose plain layers get room for more."""
     # other kinds of layers, empty ones, and caches with states of their own stay as they are
-    if type(cache) is DynamicCache and all(
+    if type(cache) is not DynamicCache or not all(
         type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers
     ):
-        cache.layers = [SpareLayer(layer, index_B) for layer in cache.layers]
-    else:
         cache.reorder_cache(index_B)
-    return cache
-
-
-def next_logits(policy: Policy, tokens_B: Tensor, mask_BL: Tensor, cache: Cache) -> Tensor:
-    """Logits [B, V] after one more token of each row; the mask is that of all tokens so far."""
-    inputs = policy.model_inputs(tokens_B[:, None], mask_BL)
-    logits: Tensor = policy.model(past_key_values=cache, use_cache=True, **inputs).logits
-    return logits[:, -1]
+        return ModelContinuation(policy, cache, mask_BL, width)
+    cache.layers = [SpareLayer(layer, index_B) for layer in cache.layers]
+    weights = LlamaWeights.of(policy.model, mask_BL.shape[1])
+    if weights is None:
+        return ModelContinuation(policy, cache, mask_BL, width)
+    return LlamaContinuation.after(weights, cache, mask_BL, width)
 
 
 @torch.no_grad()
@@ -91,13 +134,12 @@ def check_cache(policy: Policy) -> None:
 
 def _cached(policy: Policy, prompts: list[list[int]], later_T: Tensor) -> Tensor:
     """Log-probs [2, 1 + T, V] after both prompts and each later token."""
-    logits, mask_BL, cache = prefill(policy, [prompts[1], *prompts], len(later_T))
+    logits, rows = prefill(policy, [prompts[1], *prompts], len(later_T))
     keep = torch.tensor([1, 2], device=later_T.device)
-    cache.reorder_cache(keep)
-    mask_BL, steps = mask_BL[keep], [logits[keep]]
-    width = mask_BL.shape[1] - len(later_T)
-    for count, token in enumerate(later_T, 1):
-        steps.append(next_logits(policy, token.expand(2), mask_BL[:, : width + count], cache))
+    rows.keep(keep)
+    steps = [logits[keep]]
+    for token in later_T:
+        steps.append(rows.next_logits(token.expand(2)))
     return torch.stack(steps, 1).float().log_softmax(-1)
 
 

@@ -12,10 +12,12 @@ from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.policy.casts import shared_casts
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
-from lit_entropy.rollouts.cached import check_cache, next_logits, prefill
+from lit_entropy.rollouts.cached import check_cache, prefill
 from lit_entropy.rollouts.turns import in_turns, whole
 from lit_entropy.types import Completions
 
+#: Tokens [B], their log-probs and entropies, and whether the rows had not ended before.
+Column = tuple[Tensor, Tensor, Tensor, Tensor]
 #: Most sequences decoded at once by default, and on a CPU.
 ROWS, ROWS_CPU = 1024, 256
 
@@ -127,16 +129,16 @@ def _decode(
     """
     limit = uniforms_BT.shape[1]
     result = _empty(uniforms_BT, policy.pad_token_id)
-    stop_ids = torch.tensor(policy.eos_token_ids, device=uniforms_BT.device)
-    logits, mask_BL, cache = prefill(policy, prompts, limit)
-    prompt_width = mask_BL.shape[1] - limit
-    rows = torch.arange(len(prompts), device=uniforms_BT.device)  # the rows still in the cache
+    logits_BV, batch = prefill(policy, prompts, limit)
+    rows = torch.arange(len(prompts), device=uniforms_BT.device)  # the rows still in the batch
     running = torch.ones_like(rows, dtype=torch.bool)
+    columns = list[Column]()  # not yet written, of the same rows
     for position in range(limit):
-        draws = sample_tokens(logits, uniforms_BT[rows, position], temperature)
-        _record(result, rows, position, draws, running, policy.pad_token_id)
+        draws = sample_tokens(logits_BV, uniforms_BT[rows, position], temperature)
+        columns.append((*draws, running))
         tokens = draws[0]
-        running = running & ~torch.isin(tokens, stop_ids)
+        for end in policy.eos_token_ids:
+            running = running & (tokens != end)
         if position == limit - 1:
             break
         if (position + 1) % check_every == 0:
@@ -144,12 +146,12 @@ def _decode(
             if unfinished == 0:
                 break
             if unfinished <= compact_below * len(rows):
+                _write(result, rows, position + 1, columns, policy.pad_token_id)
                 keep = running.nonzero().squeeze(1)
-                cache.reorder_cache(keep)
-                rows, tokens, mask_BL = rows[keep], tokens[keep], mask_BL[keep]
-                running = running[keep]
-        seen_BL = mask_BL[:, : prompt_width + position + 1]
-        logits = next_logits(policy, tokens, seen_BL, cache)
+                batch.keep(keep)
+                rows, tokens, running, columns = rows[keep], tokens[keep], running[keep], []
+        logits_BV = batch.next_logits(tokens)
+    _write(result, rows, position + 1, columns, policy.pad_token_id)
     result.truncated_B[rows] = running
     # the last look may have come after the last token
     return _first_columns(result, int(result.mask_BT.any(0).sum()))
@@ -166,19 +168,20 @@ def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:
     )
 
 
-def _record(
-    result: Completions,
-    rows: Tensor,
-    position: int,
-    draws: tuple[Tensor, Tensor, Tensor],
-    running_B: Tensor,
-    pad_token_id: int,
+def _write(
+    result: Completions, rows: Tensor, end: int, columns: list[Column], pad_token_id: int
 ) -> None:
-    """Write a column of the rows that are decoded, padding where they have ended."""
-    result.tokens_BT[rows, position] = draws[0].masked_fill(~running_B, pad_token_id)
-    result.logprobs_BT[rows, position] = draws[1].masked_fill(~running_B, 0.0)
-    _known(result)[rows, position] = draws[2].masked_fill(~running_B, 0.0)
-    result.mask_BT[rows, position] = running_B
+    """Write the columns before ``end`` of the rows decoded, padding where they have ended."""
+    if not columns:
+        return
+    place = rows, slice(end - len(columns), end)
+    tokens_BN, logprobs_BN, entropies_BN, running_BN = (
+        torch.stack(parts, 1) for parts in zip(*columns, strict=True)
+    )
+    result.tokens_BT[place] = tokens_BN.masked_fill(~running_BN, pad_token_id)
+    result.logprobs_BT[place] = logprobs_BN.masked_fill(~running_BN, 0.0)
+    _known(result)[place] = entropies_BN.masked_fill(~running_BN, 0.0)
+    result.mask_BT[place] = running_BN
 
 
 def _first_columns(result: Completions, width: int) -> Completions:

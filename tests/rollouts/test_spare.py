@@ -8,6 +8,7 @@ from transformers.cache_utils import DynamicLayer
 
 from lit_entropy import Policy
 from lit_entropy.rollouts.cached import prefill
+from lit_entropy.rollouts.llama import LlamaContinuation
 from lit_entropy.rollouts.spare import SPARE, SpareLayer
 
 HEADS, SIZE = 2, 3
@@ -59,6 +60,8 @@ def test_tokens_are_written_where_room_is_left() -> None:
 def test_the_engine_decodes_with_it() -> None:
     policy = Policy("chain-xs").eval()
     with torch.no_grad():
-        _, _, cache = prefill(policy, [[3, 4], [3, 4, 5], [3, 4]], 5)
+        _, rows = prefill(policy, [[3, 4], [3, 4, 5], [3, 4]], 5)
+    assert isinstance(rows, LlamaContinuation)
+    cache = rows.cache
     assert [type(layer) for layer in cache.layers] == [SpareLayer] * len(cache.layers)
     assert cache.layers[0].keys.shape[0] == 3

@@ -1,0 +1,177 @@
+"""The pass of few operations continues rows as the model's own does, and takes no other model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from other_models import save_model
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
+
+from lit_entropy.policy.lora import LoraOptions
+from lit_entropy.policy.policy import Policy
+from lit_entropy.rollouts import LocalEngine, llama
+from lit_entropy.rollouts.cached import Continuation, ModelContinuation, check_cache, prefill
+from lit_entropy.rollouts.llama import LlamaContinuation, is_plain_llama
+
+PROMPTS = [[5, 6, 7, 8, 9], [5, 6], [5, 6], [3, 4, 5, 6]]
+GROUPED = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4}
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
+YARN = {
+    "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
+
+
+def double(folder: Path, model_type: str, **config: Any) -> Policy:
+    return Policy(save_model(folder, model_type, **config)).double().eval()
+
+
+def exact_norm(norm: Any, states: Tensor) -> Tensor:
+    scale = (states.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
+    return norm.weight * states * scale
+
+
+@torch.no_grad()
+def continued(policy: Policy, kind: type[Continuation]) -> Tensor:
+    """Logits after twelve tokens of rows of which some are dropped and repeated on the way."""
+    logits_BV, rows = prefill(policy, PROMPTS, 12)
+    assert type(rows) is kind
+    found = [logits_BV.flatten()]
+    count = len(PROMPTS)
+    for step in range(12):
+        if step in (4, 9):
+            keep = torch.tensor([[3, 0, 1, 1, 2], [1, 3]][step == 9])
+            rows.keep(keep)
+            count = len(keep)
+        tokens_B = (torch.arange(count) * 5 + 3 * step) % 17 + 2
+        found.append(rows.next_logits(tokens_B).flatten())
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config"),
+    [
+        ("llama", {}),
+        ("llama", GROUPED),
+        ("llama", {"tie_word_embeddings": True, "head_dim": 4}),
+        ("llama", {"rope_parameters": LLAMA3}),
+        ("llama", {"rope_parameters": YARN}),
+        ("qwen2", GROUPED),
+        ("qwen2", {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}),
+    ],
+)
+def test_it_is_the_models_own_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, config: dict[str, Any]
+) -> None:
+    # transformers' norms round to float32
+    monkeypatch.setattr(LlamaRMSNorm, "forward", exact_norm)
+    monkeypatch.setattr(Qwen2RMSNorm, "forward", exact_norm)
+    policy = double(tmp_path, model_type, **config)
+    for name, parameter in policy.model.named_parameters():
+        if name.endswith(("bias", "norm.weight")):  # made as zeros and ones
+            nn.init.normal_(parameter, mean=float("norm" in name), std=0.3)
+    found = continued(policy, LlamaContinuation)
+    monkeypatch.setattr(llama, "is_plain_llama", lambda model: False)
+    expected = continued(policy, ModelContinuation)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("base", ["chain-s", "discovery-s"])
+def test_the_same_tokens_are_drawn(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, rows = Policy(base), torch.arange(64)
+    prompts = [[3 + row // 8 + place for place in range(2 + row // 16)] for row in range(64)]
+
+    def draw() -> Any:
+        return LocalEngine().generate(
+            policy, prompts, rows // 8, rows % 8, max_new_tokens=40, temperature=1.0, keys=(1,)
+        )
+
+    assert is_plain_llama(policy.model)
+    found = draw()
+    monkeypatch.setattr(llama, "is_plain_llama", lambda model: False)
+    expected = draw()
+    assert torch.equal(found.tokens_BT, expected.tokens_BT)
+    assert torch.equal(found.truncated_B, expected.truncated_B)
+    torch.testing.assert_close(found.logprobs_BT, expected.logprobs_BT, rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(found.entropies_BT, expected.entropies_BT, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "config"),
+    [
+        ("qwen3", {}),
+        ("mistral", {}),
+        ("gemma3_text", {}),
+        ("olmo2", {}),
+        ("llama", {"attention_bias": True}),
+        ("llama", {"mlp_bias": True}),
+        ("llama", {"hidden_act": "gelu"}),
+        ("llama", {"rope_parameters": {**YARN, "rope_type": "dynamic"}}),
+        (
+            "qwen2",
+            {
+                "layer_types": ["full_attention", "sliding_attention"],
+                "sliding_window": 4,
+                "use_sliding_window": True,
+            },
+        ),
+    ],
+)
+def test_other_models(tmp_path: Path, model_type: str, config: dict[str, Any]) -> None:
+    policy = double(tmp_path, model_type, **config)
+    assert not is_plain_llama(policy.model)
+    with torch.no_grad():
+        assert type(prefill(policy, PROMPTS, 3)[1]) is ModelContinuation
+
+
+class Own(nn.Linear):
+    """A layer of a user's."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.model.layers[1].register_forward_hook(lambda *_: None),
+        lambda model: model.model.norm.register_forward_pre_hook(lambda *_: None),
+        lambda model: setattr(model.model.layers[0].mlp, "forward", lambda x: x),
+        lambda model: setattr(model.model.layers[0].self_attn, "q_proj", Own(16, 16, bias=False)),
+        lambda model: model.to(torch.bfloat16),
+    ],
+)
+def test_a_model_that_was_changed(tmp_path: Path, change: Any) -> None:
+    policy = Policy(save_model(tmp_path, "llama")).eval()
+    assert is_plain_llama(policy.model)
+    change(policy.model)
+    assert not is_plain_llama(policy.model)
+
+
+def test_autocast_adapters_and_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_model(tmp_path, "llama")
+    policy = Policy(folder)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_plain_llama(policy.model)
+    size = sum(parameter.numel() for parameter in policy.model.parameters())
+    for largest, small in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(llama, "LARGEST", largest)
+        assert is_plain_llama(policy.model) is small
+    monkeypatch.undo()
+    pytest.importorskip("peft")
+    assert not is_plain_llama(Policy(folder, lora=LoraOptions()).model)
+
+
+def test_a_wrong_pass_is_seen_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Policy(save_model(tmp_path, "llama")).eval()
+    check_cache(policy)
+    monkeypatch.setattr(llama, "_turned", lambda states, cos, sin: states)
+    with pytest.raises(ValueError, match="decoding with its cache gives other log-probs"):
+        check_cache(policy)
