@@ -122,6 +122,17 @@ def is_plain_llama(model: nn.Module) -> bool:
     )
 
 
+def cache_bytes(model: nn.Module) -> int:
+    """Bytes of the keys and values of a token, of a model that :func:`is_plain_llama`."""
+    base: Any = model.model
+    numbers = sum(
+        part.out_features
+        for layer in base.layers
+        for part in (layer.self_attn.k_proj, layer.self_attn.v_proj)
+    )
+    return int(numbers) * base.norm.weight.element_size()
+
+
 def _layer_types(config: Any) -> list[str]:
     kinds: list[str] | None = getattr(config, "layer_types", None)
     return kinds or ["full_attention"]

@@ -13,6 +13,7 @@ from lit_entropy.policy.casts import shared_casts
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
 from lit_entropy.rollouts.cached import check_cache, prefill
+from lit_entropy.rollouts.llama import cache_bytes, is_plain_llama
 from lit_entropy.rollouts.turns import in_turns, whole
 from lit_entropy.types import Completions
 
@@ -20,6 +21,8 @@ from lit_entropy.types import Completions
 Column = tuple[Tensor, Tensor, Tensor, Tensor]
 #: Most sequences decoded at once by default, and on a CPU.
 ROWS, ROWS_CPU = 1024, 256
+#: Bytes of keys and values up to which a small model decodes as many on a CPU as elsewhere.
+SMALL_CACHE = 1 << 30
 
 
 class LocalEngine(RolloutEngine):
@@ -42,8 +45,9 @@ class LocalEngine(RolloutEngine):
 
         Args:
             max_rows: most sequences decoded at once; more are decoded in turns, those of short
-                prompts first. None for 256 on a CPU, where larger batches are slower, and 1024
-                elsewhere.
+                prompts first. None for 1024, and on a CPU for 256, where larger batches are
+                slower, or for as many up to 1024 as a small Llama or Qwen2 holds keys and values
+                of in 1 GiB.
             compact_below: drop finished rows once this share of the batch or less is unfinished.
             gap_tolerance: largest mean difference, in nats per token, of its log-probs and those of
                 the updates' forward pass; a larger one at any RL step stops the run. None for
@@ -91,7 +95,8 @@ class LocalEngine(RolloutEngine):
         uniforms_BT = uniforms(*keys, prompt_ids_B[:, None], sample_ids_B[:, None], positions_T)
         on_cpu = device.type == "cpu"
         check_every = self.check_every or (1 if on_cpu else 8)
-        turns = in_turns(prompts, self.max_rows or (ROWS_CPU if on_cpu else ROWS))
+        longest = max(map(len, prompts), default=0) + max_new_tokens
+        turns = in_turns(prompts, self.max_rows or _rows(policy, longest))
         parts = []
         with evaluation_mode(policy), whole_parameters(policy), shared_casts(policy.model):
             for rows in turns:
@@ -101,6 +106,16 @@ class LocalEngine(RolloutEngine):
                 )  # fmt: skip
                 parts.append(part)
         return whole(parts, turns, policy.pad_token_id)
+
+
+def _rows(policy: Policy, longest: int) -> int:
+    """Sequences of at most ``longest`` tokens that are decoded at once."""
+    model = policy.model
+    if model.device.type != "cpu":
+        return ROWS
+    if not is_plain_llama(model):
+        return ROWS_CPU
+    return min(max(SMALL_CACHE // (longest * cache_bytes(model)), ROWS_CPU), ROWS)
 
 
 @contextmanager

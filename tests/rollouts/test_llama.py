@@ -14,7 +14,7 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from lit_entropy.policy.lora import LoraOptions
 from lit_entropy.policy.policy import Policy
-from lit_entropy.rollouts import LocalEngine, llama
+from lit_entropy.rollouts import LocalEngine, llama, local
 from lit_entropy.rollouts.cached import Continuation, ModelContinuation, check_cache, prefill
 from lit_entropy.rollouts.llama import LlamaContinuation, is_plain_llama
 
@@ -130,6 +130,22 @@ def test_other_models(tmp_path: Path, model_type: str, config: dict[str, Any]) -
     assert not is_plain_llama(policy.model)
     with torch.no_grad():
         assert type(prefill(policy, PROMPTS, 3)[1]) is ModelContinuation
+
+
+@pytest.mark.parametrize(
+    ("base", "longest", "rows"),
+    [
+        ("chain-s", 100, 1024),  # 2 layers x (keys + values) x 64 x 4 bytes: 1 kB a token
+        ("chain-s", 2_097, 500),
+        ("chain-s", 100_000, 256),
+        ("chain-l", 1_000, 262),
+    ],
+)
+def test_rows_at_once(base: str, longest: int, rows: int) -> None:
+    policy = Policy(base)
+    assert local._rows(policy, longest) == rows
+    policy.model.to(torch.bfloat16)
+    assert local._rows(policy, longest) == 256
 
 
 class Own(nn.Linear):
