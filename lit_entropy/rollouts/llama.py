@@ -1,9 +1,9 @@
-"""Decoding with a small model of Llama's kind in a quarter of the operations of its own pass.
+"""Decoding with a small model of Llama's kind in fewer operations than its own pass has.
 
-With few rows or little width a decoding step costs what its calls cost, some 400 of them for two
-layers, and attention of one query a row is slow in kernels that are made for many. Here weights
-that read the same numbers are joined, positions are looked up, and attention is two products of
-batches.
+With few rows or little width a decoding step costs what its calls cost, and attention of one query
+a row is slow in kernels that are made for many. Here weights that read the same numbers are joined,
+positions are looked up, and attention is two products of batches: 109 operations in place of 186
+for two layers, and none that would make the host wait for a GPU.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The pass of few operations continues rows as the model's own does, and takes no other model."""
+"""The pass of fewer operations continues rows as the model's own does, and takes no other model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from other_models import save_model
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
@@ -82,6 +83,32 @@ def test_it_is_the_models_own_pass(
     expected = continued(policy, ModelContinuation)
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations within the block."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        self.count += 1
+        return function(*arguments, **(options or {}))
+
+
+@torch.no_grad()
+def test_it_has_fewer_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, tokens_B, counts = Policy("chain-s").eval(), torch.tensor([5, 6, 7]), []
+    for own in (True, False):
+        if not own:
+            monkeypatch.setattr(llama, "is_plain_llama", lambda model: False)
+        _, rows = prefill(policy, [[3, 4, 5]] * 3, 8)
+        rows.next_logits(tokens_B)
+        with Operations() as operations:
+            rows.next_logits(tokens_B)
+        counts.append(operations.count)
+    assert counts[0] < 0.65 * counts[1]
 
 
 @pytest.mark.parametrize("base", ["chain-s", "discovery-s"])
