@@ -96,7 +96,8 @@ def is_plain_llama(model: nn.Module) -> bool:
     """Whether a decoding step of a model is that of this file.
 
     It is for transformers' own classes of :data:`FAMILIES`, small, in float32 or float64 without
-    autocast, whose layers are as they were made: no hook, no adapter, no shard, no other forward.
+    autocast, whose layers are as they were made: no hook, adapter or shard, no other forward or
+    attention.
     """
     family = type(model).__name__.removesuffix("ForCausalLM")
     config: Any = getattr(model, "config", None)
@@ -112,6 +113,7 @@ def is_plain_llama(model: nn.Module) -> bool:
     rotary: Any = model.get_submodule("model.rotary_emb")
     return (
         config.hidden_act == "silu"
+        and config._attn_implementation in ("sdpa", "eager")
         and rotary.rope_type in _ROTARY
         and all(_untouched(module, home) for module in model.modules())
         and not any(
@@ -147,7 +149,8 @@ def _untouched(module: nn.Module, home: str) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks)
     weights = [weight for weight in module._parameters.values() if weight is not None]
     plain = all(type(weight) is nn.Parameter for weight in weights)
-    return known and plain and not any(hooks) and "forward" not in vars(module)
+    own = kind is nn.ModuleList or kind.forward.__module__ == kind.__module__
+    return known and plain and own and not any(hooks) and "forward" not in vars(module)
 
 
 def _layer(layer: Any) -> Layer:

@@ -34,7 +34,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "compiled": ("Compiled", "cpp_fused", "triton", "CompiledFunction"),
     "matrix products": ("::mm", "::addmm", "::bmm", "::baddbmm", "::matmul", "::linear"),
     "attention": ("scaled_dot_product", "flash_attention"),
-    "optimizer": ("Optimizer", "_adam", "_foreach"),
+    # not "Optimizer.step", within which Lightning runs forward and backward pass as well
+    "optimizer": ("_adam", "_foreach"),
     "copies": (
         "::copy", "::cat", "::index", "::_index", "::gather", "::scatter", "::clone", "::fill",
         "::zero", "::masked", "::embedding", "::stack", "::where", "::contiguous",

@@ -25,7 +25,7 @@ from lit_entropy.policy.policy import Policy
         ("aten::tanh", "elementwise and sums"),
         ("aten::mul", "elementwise and sums"),
         ("aten::_fused_adamw_", "optimizer"),
-        ("Optimizer.step#AdamW.step", "optimizer"),
+        ("Optimizer.step#AdamW.step", REST),
         ("autograd::engine::evaluate_function: MmBackward0", "autograd"),
         ("autograd::engine::evaluate_function: CompiledFunctionBackward", "compiled"),
         ("Torch-Compiled Region: 0/0", "compiled"),

@@ -10,7 +10,7 @@ import torch
 from other_models import save_model
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
 from lit_entropy.policy.lora import LoraOptions
@@ -34,9 +34,15 @@ def double(folder: Path, model_type: str, **config: Any) -> Policy:
     return Policy(save_model(folder, model_type, **config)).double().eval()
 
 
-def exact_norm(norm: Any, states: Tensor) -> Tensor:
-    scale = (states.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
-    return norm.weight * states * scale
+def exact_norm_of(kind: type[nn.Module]) -> Any:
+    """A forward of norms without rounding, which passes for that of ``kind``."""
+
+    def forward(norm: Any, states: Tensor) -> Tensor:
+        scale = (states.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
+        return norm.weight * states * scale
+
+    forward.__module__ = kind.__module__
+    return forward
 
 
 @torch.no_grad()
@@ -71,9 +77,8 @@ def continued(policy: Policy, kind: type[Continuation]) -> Tensor:
 def test_it_is_the_models_own_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, config: dict[str, Any]
 ) -> None:
-    # transformers' norms round to float32
-    monkeypatch.setattr(LlamaRMSNorm, "forward", exact_norm)
-    monkeypatch.setattr(Qwen2RMSNorm, "forward", exact_norm)
+    for norm in (LlamaRMSNorm, Qwen2RMSNorm):  # transformers' norms round to float32
+        monkeypatch.setattr(norm, "forward", exact_norm_of(norm))
     policy = double(tmp_path, model_type, **config)
     for name, parameter in policy.model.named_parameters():
         if name.endswith(("bias", "norm.weight")):  # made as zeros and ones
@@ -187,12 +192,22 @@ class Own(nn.Linear):
         lambda model: setattr(model.model.layers[0].mlp, "forward", lambda x: x),
         lambda model: setattr(model.model.layers[0].self_attn, "q_proj", Own(16, 16, bias=False)),
         lambda model: model.to(torch.bfloat16),
+        lambda model: setattr(model.config, "_attn_implementation", "own"),
     ],
 )
 def test_a_model_that_was_changed(tmp_path: Path, change: Any) -> None:
     policy = Policy(save_model(tmp_path, "llama")).eval()
     assert is_plain_llama(policy.model)
     change(policy.model)
+    assert not is_plain_llama(policy.model)
+
+
+@pytest.mark.parametrize("kind", [LlamaAttention, LlamaRMSNorm, nn.Linear])
+def test_a_class_that_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[nn.Module]
+) -> None:
+    policy = Policy(save_model(tmp_path, "llama"))
+    monkeypatch.setattr(kind, "forward", lambda self, *arguments, **options: arguments[0])
     assert not is_plain_llama(policy.model)
 
 
