@@ -15,6 +15,7 @@ EASIER = replace(
             cell,
             name=cell.name.replace("discovery_", "discovery_easier_", 1),
             overrides={"model.policy.model": EASIER_BASE},
+            seeds=6,
         )
         for cell in CELLS
     ),

@@ -26,7 +26,8 @@ class Budget:
         """The seeds of a setting."""
         if cell.suite in self.own:
             own = self.own[cell.suite]
-            return range(own.first_seed, own.first_seed + own.seeds)
+            count = max(own.seeds, cell.seeds) if self.decides else own.seeds
+            return range(own.first_seed, own.first_seed + count)
         few = cell.costly or cell.kind == "sweep"
         count = self.few_seeds if few else self.claim_seeds
         if self.decides:
