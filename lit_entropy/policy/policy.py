@@ -25,6 +25,7 @@ from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
 from lit_entropy.policy.probe import check_model
 from lit_entropy.policy.quiet import quiet
 from lit_entropy.policy.scoring import ScoredModel, score, whole_logits
+from lit_entropy.policy.unpadded import USUAL, takes_rows
 from lit_entropy.types import PolicyOutput, Sequences
 
 
@@ -54,9 +55,10 @@ class Policy(nn.Module):
         gradient_checkpointing: recompute layers in the backward pass: less memory, more time.
         chunk_tokens: response tokens whose logits are held at once when B * T * V is large; more
             keep a GPU busier.
-        length_groups: forward passes into which a batch's rows are sorted by length, the shorter
-            half, quarter and so on apart, so that short rows are not padded to the longest; 1 for
-            a single pass. Not used with ``packing``.
+        length_groups: groups into which a batch's rows are sorted by length, the shorter half,
+            quarter and so on apart, so that short rows are not padded to the longest; 1 for a
+            single one. They are groups of one pass's attention where :attr:`unpadded`, forward
+            passes elsewhere. Not used with ``packing``.
         packing: put the sequences of a batch one after another into rows of the longest one's
             length (a single row with flash attention) instead of padding each.
         lora: train low-rank adapters and freeze the model; None trains every weight.
@@ -119,6 +121,9 @@ class Policy(nn.Module):
         check_model(model, self.model, self.model_inputs)
         if packing:
             check_packing(self.model)
+        # recomputed layers would find the model's usual attention again
+        usual = packing or gradient_checkpointing
+        self._unpads = not usual and takes_rows(self.model, self.model_inputs)
         if gradient_checkpointing:
             checkpointing = getattr(  # renamed within transformers 5
                 self.model, "activation_checkpointing_enable", None
@@ -142,7 +147,7 @@ class Policy(nn.Module):
             float32 [B, T], exactly 0 and without gradient outside the response mask.
         """
         mask_BT, model = batch.mask_BT, self._scored_model
-        groups = 1 if self.packing else self.length_groups
+        groups = 1 if self.packing or self.unpadded else self.length_groups
         places, logprobs, entropies = [], [], []
         for rows in length_groups(mask_BT.sum(1), groups):
             part = batch.rows(rows).trimmed()
@@ -163,6 +168,16 @@ class Policy(nn.Module):
         return whole_logits(self._scored_model, batch)
 
     @property
+    def unpadded(self) -> bool:
+        """Whether a batch's tokens pass the model without padding, a shared prompt's once.
+
+        So on a CPU, where attention is ``sdpa`` and causal throughout (no window, no softcap) and
+        neither ``packing`` nor ``gradient_checkpointing`` is on; tried when the policy is built.
+        """
+        usual = self.model.device.type == "cpu" and self.model.config._attn_implementation == USUAL
+        return self._unpads and usual
+
+    @property
     def _scored_model(self) -> ScoredModel:
         return ScoredModel(
             model=self.model,
@@ -171,6 +186,7 @@ class Policy(nn.Module):
             vocab_size=self.vocab_size,
             plain_head=self.plain_head,
             packing=self.packing,
+            row_groups=self.length_groups if self.unpadded else 0,
             chunk_tokens=self.chunk_tokens,
             context=self.context,
             forward=self._current_pass,

@@ -1,16 +1,19 @@
 """How a policy's forward pass over ``Sequences`` is laid out, and what is read from it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
 from lit_entropy.functional.padding import holes
+from lit_entropy.functional.unpadded import unpad
 from lit_entropy.policy.compiled import ForwardPass
+from lit_entropy.policy.unpadded import attention_of_rows, row_inputs
 from lit_entropy.types import Sequences
 
 
@@ -24,6 +27,8 @@ class ScoredModel(NamedTuple):
         vocab_size: V, the rows of the output embedding.
         plain_head: whether logits are the head of the base model's last hidden states.
         packing: whether sequences are put side by side instead of padded.
+        row_groups: groups of rows of like length whose attention is taken, of tokens that are laid
+            out without padding; 0 for a batch as it was padded.
         chunk_tokens: response tokens whose logits are held at once.
         context: tokens of the longest sequence; None without a limit.
         forward: how a forward pass is taken, compiled or not.
@@ -35,6 +40,7 @@ class ScoredModel(NamedTuple):
     vocab_size: int
     plain_head: bool
     packing: bool
+    row_groups: int
     chunk_tokens: int
     context: int | None
     forward: ForwardPass
@@ -48,12 +54,12 @@ class Layout(NamedTuple):
         sources_BT: int64 place in the flattened output, that of the token before each one.
     """
 
-    inputs: dict[str, Tensor | bool]
+    inputs: dict[str, Any]
     sources_BT: Tensor
 
 
 def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
-    """The batch as it was padded, or packed where the policy packs.
+    """The batch as it was padded, packed where the policy packs, or without padding.
 
     Raises:
         ValueError: a prompt is empty or not left-padded, a response not right-padded, or a sequence
@@ -74,6 +80,10 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
         # without attention_mask and cache, transformers tells sequences apart by their positions
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}
         places_BL = packed.places_BL
+    elif policy.row_groups:
+        unpadded = unpad(tokens_BL, mask_BL, mask_BL.shape[1] - T, policy.row_groups)
+        inputs = row_inputs(unpadded.tokens_N, unpadded.positions_N, unpadded.rows)
+        places_BL = unpadded.places_BL
     else:
         inputs, places_BL = policy.inputs(tokens_BL, mask_BL), padded_places(mask_BL)
     return Layout(inputs | {"use_cache": False}, places_BL[:, -T - 1 : -1])
@@ -84,11 +94,11 @@ def score(policy: ScoredModel, batch: Sequences, temperature: float) -> tuple[Te
     layout = lay_out(policy, batch)
     tokens_N, sources_N = batch.tokens_BT[batch.mask_BT], layout.sources_BT[batch.mask_BT]
     if not policy.plain_head:
-        logits_RWV = policy.forward(policy.model, layout.inputs, "logits")
+        logits_RWV = _passed(policy, policy.model, layout, "logits")
         return logprobs_and_entropy(logits_RWV.flatten(0, 1)[sources_N], tokens_N, temperature)
-    hidden_RWD = policy.forward(policy.model.base_model, layout.inputs, "last_hidden_state")
+    hidden_RWD = _passed(policy, policy.model.base_model, layout, "last_hidden_state")
     return chunked_logprobs_and_entropy(
-        hidden_RWD.flatten(0, 1)[sources_N],
+        hidden_RWD.flatten(0, 1).index_select(0, sources_N),
         policy.model.get_output_embeddings(),
         tokens_N,
         temperature,
@@ -101,12 +111,19 @@ def whole_logits(policy: ScoredModel, batch: Sequences) -> Tensor:
     """Logits [B, T, V], float32 at temperature 1, that predict every response token."""
     layout = lay_out(policy, batch)
     if not policy.plain_head:
-        logits_RWV = policy.forward(policy.model, layout.inputs, "logits")
+        logits_RWV = _passed(policy, policy.model, layout, "logits")
         return logits_RWV.flatten(0, 1)[layout.sources_BT].float()
-    hidden_RWD = policy.forward(policy.model.base_model, layout.inputs, "last_hidden_state")
+    hidden_RWD = _passed(policy, policy.model.base_model, layout, "last_hidden_state")
     head = policy.model.get_output_embeddings()
     logits: Tensor = head(hidden_RWD.flatten(0, 1)[layout.sources_BT])
     return logits.float()
+
+
+def _passed(policy: ScoredModel, model: nn.Module, layout: Layout, field: str) -> Tensor:
+    """A field of the output of one forward pass, of the model or of the base model in it."""
+    attention = attention_of_rows(policy.model.config) if policy.row_groups else nullcontext()
+    with attention:
+        return policy.forward(model, layout.inputs, field)
 
 
 def _whole_sequences(batch: Sequences, pad_token_id: int) -> tuple[Tensor, Tensor]:

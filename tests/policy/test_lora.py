@@ -74,7 +74,8 @@ def test_gradients_reach_every_adapter(folder: str, checkpointing: bool) -> None
         assert (got.grad is not None) == got.requires_grad == (other.grad is not None), name
         if got.grad is not None:
             assert float(got.grad.abs().max()) > 1e-3, name
-            assert torch.equal(got.grad, other.grad), name
+            # without recomputed layers the tokens pass unpadded, in other products
+            torch.testing.assert_close(got.grad, other.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_an_update_moves_adapters_alone_and_the_formula_holds(folder: str) -> None:

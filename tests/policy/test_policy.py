@@ -177,16 +177,19 @@ def test_chunks_and_checkpointing_change_nothing(folder, policy, monkeypatch, ch
 
 
 @pytest.mark.parametrize("groups", [2, 3, 9])
-def test_length_groups_change_nothing(folder, policy, groups):
+@pytest.mark.parametrize("padded", [False, True])
+def test_length_groups_change_nothing(folder, policy, groups, padded):
+    """Groups of one pass's attention, or passes of their own where layers are recomputed."""
     single = Policy(folder, length_groups=1)
-    grouped = Policy(folder, length_groups=groups)
+    grouped = Policy(folder, length_groups=groups, gradient_checkpointing=padded)
     passes: list[int] = []
     grouped.model.model.register_forward_hook(
         lambda _, __, output: passes.append(output.last_hidden_state.shape[1])
     )
     batch = make_batch()
     outputs = single(batch, 0.7), grouped(batch, 0.7)
-    assert len(passes) == min(groups, 3)  # 4 rows: 2 + 1 + 1
+    assert grouped.unpadded != padded
+    assert len(passes) == (min(groups, 3) if padded else 1)  # 4 rows: 2 + 1 + 1
     for expected, got in zip(*outputs, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     totals = [(output.logprobs_BT * (1 + output.entropy_BT)).sum() for output in outputs]
