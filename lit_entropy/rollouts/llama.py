@@ -22,7 +22,7 @@ _ROTARY = ("default", "linear", "llama3", "yarn")
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights of a layer, joined or transposed for the pass; products are ``x @ W``, as views."""
+    """Weights of a layer: joined copies, and for products of ``x @ W`` transposed views."""
 
     norm: Tensor
     queries_keys_values: Tensor

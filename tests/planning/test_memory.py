@@ -55,6 +55,14 @@ def test_every_rank_loads_whole_models() -> None:
     assert loading(replace(work, loaded_bytes=2, reference=True, reward_model=True)) == 6 * N
 
 
+def test_a_fused_optimizer_needs_no_temporaries() -> None:
+    """A copy of each trained number, sharded as the weights are, unless one pass changes them."""
+    N = 7_615_616_512
+    work = small_work(shape=SEVEN, strategy="fsdp2")
+    assert memory(work, 4, 80e9).step["optimizer_temporaries"] == N  # 4 bytes over 4 devices
+    assert memory(replace(work, fused=True), 4, 80e9).step["optimizer_temporaries"] == 0
+
+
 def test_adapters_spare_gradients_and_moments() -> None:
     low_rank = SEVEN.low_rank(16)
     parts = states(small_work(shape=SEVEN, trainable=low_rank), 1)

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lit_entropy.distributed.ranks import Ranks
+from lit_entropy.step.minibatch import own_microbatches
 from lit_entropy.step.order import minibatch_rows, prompt_indices
 
 
@@ -25,6 +27,16 @@ def test_golden_values() -> None:
     rows = torch.arange(100, 108)
     batches = minibatch_rows(rows, 4, 1, 3, 1)
     assert [batch.tolist() for batch in batches] == [[100, 105, 102, 104], [101, 106, 103, 107]]
+
+
+def test_microbatches_hold_rows_of_few_prompts() -> None:
+    """A rank's rows of a shuffled minibatch in ascending order; groups are neighbours."""
+    rows = torch.tensor([13, 2, 8, 1, 15, 0, 9, 3])
+    alone = own_microbatches(rows, 2, Ranks())
+    assert [part.tolist() for part in alone] == [[0, 1, 2, 3], [8, 9, 13, 15]]
+    of_two = [own_microbatches(rows, 2, Ranks(rank, 2)) for rank in range(2)]
+    assert [part.tolist() for part in of_two[0]] == [[8, 9], [13, 15]]
+    assert [part.tolist() for part in of_two[1]] == [[0, 1], [2, 3]]
 
 
 def test_resampled_prompts_are_uniform_over_all_problems() -> None:
