@@ -22,7 +22,8 @@ class SpareLayer(DynamicLayer):
         super().__init__()
         assert layer.keys is not None and layer.values is not None
         self.lazy_initialization(layer.keys, layer.values)
-        self._hold(layer.keys.index_select(0, rows_B), layer.values.index_select(0, rows_B))
+        self._hold(layer.keys, layer.values)
+        self.reorder_cache(rows_B)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -38,9 +39,11 @@ class SpareLayer(DynamicLayer):
         return self._held()
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Keep the rows ``beam_idx`` (int64), in this order."""
-        keys, values = self._held()
-        self._hold(keys.index_select(0, beam_idx), values.index_select(0, beam_idx))
+        """Keep the rows ``beam_idx`` (int64), in this order, with their room."""
+        held = self._held()[0].shape[-2]
+        self._room_for_keys = self._room_for_keys.index_select(0, beam_idx)
+        self._room_for_values = self._room_for_values.index_select(0, beam_idx)
+        self._show(held)
 
     def _held(self) -> tuple[Tensor, Tensor]:
         assert self.keys is not None and self.values is not None
