@@ -87,12 +87,8 @@ class RankPasses:
 
 
 def own_microbatches(rows: Tensor, count: int, ranks: Ranks) -> list[Tensor]:
-    """The rows of this rank's ``count`` microbatches of a minibatch.
-
-    In ascending order, so that rows of one prompt fall into few of them: a policy passes a prompt
-    that rows of a batch share once.
-    """
-    own = ranks.own(rows).sort().values
+    """The rows of this rank's ``count`` microbatches of a minibatch."""
+    own = ranks.own(rows)
     return list(own.split(len(own) // count))
 
 

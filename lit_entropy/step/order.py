@@ -38,8 +38,11 @@ def prompt_indices(size: int, count: int, seed: int, rl_step: int, attempt: int 
 def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int) -> list[Tensor]:
     """The optimizer minibatches of one pass over a rollout, over all ranks.
 
+    Which rows a minibatch has is drawn; they ascend, so that rows of one prompt fall into few
+    microbatches: a policy passes a prompt that rows of a batch share once.
+
     Args:
-        rows: int64 rows of the experience that are trained on.
+        rows: int64 rows of the experience that are trained on, prompt by prompt.
         size: sequences per minibatch; divides ``len(rows)``.
         seed: the run's seed.
         rl_step: number of the RL step, from 1.
@@ -49,4 +52,4 @@ def minibatch_rows(rows: Tensor, size: int, seed: int, rl_step: int, epoch: int)
         List of int64 [size] row indices.
     """
     order = permutation(len(rows), seed, "minibatches", rl_step, epoch)
-    return list(rows[order].split(size))
+    return [part.sort().values for part in rows[order].split(size)]

@@ -283,7 +283,7 @@ def test_forward_passes_cover_every_row_once(
         covered += torch.cat(parts.all).tolist()
         minibatch = plan.minibatches(trained, 3, 0)[0]
         assert torch.equal(parts.minibatch, minibatch)
-        first = minibatch[rank::world_size].sort().values
+        first = minibatch[rank::world_size]
         size = 8 // accumulation // world_size
         assert torch.equal(parts.first[0], first[:size])  # so the first ratios are exactly 1
         assert [len(rows) for rows in parts.first] == [size] * accumulation
