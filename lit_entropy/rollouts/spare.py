@@ -17,6 +17,9 @@ class SpareLayer(DynamicLayer):
     much as a few do, and holds a quarter more.
     """
 
+    _room_for_keys: Tensor
+    _room_for_values: Tensor
+
     def __init__(self, layer: DynamicLayer, rows_B: Tensor) -> None:
         """Take over the rows ``rows_B`` of a layer that holds something."""
         super().__init__()
