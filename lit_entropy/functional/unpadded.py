@@ -42,7 +42,9 @@ class Unpadded(NamedTuple):
     rows: Rows
 
 
-def unpad(tokens_BL: Tensor, mask_BL: Tensor, prompt_width: int, groups: int) -> Unpadded:
+def unpad(
+    tokens_BL: Tensor, mask_BL: Tensor, prompt_width: int, groups: int, most: float = 1.0
+) -> Unpadded | None:
     """Lay out a batch without padding; equal prompts are laid out once.
 
     Causal models only: what a prompt's tokens see is then the same in all rows that share it.
@@ -53,11 +55,17 @@ def unpad(tokens_BL: Tensor, mask_BL: Tensor, prompt_width: int, groups: int) ->
         prompt_width: columns of the prompts, S.
         groups: most rectangles of rows of like length, see
             :func:`lit_entropy.functional.padding.length_groups`.
+        most: largest share of the batch's places that may be left.
+
+    Returns:
+        The layout; None where more than ``most`` is left.
     """
     S = prompt_width
     prompt_BS = tokens_BL[:, :S].masked_fill(~mask_BL[:, :S], -1)
     prompt_US, prompt_B = torch.unique(prompt_BS, dim=0, return_inverse=True)
     mask_US, mask_BT = prompt_US >= 0, mask_BL[:, S:]
+    if int(mask_US.sum() + mask_BT.sum()) > most * mask_BL.numel():
+        return None
     lengths_B = mask_BL.sum(1)
     positions_BL = mask_BL.long().cumsum(1) - 1
     prompt_places_US = _count(mask_US)

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 ForwardPass = Callable[[nn.Module, Mapping[str, Any], str], Tensor]
 
 _COMPILERS = ("g++", "clang++")
+#: Threads of torch up to which compiled code takes one. It brings threads of its own, and on two
+#: cores they wait for work where torch's, which take the matrix products, would run.
+FEW_THREADS = 2
 
 
 def plain_pass(model: nn.Module, inputs: Mapping[str, Any], field: str) -> Tensor:
@@ -44,7 +47,9 @@ def compiled_pass(backend: str) -> ForwardPass:
             stacklevel=5,
         )
         return plain_pass
-    return torch.compile(plain_pass, dynamic=True, backend=backend)
+    alone = backend == "inductor" and torch.get_num_threads() <= FEW_THREADS
+    options: dict[str, Any] | None = {"cpp.threads": 1} if alone else None
+    return torch.compile(plain_pass, dynamic=True, backend=backend, options=options)
 
 
 def _has_compiler() -> bool:

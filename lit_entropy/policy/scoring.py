@@ -11,10 +11,13 @@ from transformers import PreTrainedModel
 from lit_entropy.functional.logprobs import chunked_logprobs_and_entropy, logprobs_and_entropy
 from lit_entropy.functional.packing import pack, padded_places
 from lit_entropy.functional.padding import holes
-from lit_entropy.functional.unpadded import unpad
+from lit_entropy.functional.unpadded import Unpadded, unpad
 from lit_entropy.policy.compiled import ForwardPass
 from lit_entropy.policy.unpadded import attention_of_rows, row_inputs
 from lit_entropy.types import Sequences
+
+#: Share of a batch's places above which leaving padding out saves less than its copies cost.
+MOST_LEFT = 0.9
 
 
 class ScoredModel(NamedTuple):
@@ -52,10 +55,12 @@ class Layout(NamedTuple):
     Attributes:
         inputs: arguments of the model's forward.
         sources_BT: int64 place in the flattened output, that of the token before each one.
+        of_rows: whether attention is that of rows, which stand among the inputs.
     """
 
     inputs: dict[str, Any]
     sources_BT: Tensor
+    of_rows: bool
 
 
 def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
@@ -73,6 +78,7 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
             "lower model.max_new_tokens, or the turns of a dialogue"
         )
     T = batch.mask_BT.shape[1]
+    unpadded = None
     if policy.packing:
         # a dense mask grows with the square of a row; flash attention reads positions of one row
         capacity = None if uses_flash(policy.model) else longest
@@ -80,13 +86,22 @@ def lay_out(policy: ScoredModel, batch: Sequences) -> Layout:
         # without attention_mask and cache, transformers tells sequences apart by their positions
         inputs = {"input_ids": packed.tokens_RW, "position_ids": packed.positions_RW}
         places_BL = packed.places_BL
-    elif policy.row_groups:
-        unpadded = unpad(tokens_BL, mask_BL, mask_BL.shape[1] - T, policy.row_groups)
+    elif unpadded := _unpadded(policy, tokens_BL, mask_BL, T):
         inputs = row_inputs(unpadded.tokens_N, unpadded.positions_N, unpadded.rows)
         places_BL = unpadded.places_BL
     else:
         inputs, places_BL = policy.inputs(tokens_BL, mask_BL), padded_places(mask_BL)
-    return Layout(inputs | {"use_cache": False}, places_BL[:, -T - 1 : -1])
+    return Layout(inputs | {"use_cache": False}, places_BL[:, -T - 1 : -1], unpadded is not None)
+
+
+def _unpadded(
+    policy: ScoredModel, tokens_BL: Tensor, mask_BL: Tensor, response_width: int
+) -> Unpadded | None:
+    """The batch without padding; None where the policy does not take it or it spares little."""
+    if not policy.row_groups:
+        return None
+    prompt_width = mask_BL.shape[1] - response_width
+    return unpad(tokens_BL, mask_BL, prompt_width, policy.row_groups, MOST_LEFT)
 
 
 def score(policy: ScoredModel, batch: Sequences, temperature: float) -> tuple[Tensor, Tensor]:
@@ -121,7 +136,7 @@ def whole_logits(policy: ScoredModel, batch: Sequences) -> Tensor:
 
 def _passed(policy: ScoredModel, model: nn.Module, layout: Layout, field: str) -> Tensor:
     """A field of the output of one forward pass, of the model or of the base model in it."""
-    attention = attention_of_rows(policy.model.config) if policy.row_groups else nullcontext()
+    attention = attention_of_rows(policy.model.config) if layout.of_rows else nullcontext()
     with attention:
         return policy.forward(model, layout.inputs, field)
 

@@ -106,6 +106,7 @@ def takes_rows(model: PreTrainedModel, inputs: Inputs) -> bool:
     tokens_BL = torch.arange(21).view(3, 7) % int(config.vocab_size)
     tokens_BL[2, :4] = tokens_BL[1, :4]
     batch = unpad(tokens_BL, mask_BL, 4, 2)
+    assert batch is not None  # all may be left
     was_training = model.training
     model.eval()
     try:

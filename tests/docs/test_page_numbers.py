@@ -13,7 +13,7 @@ from documents import PAGES, ROOT, blocks
 
 from lit_entropy.figures.discovery import DISCOVERY
 from lit_entropy.figures.entries import PLANNED
-from lit_entropy.figures.estimates import plateau
+from lit_entropy.figures.estimates import paired, plateau
 from lit_entropy.figures.history import load_run
 from lit_entropy.laboratory.rules import PLAN
 from lit_entropy.planning.command import plan
@@ -93,6 +93,31 @@ def test_archived_runs_that_a_page_lists_by_seed(tmp_path: Path) -> None:
             accuracy = plateau(load_run(folder), "val/accuracy")
             assert float(value) == pytest.approx(accuracy, abs=5.1e-4), folder.name
     assert len(rows.splitlines()) == 4 and seeds == [str(seed) for seed in range(30, 36)]
+
+
+def test_archived_seeds_that_decide_for_kl_cov(tmp_path: Path) -> None:
+    """KL-Cov over GRPO in points, paired by seed: fourteen seeds alone, and with the six."""
+    found: dict[str, dict[int, float]] = {"grpo": {}, "kl_cov": {}}
+    for method, accuracies in found.items():
+        runs = read_archive(ROOT / "archive" / f"discovery_{method}.tar.xz")
+        for seed in range(30, 50):
+            folder = tmp_path / f"discovery_{method}-seed{seed}"
+            folder.mkdir()
+            for name, content in runs[folder.name].items():
+                (folder / name).write_bytes(content)
+            accuracies[seed] = 100 * plateau(load_run(folder), "val/accuracy")
+    cells = []
+    for first in (36, 30):
+        kl_cov, grpo = (
+            {seed: value for seed, value in accuracies.items() if seed >= first}
+            for accuracies in (found["kl_cov"], found["grpo"])
+        )
+        gain = paired(kl_cov, grpo)
+        assert gain is not None and gain.half_width is not None and len(gain.seeds) == 50 - first
+        cells.append(f"{gain.mean:+.1f} ± {gain.half_width:.1f}")
+    row = f"| accuracy | {cells[0]} points | {cells[1]} | reproduced |"
+    assert row in (SCIENCE / "discovery.md").read_text()
+    assert f"above GRPO by {cells[1].removeprefix('+')}" in (ROOT / "README.md").read_text()
 
 
 def test_archived_seeds_of_the_language_model(tmp_path: Path) -> None:

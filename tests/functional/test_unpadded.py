@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lit_entropy.functional.unpadded import Unpadded, unpad
+import lit_entropy.functional.unpadded as layouts
+from lit_entropy.functional.unpadded import Unpadded
+
+
+def unpad(tokens_BL: torch.Tensor, mask_BL: torch.Tensor, width: int, groups: int) -> Unpadded:
+    """The layout, whatever it leaves out."""
+    found = layouts.unpad(tokens_BL, mask_BL, width, groups)
+    assert found is not None
+    return found
 
 
 def test_by_hand() -> None:
@@ -95,3 +103,12 @@ def test_rows_of_one_length_have_no_padding(groups: int) -> None:
     batch = unpad(tokens_BL, torch.ones_like(tokens_BL).bool(), 3, groups)
     assert len(batch.rows.tokens_M) == len(batch.tokens_N) == 20
     assert sorted(rows_of(batch)) == tokens_BL.tolist()
+
+
+def test_little_to_leave_out() -> None:
+    """Of 4 rows of 5 places 2 + 2 + 8 tokens: two prompts of two, and two tokens a response."""
+    tokens_BL = torch.tensor([[3, 4, 1, 1, 0], [3, 4, 2, 1, 0], [5, 4, 1, 2, 0], [5, 4, 2, 2, 0]])
+    mask_BL = torch.tensor([[1, 1, 1, 1, 0]] * 4).bool()
+    kept = layouts.unpad(tokens_BL, mask_BL, 2, 1, most=12 / 20)
+    assert kept is not None and len(kept.tokens_N) == 12
+    assert layouts.unpad(tokens_BL, mask_BL, 2, 1, most=11 / 20) is None

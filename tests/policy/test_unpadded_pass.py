@@ -102,6 +102,24 @@ def test_it_passes_each_token_once(folder: str) -> None:
     assert seen == [torch.Size([1, int(prompts + batch.mask_BT.sum())])]
 
 
+def test_rows_of_one_length_are_passed_as_they_are(folder: str) -> None:
+    """Without padding and shared prompts there is nothing to leave out."""
+    policy = Policy(folder)
+    whole = torch.ones(4, 6, dtype=torch.bool)
+    tokens = torch.arange(24).view(4, 6) % 14
+    batch = Sequences(tokens, whole, tokens.flip(0), whole)
+    seen: list[torch.Size] = []
+    policy.model.model.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["input_ids"].shape), with_kwargs=True
+    )
+    alone = [policy(batch.rows(torch.tensor([row])), 1.0).logprobs_BT[0] for row in range(4)]
+    torch.testing.assert_close(policy(batch, 1.0).logprobs_BT, torch.stack(alone))
+    assert seen == [torch.Size([1, 12])] * 4 + [torch.Size([4, 12])]
+    same = replace(batch, prompt_tokens_BS=tokens[:1].expand(4, 6))
+    policy(same, 1.0)
+    assert seen[-1] == torch.Size([1, 6 + 24])
+
+
 def test_the_usual_attention_is_back_afterwards(folder: str) -> None:
     """Also after a pass that fails; decoding and diagnostics ask for it by name."""
     policy, batch = Policy(folder), ragged()
@@ -181,7 +199,9 @@ def test_packed_and_other_devices(folder: str) -> None:
 )  # fmt: skip
 def test_another_attention_is_refused_by_name(options: dict[str, Any], asked: str) -> None:
     states = torch.zeros(1, 2, 3, 4)
-    rows = unpad(torch.zeros(1, 3).long(), torch.ones(1, 3).bool(), 1, 1).rows
+    batch = unpad(torch.zeros(1, 3).long(), torch.ones(1, 3).bool(), 1, 1)
+    assert batch is not None
+    rows = batch.rows
     with pytest.raises(ValueError, match=asked):
         attend_rows(torch.nn.Identity(), *[states] * 3, None, rows=rows, **options)
     with pytest.raises(ValueError, match="causal and plain"):
@@ -191,9 +211,10 @@ def test_another_attention_is_refused_by_name(options: dict[str, Any], asked: st
 def test_attention_by_hand() -> None:
     """Equal queries and keys weigh alike: each token's answer is the mean of the values so far."""
     mask_BL = torch.tensor([[1, 1, 1], [1, 1, 0]]).bool()
-    rows = unpad(torch.tensor([[3, 4, 5], [3, 6, 0]]), mask_BL, 1, 1).rows
+    batch = unpad(torch.tensor([[3, 4, 5], [3, 6, 0]]), mask_BL, 1, 1)
+    assert batch is not None
     value_1HNE = torch.tensor([2.0, 4.0, 9.0, 8.0]).view(1, 1, 4, 1)  # of 3, 4, 5 and 6
     zeros = torch.zeros_like(value_1HNE)
-    seen, _ = attend_rows(torch.nn.Identity(), zeros, zeros, value_1HNE, None, rows=rows)
+    seen, _ = attend_rows(torch.nn.Identity(), zeros, zeros, value_1HNE, None, rows=batch.rows)
     assert seen.shape == (1, 4, 1, 1)
     assert seen.flatten().tolist() == pytest.approx([2.0, 3.0, 5.0, 5.0])
