@@ -55,16 +55,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return build_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
+def model_of(kind: str, models: dict[str, Any], folder: str, factory: Any) -> str:
+    """A shipped base, the tiny model in ``folder``, or one of ``models`` in a folder of its own."""
+    if kind not in models:
+        return folder if kind == "tiny" else kind
+    torch.manual_seed(0)
+    return save_with_tokenizer(models[kind](), folder, factory.mktemp(kind))
+
+
 @pytest.fixture(scope="module", params=["tiny", "chain-xs", *MODELS])
 def name(request: pytest.FixtureRequest, folder: str, tmp_path_factory: Any) -> str:
-    """A folder or shipped base with a model of each kind."""
-    if request.param == "chain-xs":
-        return "chain-xs"
-    if request.param == "tiny":
-        return folder
-    torch.manual_seed(0)
-    target = tmp_path_factory.mktemp(request.param)
-    return save_with_tokenizer(MODELS[request.param](), folder, target)
+    return model_of(request.param, MODELS, folder, tmp_path_factory)
 
 
 def ragged(B: int = 8, S: int = 7, T: int = 12, vocab: int = 14) -> Sequences:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from test_policy import save_with_tokenizer
-from test_policy_scoring import MODELS, OTHERS, SMALL, gradients, ragged
+from test_policy_scoring import MODELS, OTHERS, SMALL, gradients, model_of, ragged
 from tiny_models import build_tiny_model
 from transformers import (
     Gemma3ForCausalLM,
@@ -50,13 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module", params=["tiny", "chain-s", *TAKEN])
 def name(request: pytest.FixtureRequest, folder: str, tmp_path_factory: Any) -> str:
-    if request.param == "chain-s":
-        return "chain-s"
-    if request.param == "tiny":
-        return folder
-    torch.manual_seed(0)
-    target = tmp_path_factory.mktemp(request.param)
-    return save_with_tokenizer(TAKEN[request.param](), folder, target)
+    return model_of(request.param, TAKEN, folder, tmp_path_factory)
 
 
 def groups(batch: Sequences, of: int) -> Sequences:
