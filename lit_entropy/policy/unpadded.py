@@ -112,7 +112,8 @@ def takes_rows(model: PreTrainedModel, inputs: Inputs) -> bool:
     try:
         expected = model(**inputs(tokens_BL, mask_BL), use_cache=False).logits[mask_BL]
         with attention_of_rows(model.config):
-            output = model(**row_inputs(batch.tokens_N, batch.positions_N, batch.rows))
+            inputs_1N = row_inputs(batch.tokens_N, batch.positions_N, batch.rows)
+            output = model(**inputs_1N, use_cache=False)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
         return False  # it has its own pass, which every other check has tried
     finally:
@@ -124,9 +125,4 @@ def takes_rows(model: PreTrainedModel, inputs: Inputs) -> bool:
 
 def row_inputs(tokens_N: Tensor, positions_N: Tensor, rows: Rows) -> dict[str, Any]:
     """Arguments of a model's forward from tokens without padding."""
-    return {
-        "input_ids": tokens_N[None],
-        "position_ids": positions_N[None],
-        "rows": rows,
-        "use_cache": False,
-    }
+    return {"input_ids": tokens_N[None], "position_ids": positions_N[None], "rows": rows}
