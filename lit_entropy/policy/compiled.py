@@ -1,9 +1,10 @@
-"""The forward pass of scoring, as it stands or compiled by torch.compile."""
+"""Forward passes as they stand, or compiled by torch.compile."""
 
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 #: From a model and the arguments of its forward to one field of what it returns.
 ForwardPass = Callable[[nn.Module, Mapping[str, Any], str], Tensor]
+F = TypeVar("F", bound=Callable[..., Tensor])
 
 _COMPILERS = ("g++", "clang++")
 #: Threads of torch up to which compiled code takes one. It brings threads of its own, and on two
@@ -24,12 +26,8 @@ def plain_pass(model: nn.Module, inputs: Mapping[str, Any], field: str) -> Tenso
     return output
 
 
-def compiled_pass(backend: str) -> ForwardPass:
-    """The same pass, compiled for any batch size and length when it is first taken.
-
-    Every rank and every copy of a model compiles for itself; compiled code is kept on disk by torch
-    (``TORCHINDUCTOR_CACHE_DIR``). Where ``inductor`` finds no C++ compiler a warning says so, and
-    the pass is taken as it stands.
+def usable(backend: str) -> bool:
+    """Whether a backend can compile here; a warning where ``inductor`` finds no C++ compiler.
 
     Raises:
         ValueError: a backend that torch does not know.
@@ -46,10 +44,25 @@ def compiled_pass(backend: str) -> ForwardPass:
             f"{', '.join(_COMPILERS)}): the model runs uncompiled",
             stacklevel=5,
         )
-        return plain_pass
+        return False
+    return True
+
+
+def compiled(function: F, backend: str) -> F:
+    """The same function, compiled for any batch size and length when it is first called.
+
+    Every rank compiles for itself; compiled code is kept on disk by torch
+    (``TORCHINDUCTOR_CACHE_DIR``).
+    """
     alone = backend == "inductor" and torch.get_num_threads() <= FEW_THREADS
+    return _compiled(function, backend, alone)
+
+
+@cache
+def _compiled(function: F, backend: str, alone: bool) -> F:
     options: dict[str, Any] | None = {"cpp.threads": 1} if alone else None
-    return torch.compile(plain_pass, dynamic=True, backend=backend, options=options)
+    found = torch.compile(function, dynamic=True, backend=backend, options=options)
+    return cast(F, found)
 
 
 def _has_compiler() -> bool:
