@@ -1,10 +1,9 @@
-"""Forward passes as they stand, or compiled by torch.compile."""
+"""The forward pass of scoring, as it stands or compiled by torch.compile."""
 
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 #: From a model and the arguments of its forward to one field of what it returns.
 ForwardPass = Callable[[nn.Module, Mapping[str, Any], str], Tensor]
-F = TypeVar("F", bound=Callable[..., Tensor])
 
 _COMPILERS = ("g++", "clang++")
 #: Threads of torch up to which compiled code takes one. It brings threads of its own, and on two
@@ -26,8 +24,12 @@ def plain_pass(model: nn.Module, inputs: Mapping[str, Any], field: str) -> Tenso
     return output
 
 
-def usable(backend: str) -> bool:
-    """Whether a backend can compile here; a warning where ``inductor`` finds no C++ compiler.
+def compiled_pass(backend: str) -> ForwardPass:
+    """The same pass, compiled for any batch size and length when it is first taken.
+
+    Every rank and every copy of a model compiles for itself; compiled code is kept on disk by torch
+    (``TORCHINDUCTOR_CACHE_DIR``). Where ``inductor`` finds no C++ compiler a warning says so, and
+    the pass is taken as it stands.
 
     Raises:
         ValueError: a backend that torch does not know.
@@ -44,25 +46,10 @@ def usable(backend: str) -> bool:
             f"{', '.join(_COMPILERS)}): the model runs uncompiled",
             stacklevel=5,
         )
-        return False
-    return True
-
-
-def compiled(function: F, backend: str) -> F:
-    """The same function, compiled for any batch size and length when it is first called.
-
-    Every rank compiles for itself; compiled code is kept on disk by torch
-    (``TORCHINDUCTOR_CACHE_DIR``).
-    """
+        return plain_pass
     alone = backend == "inductor" and torch.get_num_threads() <= FEW_THREADS
-    return _compiled(function, backend, alone)
-
-
-@cache
-def _compiled(function: F, backend: str, alone: bool) -> F:
     options: dict[str, Any] | None = {"cpp.threads": 1} if alone else None
-    found = torch.compile(function, dynamic=True, backend=backend, options=options)
-    return cast(F, found)
+    return torch.compile(plain_pass, dynamic=True, backend=backend, options=options)
 
 
 def _has_compiler() -> bool:

@@ -19,7 +19,7 @@ from lit_entropy.policy.checks import (
     end_ids,
     has_plain_head,
 )
-from lit_entropy.policy.compiled import F, ForwardPass, compiled, plain_pass, usable
+from lit_entropy.policy.compiled import ForwardPass, compiled_pass, plain_pass
 from lit_entropy.policy.loading import MODEL, TOKENIZER, load_model, load_tokenizer, locate
 from lit_entropy.policy.lora import LoraOptions, add_adapters, merged_state_dict
 from lit_entropy.policy.probe import check_model
@@ -40,6 +40,7 @@ class Policy(nn.Module):
             which is harmless because masks, never ids, say what is padding.
         vocab_size: V, the rows of the output embedding.
         plain_head: whether logits are the head of the base model's last hidden states.
+        compiled: whether the passes that score and train are compiled.
 
     Args:
         model: shipped base (chain-xs, chain-s, chain-m, chain-l, countdown-128, discovery-s,
@@ -61,10 +62,9 @@ class Policy(nn.Module):
         packing: put the sequences of a batch one after another into rows of the longest one's
             length (a single row with flash attention) instead of padding each.
         lora: train low-rank adapters and freeze the model; None trains every weight.
-        compile: backend of torch.compile, ``inductor`` say, for the passes that score and train,
-            and for the decoding steps of small Llama and Qwen2; generation with other models stays
-            uncompiled. The first passes take a minute or more, and results agree with uncompiled
-            ones to rounding. None leaves the model as it is.
+        compile: backend of torch.compile, ``inductor`` say, for the passes that score and train;
+            generation stays uncompiled. The first passes take a minute or more, and results agree
+            with uncompiled ones to rounding. None leaves the model as it is.
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
@@ -107,7 +107,8 @@ class Policy(nn.Module):
         self.packing = packing
         self.lora = lora
         self._recomputes = gradient_checkpointing
-        self._backend = compile if compile is not None and usable(compile) else None
+        self._pass = plain_pass if compile is None else compiled_pass(compile)
+        self.compiled = self._pass is not plain_pass
         self.vocab_size = int(self.model.get_output_embeddings().weight.shape[0])
         self.eos_token_ids = end_ids(self.model, self.tokenizer)
         pad = self.tokenizer.pad_token_id
@@ -177,15 +178,6 @@ class Policy(nn.Module):
         return self._unpads and usual
 
     @property
-    def compiled(self) -> bool:
-        """Whether the passes that score and train are compiled."""
-        return self._backend is not None
-
-    def as_compiled(self, function: F) -> F:
-        """A pure function as the policy's passes are: compiled, or as it stands."""
-        return function if self._backend is None else compiled(function, self._backend)
-
-    @property
     def _scored_model(self) -> ScoredModel:
         return ScoredModel(
             model=self.model,
@@ -205,7 +197,7 @@ class Policy(nn.Module):
         """That of one batch; recomputed layers do not keep the copies that they would share."""
         dtype = autocast_dtype(self.model)
         if dtype is None or self.compiled or self._recomputes:
-            return self.as_compiled(plain_pass)
+            return self._pass
         return sharing_pass(dtype)
 
     def decode(self, tokens_BT: Tensor, mask_BT: Tensor) -> list[str]:

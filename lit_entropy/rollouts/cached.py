@@ -9,8 +9,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.policy.policy import Policy
 from lit_entropy.policy.probe import difference, tolerance
-from lit_entropy.rollouts.llama import LlamaWeights
-from lit_entropy.rollouts.llama_step import LlamaContinuation
+from lit_entropy.rollouts.llama import LlamaContinuation, LlamaWeights
 from lit_entropy.rollouts.spare import SpareLayer
 
 
@@ -95,7 +94,7 @@ def _continuation(
     weights = LlamaWeights.of(policy.model, mask_BL.shape[1])
     if weights is None:
         return ModelContinuation(policy, cache, mask_BL, width)
-    return LlamaContinuation.after(policy, weights, cache, mask_BL, width)
+    return LlamaContinuation.after(weights, cache, mask_BL, width)
 
 
 @torch.no_grad()

@@ -1,6 +1,9 @@
-"""What decoding reads of a small model of Llama's kind: weights of the same inputs, joined.
+"""Decoding with a small model of Llama's kind in fewer operations than its own pass has.
 
-See :mod:`lit_entropy.rollouts.llama_step` for what is computed with it.
+With few rows or little width a decoding step costs what its calls cost, and attention of one query
+a row is slow in kernels that are made for many. Here weights that read the same numbers are joined,
+positions are looked up, and attention is two products of batches: 109 operations in place of 186
+for two layers, and none that would make the host wait for a GPU.
 """
 
 from dataclasses import dataclass
@@ -163,3 +166,84 @@ def _layer(layer: Any) -> Layer:
         gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
         down=mlp.down_proj.weight.t(),
     )
+
+
+@dataclass
+class LlamaContinuation:
+    """Continues rows token by token; see :class:`lit_entropy.rollouts.cached.Continuation`.
+
+    Attributes:
+        weights: of the model.
+        cache: keys and values of each row, by layer.
+        bias_N1L: 0 on tokens and -inf on padding, N for each row and head of keys.
+        positions_B: of the next token of each row.
+    """
+
+    weights: LlamaWeights
+    cache: Any
+    bias_N1L: Tensor
+    positions_B: Tensor
+
+    @classmethod
+    def after(cls, weights: LlamaWeights, cache: Any, mask_BL: Tensor, width: int) -> Self:
+        """Continue prompts of ``width`` columns.
+
+        Args:
+            weights: of the model.
+            cache: keys and values of the prompts, by layer.
+            mask_BL: bool, False on padding alone; columns of tokens to come are True.
+            width: columns of the prompts.
+        """
+        bias = torch.zeros(mask_BL.shape, dtype=weights.norm.dtype, device=mask_BL.device)
+        bias = bias.masked_fill(~mask_BL, -torch.inf).repeat_interleave(weights.kv_heads, 0)
+        return cls(weights, cache, bias[:, None], mask_BL[:, :width].sum(1))
+
+    def next_logits(self, tokens_B: Tensor) -> Tensor:
+        """Logits [B, V] after one more token of each row."""
+        weights = self.weights
+        turn = weights.cos[self.positions_B, None], weights.sin[self.positions_B, None]
+        self.positions_B = self.positions_B + 1
+        states_BD = nn.functional.embedding(tokens_B, weights.embedding)
+        for layer, held in zip(weights.layers, self.cache.layers, strict=True):
+            states_BD = self._through(layer, held, states_BD, turn)
+        return nn.functional.linear(self._normed(states_BD, weights.norm), weights.head)
+
+    def keep(self, rows_N: Tensor) -> None:
+        """Keep these rows (int64), in this order."""
+        self.cache.reorder_cache(rows_N)
+        self.positions_B = self.positions_B[rows_N]
+        heads = self.weights.kv_heads
+        self.bias_N1L = self.bias_N1L.unflatten(0, (-1, heads))[rows_N].flatten(0, 1)
+
+    def _through(
+        self, layer: Layer, held: Any, states_BD: Tensor, turn: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """The states after a layer."""
+        weights, rows = self.weights, len(states_BD)
+        heads, kv_heads = weights.heads, weights.kv_heads
+        normed_BD = self._normed(states_BD, layer.norm)
+        every = nn.functional.linear(normed_BD, layer.queries_keys_values, layer.bias)
+        every_BHE = every.view(rows, heads + 2 * kv_heads, -1)
+        turned_BHE = _turned(every_BHE[:, : heads + kv_heads], *turn)
+        keys, values = held.update(
+            turned_BHE[:, heads:, None], every_BHE[:, heads + kv_heads :, None]
+        )
+        queries = turned_BHE[:, :heads].reshape(rows * kv_heads, heads // kv_heads, -1)
+        scores = torch.baddbmm(
+            self.bias_N1L[:, :, : keys.shape[2]],
+            queries, keys.flatten(0, 1).transpose(1, 2), alpha=weights.scaling,
+        )  # fmt: skip
+        seen = torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(rows, -1)
+        states_BD = torch.addmm(states_BD, seen, layer.output)
+        normed_BD = self._normed(states_BD, layer.later_norm)
+        gate, up = nn.functional.linear(normed_BD, layer.gate_up).chunk(2, -1)
+        return torch.addmm(states_BD, nn.functional.silu(gate) * up, layer.down)
+
+    def _normed(self, states_BD: Tensor, weight_D: Tensor) -> Tensor:
+        return nn.functional.rms_norm(states_BD, weight_D.shape, weight_D, self.weights.eps)
+
+
+def _turned(states_BHE: Tensor, cos_B1E: Tensor, sin_B1E: Tensor) -> Tensor:
+    """Queries and keys rotated to their positions."""
+    swapped_BHE = states_BHE.roll(states_BHE.shape[-1] // 2, -1)
+    return torch.addcmul(states_BHE * cos_B1E, swapped_BHE, sin_B1E)

@@ -32,25 +32,14 @@ class SpareLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Add the states of tokens [B, H, T, D]; all that are held, [B, H, S, D]."""
-        count = key_states.shape[-2]
-        self.room_for(count)
         keys, values = self._held()
-        start = keys.shape[-2] - count
-        keys[:, :, start:], values[:, :, start:] = key_states, value_states
-        return keys, values
-
-    def room_for(self, count: int) -> tuple[Tensor, Tensor]:
-        """Count ``count`` tokens more as held; the memory in which their states are to be written.
-
-        Returns:
-            Keys and values [B, H, W, D] with W above the number of tokens held.
-        """
-        keys, values = self._held()
-        end = keys.shape[-2] + count
-        if end >= self._room_for_keys.shape[-2]:
+        held, end = keys.shape[-2], keys.shape[-2] + key_states.shape[-2]
+        if end > self._room_for_keys.shape[-2]:
             self._hold(keys, values, end)
+        self._room_for_keys[:, :, held:end] = key_states
+        self._room_for_values[:, :, held:end] = value_states
         self._show(end)
-        return self._room_for_keys, self._room_for_values
+        return self._held()
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep the rows ``beam_idx`` (int64), in this order, with their room."""

@@ -8,7 +8,7 @@ from transformers.cache_utils import DynamicLayer
 
 from lit_entropy import Policy
 from lit_entropy.rollouts.cached import prefill
-from lit_entropy.rollouts.llama_step import LlamaContinuation
+from lit_entropy.rollouts.llama import LlamaContinuation
 from lit_entropy.rollouts.spare import SPARE, SpareLayer
 
 HEADS, SIZE = 2, 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.records import Outcome, Series, Size, ratio
+from benchmarks.records import Outcome, Series, Size
 from benchmarks.rounds import alternate, rated
 
 from lit_entropy.evaluation import Evaluation
@@ -25,17 +25,15 @@ class Sizes:
         limit: most tokens of a response.
         samples: responses beside the greedy one.
         batch: problems evaluated at once, as ``data.validation_batch``.
-        compiled: whether compiled decoding is measured as well.
     """
 
     problems: int
     limit: int
     samples: int
     batch: int = 256
-    compiled: bool = True
 
 
-SIZES: dict[Size, Sizes] = {"smoke": Sizes(10, 4, 4, compiled=False), "full": Sizes(1000, 80, 8)}
+SIZES: dict[Size, Sizes] = {"smoke": Sizes(10, 4, 4), "full": Sizes(1000, 80, 8)}
 
 
 def measure(size: Size, rounds: int) -> Outcome:
@@ -44,19 +42,14 @@ def measure(size: Size, rounds: int) -> Outcome:
     found: list[Series] = []
     for model, task in tasks_of(size).items():
         responder = _responder(model, task, sizes.limit)
-        sampled = f"{model}: greedy and {sizes.samples} samples"
         contenders = {
-            f"{model}: greedy": rated(lambda r=responder: evaluated(r, sizes, False)),
-            sampled: rated(lambda r=responder: evaluated(r, sizes, True)),
+            f"{model}: {name}": rated(lambda r=responder, s=samples: evaluated(r, sizes, s))
+            for name, samples in (
+                ("greedy", False),
+                (f"greedy and {sizes.samples} samples", True),
+            )
         }
-        if sizes.compiled:
-            other = _responder(model, task, sizes.limit, "inductor")
-            contenders[f"{sampled}, compiled"] = rated(lambda r=other: evaluated(r, sizes, True))
-        rates = alternate(contenders, rounds, "problems/s")
-        found += rates.values()
-        if sizes.compiled:
-            name = f"{model}: compiled decoding by uncompiled"
-            found.append(ratio(name, rates[f"{sampled}, compiled"], rates[sampled]))
+        found += alternate(contenders, rounds, "problems/s").values()
     return Outcome(tuple(found))
 
 
@@ -83,8 +76,8 @@ def evaluated(responder: Responder, sizes: Sizes, sampling: bool) -> int:
     return len(records)
 
 
-def _responder(model: str, task: Task, limit: int, compiler: str | None = None) -> Responder:
-    policy = Policy(model, compile=compiler).eval()
+def _responder(model: str, task: Task, limit: int) -> Responder:
+    policy = Policy(model).eval()
     sampler = Sampler(policy, LocalEngine(), max_new_tokens=limit)
     return Responder(
         sampler, task, lambda problems: [task.encode(each, policy.tokenizer) for each in problems]
