@@ -1,4 +1,4 @@
-"""``report.html`` and ``report.json``: every figure beside the paper's claim and the verdict."""
+"""``report.html``, ``.json`` and ``.md``: figures and claims beside the paper's, with verdicts."""
 
 import base64
 import json
@@ -22,6 +22,7 @@ from lit_entropy.figures.estimates import MissingRunsError
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.style import save
 from lit_entropy.figures.verdicts import Verdict
+from lit_entropy.reproduce.markdown import claims_as_markdown
 from lit_entropy.reproduce.rungs import COLUMNS, Row, count_standings
 
 #: Colour of a verdict in the page.
@@ -186,16 +187,20 @@ def write_report(
     name: str = "report",
     rungs: Sequence[Row] = (),
 ) -> tuple[Path, Path]:
-    """Write ``<name>.html``, which needs no other file, and ``<name>.json``.
+    """Write ``<name>.html``, which needs no other file, ``<name>.json`` and ``<name>.md``.
 
-    Both are functions of the runs' numbers alone: no date, no wall time, no path.
+    All are functions of the runs' numbers alone: no date, no wall time, no path.
 
     Args:
         folder: where to.
         sections: in the order of the report.
         header: what stands above them.
         name: of the files.
-        rungs: the claims on every rung; no table of them without any.
+        rungs: the claims on every rung, which the Markdown has; neither it nor a table of them
+            without any.
+
+    Returns:
+        The page and the data.
     """
     environment = Environment(
         loader=PackageLoader("lit_entropy.reproduce"), autoescape=True, undefined=StrictUndefined
@@ -231,7 +236,10 @@ def write_report(
     }
     text = json.dumps(as_json(record), indent=1, allow_nan=False) + "\n"
     html, data = folder / f"{name}.html", folder / f"{name}.json"
-    for path, content in ((html, page), (data, text)):
+    files = [(html, page), (data, text)]
+    if rungs:
+        files.append((folder / f"{name}.md", claims_as_markdown(rungs)))
+    for path, content in files:
         with atomic_write(path) as file:
             file.write(content.encode())
     return html, data

@@ -19,6 +19,10 @@ from lit_entropy.laboratory.rules import PLAN
 from lit_entropy.planning.command import plan
 from lit_entropy.planning.shape import KNOWN_TYPES
 from lit_entropy.reproduce.archived import read_archive
+from lit_entropy.reproduce.book import ENTRIES
+from lit_entropy.reproduce.budget import BUDGETS
+from lit_entropy.reproduce.jobs import cells_of
+from lit_entropy.reproduce.jobs import plan as runs_of
 from lit_entropy.reproduce.rungs import RUNGS
 
 EXPERIMENTS = ROOT / "configs" / "experiment"
@@ -74,6 +78,23 @@ def test_what_a_verdict_needs() -> None:
         f"table than {seeds['table']} and {steps['table']}, of SmolLM2-135M than "
         f"{seeds['smollm']} and {steps['smollm']}."
     ) in said
+
+
+def test_how_many_runs_a_figure_needs() -> None:
+    """Those of each row of figures.md, `quick` and `full`."""
+    page = (HOW_TO / "figures.md").read_text().split("| runs of `quick`, `full` |")[1]
+    rows = re.findall(r"^\| (`.*?) \| ([\d,; ]+) ", page, re.MULTILINE)
+    said = [
+        (keys.split(","), tuple(map(int, pair)))
+        for names, counts in rows
+        for keys, pair in zip(
+            re.findall(r"`(.*?)`", names), re.findall(r"(\d+), (\d+)", counts), strict=True
+        )
+    ]
+    for keys, pair in said:
+        cells = cells_of(ENTRIES, keys)
+        assert pair == tuple(len(runs_of(cells, BUDGETS[name])) for name in ("quick", "full")), keys
+    assert {key for keys, _ in said for key in keys} == {entry.key for entry in ENTRIES}
 
 
 def test_archived_runs_that_a_page_lists_by_seed(tmp_path: Path) -> None:

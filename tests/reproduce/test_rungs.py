@@ -27,6 +27,7 @@ from lit_entropy.laboratory.entry import ANATOMY
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import plan
+from lit_entropy.reproduce.markdown import claims_as_markdown
 from lit_entropy.reproduce.report import Header, write_report
 from lit_entropy.reproduce.rungs import (
     COLUMNS,
@@ -202,12 +203,17 @@ def test_what_a_claim_rests_on_stands_beside_it() -> None:
 
 
 def test_the_page_and_its_data_say_what_a_claim_rests_on(tmp_path: Path) -> None:
-    cells = [Cell(NO, "R² 0.1 ± 0.1"), *[Cell("", "no run")] * 4]
+    cells = [Cell(NO, "R² 0.1 ± 0.1"), *[Cell("", "no run")] * (len(COLUMNS) - 1)]
     rows = [Row("S. 3", "Theorem 2", "rule", cells, "Adam 0.27"), Row("F. 3", "Law", "rule", cells)]
     page, data = write_report(tmp_path, [], Header("title", "what", "how"), rungs=rows)
     text = page.read_text()
     assert text.count("Rests on (R² that giving it up costs on the table): Adam 0.27<") == 1
     assert text.count("Rests on") == 1
+    said = data.with_suffix(".md").read_text()
+    assert said.count("Rests on") == 1
+    assert (
+        "| Theorem 2 *rule* Rests on (R² that giving it up costs on the table): Adam 0.27 |" in said
+    )
     record = json.loads(data.read_text())["rungs"]["rows"]
     assert [row["rests_on"] for row in record] == ["Adam 0.27", ""]
     assert [row["standing"] for row in record] == [NO, NO]
@@ -242,6 +248,27 @@ def test_standings_count_every_claim_once() -> None:
         "Of 6 claims 3 are reproduced on at least one rung; of the others 1 are contradicted, "
         "1 undecided on one or more, and 1 not judged."
     )
+
+
+def test_claims_as_markdown() -> None:
+    """Every claim is in the first table; numbers stand below their figure, and a bar in a cell."""
+    empty = Cell("", "no run")
+    judged = [Cell("reproduced", "1 | 2"), Cell("not judged: 1 of 3 seeds", "3")]
+    rows = [
+        Row("Fig. 1", "It falls.", "above 0", [*judged, *[empty] * (len(COLUMNS) - 2)]),
+        Row("Fig. 2", "It rises.", "above 1", [empty] * len(COLUMNS)),
+    ]
+    first, glance, head, numbers = claims_as_markdown(rows).rstrip("\n").split("\n\n")
+    assert first == count_standings(rows)
+    assert glance.splitlines()[2:] == [
+        "| Fig. 1 | It falls. | reproduced | not judged |  |  |  |  |",
+        "| Fig. 2 | It rises. |  |  |  |  |  |  |",
+    ]
+    assert head == "## Fig. 1"
+    assert numbers.splitlines()[2:] == [
+        "| It falls. *above 0* | 0: softmax table | 1 \\| 2 | reproduced |",
+        "|  | 1: strategy discovery | 3 | not judged: 1 of 3 seeds |",
+    ]
 
 
 def test_without_runs_of_the_law() -> None:

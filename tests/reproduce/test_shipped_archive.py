@@ -10,7 +10,8 @@ from lit_entropy.reproduce.archived import SUFFIX, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import cells_of, plan
-from lit_entropy.reproduce.rungs import RUNGS
+from lit_entropy.reproduce.markdown import claims_as_markdown
+from lit_entropy.reproduce.rungs import RUNGS, claim_by_rung
 from lit_entropy.yaml_text import read_yaml
 
 ARCHIVE = Path(__file__).parents[2] / "archive"
@@ -38,4 +39,16 @@ def test_archived_runs_of_the_language_model_are_those_of_its_rung() -> None:
 
 
 def test_the_archive_is_small() -> None:
-    assert sum(path.stat().st_size for path in ARCHIVE.glob(f"*{SUFFIX}")) < 4_000_000
+    assert sum(path.stat().st_size for path in ARCHIVE.glob(f"*{SUFFIX}")) < 6_000_000
+
+
+def test_the_page_of_claims_is_what_the_archive_says() -> None:
+    """``lit-entropy reproduce --budget full --archive archive --jobs 0`` writes it."""
+    labels = {run.name: run.cell.label for run in plan(cells_of(ENTRIES), BUDGETS["full"])}
+    with unpacked(ARCHIVE) as folder:
+        others = sorted({path.name for path in folder.iterdir()} - set(labels))
+        names = [name for name in labels if (folder / name).exists()] + others
+        runs = [load_run(folder / name, labels.get(name)) for name in names]
+    found = claims_as_markdown(claim_by_rung(ENTRIES, runs))
+    page = (ARCHIVE.parent / "docs" / "science" / "claims.md").read_text()
+    assert page.endswith(found)
