@@ -2,8 +2,8 @@
 
 All start from the same base and are given the same prompts; validation is off. An RL step counts
 from its start to the start of the next, logging and checkpoints included. Each round is a run of
-its own, whose first RL step is not counted. The compiled one shares what torch keeps on disk, and
-its first RL steps, in which it compiles or loads, are not counted.
+its own, whose first RL step, in which a compiled one compiles, is not counted. The same RL steps
+count for all contenders, as responses grow longer from one to the next.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ QUICKSTART = ("quickstart.yaml",)
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ARITHMETIC = ("base.yaml", "experiment/smollm_arithmetic.yaml")
 SMOKE = Setting("chain-xs", "chain", (*QUICKSTART, "../tests/small.yaml"), 4, 2e-4, 2, 2, 2, 1, 1)
-#: RL steps in which a compiled run meets every shape.
-COMPILING = 5
 #: Full sizes by the name of the case.
 SETTINGS = {
     "rl_step_0.1m": Setting("chain-s", "chain", QUICKSTART),
@@ -76,18 +74,15 @@ def _ratios(name: str, seconds: dict[str, Series]) -> list[Series]:
 def compiled_seconds(setting: Setting, folder: str) -> float:
     """Seconds of an RL step of ``lit-entropy fit`` with ``model.policy.compile``, once compiled."""
     torch.compiler.reset()  # torch gives up on a function that several models have compiled
-    return fit_seconds(setting, folder, COMPILING, {"model.policy.compile": "inductor"})
+    return fit_seconds(setting, folder, {"model.policy.compile": "inductor"})
 
 
-def fit_seconds(
-    setting: Setting, folder: str, first: int = 1, more: Mapping[str, str] = NOTHING
-) -> float:
+def fit_seconds(setting: Setting, folder: str, more: Mapping[str, str] = NOTHING) -> float:
     """Seconds of an RL step of ``lit-entropy fit``.
 
     Args:
         setting: of the RL step.
         folder: of the base.
-        first: RL steps that are not counted.
         more: further settings.
     """
     configs = [word for path in setting.configs for word in ("--config", str(CONFIGS / path))]
@@ -102,7 +97,7 @@ def fit_seconds(
         **more,
     }
     words = [*configs, *(f"--{key}={value}" for key, value in values.items())]
-    return fit(words, setting.steps, first).step_seconds
+    return fit(words, setting.steps).step_seconds
 
 
 def plain_seconds(setting: Setting, folder: str) -> float:
