@@ -195,8 +195,10 @@ CONTROLS = Entry(
     ),
     (
         GRPO,
-        Cell("random_rewards", "random rewards", "random_rewards", kind="control"),
-        Cell("shuffled_advantages", "shuffled advantages", "shuffled_advantages", kind="control"),
+        # three seeds left both undecided
+        Cell("random_rewards", "random rewards", "random_rewards", kind="control", seeds=8),
+        Cell("shuffled_advantages", "shuffled advantages", "shuffled_advantages", kind="control",
+             seeds=8),
         Cell("kl_cov_single_update", SINGLE, "kl_cov_single_update", kind="control",
              single_update=True),
     ),
