@@ -154,7 +154,7 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
     assert {cell.name for cell in CELLS if cell.costly} == costly
     twelve = {"grpo_law", "grpo_forecast", "rloo", "reinforce_pp", "prime"}
     eight = {"policy_gradient", "grpo", "grpo_short", "grpo_long", "grpo_countdown"}
-    eight |= {f"chain_{name}" for name in NAMES}
+    eight |= {f"chain_{name}" for name in NAMES} | {"random_rewards", "shuffled_advantages"}
     for cell in CELLS:
         own = cell.suite != "tiny" and budget != "smoke"
         few = budget == "quick" and (cell.kind == "sweep" or cell.name in costly)
