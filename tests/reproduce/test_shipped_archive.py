@@ -21,11 +21,14 @@ def test_archived_runs_have_the_settings_that_are_planned_today() -> None:
     """A run whose configuration has changed since would be trained again, and not say so."""
     planned = {run.name: run for run in plan(cells_of(ENTRIES), BUDGETS["full"])}
     with unpacked(ARCHIVE) as folder:
+        count = sum((path / DONE).exists() for path in folder.iterdir())
         for path in sorted(folder.iterdir()):
             assert read_yaml(path / "config.yaml")["run"]["folder"] == "runs"
             if (path / DONE).exists():
                 assert path.name in planned, f"{path.name}: no figure plans it"
                 assert is_archived(planned[path.name], folder), f"{path.name}: of other settings"
+    page = (ARCHIVE.parent / "docs" / "how-to" / "figures.md").read_text()
+    assert f"has {count} of the {len(planned)} runs of `full`" in page
 
 
 def test_archived_runs_of_the_language_model_are_those_of_its_rung() -> None:
