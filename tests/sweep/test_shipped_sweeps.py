@@ -19,7 +19,8 @@ FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
 KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
 CHAIN = sorted((CONFIGS / "sweep").glob("chain_*.yaml"))
 COUNTDOWN = CONFIGS / "sweep" / "countdown_grpo.yaml"
-ALL = [*FILES, *KNOBS, *CHAIN, COUNTDOWN]
+DISTRIBUTION = CONFIGS / "sweep" / "distribution_chain.yaml"
+ALL = [*FILES, *KNOBS, *CHAIN, COUNTDOWN, DISTRIBUTION]
 #: Second grids by their settings and seeds: none is of a method whose accuracy is compared.
 AGAIN = {"prime_slower": (6, 3), "prime_rate": (3, 2), "reinforce_pp_slower": (2, 2)}
 OTHERS = {"prime", "rloo", "reinforce_pp", *AGAIN}
@@ -86,6 +87,15 @@ def test_the_rate_of_countdown_lies_inside_its_grid() -> None:
     experiment = yaml.safe_load((CONFIGS / "experiment" / "grpo_countdown.yaml").read_text())
     rate = experiment["model"]["optimizer"]["init_args"]["lr"]
     assert rate in found.over["model.optimizer.lr"][1:-1]
+    assert check_points(main, runs(wanted)[:1]) == []
+
+
+def test_the_other_training_data_is_chosen_on_seeds_that_judge_nothing() -> None:
+    found = read_file(DISTRIBUTION)
+    wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
+    assert found.seeds == [100, 101, 102]
+    assert found.over == {"data.task.init_args.max_length": [10, 6, 4, 3]}
+    assert found.words[found.words.index("--trainer.max_epochs") + 1] == str(PLANNED.steps)
     assert check_points(main, runs(wanted)[:1]) == []
 
 
