@@ -19,8 +19,17 @@ FILES = sorted((CONFIGS / "sweep").glob("discovery_*.yaml"))
 KNOBS = sorted((CONFIGS / "sweep").glob("knob_*.yaml"))
 CHAIN = sorted((CONFIGS / "sweep").glob("chain_*.yaml"))
 COUNTDOWN = CONFIGS / "sweep" / "countdown_grpo.yaml"
-DISTRIBUTION = CONFIGS / "sweep" / "distribution_chain.yaml"
-ALL = [*FILES, *KNOBS, *CHAIN, COUNTDOWN, DISTRIBUTION]
+DISTRIBUTIONS = {
+    "distribution_chain": {"data.task.init_args.max_length": [10, 6, 4, 3]},
+    "distribution_chain_harder": {"data.task.init_args.min_length": [6, 8]},
+}
+ALL = [
+    *FILES,
+    *KNOBS,
+    *CHAIN,
+    COUNTDOWN,
+    *(CONFIGS / f"sweep/{name}.yaml" for name in DISTRIBUTIONS),
+]
 #: Second grids by their settings and seeds: none is of a method whose accuracy is compared.
 AGAIN = {"prime_slower": (6, 3), "prime_rate": (3, 2), "reinforce_pp_slower": (2, 2)}
 OTHERS = {"prime", "rloo", "reinforce_pp", *AGAIN}
@@ -90,11 +99,12 @@ def test_the_rate_of_countdown_lies_inside_its_grid() -> None:
     assert check_points(main, runs(wanted)[:1]) == []
 
 
-def test_the_other_training_data_is_chosen_on_seeds_that_judge_nothing() -> None:
-    found = read_file(DISTRIBUTION)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_other_training_data_is_chosen_on_seeds_that_judge_nothing(name: str) -> None:
+    found = read_file(CONFIGS / "sweep" / f"{name}.yaml")
     wanted = Sweep(tuple(found.words), found.over, tuple(found.seeds or ()))
     assert found.seeds == [100, 101, 102]
-    assert found.over == {"data.task.init_args.max_length": [10, 6, 4, 3]}
+    assert found.over == DISTRIBUTIONS[name]
     assert found.words[found.words.index("--trainer.max_epochs") + 1] == str(PLANNED.steps)
     assert check_points(main, runs(wanted)[:1]) == []
 
