@@ -43,8 +43,10 @@ class ChainArithmetic(Task):
     """Left-to-right arithmetic modulo 10 on digits, with + - *; difficulty is the chain length.
 
     Args:
-        min_length: Fewest operations of a training or validation problem.
+        min_length: Fewest operations of a training problem.
         max_length: Most operations of a training problem.
+        validation_min_length: Fewest operations of a validation problem; by default
+            ``min_length``.
         validation_max_length: Most operations of a validation problem; lengths above
             ``max_length`` test generalisation to unseen lengths.
         train_size: Number of training problems; they are made lazily.
@@ -64,10 +66,16 @@ class ChainArithmetic(Task):
         validation_size: int = 200,
         seed: int = 0,
         reward: str | Reward | None = None,
+        validation_min_length: int | None = None,
     ) -> None:
         self.reward_function = reward_function(reward)
-        _check_sizes(min_length, max_length, validation_max_length, train_size, validation_size)
+        least = min_length if validation_min_length is None else validation_min_length
+        lower = "min_length" if validation_min_length is None else "validation_min_length"
+        _check_lengths("min_length", min_length, "max_length", max_length)
+        _check_lengths(lower, least, "validation_max_length", validation_max_length)
+        _check_sizes(least, validation_max_length, train_size, validation_size)
         self.min_length, self.max_length = min_length, max_length
+        self.validation_min_length = least
         self.validation_max_length = validation_max_length
         self.train_size, self.validation_size = train_size, validation_size
         self.seed = seed
@@ -101,38 +109,34 @@ class ChainArithmetic(Task):
 
     def _validation_counts(self) -> dict[int, int]:
         counts, left = dict[int, int](), self.validation_size
-        for length in range(self.min_length, self.validation_max_length + 1):
+        for length in range(self.validation_min_length, self.validation_max_length + 1):
             lengths = self.validation_max_length + 1 - length
             counts[length] = min(-(-left // lengths), most_held_out(length))
             left -= counts[length]
         return counts
 
 
-def _check_sizes(
-    min_length: int, max_length: int, validation_max_length: int, train_size: int, validation: int
-) -> None:
-    if min_length < 1:
-        raise ValueError(f"min_length is {min_length}: a chain has at least 1 operation")
-    if max_length < min_length:
-        raise ValueError(f"max_length is {max_length}: raise it to min_length {min_length} or more")
-    if validation_max_length < min_length:
-        raise ValueError(
-            f"validation_max_length is {validation_max_length}: raise it to min_length "
-            f"{min_length} or more"
-        )
+def _check_lengths(lower: str, least: int, upper: str, most: int) -> None:
+    if least < 1:
+        raise ValueError(f"{lower} is {least}: a chain has at least 1 operation")
+    if most < least:
+        raise ValueError(f"{upper} is {most}: raise it to {lower} {least} or more")
+
+
+def _check_sizes(least: int, most: int, train_size: int, validation_size: int) -> None:
+    """Sizes of sets whose validation problems have ``least`` to ``most`` operations."""
     if not 1 <= train_size < VALIDATION_ID:
         raise ValueError(f"train_size is {train_size}: choose 1 to {VALIDATION_ID - 1}")
-    require_at_most("validation_size", validation, VALIDATION_ID - 1)
-    lengths = validation_max_length - min_length + 1
-    if validation < lengths:
+    require_at_most("validation_size", validation_size, VALIDATION_ID - 1)
+    lengths = most - least + 1
+    if validation_size < lengths:
         raise ValueError(
-            f"validation_size is {validation}: give at least one problem for each of the "
+            f"validation_size is {validation_size}: give at least one problem for each of the "
             f"{lengths} validation lengths"
         )
-    available = sum(map(most_held_out, range(min_length, validation_max_length + 1)))
-    if validation > available:
+    available = sum(map(most_held_out, range(least, most + 1)))
+    if validation_size > available:
         raise ValueError(
-            f"validation_size is {validation}: only {available} held-out prompts of length "
-            f"{min_length} to {validation_max_length} exist; choose at most {available} or raise "
-            "validation_max_length"
+            f"validation_size is {validation_size}: only {available} held-out prompts of length "
+            f"{least} to {most} exist; choose at most {available} or raise validation_max_length"
         )

@@ -144,6 +144,16 @@ def test_of_a_short_length_all_and_the_others_share_the_rest() -> None:
     assert {p.prompt for p in few} < {p.prompt for p in many}
 
 
+def test_harder_training_data_can_be_validated_on_the_same_problems() -> None:
+    hard, all_lengths = (
+        ChainArithmetic(min_length=n, validation_min_length=1, validation_size=40) for n in (8, 1)
+    )
+    assert hard.validation_problems() == all_lengths.validation_problems()
+    assert {p.difficulty for p in hard.train_problems()[:100]} == {8, 9, 10}
+    apart = ChainArithmetic(min_length=8, validation_size=40).validation_problems()
+    assert {p.difficulty for p in apart} == {8, 9, 10}
+
+
 @settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(0, 2**31))
 def test_every_validation_length_is_met(length: int, seed: int) -> None:
@@ -162,7 +172,15 @@ def test_every_validation_length_is_met(length: int, seed: int) -> None:
     [
         ({"min_length": 0}, "min_length is 0"),
         ({"min_length": 5, "max_length": 4}, "max_length is 4"),
-        ({"min_length": 5, "validation_max_length": 4}, "validation_max_length is 4"),
+        (
+            {"min_length": 5, "validation_max_length": 4},
+            "validation_max_length is 4.*to min_length 5",
+        ),
+        (
+            {"validation_min_length": 5, "validation_max_length": 4},
+            "validation_max_length is 4.*to validation_min_length 5",
+        ),
+        ({"validation_min_length": 0}, "validation_min_length is 0"),
         ({"train_size": 0}, "train_size is 0"),
         ({"train_size": VALIDATION_ID}, "train_size is 1000000000"),
         ({"validation_size": 9}, "validation_size is 9"),
