@@ -77,4 +77,4 @@ COUNTDOWN = Cell(
     first_seed=25, overlay="countdown",
 )  # fmt: skip
 #: Coefficient 0 of the sweeps of regularizers.
-SWEPT_GRPO = Cell("grpo_swept", "GRPO", "grpo", kind="sweep")
+SWEPT_GRPO = Cell("grpo_swept", "GRPO", "grpo", kind="sweep", seeds=8)

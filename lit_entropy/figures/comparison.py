@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lit_entropy.figures.as_text import show
-from lit_entropy.figures.cells import GRPO, LAW, Cell
+from lit_entropy.figures.cells import LAW, Cell
 from lit_entropy.figures.coefficients import Law, LawMetrics, law_metrics, measure_law, pairs_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay
 from lit_entropy.figures.estimates import (
@@ -42,6 +42,12 @@ from lit_entropy.functional.law import LawFit, Pairs, fit
 #: Algorithms of Fig. 6 in its order, and training distributions of Fig. 13.
 ALGORITHMS = ("GRPO", "RLOO", "REINFORCE++", "PRIME")
 DISTRIBUTIONS = ("lengths 1–10", "lengths 1–6")  # noqa: RUF001 (ranges)
+#: Eight seeds, 50 to 57, reproduced that b differs, and trained again left it undecided. Data that
+#: are further apart (``configs/sweep/distribution_chain*.yaml``) do not help: no law fits them.
+DISTRIBUTION_CELLS = (
+    Cell("grpo_lengths", "GRPO", "grpo", seeds=24, first_seed=110),
+    Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short", seeds=24, first_seed=110),
+)
 #: Coefficients that differ by less count as one, in units of accuracy.
 DIFFERENT = 0.05
 #: Accuracies below which a residual is rounding.
@@ -247,6 +253,6 @@ FIGURE_13 = Entry(
     (Claim("Other training data, other coefficients.", "shown as a figure",
            f"a or b: paired 95 % interval of the difference wholly beyond ±{DIFFERENT:g}",
            _judge_distributions),),
-    (GRPO, Cell("grpo_short", DISTRIBUTIONS[1], "grpo_short", seeds=8)),
+    DISTRIBUTION_CELLS,
     distributions, lambda m: law_table(m.laws.values()), labels=DISTRIBUTIONS,
 )  # fmt: skip

@@ -23,6 +23,8 @@ from lit_entropy.figures.verdicts import NOT_TESTABLE, above, below, every, with
 #: Coefficients that are trained, from no effect to one that rules; 0 is GRPO itself. The paper's go
 #: up to 0.01 and 0.1; here 0.01 of the bonus makes 1.2 times the entropy, 0.1 of the KL 2.4 times.
 BONUS_COEFFICIENTS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+#: Said to do nothing. Three seeds reproduced it, and trained again left it undecided.
+SMALL_BONUSES = (1e-4, 1e-3)
 REFERENCE_COEFFICIENTS = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
 
@@ -81,7 +83,7 @@ def sweep_text(m: Sweep) -> str:
 
 
 def _judge_small_bonus(m: Sweep) -> Judgement:
-    ratios = [None if (i := m.place(c)) is None else m.entropy_ratio[i] for c in (1e-4, 1e-3)]
+    ratios = [None if (i := m.place(c)) is None else m.entropy_ratio[i] for c in SMALL_BONUSES]
     decision = every(*(within(each, 1 / 1.5, 1.5) for each in ratios))
     return Judgement(decision, sweep_text(m))
 
@@ -111,12 +113,16 @@ def sweep_table(m: Sweep) -> list[Table]:
     return [Table(header, [[f"{c:g}", show(h), show(x, 2), show(r)] for c, h, x, r in columns])]
 
 
-def cells(name: str, label: str, regularizer: str, coefficients: Sequence[float]) -> list[Cell]:
-    """One point of the sweep each."""
+def cells(
+    name: str, label: str, regularizer: str, coefficients: Sequence[float],
+    decided: Sequence[float] = (),
+) -> list[Cell]:  # fmt: skip
+    """One point of the sweep each; those that are ``decided`` have as many seeds as GRPO."""
     class_path = f"lit_entropy.regularizers.{regularizer}"
     return [
         Cell(f"{name}_{c:g}", label, name, {"model.regularizers": json.dumps(
-            [{"class_path": class_path, "init_args": {"coef": c}}])}, "sweep")
+            [{"class_path": class_path, "init_args": {"coef": c}}])}, "sweep",
+            seeds=SWEPT_GRPO.seeds if c in decided else 0)
         for c in coefficients
     ]  # fmt: skip
 
@@ -131,7 +137,8 @@ FIGURE_9 = Entry(
               "at 0.3, the largest here: 95 % interval, paired by seed, of the multiple of GRPO's "
               "entropy above 10", _judge_large_bonus),
     ),
-    (SWEPT_GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS)),
+    (SWEPT_GRPO, *cells("entropy_bonus", "entropy bonus", "EntropyBonus", BONUS_COEFFICIENTS,
+                        SMALL_BONUSES)),
     tables=sweep_table,
 )  # fmt: skip
 FIGURE_10 = Entry(

@@ -62,12 +62,13 @@ def data_of(run: PlannedRun) -> dict[str, Any]:
 @pytest.mark.parametrize("budget, seeds, few", [("smoke", 2, 2), ("quick", 3, 1), ("full", 3, 3)])
 def test_runs_of_the_whole_suite(budget: str, seeds: int, few: int) -> None:
     planned = runs(budget)
-    # 11 settings of claims, 3 controls, 9 costly settings and 27 points of sweeps; 4 methods on
+    # 12 settings of claims, 3 controls, 9 costly settings and 27 points of sweeps; 4 methods on
     # each of two bases of strategy discovery and 12 settings of the table
     own = {"smoke": (8 + 12) * 2, "quick": 8 * 3 + 12 * 5, "full": 8 * 6 + 12 * 5}[budget]
-    # Cell.seeds: 8 of 11 settings, 12 of 5, 5 of the ladder's 6, 12 of 14 points, and 20 of 2
-    more = 5 * 11 + 9 * 5 + 2 * 6 + 9 * 14 + 14 * 2 if budget == "full" else 0
-    assert len(planned) == (11 + 3) * seeds + (9 + 27) * few + own + more
+    # Cell.seeds: 8 of 10 settings and of 3 points, 24 of 2, 12 of 5, 5 of the ladder's 6, 12 of 14
+    # points, and 20 of 2
+    more = 5 * (10 + 3) + 21 * 2 + 9 * 5 + 2 * 6 + 9 * 14 + 14 * 2 if budget == "full" else 0
+    assert len(planned) == (12 + 3) * seeds + (9 + 27) * few + own + more
     for run in planned.values():
         assert files(run)[:3] == [
             "configs/base.yaml",
@@ -113,7 +114,7 @@ def test_claims_come_first_and_of_each_the_first_seeds() -> None:
     order = [(run.cell.kind, run.seed - (run.cell.first_seed or 50)) for run in planned]
     expected = [
         (kind, number)
-        for kind, seeds in (("claim", 12), ("control", 8), ("sweep", 12))
+        for kind, seeds in (("claim", 24), ("control", 8), ("sweep", 12))
         for number in range(seeds)
     ]
     assert list(dict.fromkeys(order)) == expected  # each in one block
@@ -129,7 +130,9 @@ def test_only_what_the_figures_need() -> None:
     }  # fmt: skip
     assert [run.seed for run in runs("quick", "9").values()] == [50] * 7
     nine = runs("full", "9")
-    assert [run.seed for run in nine.values()] == [50] * 7 + [51] * 7 + [52] * 7
+    assert [run.seed for run in nine.values()] == [
+        seed for seed in range(50, 58) for _ in range(7 if seed < 53 else 3)
+    ]
     points = [run.settings.index("configs/suite/tiny_sweep.yaml") for run in nine.values()]
     assert set(points) == {7}  # over suite and experiment
     assert {name: run.settings for name, run in nine.items()} == {
@@ -188,7 +191,7 @@ def test_the_command_line_takes_every_kind_of_override(tmp_path: Path) -> None:
     assert list(clip["init_args"]["bounds"]) == [0.7, 1.0]
     short, grpo = (
         resolved(planned[f"{name}-seed0"], tmp_path)["data"]["task"]
-        for name in ("grpo_short", "grpo")
+        for name in ("grpo_short", "grpo_lengths")
     )
     assert short["init_args"].pop("max_length") == 6 and grpo["init_args"].pop("max_length") == 10
     assert short == grpo  # so that both are validated on the same problems

@@ -47,7 +47,7 @@ def test_every_figure_has_runs_and_claims() -> None:
 
 def test_names_are_unique_and_experiments_exist() -> None:
     names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names) == 70
+    assert len(set(names)) == len(names) == 71
     assert names[0] == "grpo_long"  # that most figures need
     assert all(cell in CELLS for entry in ENTRIES for cell in entry.cells)  # one name, one setting
     for cell in CELLS:
@@ -153,7 +153,8 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
     costly |= {f"ladder_{width}" for width in (16, 32, 48, 64, 96, 128)}
     assert {cell.name for cell in CELLS if cell.costly} == costly
     twelve = {"grpo_law", "grpo_forecast", "rloo", "reinforce_pp", "prime"}
-    eight = {"policy_gradient", "grpo", "grpo_short", "grpo_long", "grpo_countdown"}
+    eight = {"policy_gradient", "grpo", "grpo_long", "grpo_countdown"}
+    eight |= {"grpo_swept", "entropy_bonus_0.0001", "entropy_bonus_0.001"}
     eight |= {f"chain_{name}" for name in NAMES} | {"random_rewards", "shuffled_advantages"}
     for cell in CELLS:
         own = cell.suite != "tiny" and budget != "smoke"
@@ -163,6 +164,7 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
             swept = cell.name.startswith(("clip_cov_share_", "kl_cov_beta_"))
             seeds = 8 if cell.name in eight else 12 if swept or cell.name in twelve else count
             seeds = 5 if cell.name.startswith("ladder_") else seeds
+            seeds = 24 if cell.name in ("grpo_lengths", "grpo_short") else seeds
         # 0 to 4 and 40 to 47 have judged by earlier rules, others by the settings before tuning
         first = 80 if cell.name.startswith("chain_") else 50
         fresh_ones = cell.name.startswith(("clip_cov_share_", "kl_cov_beta_"))
@@ -170,6 +172,7 @@ def test_seeds_by_budget(budget: str, count: int) -> None:
         first = 23 if cell.overlay in ("law", "ladder") else first
         first = 25 if cell.overlay == "countdown" else first
         first = {"grpo_long": 92, "grpo_forecast": 35}.get(cell.name, first)
+        first = 110 if cell.name in ("grpo_lengths", "grpo_short") else first
         seeds = range(seeds) if budget == "smoke" else range(first, first + seeds)
         decided = cell.name in ("discovery_grpo", "discovery_kl_cov")
         last = (50 if decided else 36) if budget == "full" else 33
