@@ -181,7 +181,7 @@ CONTROLS = Entry(
     "controls", "Controls", "Where nothing is to be learnt, or nothing acts", SEEDS,
     measure_controls, figure_controls,
     (
-        Claim("A fall of entropy is no proof of learning: random rewards.",
+        Claim("Entropy falls by random rewards too, without learning.",
               "not in the paper (2509.26114, 2512.16912)",
               "95 % intervals: entropy of the last fifth below 0.9 times the first, gain in "
               "accuracy below 2 points", _judge_random),
@@ -195,7 +195,7 @@ CONTROLS = Entry(
     ),
     (
         GRPO,
-        # three seeds left both undecided
+        # three seeds, trained again, left both undecided
         Cell("random_rewards", "random rewards", "random_rewards", kind="control", seeds=8),
         Cell("shuffled_advantages", "shuffled advantages", "shuffled_advantages", kind="control",
              seeds=8),
