@@ -9,6 +9,10 @@ import scipy
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import FEWEST_SEEDS, curve, t_half_width
 
+#: Relative to the largest of some numbers: what float64 arithmetic on equal ones leaves between
+#: them at most.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -109,18 +113,24 @@ def last(run: Run, key: str) -> float:
     """The last finite ``key`` of a run.
 
     Raises:
-        ValueError: it was measured before training alone.
+        ValueError: it was measured before training alone, or not in the second half.
     """
     return float(_trained(run, key)[1][-1])
 
 
 def _trained(run: Run, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """The curve of a key; that of the base alone, RL step 0, is no result of a run."""
+    """The curve of a key, which must be measured in the second half of the run."""
     step_N, value_N = curve(run, key)
     if step_N[-1] == 0:
         raise ValueError(
             f"run {run.name} has {key} of RL step 0 alone, the base's: train longer, or lower "
             "trainer.check_val_every_n_epoch"
+        )
+    length = float(np.nanmax(run.history["step"]))
+    if step_N[-1] < length / 2:
+        raise ValueError(
+            f"run {run.name} has {key} up to RL step {step_N[-1]:g} of {length:g} alone, which is "
+            "no result of the run: leave it out, or train it again with this metric on throughout"
         )
     return step_N, value_N
 
@@ -129,7 +139,7 @@ def plateau_values(run: Run, key: str) -> np.ndarray:
     """Values of ``key`` in the last fifth: at RL steps above 0.8 times the last one that has it.
 
     Raises:
-        ValueError: it was measured before training alone.
+        ValueError: it was measured before training alone, or not in the second half.
     """
     step_N, value_N = _trained(run, key)
     return value_N[(5 * step_N > 4 * step_N[-1]) | (step_N == step_N[-1])]
@@ -156,9 +166,18 @@ def estimate(values: Sequence[float]) -> Estimate:
     """
     if len(values) == 0:
         raise ValueError("no values to average: name at least one run")
-    half_width = float(t_half_width(np.asarray(values, dtype=float)))
+    value_N = np.asarray(values, dtype=float)
+    mean, half_width = float(value_N.mean()), float(t_half_width(value_N))
+    if all_the_same(value_N):  # else rounding would count as spread
+        mean, half_width = float(np.median(value_N)), 0 * half_width
     finite = half_width if np.isfinite(half_width) else None
-    return Estimate([float(value) for value in values], float(np.mean(values)), finite)
+    return Estimate([float(value) for value in values], mean, finite)
+
+
+def all_the_same(values: Sequence[float] | np.ndarray) -> bool:
+    """Whether finite numbers differ by rounding at most."""
+    value_N = np.asarray(values, dtype=float)
+    return bool(np.ptp(value_N) <= ROUNDING * np.abs(value_N).max())
 
 
 def over_seeds(runs: Sequence[Run], value: Callable[[Run], float]) -> Estimate:
@@ -191,8 +210,8 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     left, right = ([side[seed] for seed in seeds] for side in (values, base))
     differences = [value - other for value, other in zip(left, right, strict=True)]
     p_value = None
-    # scipy has no p-value without spread
-    if len(seeds) >= FEWEST_SEEDS and len(set(differences)) > 1:
+    # there is no p-value without spread
+    if len(seeds) >= FEWEST_SEEDS and not all_the_same(differences):
         p_value = float(scipy.stats.ttest_rel(left, right).pvalue)
     mean = estimate(differences)
     return Paired(mean.values, mean.mean, mean.half_width, seeds, p_value)

@@ -13,7 +13,7 @@ from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.cells import COUNTDOWN, FORECAST
 from lit_entropy.figures.coefficients import LawMetrics, Points, law_metrics, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import Estimate, estimate, labelled
+from lit_entropy.figures.estimates import Estimate, all_the_same, estimate, labelled
 from lit_entropy.figures.law_panels import (
     dot_panel,
     entropy_axis,
@@ -193,6 +193,8 @@ def _window(measured: Forecasts) -> str:
 def _judge_forecast(m: Forecasts) -> Judgement:
     rmse, final = m.rmse["law"], m.final_error["law"]
     text = f"RMSE {percent(rmse, 1)}, final step {percent(final, 1)}, from {_window(m)}"
+    if any(all_the_same(seed.accuracy) for seed in m.points):  # what stands still foretells itself
+        return Judgement(NOT_TESTABLE, f"{text}; the accuracy of a seed does not change")
     early = m.fitted_share <= LARGEST_SHARE
     decision = every(below(rmse, 0.02), below(final, 0.02)) if early else NOT_TESTABLE
     return Judgement(decision, text)
@@ -223,7 +225,10 @@ def forecast_table(m: Forecasts) -> list[Table]:
     return [Table(["forecast", "RMSE on the rest", "error on the final step"], rows)]
 
 
-RULE = "95 % intervals of both errors below 2 %, fitted to a fifth of the RL steps at most"
+RULE = (
+    "95 % intervals of both errors below 2 %; not testable if fitted to more than a fifth of the "
+    "RL steps, or if the accuracy of a seed stands still"
+)
 CAPTION = "The law and linear in H read the later entropies; last value and the sigmoid do not."
 RIVALS = Claim(
     "Entropy is what makes the forecast possible.", "no rival is reported",

@@ -19,6 +19,8 @@ from lit_entropy.figures.outcomes import ENTROPY, accuracy_plateau, entropy_plat
 from lit_entropy.figures.runs import Run
 
 STEERED = ("Clip-Cov", "KL-Cov")
+#: Significant digits in which values of a knob differ: beyond them lies the rounding of a quotient.
+DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
     """The runs of a method by its knob, ascending.
 
     Clip-Cov's fractions become multiples of the smallest, so that ``x`` may be either; KL-Cov's
-    ``x`` is beta.
+    ``x`` is beta. Values that agree in :data:`DIGITS` significant digits are one.
 
     Raises:
         ValueError: no run of the label, one without ``x``, a Clip-Cov fraction that is not
@@ -56,10 +58,13 @@ def by_knob(runs: Sequence[Run], label: str) -> dict[float, list[Run]]:
         raise ValueError(
             f"a run labelled {label!r} has x = {smallest}: its fraction must be positive"
         )
-    if len(groups) < 2:
-        raise ValueError(f"all runs labelled {label!r} have x = {smallest}: add other values")
     unit = smallest if label == "Clip-Cov" else 1.0
-    return {round(x / unit, 6): group for x, group in groups.items()}
+    found: dict[float, list[Run]] = {}
+    for x, group in groups.items():
+        found.setdefault(float(f"{x / unit:.{DIGITS}g}"), []).extend(group)
+    if len(found) < 2:
+        raise ValueError(f"all runs labelled {label!r} have x = {smallest}: add other values")
+    return found
 
 
 def measure_12(runs: Sequence[Run]) -> dict[str, Knob]:

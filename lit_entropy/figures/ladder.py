@@ -200,8 +200,9 @@ FIGURE_7 = Entry(
         Claim("a and b are log-linear in the size of the model.", "straight lines, 0.5 B to 32 B",
               "R² of each seed's trend: 95 % intervals of both above 0.9", _judge_ladder),
         Claim("So the coefficients of larger models can be extrapolated.", "shown as a figure",
-              "prediction of the largest by the smaller sizes, by seed: 95 % intervals of the "
-              f"errors of a, b and ceiling within ±{TOLERANCE:g}", _judge_extrapolation),
+              f"prediction of the largest of {len(WIDTHS)} sizes by the smaller ones, by seed: "
+              f"95 % intervals of the errors of a, b and ceiling within ±{TOLERANCE:g}",
+              _judge_extrapolation),
     ),
     tuple(replace(LAW, name=f"ladder_{width}", costly=True, seeds=5, overlay="ladder",
                   overrides={"model.policy.model": f"ladder-{width}"})

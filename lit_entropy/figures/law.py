@@ -106,7 +106,7 @@ def law_table(laws: Iterable[Law]) -> list[Table]:
     return [Table(header, rows)]
 
 
-FIT_RULE = "95 % intervals: R² above 0.9 and a above 0"
+FIT_RULE = "95 % intervals of the means over seeds: R² above 0.9 and a above 0"
 OVERLAY = Overlay(measure_law, overlay_3, tables=law_tables)
 FIGURE_3 = Entry(
     "3", "Fig. 3", "The law on mathematics",

@@ -145,12 +145,12 @@ SECTION_3 = Entry(
     (
         Claim("Lemma 1: the covariance of log π and the change of the logits is the change of "
               "entropy to first order.", "proved, not measured",
-              "at fixed states, for each method: 95 % intervals of R² above 0.9, of the slope "
-              "above 0", _judge_lemma),
+              "at fixed states, for each method that has runs: 95 % intervals of R² above 0.9, "
+              "of the slope above 0", _judge_lemma),
         Claim("Theorem 2: the covariance of log π and the advantage foretells it.",
               "shapes compared by eye",
-              "on-policy, step by step, for each method: 95 % intervals of R² above 0.5, of the "
-              "slope above 0",
+              "on-policy, step by step, for each method that has runs: 95 % intervals of R² above "
+              "0.5, of the slope above 0",
               _judge_theorem),
     ),
     (LAW, POLICY_GRADIENT), measured_states, dynamics_table,

@@ -135,8 +135,9 @@ FIGURE_12 = Entry(
         Claim("KL-Cov's coefficient sets the level of entropy.", "β 0, 0.05, 0.1, 0.5, 1",
               STEERING_RULE, partial(_judge_steering, method="KL-Cov")),
         Claim("KL-Cov is the steadier one.", "smoother curves",
-              "deviation of the entropy from its trend in the last fifth, mean over the knob, "
-              f"KL-Cov's over Clip-Cov's, by seed: 95 % interval below {STEADIER:g}",
+              "deviation of the entropy from its trend in the last fifth as a share of it, "
+              "mean over the knob, KL-Cov's over Clip-Cov's, by seed: 95 % interval below "
+              f"{STEADIER:g}",
               _judge_steadier),
     ),
     (

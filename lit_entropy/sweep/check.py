@@ -53,8 +53,9 @@ def check_keys(main: Main, wanted: Sweep) -> None:
         if isinstance(values, list | tuple):
             continue
         try:
-            words = ["fit", *wanted.words, f"--{key}", as_word(values), "--print_config"]
-            _call(main, f"over.{key}", words)
+            field = f"over.{key}"
+            words = ["fit", *wanted.words, f"--{key}", as_word(values, field), "--print_config"]
+            _call(main, field, words)
         except ValueError as error:
             if _UNKNOWN in str(error):
                 raise

@@ -17,7 +17,7 @@ from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
 from lit_entropy.jobs.runner import DONE, Main, cores, is_done, sole_user, train
 from lit_entropy.sweep.check import check_keys, check_points
-from lit_entropy.sweep.figure import sweep_figure
+from lit_entropy.sweep.figure import sweep_figure, undrawn
 from lit_entropy.sweep.file import SweepFile, read_file
 from lit_entropy.sweep.grid import Sweep, SweepRun, check_words, runs
 from lit_entropy.sweep.table import Comparison, as_csv, as_markdown, rows, unlogged
@@ -83,7 +83,13 @@ def sweep(
         _say(remark)
     with sole_user(folder):
         failed = train(main, planned, folder, jobs, _say)
-        table = compare_runs(main, wanted, planned, folder, comparison)
+        try:
+            table = compare_runs(main, wanted, planned, folder, comparison)
+        except (Exception, SystemExit) as error:
+            if not failed:
+                raise
+            _say(f"the comparison is not complete: {error}")
+            raise FailedRunsError(failed, folder / "logs") from error
     if failed:
         raise FailedRunsError(failed, folder / "logs")
     return table
@@ -112,7 +118,9 @@ def compare_runs(
     done = [run for run in planned if is_done(run, place)]
     loaded = [load_run(place / run.name, run.point.label) for run in _in_order(wanted, done)]
     found = rows(loaded, comparison.metrics, comparison.baseline)
-    remarks = [*_remarks(wanted, planned, done, loaded, comparison), *_others(planned, place)]
+    gaps = undrawn(loaded, comparison.metrics)
+    remarks = _remarks(wanted, planned, done, loaded, comparison)
+    remarks += [*gaps.values(), *_others(planned, place)]
     text = "\n".join([as_markdown(found, comparison.baseline), *(f"- {each}" for each in remarks)])
     record = {
         "over": dict(wanted.over),
@@ -129,10 +137,12 @@ def compare_runs(
             opened.write(content.encode())
     _say(text)
     _say(f"table: {folder / 'sweep.md'}")
-    if found:
-        picture, _ = save(sweep_figure(loaded, comparison.metrics), folder / "figures" / "sweep")
+    figures = folder / "figures"
+    if panels := [key for key in dict.fromkeys(row.metric for row in found) if key not in gaps]:
+        picture, _ = save(sweep_figure(loaded, panels), figures / "sweep")
         _say(f"figure: {picture}")
-        _say(f"figures of the paper: {_paper_figures(main, place, loaded, picture.parent)}")
+    if found:
+        _say(f"figures of the paper: {_paper_figures(main, place, loaded, figures)}")
     return folder / "sweep.md"
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lit_entropy.figures.runs import Run, by_label
-from lit_entropy.figures.seeds import seed_lines
+from lit_entropy.figures.seeds import seed_lines, seed_mean
 from lit_entropy.figures.style import (
     BLACK,
     BLUE,
@@ -38,6 +38,30 @@ def colours(count: int) -> list[str]:
     return [to_hex(matplotlib.colormaps["turbo"](x)) for x in np.linspace(0.05, 0.95, count)]
 
 
+def undrawn(runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, str]:
+    """Why a metric that is logged has no panel: the seeds of a point share no RL step of it.
+
+    Args:
+        runs: labelled by their point.
+        metrics: keys.
+
+    Returns:
+        A remark by metric.
+    """
+    remarks: dict[str, str] = {}
+    for key in metrics:
+        for group in by_label(_logged(runs, key)).values():
+            try:
+                seed_mean(group, key)
+            except ValueError as error:
+                remarks.setdefault(key, f"{key}: has no panel in the figure, as {error}")
+    return remarks
+
+
+def _logged(runs: Sequence[Run], key: str) -> list[Run]:
+    return [run for run in runs if last_tenth(run, key) is not None]
+
+
 def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
     """Each metric against the RL step; intervals are seen whole.
 
@@ -46,9 +70,9 @@ def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
         metrics: keys; one that no run logs has no panel.
 
     Raises:
-        ValueError: no run logs any of the metrics.
+        ValueError: no run logs any of the metrics, or :func:`undrawn` has a remark on one.
     """
-    drawn = [key for key in metrics if any(last_tenth(run, key) is not None for run in runs)]
+    drawn = [key for key in metrics if _logged(runs, key)]
     if not drawn:
         raise ValueError(f"no run logs any of {', '.join(metrics)}: name others with --metrics")
     groups = by_label(runs)
@@ -59,8 +83,7 @@ def sweep_figure(runs: Sequence[Run], metrics: Sequence[str]) -> Figure:
         handles: dict[str, Line2D] = {}
         for panel, key in zip(panels, drawn, strict=False):
             for (label, group), colour in zip(groups.items(), colours(len(groups)), strict=True):
-                logged = [run for run in group if last_tenth(run, key) is not None]
-                if logged:
+                if logged := _logged(group, key):
                     handles[label] = _draw(panel, logged, key, colour)
             unit = f" ({UNITS[key]})" if key in UNITS else ""
             panel.set(xlabel="RL step", ylabel=f"{_literal(key)}{unit}")

@@ -62,7 +62,7 @@ def read_file(path: Path) -> SweepFile:
         if key == "seed_everything":
             over[key] = list(entry["values"]) if "values" in entry else [entry["value"]]
         elif "value" in entry:
-            words += [f"--{key}", as_word(entry["value"])]
+            words += [f"--{key}", as_word(entry["value"], f"file={path}: parameters.{key}")]
         else:
             over[key] = list(entry["values"])
     seeds = over.pop("seed_everything", None)

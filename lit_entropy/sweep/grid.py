@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 from lit_entropy.jobs.job import Job
@@ -86,12 +86,15 @@ def points(over: Mapping[str, Sequence[Value]]) -> list[Point]:
     """Every combination of values, the last key changing fastest.
 
     Raises:
-        ValueError: a key without a list of values, or two points that would have one label.
+        ValueError: a key without a list of values, two keys that are one, or two points that would
+            have one label; two of the same words have.
     """
     for key, values in over.items():
         _check_values(key, values)
+        if twins := [other for other in over if other != key and _place(other) == _place(key)]:
+            raise ValueError(f"over.{key} and over.{twins[0]} are one key: give one of them")
     made = [
-        {key: as_word(value) for key, value in zip(over, chosen, strict=True)}
+        {key: as_word(value, f"over.{key}") for key, value in zip(over, chosen, strict=True)}
         for chosen in product(*over.values())
     ]
     told = [{key: short_name(word) for key, word in values.items()} for values in made]
@@ -108,17 +111,22 @@ def points(over: Mapping[str, Sequence[Value]]) -> list[Point]:
 
 
 def check_words(words: Sequence[str], over: Mapping[str, Sequence[Value]]) -> None:
-    """Refuse arguments of all runs that the sweep sets itself, run by run.
+    """Refuse arguments of all runs that the sweep sets itself, run by run, or would overwrite.
 
     Raises:
-        ValueError: names the argument.
+        ValueError: names the argument, and the key of the sweep.
     """
-    for word in words:
+    for word, value in pairwise([*words, ""]):
         key = word.removeprefix("--") if word.startswith("--") else ""
         if key in _OWN:
             raise ValueError(f"--{key}: in a sweep {_OWN[key]}")
-        if key in over:
-            raise ValueError(f"--{key} and over.{key}: give one of them")
+        if same := [swept for swept in over if key and _place(swept) == _place(key)]:
+            raise ValueError(f"--{key} and over.{same[0]}: give one of them")
+        if above := [swept for swept in over if key and _is_below(key, swept)]:
+            raise ValueError(
+                f"--{key} {value}: over.{above[0]} is set after it and would undo it; sweep it "
+                f"too, over.{key} with the one value {value}"
+            )
 
 
 def runs(sweep: Sweep, group: str = "") -> list[SweepRun]:
@@ -141,14 +149,53 @@ def runs(sweep: Sweep, group: str = "") -> list[SweepRun]:
     ]
 
 
-def as_word(value: Value) -> str:
-    """A value of a file as it would be typed."""
-    return value if isinstance(value, str) else json.dumps(value)
+def as_word(value: Value, field: str) -> str:
+    """A value of a file as it would be typed.
+
+    Args:
+        value: of YAML.
+        field: what it is the value of, for the message.
+
+    Raises:
+        ValueError: neither number, text, list nor mapping of such; a date of YAML is none.
+    """
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{field}={value!s:.200}: give numbers, text, lists or mappings; write a date or "
+            "time in quotes"
+        ) from error
 
 
 def _flags(values: Mapping[str, str]) -> Iterator[str]:
-    for key, value in values.items():
-        yield from (f"--{key}", value)
+    """The flags of a point, a key after those that it lies below: a class undoes its arguments."""
+    given: list[str] = []
+    for key in values:
+        above = sorted((other for other in values if _is_below(key, other)), key=_depth)
+        given += [each for each in (*above, key) if each not in given]
+    for key in given:
+        yield from (f"--{key}", values[key])
+
+
+def _place(key: str) -> tuple[str, ...]:
+    """Where a key lies: its words, without those that ``fit`` lets one leave out.
+
+    What is added to a list, ``trainer.callbacks+``, lies below the list.
+    """
+    words = key.replace("+", ".+").split(".")
+    return tuple(word for word in words if word not in ("class_path", "init_args"))
+
+
+def _is_below(key: str, other: str) -> bool:
+    place, above = _place(key), _place(other)
+    return len(place) > len(above) and place[: len(above)] == above
+
+
+def _depth(key: str) -> int:
+    return len(_place(key))
 
 
 def _check_values(key: str, values: object) -> None:
@@ -159,6 +206,6 @@ def _check_values(key: str, values: object) -> None:
         raise ValueError("over.seed_everything: the seeds of every point are --seeds")
     if key.startswith("run.") or key in ("config", "ckpt_path"):
         raise ValueError(f"over.{key}: it decides where a run is kept, not what it does")
-    words = [as_word(value) for value in values]
+    words = [as_word(value, f"over.{key}") for value in values]
     if repeated := sorted({word for word in words if words.count(word) > 1}):
         raise ValueError(f"over.{key}: {', '.join(repeated)} stands there twice")

@@ -130,7 +130,9 @@ def _half_width(value: Estimate) -> float | None:
 
 
 def unlogged(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
-    """A line on each metric that some runs do not log, or not at the end, with keys that are near.
+    """Lines on the metrics of which some runs have no number, or none at the end.
+
+    A key that no run has is told with those that are near.
 
     Args:
         runs: finished ones.
@@ -138,29 +140,45 @@ def unlogged(runs: Sequence[Run], metrics: Sequence[str]) -> list[str]:
     """
     lines = []
     for metric in metrics:
-        without = [run.name for run in runs if last_tenth(run, metric) is None]
-        base = [run.name for run in runs if _of_base_alone(run, metric)]
-        if base and set(base) == set(without):
-            names = "no run" if len(without) == len(runs) else ", ".join(without)
-            verb = "measured by" if len(without) == len(runs) else "not measured by"
-            lines.append(
-                f"{metric}: {verb} {names} after RL step 0, the base's: train longer, or "
-                "lower trainer.check_val_every_n_epoch"
-            )
-        elif without and len(without) == len(runs):
-            near = get_close_matches(metric, {key for run in runs for key in run.history}, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            lines.append(f"{metric}: logged by no run{hint}")
-        elif without:
-            lines.append(f"{metric}: not logged by {', '.join(without)}")
+        lacking: dict[str, list[str]] = {}
+        for run in runs:
+            if reason := _lacking(run, metric):
+                lacking.setdefault(reason, []).append(run.name)
+        for reason, names in lacking.items():
+            whose = f"not {reason} by {', '.join(names)}"
+            if len(names) == len(runs):
+                whose = f"{reason} by no run"
+            lines.append(f"{metric}: {whose}{_remedy(reason, metric, runs)}")
         lines += _early(runs, metric)
     return lines
 
 
-def _of_base_alone(run: Run, key: str) -> bool:
-    value_N = run.history.get(key)
-    found = value_N is not None and bool(np.isfinite(value_N).any())
-    return found and not _measured(run, key).any()
+#: What a run without a number of a metric lacks.
+_LOGGED, _MEASURED, _FINITE = "logged", "measured", "logged as a finite number"
+
+
+def _lacking(run: Run, key: str) -> str | None:
+    """Why a run has no number of a metric; None if it has one."""
+    if _measured(run, key).any():
+        return None
+    if key not in run.history:
+        return _LOGGED
+    of_base = np.isfinite(run.history[key]).any()
+    infinite = np.isinf(run.history[key][run.history["step"] > 0]).any()
+    return _MEASURED if of_base and not infinite else _FINITE
+
+
+def _remedy(reason: str, metric: str, runs: Sequence[Run]) -> str:
+    if reason == _MEASURED:
+        return (
+            " after RL step 0, the base's: train longer, or lower trainer.check_val_every_n_epoch"
+        )
+    if reason == _FINITE:
+        return ": NaN or infinite at every RL step, see metrics.csv"
+    if any(metric in run.history for run in runs):
+        return ""
+    near = get_close_matches(metric, {key for run in runs for key in run.history}, n=3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _early(runs: Sequence[Run], metric: str) -> list[str]:

@@ -23,6 +23,8 @@ from lit_entropy.types import Problem
 
 #: Validation ids are ``length * VALIDATION_ID + k``; training ids are the index, below it.
 VALIDATION_ID = 1_000_000_000
+#: Most operations of a problem: 2,002 characters, and as many draws for each prompt.
+LONGEST = 1_000
 
 _ANSWER = re.compile(r"[^#]*#([0-9])")
 
@@ -55,6 +57,10 @@ class ChainArithmetic(Task):
         seed: Seed of the problem set; the train/validation split does not depend on it.
         reward: A function that gives the rewards, see
             :mod:`lit_entropy.tasks.reward_functions`; the task still says what counts as right.
+
+    Raises:
+        ValueError: a length outside 1 to :data:`LONGEST`, an upper one below its lower one, a size
+            that is too large, or more validation problems than there are; names the field.
     """
 
     def __init__(
@@ -121,6 +127,7 @@ def _check_lengths(lower: str, least: int, upper: str, most: int) -> None:
         raise ValueError(f"{lower} is {least}: a chain has at least 1 operation")
     if most < least:
         raise ValueError(f"{upper} is {most}: raise it to {lower} {least} or more")
+    require_at_most(upper, most, LONGEST)
 
 
 def _check_sizes(least: int, most: int, train_size: int, validation_size: int) -> None:

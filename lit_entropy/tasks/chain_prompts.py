@@ -112,7 +112,8 @@ def most_held_out(length: int) -> int:
     """How many held-out prompts of one length may be asked for: all, or half of very many."""
     if length <= 2:
         return count_held_out(length)
-    return int(HELD_OUT_FRACTION * 10 * 30**length) // 2
+    prompts = 10 * (10 * len(OPERATORS)) ** length  # more than any float from length 208 on
+    return prompts // round(2 / HELD_OUT_FRACTION)
 
 
 @cache

@@ -38,6 +38,9 @@ def test_levels_by_hand():
     assert plateau(run_of([3.0], start=1), "k") == 3.0
     with pytest.raises(ValueError, match="run r has k of RL step 0 alone"):
         plateau(run_of([3.0]), "k")
+    assert plateau(run_of([1.0, NAN, 3.0, NAN, NAN]), "k") == 3.0  # half of the run has it
+    with pytest.raises(ValueError, match="run r has k up to RL step 1 of 4 alone"):
+        plateau(run_of([1.0, 2.0, NAN, NAN, NAN]), "k")
     assert middle(run_of([3.0, NAN, NAN, 5.0]), "k") == 4.0  # steps 0 and 3 are equally near to 1.5
 
 
@@ -90,6 +93,11 @@ def test_pairs_without_spread_or_common_seed():
     assert paired({0: 1.5}, {0: 1.0}).half_width is None
     same = paired(*[{0: 1.0, 1: 2.0, 2: 4.0}] * 2)
     assert (same.half_width, same.p_value) == (0.0, None)
+    apart = paired({0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.3, 1: 0.5, 2: 0.7})  # 0.2 but for rounding
+    assert apart.mean == pytest.approx(0.2) and len(set(apart.values)) > 1
+    assert (apart.half_width, apart.p_value) == (0.0, None)
+    near = paired({0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.3, 1: 0.5, 2: 0.7 + 1e-9})
+    assert near.half_width > 0 and near.p_value < 1e-15
     two = paired({0: 1.0, 1: 2.0}, {0: 0.5, 1: 1.0})
     assert (two.mean, two.half_width, two.p_value) == (0.75, None, None)
 

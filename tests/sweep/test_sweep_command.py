@@ -14,6 +14,9 @@ from runs import ALONE, UNNAMED
 from lit_entropy.cli.main import main
 from lit_entropy.cli.start import console
 from lit_entropy.errors import FailedRunsError
+from lit_entropy.sweep.command import compare_runs, sweep
+from lit_entropy.sweep.grid import Sweep, SweepRun, runs
+from lit_entropy.sweep.table import Comparison
 from lit_entropy.tracking.metrics_file import read_metrics, read_rows
 
 TASKS = "[ChainArithmetic, broken_parts.NaNReward]"
@@ -69,6 +72,70 @@ def test_a_run_that_fails_is_named_and_stops_no_other(
     )
     with pytest.raises(ValueError, match=r"(?s)other settings.*max_epochs 2 .*max_epochs 5"):
         main([*words, "--output", str(output), "--trainer.max_epochs=5"])
+
+
+def finished(folder: Path, rows: dict[int, str]) -> tuple[Sweep, list[SweepRun]]:
+    """Runs of one point with the rows of their metrics, by seed, as training leaves them."""
+    wanted = Sweep((), {"model.loss": ["PPOClip"]}, tuple(rows))
+    planned = runs(wanted)
+    for run in planned:
+        place = folder / "runs" / run.name
+        place.mkdir(parents=True)
+        (place / "metrics.csv").write_text(f"step,{KEY},val/accuracy\n{rows[run.seed]}")
+        record = {"settings": list(run.settings), "digest": run.digest}
+        (place / "done.json").write_text(json.dumps(record))
+    return wanted, planned
+
+
+def without_figures(words: list[str]) -> None:
+    """A command line that finds no figure of the paper to draw."""
+    output = Path(words[words.index("--output") + 1])
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.json").write_text('{"figures": {}}')
+
+
+@pytest.mark.parametrize(
+    "metrics, drawn", [([KEY, "val/accuracy"], True), (["val/accuracy"], False)]
+)
+def test_seeds_that_share_no_step_cost_a_panel_alone(
+    metrics: list[str], drawn: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted, planned = finished(tmp_path, {0: "1,2.0,0.5\n2,2.0,\n", 1: "1,3.0,\n2,3.0,0.75\n"})
+    compare_runs(without_figures, wanted, planned, tmp_path, Comparison(metrics, "PPOClip"))
+    remark = (
+        "val/accuracy: has no panel in the figure, as runs ['PPOClip-seed0', 'PPOClip-seed1'] "
+        "share no RL step with 'val/accuracy': give them one cadence"
+    )
+    said = capsys.readouterr().out
+    assert f"- {remark}\n" in said and f"- {remark}\n" in (tmp_path / "sweep.md").read_text()
+    assert "| PPOClip | `val/accuracy` | 0.625 | baseline | 0, 1 |" in said
+    assert (tmp_path / "figures" / "sweep.png").exists() == drawn
+    assert "figures of the paper: none that these runs can show" in said
+
+
+@pytest.mark.parametrize("error", [ValueError("no panel"), SystemExit("no panel")])
+def test_failed_runs_are_named_whatever_the_figures_come_to(
+    error: BaseException,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    over, failed = {"model.loss": ["PPOClip"]}, ["PPOClip-seed0"]
+    monkeypatch.setattr("lit_entropy.sweep.command.compare_runs", fail)
+    monkeypatch.setattr("lit_entropy.sweep.command.train", lambda *arguments: failed)
+    with pytest.raises(FailedRunsError, match=r"^1 run failed: PPOClip-seed0 \("):
+        sweep(without_plan, [], over=over, seeds=[0], output=str(tmp_path))
+    assert "the comparison is not complete: no panel\n" in capsys.readouterr().out
+    failed.clear()
+    with pytest.raises(type(error), match="no panel"):
+        sweep(without_plan, [], over=over, seeds=[0], output=str(tmp_path))
+
+
+def without_plan(words: list[str]) -> None:
+    """A command line that takes every setting."""
 
 
 def test_failed_runs_are_one_line_and_exit_code_1(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,15 @@ def test_words_are_told_apart() -> None:
         ({"model.loss": []}, r"^over.model.loss=\[\]: give a list"),
         ({"a.b": [1, "1"]}, r"^over.a.b: 1 stands there twice$"),
         ({"model.loss": ["KLCov", "lit_entropy.losses.KLCov"]}, r"both be called 'KLCov'"),
+        (
+            {"a.b.c": [1], "a.init_args.b.c": [2]},
+            r"^over.a.b.c and over.a.init_args.b.c are one key",
+        ),
+        (
+            {"a.b": [date(2024, 1, 1)]},
+            r"^over.a.b=2024-01-01: give .*; write a date or time in quotes$",
+        ),
+        ({"a.b": [1, {date(2024, 1, 1): 2}]}, r"^over.a.b=\{datetime.*; write a date .* in quotes"),
         ({"seed_everything": [0]}, r"the seeds of every point are --seeds"),
         ({"run.name": ["a", "b"]}, r"where a run is kept"),
     ],
@@ -94,11 +104,55 @@ def test_grids_that_are_refused(over: dict, message: str) -> None:
         ("--print_config", "no single configuration"),
         ("--run.name", "named after their point"),
         ("--model.loss", "--model.loss and over.model.loss: give one of them"),
+        ("--model.loss.class_path", "--model.loss.class_path and over.model.loss: give one of"),
+        (
+            "--model.loss.clip_high",
+            "^--model.loss.clip_high 3: over.model.loss is set after it and would undo it; sweep "
+            "it too, over.model.loss.clip_high with the one value 3$",
+        ),
     ],
 )
 def test_words_that_are_refused(word: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_words(("--config", "quickstart", word, "3"), LOSSES)
+
+
+def test_words_beside_or_above_what_is_swept_are_kept() -> None:
+    words = ("--model.losses", "3", "--model.loss", "PPOClip", "--trainer.callbacks", "[A]")
+    check_words(words, {"model.loss.clip_high": [0.3], "trainer.callbacks+": ["B", "C"]})
+    with pytest.raises(ValueError, match=r"callbacks\+ B: over.trainer.callbacks is set after it"):
+        check_words(("--trainer.callbacks+", "B"), {"trainer.callbacks": ["[A]"]})
+
+
+@pytest.mark.parametrize("children_first", [True, False])
+def test_a_class_is_typed_before_its_arguments(children_first: bool) -> None:
+    """It would undo them, whichever order they are given in; other keys stay where they are."""
+    order = ["model.loss.init_args.clip_high", "model.optimizer.lr", "model.loss"]
+    values = {"model.loss": ["PPOClip"], "model.optimizer.lr": [1e-4], order[0]: [0.25, 0.31]}
+    over = {key: values[key] for key in (order if children_first else reversed(order))}
+    first, second = runs(Sweep((), over, (0,)))
+    assert list(first.point.values) == list(over)
+    for run, value in ((first, "0.25"), (second, "0.31")):
+        flags = [word for word in run.settings if word.startswith("--model")]
+        ahead = ["--model.loss", "--model.loss.init_args.clip_high"]
+        others = ["--model.optimizer.lr"]
+        assert flags == ([*ahead, *others] if children_first else [ahead[0], *others, ahead[1]])
+        assert run.settings[run.settings.index(ahead[1]) + 1] == value
+
+
+def test_arguments_that_come_before_their_file_are_trained(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    over = {"model.loss.clip_high": [0.25, 0.31], "model.loss": ["configs/loss/clip_higher.yaml"]}
+    found = {}
+    for run in runs(Sweep(("--config", "quickstart"), over, (0,))):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main(["fit", *run.settings, "--print_config"])
+        config = yaml.safe_load(capsys.readouterr().out)
+        found[run.name] = config["model"]["loss"]["init_args"]["clip_high"]
+    assert found == {
+        "clip_high_0.25-clip_higher-seed0": 0.25, "clip_high_0.31-clip_higher-seed0": 0.31,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -164,6 +218,10 @@ def test_a_file_of_wandb_is_a_sweep(tmp_path: Path) -> None:
         ("{parameters: {a: {values: [1]}}, method: bayes}", r"method=bayes.*wandb agent"),
         ("{parameters: {a: {min: 0, max: 1}}}", r"parameters.a=.*a grid needs `values"),
         ("{parameters: {a: 3}}", r"parameters.a=3"),
+        (
+            "{parameters: {a: {value: 2024-01-01}}}",
+            r"parameters.a=2024-01-01: .*a date or time in quotes",
+        ),
         ("{parameters: {seed_everything: {value: null, values: null}}}", "a grid needs .*, one of"),
         ("{parameters: {a: {value: 1, values: [2]}}}", r"a=.*a grid needs .*, one of them"),
         ('{parameters: {"a\\nb": 3}}', r"parameters.'a\\nb'=3: a grid needs"),

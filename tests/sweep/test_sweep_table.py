@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from scipy import stats
 
 from lit_entropy.figures.estimates import last, plateau
 from lit_entropy.figures.runs import Run
-from lit_entropy.sweep.figure import colours, sweep_figure
+from lit_entropy.figures.style import save
+from lit_entropy.sweep.figure import colours, sweep_figure, undrawn
 from lit_entropy.sweep.table import _shown, as_csv, as_markdown, last_tenth, rows, unlogged
 
 KEY, RARE = "entropy/token_mean", "val/accuracy"
@@ -91,6 +94,50 @@ def test_what_is_not_logged_is_said() -> None:
     assert [row.point for row in rows(some, [RARE], "a")] == ["c"]
     with pytest.raises(ValueError, match="no run logs any of no/key: name others with --metrics"):
         sweep_figure(some, ["no/key"])
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_what_was_never_finite_is_no_misspelt_key(value: float) -> None:
+    broken = [run("a", seed, 1.0, **{RARE: [value] * 20}) for seed in (0, 1)]
+    remedy = "NaN or infinite at every RL step, see metrics.csv"
+    assert unlogged(broken, [RARE]) == [f"{RARE}: logged as a finite number by no run: {remedy}"]
+    some = [*broken, run("b", 0, 1.0), run("b", 1, 1.0, **{RARE: [0.5] * 20})]
+    assert unlogged(some, [RARE]) == [
+        f"{RARE}: not logged as a finite number by a-seed0, a-seed1: {remedy}",
+        f"{RARE}: not logged by b-seed0",
+    ]
+
+
+def test_a_run_that_became_infinite_after_the_base_is_not_too_short() -> None:
+    infinite = run("a", 0, 1.0, **{RARE: [0.5, *[np.inf] * 19]})
+    infinite.history["step"][:] -= 1  # row 0 is the base
+    assert unlogged([infinite], [RARE]) == [
+        f"{RARE}: logged as a finite number by no run: NaN or infinite at every RL step, see "
+        "metrics.csv"
+    ]
+
+
+def test_a_metric_of_which_seeds_share_no_step_has_no_panel() -> None:
+    odd, even = ([0.5 if n % 2 == k else np.nan for n in range(20)] for k in (0, 1))
+    apart = [run("a", 0, 1.0, **{RARE: odd}), run("a", 1, 1.0, **{RARE: even})]
+    gaps = undrawn(apart, [KEY, RARE, "no/key"])
+    assert gaps == {
+        RARE: f"{RARE}: has no panel in the figure, as runs ['a-seed0', 'a-seed1'] share no RL "
+        f"step with '{RARE}': give them one cadence"
+    }
+    with pytest.raises(ValueError, match="share no RL step"):
+        sweep_figure(apart, [KEY, RARE])
+    assert [axes.get_ylabel() for axes in sweep_figure(apart, [KEY]).axes] == [f"{KEY} (nats)"]
+    assert undrawn(apart[:1], [KEY, RARE]) == {}
+
+
+@pytest.mark.parametrize("below", ["", "figures"])
+def test_a_file_in_the_place_of_the_folder_is_named(below: str, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_text("mine")
+    with pytest.raises(ValueError, match=rf"^output={re.escape(str(file / below))}: a file has"):
+        save(sweep_figure(three(), [KEY]), file / below / "sweep")
+    assert file.read_text() == "mine"
 
 
 def validated(label: str, *steps: int) -> Run:

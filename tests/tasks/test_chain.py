@@ -14,6 +14,7 @@ from lit_entropy.tasks.chain_prompts import (
     OPERATORS,
     count_held_out,
     is_held_out,
+    most_held_out,
     running_values,
 )
 
@@ -144,6 +145,21 @@ def test_of_a_short_length_all_and_the_others_share_the_rest() -> None:
     assert {p.prompt for p in few} < {p.prompt for p in many}
 
 
+def test_lengths_with_more_prompts_than_any_float_are_made() -> None:
+    assert most_held_out(300) == 30**300  # half of a fifth of the 10 * 30^300 that there are
+    assert [most_held_out(length) for length in (1, 2, 3)] == [65, count_held_out(2), 27_000]
+    task = ChainArithmetic(
+        validation_min_length=299, validation_max_length=300, validation_size=3, max_length=300
+    )
+    problems = task.validation_problems()
+    assert [problem.difficulty for problem in problems] == [299, 299, 300]
+    assert [len(problem.prompt) for problem in problems] == [600, 600, 602]
+    assert ChainArithmetic(validation_max_length=300, validation_size=400).validation_size == 400
+    longest = ChainArithmetic(min_length=1000, max_length=1000, validation_max_length=1000,
+                              validation_size=1)  # fmt: skip
+    assert longest.train_problems()[3].difficulty == 1000
+
+
 def test_harder_training_data_can_be_validated_on_the_same_problems() -> None:
     hard, all_lengths = (
         ChainArithmetic(min_length=n, validation_min_length=1, validation_size=40) for n in (8, 1)
@@ -171,6 +187,11 @@ def test_every_validation_length_is_met(length: int, seed: int) -> None:
     ("arguments", "field"),
     [
         ({"min_length": 0}, "min_length is 0"),
+        ({"max_length": 1001}, "max_length=1001 is too large: use 1,000 at most"),
+        (
+            {"validation_max_length": 10**9, "validation_size": 10**9 - 1},
+            "^validation_max_length=1000000000 is too large: use 1,000 at most",
+        ),
         ({"min_length": 5, "max_length": 4}, "max_length is 4"),
         (
             {"min_length": 5, "validation_max_length": 4},
