@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from yaml import YAMLError
+
 from lit_entropy.moved import leaves
 from lit_entropy.shipped import SUFFIXES, configs_folder
 from lit_entropy.tracking.redaction import redact_words
@@ -49,10 +51,17 @@ class Job(ABC):
         that was built again is another one.
         """
         words = zip(("", *self.settings), self.settings, strict=False)
-        found = (_file(self.root, flag, value) for flag, value in words)
+        given = [
+            each
+            for flag, word in words
+            for each in ((flag, word), *(("", inner) for inner in _within(word)))
+        ]
+        found = (_file(self.root, flag, text) for flag, text in given)
         texts = [text for file in found if file for text in _texts(file)]
         said = (value for text in texts for _, value in leaves(json.loads(text)))
-        named = [*self.settings, *(value for value in said if isinstance(value, str))]
+        values = (value for value in said if isinstance(value, str))
+        # what lists name comes last: digests of runs from before it counted stay as they are
+        named = [*self.settings, *values, *(text for _, text in given)]
         inputs = (_content(value.rpartition("=")[2]) for value in dict.fromkeys(named))
         return hashlib.sha256("".join([*texts, *inputs]).encode()).hexdigest()
 
@@ -69,6 +78,16 @@ class Job(ABC):
         ]
         place = ["--run.folder", str(folder), "--run.name", self.name, *self.place]
         return ["fit", *settings, *place, *(["--ckpt_path", str(resume)] if resume else [])]
+
+
+def _within(word: str) -> list[str]:
+    """The texts in an argument that is a list or a mapping; none in any other."""
+    if not word.lstrip().startswith(("[", "{")):
+        return []
+    try:
+        return [value for _, value in leaves(load_yaml(word)) if isinstance(value, str)]
+    except YAMLError:
+        return []  # the run refuses it
 
 
 def _file(root: Path, flag: str, value: str) -> Path | None:
@@ -110,7 +129,22 @@ def _texts(file: Path, above: tuple[Path, ...] = ()) -> Iterator[str]:
     """The values of a configuration file and of the component files that it names."""
     text = _values(file.read_text(encoding="utf-8"))
     yield text
-    for name in re.findall(r'"([^"]+\.ya?ml)"', text):
+    for name in _texts_in(json.loads(text)):
+        if not name.endswith(SUFFIXES):
+            continue
         named = file.parent / name  # a text that ends like a file need not be one, nor have room
         if os.path.isfile(named) and named not in (file, *above):
             yield from _texts(named, (file, *above))
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Every text in a value, keys included, in the order in which JSON writes them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)

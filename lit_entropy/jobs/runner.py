@@ -1,6 +1,5 @@
 """Trains what is missing: a finished run is never run again, an interrupted one continues."""
 
-import json
 import multiprocessing
 import os
 import sys
@@ -15,8 +14,10 @@ from pathlib import Path
 
 from lit_entropy.atomic import atomic_write
 from lit_entropy.jobs.job import Job
+from lit_entropy.jobs.output import check_output
+from lit_entropy.jobs.record import read_record, record_of
 from lit_entropy.tracking.abandoned_files import set_run_aside
-from lit_entropy.tracking.redaction import redact_words
+from lit_entropy.tracking.redaction import REDACTED
 from lit_entropy.tracking.run_lock import RunLock
 
 DONE = "done.json"
@@ -28,22 +29,26 @@ def is_done(run: Job, runs: Path) -> bool:
     """Whether a run is finished.
 
     Raises:
-        ValueError: its folder holds a run with other settings.
+        ValueError: its folder holds a run with other settings, or of which that cannot be told, or
+            its record is damaged.
     """
-    path = runs / run.name / DONE
+    folder = runs / run.name
+    path = folder / DONE
     if not path.exists():
         return False
-    record = json.loads(path.read_text())
-    settings, wanted = record["settings"], redact_words(run.settings)
-    if settings == wanted and record["digest"] != run.digest:
+    again = f"move {folder} away to train it again"
+    record = read_record(path.read_bytes(), str(path), again)
+    if record.hides:
         raise ValueError(
-            f"{path.parent} was trained before a configuration file it reads was changed: name "
-            "another --output, or move it away to train it again"
+            f"{path} has {REDACTED} in place of a setting, so whether {run.name} was trained with "
+            f"those that are wanted cannot be told: name another --output, or {again}"
         )
-    if settings != wanted:
+    if not record.has_settings_of(run):
+        raise ValueError(f"{folder} was trained with {record.difference(run)}")
+    if record.digest != run.digest:
         raise ValueError(
-            f"{path.parent} was trained with other settings: name another --output, or move it.\n"
-            f"  there:  {' '.join(settings)}\n  wanted: {' '.join(wanted)}"
+            f"{folder} was trained before a configuration file it reads was changed: name "
+            f"another --output, or {again}"
         )
     return True
 
@@ -71,15 +76,14 @@ def train(
         Names of the runs that failed.
 
     Raises:
-        ValueError: a finished run has other settings.
+        ValueError: a finished run has other settings, or OMP_NUM_THREADS is no number.
     """
+    threads = _threads(jobs)
     runs, logs = output / "runs", output / "logs"
     missing = [run for run in planned if not is_done(run, runs)]
     say(f"{len(planned) - len(missing)} of {len(planned)} runs are finished, {len(missing)} to go")
     for folder in (runs, logs):
         folder.mkdir(parents=True, exist_ok=True)
-    # two-thread processes that share two cores are several times slower than one-thread ones
-    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, cores() // jobs)))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([main.__module__])
     active: dict[int, tuple[Job, BaseProcess, float]] = {}
@@ -111,13 +115,30 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def _threads(jobs: int) -> int:
+    """Threads of each of some processes: OMP_NUM_THREADS, or else its share of the cores.
+
+    Raises:
+        ValueError: the variable is no number above 0.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    first = given.partition(",")[0].strip()  # "2,1" has numbers for nested levels too
+    if not first:
+        # two-thread processes that share two cores are several times slower than one-thread ones
+        return max(1, cores() // jobs)
+    if not (first.isascii() and first.isdigit() and int(first)):
+        raise ValueError(f"OMP_NUM_THREADS={given}: set it to 1 or more threads, or unset it")
+    return int(first)
+
+
 @contextmanager
 def sole_user(output: Path) -> Iterator[None]:
     """Holds the output folder for one process at a time.
 
     Raises:
-        ValueError: another one is at work there; names process and host.
+        ValueError: another one is at work there (names process and host), or it is no folder.
     """
+    check_output(output)
     output.mkdir(parents=True, exist_ok=True)
     lock = RunLock(output)
     try:
@@ -139,7 +160,7 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     folder = runs / run.name
     checkpoint = folder / "checkpoints" / "last.ckpt"
-    record = {"settings": redact_words(run.settings), "digest": run.digest}
+    record = record_of(run)
     if folder.exists() and not checkpoint.exists():
         set_run_aside(folder)
     arguments = run.arguments(runs, checkpoint if checkpoint.exists() else None)
@@ -147,7 +168,7 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
     sys.argv = [_script(), *arguments]
     try:
         main(arguments)
-        if run.digest != record["digest"]:
+        if run.digest != record.digest:
             raise ValueError(
                 f"{run.name}: a configuration or data file that it reads was changed while it was "
                 "trained, so it counts as not finished: change it back, or name another --output"
@@ -157,7 +178,7 @@ def _run(main: Main, run: Job, runs: Path, log: Path, threads: int) -> None:
         sys.stderr.flush()
         raise
     with atomic_write(folder / DONE) as file:
-        file.write(json.dumps(record, indent=2).encode())
+        file.write(record.as_json())
 
 
 def _script() -> str:

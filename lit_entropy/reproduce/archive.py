@@ -4,29 +4,28 @@ import csv
 import io
 import lzma
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lit_entropy.atomic import atomic_write
+from lit_entropy.jobs.output import check_output
+from lit_entropy.jobs.record import read_record
 from lit_entropy.jobs.runner import DONE
-from lit_entropy.reproduce.archived import CONFIG, SUFFIX, Files, read_archive
+from lit_entropy.reproduce.archived import (
+    CONFIG,
+    SUFFIX,
+    Files,
+    is_kept,
+    read_archive,
+    setting_of,
+)
 from lit_entropy.tracking.metrics_file import METRICS_FILE, STEP, read_rows
 from lit_entropy.tracking.state_table import STATES_FILE
 from lit_entropy.yaml_text import read_yaml
 
-#: Columns of ``metrics.csv`` that an archive keeps: those that a figure of the report reads.
-KEPT = (
-    STEP, "val/*", "entropy/token_mean", "entropy/answer", "rollout/accuracy", "rollout/reward",
-    "rollout/length", "rollout/groups", "cov/mean", "cov/top_*", "policy/kl_selected",
-    "dynamics/bandit_covariance", "dynamics/bandit_covariance/*", "dynamics/fixed/delta",
-    "dynamics/fixed/lemma1", "dynamics/own/delta", "dynamics/own/lemma1",
-    "dynamics/own/theorem?_state", "dynamics/on_policy/delta", "strategies/*", "theorems/*",
-)  # fmt: skip
-#: Of those the ones that none reads: standard errors by difficulty.
-DROPPED = ("val/*_se/*",)
 #: Significant digits of an archived number; a float32 has 7.2.
 DIGITS = 7
 
@@ -44,8 +43,10 @@ def archive(runs: list[str], output: str = "archive") -> None:
 
     Raises:
         FileNotFoundError: a folder or a pattern that is no run.
-        ValueError: no run is finished, or a file that is there is no archive.
+        ValueError: no run is finished, a file of one is damaged, a file that is there is no
+            archive, or ``output`` is no folder.
     """
+    check_output(Path(output))
     from lit_entropy.reproduce.selection import run_folders  # with numpy, which --help needs not
 
     def say(line: str) -> None:
@@ -67,8 +68,8 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
 
     Raises:
         FileNotFoundError: a folder is no run.
-        ValueError: no run is finished, two of them have one name, or a file that is there is no
-            archive.
+        ValueError: no run is finished, two of them have one name, a file of one is damaged, or a
+            file that is there is no archive.
     """
     settings: dict[str, dict[str, Files]] = {}
     for folder in folders:
@@ -87,6 +88,8 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
     written = []
     for setting, runs in sorted(settings.items()):
         path = output / f"{setting}{SUFFIX}"
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: move it away, or name another --output")
         known = read_archive(path) if path.exists() else {}
         for name in sorted(known.keys() & runs.keys()):
             if known[name] != runs[name]:
@@ -99,61 +102,87 @@ def write_archive(folders: Sequence[Path], output: Path, say: Callable[[str], No
     return written
 
 
-def setting_of(name: str) -> str:
-    """The setting of a run: its name before ``-seed``, or else all of it."""
-    return name.rpartition("-seed")[0] or name
-
-
 def _unfinished(folder: Path) -> str:
     """Why a run cannot be archived; empty if it can."""
     for name in (CONFIG, METRICS_FILE):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}: name the folder of a run")
-    try:
-        steps = int(read_yaml(folder / CONFIG)["trainer"]["max_epochs"])
-    except (KeyError, TypeError) as error:
+    steps = _config(folder)["trainer"]["max_epochs"]
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise ValueError(
-            f"{folder / CONFIG} is not the configuration of a run: no {error}"
-        ) from error
+            f"{folder / CONFIG}: trainer.max_epochs={steps} does not say when the run is finished; "
+            "leave it out, or write the number of its RL steps there"
+        )
     done = max((int(row[STEP]) for row in read_rows(folder / METRICS_FILE)), default=0)
     return "" if done >= steps else f"it has {done} of {steps} RL steps"
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Raises:
+        ValueError: it has no ``trainer.max_epochs``, or a ``run`` without keys.
+    """
+    values = read_yaml(folder / CONFIG)
+    no_run = f"{folder / CONFIG} is not the configuration of a run: "
+    here = values
+    for key in ("trainer", "max_epochs"):
+        if not isinstance(here, dict) or key not in here:
+            raise ValueError(f"{no_run}no {key!r}; name a folder of lit-entropy fit")
+        here = here[key]
+    if not isinstance(values.get("run", {}), dict):
+        raise ValueError(f"{no_run}run={values['run']}; write keys there, or remove it")
+    return dict(values)
+
+
 def _files(folder: Path) -> Files:
-    names = [CONFIG, *(name for name in (DONE, STATES_FILE) if (folder / name).is_file())]
-    files = {name: (folder / name).read_bytes() for name in names}
-    files[CONFIG] = _without_place(folder / CONFIG)
-    for name in {METRICS_FILE, STATES_FILE} & {METRICS_FILE, *names}:
-        files[name] = _shortened((folder / name).read_text(), name == METRICS_FILE)
+    files = {CONFIG: _without_place(folder), METRICS_FILE: _metrics(folder / METRICS_FILE)}
+    if (folder / STATES_FILE).is_file():
+        files[STATES_FILE] = _states(folder / STATES_FILE)
+    if (folder / DONE).is_file():
+        files[DONE] = (folder / DONE).read_bytes()
+        read_record(files[DONE], str(folder / DONE), "leave the run out, or train it again")
     return files
 
 
-def _without_place(config: Path) -> bytes:
+def _without_place(folder: Path) -> bytes:
     """A run's configuration that does not say where on a machine the run was kept."""
-    values = read_yaml(config)
+    values = _config(folder)
     if "folder" in values.get("run", {}):
         values["run"]["folder"] = "runs"
     return yaml.safe_dump(values, sort_keys=False).encode()
 
 
-def _shortened(text: str, select: bool) -> bytes:
-    """A table with numbers of 7 digits; with ``select`` only the columns that are kept."""
-    rows = csv.DictReader(io.StringIO(text))
-    columns = [name for name in rows.fieldnames or () if not select or _is_kept(name)]
+def _metrics(path: Path) -> bytes:
+    """The columns that are kept of a run's metrics; not a last line that was cut short."""
+    rows = read_rows(path)
+    with path.open(newline="", encoding="utf-8") as file:
+        columns = next(csv.reader(file), [])
+    return _shortened(path, [name for name in columns if is_kept(name)], rows)
+
+
+def _states(path: Path) -> bytes:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return _shortened(path, rows.fieldnames or (), rows)
+
+
+def _shortened(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> bytes:
+    """A table with numbers of 7 digits.
+
+    Raises:
+        ValueError: a cell of the file is no number.
+    """
     short = io.StringIO()
     writer = csv.writer(short, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        cells = [row[name] for name in columns]
-        writer.writerow([cell and f"{float(cell):.{DIGITS}g}" for cell in cells])
+        cells = [row.get(name) for name in columns]
+        try:
+            writer.writerow([cell and f"{float(cell):.{DIGITS}g}" for cell in cells])
+        except ValueError as error:
+            raise ValueError(f"{path} is no table of numbers ({error}): leave it out") from error
     return short.getvalue().encode()
-
-
-def _is_kept(column: str) -> bool:
-    def found(patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(column, pattern) for pattern in patterns)
-
-    return found(KEPT) and not found(DROPPED)
 
 
 def _packed(runs: Mapping[str, Files]) -> bytes:

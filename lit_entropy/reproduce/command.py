@@ -8,9 +8,10 @@ from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.jobs.output import check_output
 from lit_entropy.jobs.runner import Main, cores, is_done, sole_user, train
 from lit_entropy.release import VERSION
-from lit_entropy.reproduce.archived import fitted, is_archived, unpacked
+from lit_entropy.reproduce.archived import distinct, in_short, is_archived, unpacked, unplanned
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.digest import rules_digest
@@ -62,7 +63,8 @@ def reproduce(
     Raises:
         FailedRunsError: a run failed; the report is written all the same.
         FileNotFoundError: one of ``others`` is no run, or there is no archive.
-        ValueError: an unknown figure, or runs in ``output`` that have other settings.
+        ValueError: an unknown figure, runs in ``output`` that have other settings, an ``output``
+            that is no folder, or two different runs of one name.
     """
     jobs = cores() if jobs is None else jobs
     if jobs < 0:
@@ -70,13 +72,18 @@ def reproduce(
     chosen = [item.strip() for item in figures.split(",") if item.strip()]
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
+    check_output(folder)
     beside = load_others(others, _say) if others else []
     with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
-        names = {run.name for run in planned}
-        beside += [load_run(path) for path in fitted(archived) if path.name not in names]
+        further = unplanned(archived, {cell.name for cell in cells_of(ENTRIES)})
+        beside = distinct([*beside, *map(load_run, further)], _say)
         missing = [run for run in planned if not is_archived(run, archived)]
         if archive:
-            _say(f"{len(planned) - len(missing)} of {len(planned)} runs are in {archive}")
+            used = {run.name for run in planned} - {run.name for run in missing}
+            _say(f"{len(used)} of {len(planned)} runs are in {archive}")
+            there = {path.name for path in archived.iterdir()}
+            if unused := there - used - {path.name for path in further}:
+                _say(f"{archive}: used nowhere, since not planned as they are: {in_short(unused)}")
         failed = train(main, missing, folder, jobs, _say) if jobs else []
         report = report_of(planned, folder, chosen, suite, budget, ENTRIES, beside, archived)
     _say(f"report: {report}")
@@ -124,17 +131,8 @@ def report_of(
         missing,
     )  # fmt: skip
     name = "-".join(["report", *sorted(set(figures), key=figure_order)])
-    rungs = claim_by_rung(chosen, _distinct([*loaded.values(), *beside]))
+    rungs = claim_by_rung(chosen, distinct([*loaded.values(), *beside], _say))
     return write_report(folder, sections, header, name, rungs)[0]
-
-
-def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """Runs without those that are there already: archived ones among the others, say."""
-    kept: dict[tuple[str, str, int], Run] = {}
-    for run in runs:
-        if kept.setdefault((run.name, run.label, run.seed), run) is not run:
-            _say(f"{run.name} is there twice: it counts once in the table of claims by rung")
-    return list(kept.values())
 
 
 def finished(planned: Sequence[PlannedRun], runs: Path, archived: Path | None) -> dict[str, Path]:
@@ -182,8 +180,8 @@ def figures(
 
     Raises:
         FileNotFoundError: a folder, a file or a pattern that is no run.
-        ValueError: no runs, a label for a run that is not there, two runs of one label and seed, or
-            an unknown figure.
+        ValueError: no runs, a label for a run that is not there, two runs of one label and seed, an
+            unknown figure, or an ``output`` that is no folder.
     """
     if not runs:
         raise ValueError("runs is empty: name run folders or CSV files")
@@ -192,6 +190,7 @@ def figures(
     if unknown := sorted(set(chosen) - set(keys)):
         known = ", ".join(sorted(keys, key=figure_order))
         raise ValueError(f"only={unknown}: choose of {known}")
+    check_output(Path(output))
     loaded = load_runs(runs, labels, _say)
     sections = [
         draw_section(entry, loaded, [], Path(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -77,7 +78,12 @@ def test_a_finished_run_is_never_run_again(tmp_path: Path) -> None:
     assert said == ["1 of 1 runs are finished, 0 to go"]
     assert table.stat().st_mtime_ns == before
     record = json.loads((table.parent / "done.json").read_text())
-    assert record == {"settings": list(planned[0].settings), "digest": planned[0].digest}
+    words = json.dumps(planned[0].settings, separators=(",", ":"))
+    assert record == {
+        "settings": list(planned[0].settings),
+        "digest": planned[0].digest,
+        "settings_sha256": hashlib.sha256(words.encode()).hexdigest(),
+    }
     with pytest.raises(ValueError, match=r"(?s)other settings.*max_epochs 1 .*max_epochs 3 "):
         train(main, runs(3)[:1], tmp_path, 1)
     (table.parent / "done.json").write_text(json.dumps({**record, "digest": "x"}))

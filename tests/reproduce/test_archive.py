@@ -27,8 +27,8 @@ from lit_entropy.figures import style
 from lit_entropy.figures.as_json import as_json
 from lit_entropy.figures.history import load_run
 from lit_entropy.reproduce import archived as archived_runs
-from lit_entropy.reproduce.archive import _is_kept, archive, write_archive
-from lit_entropy.reproduce.archived import SUFFIX, fitted, is_archived, unpacked
+from lit_entropy.reproduce.archive import archive, write_archive
+from lit_entropy.reproduce.archived import SUFFIX, is_archived, is_kept, unpacked, unplanned
 from lit_entropy.reproduce.book import ENTRIES
 from lit_entropy.reproduce.budget import BUDGETS
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, plan
@@ -86,7 +86,7 @@ def test_every_figure_measures_an_archived_run_as_the_run_itself(tmp_path: Path)
     }
     measured = []
     with unpacked(tmp_path / "archive") as archived:
-        assert fitted(archived) == []
+        assert unplanned(archived, of_settings) == []
         assert all(is_archived(run, archived) for run in planned)
         for place in (tmp_path / "runs", archived):
             loaded = [load_run(place / run.name, run.cell.label) for run in planned]
@@ -105,18 +105,18 @@ def test_every_figure_measures_an_archived_run_as_the_run_itself(tmp_path: Path)
 
 def test_columns_that_no_figure_reads_are_left_out(tmp_path: Path) -> None:
     for column in history(0) | exact_history(history(0)):
-        assert _is_kept(column), column
+        assert is_kept(column), column
     for column in ("val/avg@8", "val/entropy", "val/avg@8_se", "strategies/reward"):
-        assert _is_kept(column), column
+        assert is_kept(column), column
     left = ("time/step", "val/accuracy_se/difficulty_1", "policy/kl", "cov/least_0.2", "law/r2")
     for column in left:
-        assert not _is_kept(column), column
+        assert not is_kept(column), column
     columns = history(3) | {name: history(0)["step"] for name in left}
     columns["cov/mean"] = columns["cov/mean"] / 3
     folder = write_run(tmp_path / "mine-seed3", columns, config(seed=3))
     write_archive([folder], tmp_path / "archive", silent)
     with unpacked(tmp_path / "archive") as archived:
-        (path,) = fitted(archived)
+        (path,) = unplanned(archived, {"grpo"})
         run = load_run(path)
     assert (run.name, run.label, run.seed) == ("mine-seed3", "GRPO", 3)
     assert run.history.keys() == history(3).keys()
