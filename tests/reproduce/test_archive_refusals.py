@@ -61,23 +61,29 @@ def test_a_configuration_of_no_finished_run_is_refused(
     assert str(error.value).startswith(f"{folder / 'config.yaml'}{reason}")
 
 
-def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        (
+            "done.json",
+            "{}",
+            "is damaged (settings=None, no words): leave the run out, or train it again",
+        ),
+        (
+            "metrics.csv",
+            "step,cov/mean\n40,abc\n",
+            "is no table of numbers (could not convert string to float: 'abc'): leave it out",
+        ),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
     folder = write_run(tmp_path / "mine-seed0", history(0), config())
-    (folder / "done.json").write_text("{}")
+    (folder / name).write_text(content)
     with pytest.raises(ValueError) as error:
         write_archive([folder], tmp_path / "archive", silent)
-    assert str(error.value) == (
-        f"{folder / 'done.json'} is damaged (settings=None, no words): leave the run out, or train "
-        "it again"
-    )
-    (folder / "done.json").unlink()
-    (folder / "metrics.csv").write_text("step,cov/mean\n40,abc\n")
-    with pytest.raises(ValueError) as error:
-        write_archive([folder], tmp_path / "archive", silent)
-    assert str(error.value) == (
-        f"{folder / 'metrics.csv'} is no table of numbers (could not convert string to float: "
-        "'abc'): leave it out"
-    )
+    assert str(error.value) == f"{folder / name} {reason}"
 
 
 @pytest.mark.parametrize("below", ["", "a/b"])
