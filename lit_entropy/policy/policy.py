@@ -62,9 +62,10 @@ class Policy(nn.Module):
         packing: put the sequences of a batch one after another into rows of the longest one's
             length (a single row with flash attention) instead of padding each.
         lora: train low-rank adapters and freeze the model; None trains every weight.
-        compile: backend of torch.compile, ``inductor`` say, for the passes that score and train;
-            generation stays uncompiled. The first passes take a minute or more, and results agree
-            with uncompiled ones to rounding. None leaves the model as it is.
+        compile: backend of torch.compile, ``inductor`` say, for the passes that score and train.
+            Decoding is not compiled: on a GPU :class:`~lit_entropy.rollouts.LocalEngine` records
+            its steps as CUDA graphs then. The first passes take a minute or more, and results
+            agree with uncompiled ones to rounding. None leaves the model as it is.
 
     Raises:
         ValueError: unknown model or tokenizer, a tokenizer that does not fit the embedding, no
@@ -249,10 +250,15 @@ class Policy(nn.Module):
             mask_BL: bool, True on every token so far that is no padding.
         """
         inputs = {"input_ids": tokens_BN, "attention_mask": mask_BL.long()}
-        if "position_ids" in self._accepted:
+        if self.takes_positions:
             positions_BL = (mask_BL.long().cumsum(1) - 1).clamp(min=0)
             inputs["position_ids"] = positions_BL[:, -tokens_BN.shape[1] :]
         return inputs
+
+    @property
+    def takes_positions(self) -> bool:
+        """Whether the model is told the positions of its tokens."""
+        return "position_ids" in self._accepted
 
     @property
     def last_logits(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from lit_entropy.functional.padding import left_pad, pad_right
 from lit_entropy.policy.policy import Policy
 from lit_entropy.policy.probe import difference, tolerance
 from lit_entropy.rollouts.llama import LlamaContinuation, LlamaWeights
+from lit_entropy.rollouts.recorded import Record, RecordedContinuation, can_be_recorded
 from lit_entropy.rollouts.spare import SpareLayer
 
 
@@ -17,7 +18,10 @@ class Continuation(Protocol):
     """A batch of rows that is continued token by token."""
 
     def next_logits(self, tokens_B: Tensor) -> Tensor:
-        """Logits [B, V] after one more token (int64) of each row."""
+        """Logits [B, V] after one more token (int64) of each row.
+
+        The next call may overwrite them.
+        """
 
     def keep(self, rows_N: Tensor) -> None:
         """Keep these rows (int64), in this order."""
@@ -52,13 +56,16 @@ class ModelContinuation:
         self.mask_BL = self.mask_BL[rows_N]
 
 
-def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tensor, Continuation]:
+def prefill(
+    policy: Policy, prompts: list[list[int]], limit: int, record: Record | None = None
+) -> tuple[Tensor, Continuation]:
     """Run each distinct prompt once.
 
     Args:
         policy: in evaluation mode, with whole parameters.
         prompts: token ids of each row.
         limit: most tokens that follow.
+        record: records decoding steps, where the model's can be; None takes each as it comes.
 
     Returns:
         Logits [B, V] of the first token, and what continues the rows.
@@ -76,12 +83,17 @@ def prefill(policy: Policy, prompts: list[list[int]], limit: int) -> tuple[Tenso
     width = mask_NS.shape[1]
     mask_BL = pad_right(mask_NS[index_B], width + limit, True)
     return output.logits[index_B, -1], _continuation(
-        policy, output.past_key_values, index_B, mask_BL, width
+        policy, output.past_key_values, index_B, mask_BL, width, record
     )
 
 
 def _continuation(
-    policy: Policy, cache: Any, index_B: Tensor, mask_BL: Tensor, width: int
+    policy: Policy,
+    cache: Any,
+    index_B: Tensor,
+    mask_BL: Tensor,
+    width: int,
+    record: Record | None,
 ) -> Continuation:
     """What continues the rows ``index_B`` of a cache, whose plain layers get room for more."""
     # other kinds of layers, empty ones, and caches with states of their own stay as they are
@@ -90,6 +102,9 @@ def _continuation(
     ):
         cache.reorder_cache(index_B)
         return ModelContinuation(policy, cache, mask_BL, width)
+    if record is not None and can_be_recorded(policy):
+        cache.reorder_cache(index_B)
+        return RecordedContinuation(policy, cache, mask_BL, width, record)
     cache.layers = [SpareLayer(layer, index_B) for layer in cache.layers]
     weights = LlamaWeights.of(policy.model, mask_BL.shape[1])
     if weights is None:
@@ -98,7 +113,7 @@ def _continuation(
 
 
 @torch.no_grad()
-def check_cache(policy: Policy) -> None:
+def check_cache(policy: Policy, record: Record | None = None) -> None:
     """Refuse a model whose cached decoding is not its forward pass over whole sequences.
 
     Two prompts of 2 and 5 tokens are prefilled, shared out to three rows, of which one is dropped,
@@ -106,6 +121,7 @@ def check_cache(policy: Policy) -> None:
 
     Args:
         policy: in evaluation mode, with whole parameters.
+        record: records decoding steps, which are then what is checked.
 
     Raises:
         ValueError: the model has no cache of keys and values, cannot continue one whose rows were
@@ -115,10 +131,13 @@ def check_cache(policy: Policy) -> None:
         return
     title = f"model.engine=LocalEngine cannot sample from {type(policy.model).__name__}"
     remedy = "use VLLMEngine or VLLMServerEngine, or another model"
+    if record is not None:
+        title += " by recorded steps"
+        remedy = "set model.engine.init_args.graphs to false"
     ids_L = torch.arange(3, 11, device=policy.model.device) % policy.vocab_size
     prompts, later_T = [ids_L[:2].tolist(), ids_L[:5].tolist()], ids_L[5:]
     try:
-        cached_NTV = _cached(policy, prompts, later_T)
+        cached_NTV = _cached(policy, prompts, later_T, record)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{title}: it does not decode with a cache of keys and values whose rows can be "
@@ -132,14 +151,16 @@ def check_cache(policy: Policy) -> None:
         )
 
 
-def _cached(policy: Policy, prompts: list[list[int]], later_T: Tensor) -> Tensor:
+def _cached(
+    policy: Policy, prompts: list[list[int]], later_T: Tensor, record: Record | None
+) -> Tensor:
     """Log-probs [2, 1 + T, V] after both prompts and each later token."""
-    logits, rows = prefill(policy, [prompts[1], *prompts], len(later_T))
+    logits, rows = prefill(policy, [prompts[1], *prompts], len(later_T), record)
     keep = torch.tensor([1, 2], device=later_T.device)
     rows.keep(keep)
     steps = [logits[keep]]
     for token in later_T:
-        steps.append(rows.next_logits(token.expand(2)))
+        steps.append(rows.next_logits(token.expand(2)).clone())
     return torch.stack(steps, 1).float().log_softmax(-1)
 
 

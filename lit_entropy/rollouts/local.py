@@ -8,17 +8,17 @@ from torch import Tensor, nn
 
 from lit_entropy.distributed.sharding import whole_parameters
 from lit_entropy.functional.rng import uniforms
-from lit_entropy.functional.sampling import sample_tokens
 from lit_entropy.policy.casts import shared_casts
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts.base import RolloutEngine
-from lit_entropy.rollouts.cached import check_cache, prefill
+from lit_entropy.rollouts.cached import check_cache
+from lit_entropy.rollouts.cuda_graphs import CudaGraphs
+from lit_entropy.rollouts.decoding import decode
 from lit_entropy.rollouts.llama import cache_bytes, is_plain_llama
+from lit_entropy.rollouts.recorded import Record, can_be_recorded
 from lit_entropy.rollouts.turns import in_turns, whole
 from lit_entropy.types import Completions
 
-#: Tokens [B], their log-probs and entropies, and whether the rows had not ended before.
-Column = tuple[Tensor, Tensor, Tensor, Tensor]
 #: Most sequences decoded at once by default, and on a CPU.
 ROWS, ROWS_CPU = 1024, 256
 #: Bytes of keys and values up to which a small model decodes as many on a CPU as elsewhere.
@@ -40,6 +40,7 @@ class LocalEngine(RolloutEngine):
         compact_below: float = 0.8,
         gap_tolerance: float | None = None,
         check_every: int | None = None,
+        graphs: bool = True,
     ) -> None:
         """Set the batching of the sampler; no argument changes what is sampled.
 
@@ -55,6 +56,9 @@ class LocalEngine(RolloutEngine):
             check_every: tokens between two looks at which rows have ended, the only time that the
                 engine itself waits for a GPU as it decodes; up to one less are decoded in vain at
                 the end. None for 1 on a CPU, which has nothing to wait for, and 8 elsewhere.
+            graphs: with a policy that is compiled (``model.policy.compile``), on a GPU, record the
+                decoding step of models with ``sdpa`` as a CUDA graph and launch that for each
+                token; false takes each step as it comes.
 
         Raises:
             ValueError: a number is out of range.
@@ -69,11 +73,16 @@ class LocalEngine(RolloutEngine):
             raise ValueError(f"check_every={check_every} must be at least 1, or null")
         self.max_rows = max_rows
         self.check_every = check_every
+        self.graphs = graphs
+        self._recorder: Record | None = None  # made when it is first needed
         self.gap_tolerance = gap_tolerance
         self.compact_below = compact_below
 
     def setup(self, policy: Policy) -> None:
-        """Check that the model's cached decoding is its forward pass; see :func:`check_cache`."""
+        """Check that the model's cached decoding is its forward pass; see :func:`check_cache`.
+
+        The first rollout on a GPU checks recorded steps in the same way.
+        """
         with evaluation_mode(policy), whole_parameters(policy):
             check_cache(policy)
 
@@ -99,13 +108,25 @@ class LocalEngine(RolloutEngine):
         turns = in_turns(prompts, self.max_rows or _rows(policy, longest))
         parts = []
         with evaluation_mode(policy), whole_parameters(policy), shared_casts(policy.model):
+            record = self._record(policy)
             for rows in turns:
-                part = _decode(
+                part = decode(
                     policy, [prompts[row] for row in rows], uniforms_BT[rows].to(device),
-                    temperature, self.compact_below, check_every,
+                    temperature, self.compact_below, check_every, record,
                 )  # fmt: skip
                 parts.append(part)
         return whole(parts, turns, policy.pad_token_id)
+
+    def _record(self, policy: Policy) -> Record | None:
+        """What records decoding steps of this policy, once it was seen to do so rightly."""
+        on_gpu = policy.model.device.type == "cuda"
+        if not (self.graphs and policy.compiled and on_gpu and can_be_recorded(policy)):
+            return None
+        if self._recorder is None:
+            recorder = CudaGraphs()
+            check_cache(policy, recorder)
+            self._recorder = recorder
+        return self._recorder
 
 
 def _rows(policy: Policy, longest: int) -> int:
@@ -127,88 +148,3 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
-
-
-def _decode(
-    policy: Policy,
-    prompts: list[list[int]],
-    uniforms_BT: Tensor,
-    temperature: float,
-    compact_below: float,
-    check_every: int,
-) -> Completions:
-    """Decode one batch token by token until every row has ended or the limit is reached.
-
-    Rows that have ended since the last look write padding. No shape depends on them in between, so
-    that nothing here waits for a GPU.
-    """
-    limit = uniforms_BT.shape[1]
-    result = _empty(uniforms_BT, policy.pad_token_id)
-    logits_BV, batch = prefill(policy, prompts, limit)
-    rows = torch.arange(len(prompts), device=uniforms_BT.device)  # the rows still in the batch
-    running = torch.ones_like(rows, dtype=torch.bool)
-    columns = list[Column]()  # not yet written, of the same rows
-    for position in range(limit):
-        draws = sample_tokens(logits_BV, uniforms_BT[rows, position], temperature)
-        columns.append((*draws, running))
-        tokens = draws[0]
-        for end in policy.eos_token_ids:
-            running = running & (tokens != end)
-        if position == limit - 1:
-            break
-        if (position + 1) % check_every == 0:
-            unfinished = int(running.sum())
-            if unfinished == 0:
-                break
-            if unfinished <= compact_below * len(rows):
-                _write(result, rows, position + 1, columns, policy.pad_token_id)
-                keep = running.nonzero().squeeze(1)
-                batch.keep(keep)
-                rows, tokens, running, columns = rows[keep], tokens[keep], running[keep], []
-        logits_BV = batch.next_logits(tokens)
-    _write(result, rows, position + 1, columns, policy.pad_token_id)
-    result.truncated_B[rows] = running
-    # the last look may have come after the last token
-    return _first_columns(result, int(result.mask_BT.any(0).sum()))
-
-
-def _empty(uniforms_BT: Tensor, pad_token_id: int) -> Completions:
-    zeros_BT = torch.zeros(uniforms_BT.shape, dtype=torch.float32, device=uniforms_BT.device)
-    return Completions(
-        tokens_BT=torch.full_like(zeros_BT, pad_token_id, dtype=torch.int64),
-        mask_BT=torch.zeros_like(zeros_BT, dtype=torch.bool),
-        logprobs_BT=zeros_BT,
-        entropies_BT=zeros_BT.clone(),
-        truncated_B=torch.zeros_like(zeros_BT[:, 0], dtype=torch.bool),
-    )
-
-
-def _write(
-    result: Completions, rows: Tensor, end: int, columns: list[Column], pad_token_id: int
-) -> None:
-    """Write the columns before ``end`` of the rows decoded, padding where they have ended."""
-    if not columns:
-        return
-    place = rows, slice(end - len(columns), end)
-    tokens_BN, logprobs_BN, entropies_BN, running_BN = (
-        torch.stack(parts, 1) for parts in zip(*columns, strict=True)
-    )
-    result.tokens_BT[place] = tokens_BN.masked_fill(~running_BN, pad_token_id)
-    result.logprobs_BT[place] = logprobs_BN.masked_fill(~running_BN, 0.0)
-    _known(result)[place] = entropies_BN.masked_fill(~running_BN, 0.0)
-    result.mask_BT[place] = running_BN
-
-
-def _first_columns(result: Completions, width: int) -> Completions:
-    return Completions(
-        result.tokens_BT[:, :width],
-        result.mask_BT[:, :width],
-        result.logprobs_BT[:, :width],
-        _known(result)[:, :width],
-        result.truncated_B,
-    )
-
-
-def _known(completions: Completions) -> Tensor:
-    assert completions.entropies_BT is not None  # this engine sees every distribution
-    return completions.entropies_BT

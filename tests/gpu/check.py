@@ -39,6 +39,7 @@ def cases(machine: Machine) -> dict[str, Case]:
     return {
         "logprobs": parity.logprobs,
         "draws": parity.draws,
+        "graphs": parity.graphs,
         "selections": parity.selections,
         "training_step": parity.training_step,
         "bf16_mixed": modes.bf16_mixed,

@@ -17,8 +17,11 @@ from gpu.policies import (
     sampled,
 )
 from gpu.sizes import Size
+from torch import Tensor
 
+from lit_entropy.functional.padding import pad_right
 from lit_entropy.losses import ClipCov, KLCov
+from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine
 from lit_entropy.types import PolicyOutput
 
@@ -47,20 +50,40 @@ def logprobs(device: torch.device, size: Size) -> Measured:
 
 def draws(device: torch.device, size: Size) -> Measured:
     """The share of responses that the same keys sample differently: rounding may move a draw."""
-    tokens = []
-    for place in (CPU, device):
-        policy = policy_on(place, size.base)
-        prompts = prompts_of(size, policy)
-        rows = torch.arange(len(prompts))
-        completions = LocalEngine().generate(
-            policy, prompts, rows, rows, max_new_tokens=size.limit, temperature=1.0,
-            keys=(0, "gpu", 2),
-        )  # fmt: skip
-        padded = torch.full((len(prompts), size.limit), policy.pad_token_id)
-        padded[:, : completions.tokens_BT.shape[1]] = completions.tokens_BT.cpu()
-        tokens.append(padded)
-    differ = float((tokens[0] != tokens[1]).any(1).double().mean())
-    return Measured({"responses": len(tokens[0]), "differ": differ}, {"differ": 0.05})
+    found = [_drawn(policy_on(place, size.base), size)[0] for place in (CPU, device)]
+    differ = float((found[0] != found[1]).any(1).double().mean())
+    return Measured({"responses": len(found[0]), "differ": differ}, {"differ": 0.05})
+
+
+def graphs(device: torch.device, size: Size) -> Measured:
+    """The same of decoding steps recorded as CUDA graphs and of steps as they come, one device.
+
+    Log-probs are compared of the responses that both draw, in nats per token.
+    """
+    policy = policy_on(device, size.base, compile=size.backend)
+    if not (device.type == "cuda" and policy.compiled):
+        return Measured({"skipped": "graphs are for a GPU and a policy that is compiled"})
+    (tokens, logprobs), (own, own_logprobs) = (_drawn(policy, size, g) for g in (True, False))
+    same_B = (tokens == own).all(1)
+    values: dict[str, float | str] = {
+        "differ": float((~same_B).double().mean()),
+        "logprobs_gap": float((logprobs - own_logprobs)[same_B].abs().max()),
+    }
+    return Measured(values, {"differ": 0.05, "logprobs_gap": 1e-3})
+
+
+def _drawn(policy: Policy, size: Size, graphs: bool = True) -> tuple[Tensor, Tensor]:
+    """Tokens and log-probs [B, limit] of one rollout, on the CPU, padded."""
+    prompts = prompts_of(size, policy)
+    rows = torch.arange(len(prompts))
+    completions = LocalEngine(graphs=graphs).generate(
+        policy, prompts, rows, rows, max_new_tokens=size.limit, temperature=1.0,
+        keys=(0, "gpu", 2),
+    )  # fmt: skip
+    return (
+        pad_right(completions.tokens_BT.cpu(), size.limit, policy.pad_token_id),
+        pad_right(completions.logprobs_BT.cpu(), size.limit, 0.0),
+    )
 
 
 @torch.no_grad()

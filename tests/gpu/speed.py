@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from benchmarks.cases.head import score
@@ -26,35 +28,44 @@ STATE_BYTES = 18
 def decode(device: torch.device, size: Size) -> Measured:
     """Sampled tokens a second: LocalEngine, which drops ended rows, and transformers' generate.
 
+    The engine once as it is without ``model.policy.compile`` and once with it, by CUDA graphs.
+
     The weights are random, so that an end of sequence is rare: a hundredth of the vocabulary ends
     a response here, which makes lengths ragged as those of a trained model.
     """
     dtype = "bfloat16" if device.type == "cuda" else "float32"
-    policy = policy_on(device, size.models[0], dtype).eval()
+    policy = policy_on(device, size.models[0], dtype, compile=size.backend).eval()
     ends = range(0, policy.vocab_size, 100) if policy.vocab_size > 100 else [1, 5]
     policy.eos_token_ids = list(ends)
     rows = torch.arange(size.decoded_rows)
     prompts = [[3 + row % 7, 4, 5, 6] for row in rows.tolist()]
-    engine, counts = LocalEngine(), {"engine": 0, "generate": 0}
+    counts: dict[str, int] = {}
 
-    def by_engine() -> None:
+    def by_engine(name: str, engine: LocalEngine) -> None:
         completions = engine.generate(
             policy, prompts, rows, rows, max_new_tokens=size.decoded, temperature=1.0,
             keys=(0, "gpu", 3),
         )  # fmt: skip
-        counts["engine"] = int(completions.mask_BT.sum())
+        counts[name] = int(completions.mask_BT.sum())
 
     def by_generate() -> None:
         counts["generate"] = generated_tokens(policy, prompts, size.decoded)
 
-    values: dict[str, float | str] = {"model": size.models[0], "dtype": dtype}
-    for name, function in (("engine", by_engine), ("generate", by_generate)):
+    ways: dict[str, Callable[[], None]] = {
+        "engine": partial(by_engine, "engine", LocalEngine(graphs=False)),
+        "generate": by_generate,
+    }
+    if device.type == "cuda" and policy.compiled:
+        ways["graphs"] = partial(by_engine, "graphs", LocalEngine())
+    rates = {}
+    for name, function in ways.items():
         spent = seconds(function, repeats=min(size.repeats, 2))
-        values[f"{name}_tokens_per_second"] = counts[name] / spent
-    engine_rate, generate_rate = (
-        float(values[f"{name}_tokens_per_second"]) for name in ("engine", "generate")
-    )
-    return Measured(values | {"ratio": engine_rate / generate_rate})
+        rates[name] = counts[name] / spent
+    values: dict[str, float | str] = {"model": size.models[0], "dtype": dtype}
+    values |= {f"{name}_tokens_per_second": rate for name, rate in rates.items()}
+    values |= {f"{name}_ratio": rate / rates["generate"] for name, rate in rates.items()}
+    del values["generate_ratio"]
+    return Measured(values)
 
 
 def update(device: torch.device, size: Size, machine: Machine) -> Measured:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from continued import PROMPTS, continued, double, exact_norms
 from other_models import save_model
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
@@ -16,10 +17,9 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 from lit_entropy.policy.lora import LoraOptions
 from lit_entropy.policy.policy import Policy
 from lit_entropy.rollouts import LocalEngine, llama, local
-from lit_entropy.rollouts.cached import Continuation, ModelContinuation, check_cache, prefill
+from lit_entropy.rollouts.cached import ModelContinuation, check_cache, prefill
 from lit_entropy.rollouts.llama import LlamaContinuation, is_plain_llama
 
-PROMPTS = [[5, 6, 7, 8, 9], [5, 6], [5, 6], [3, 4, 5, 6]]
 GROUPED = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4}
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
@@ -28,38 +28,6 @@ LLAMA3 = {
 YARN = {
     "rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32,
 }  # fmt: skip
-
-
-def double(folder: Path, model_type: str, **config: Any) -> Policy:
-    return Policy(save_model(folder, model_type, **config)).double().eval()
-
-
-def exact_norm_of(kind: type[nn.Module]) -> Any:
-    """A forward of norms without rounding, which passes for that of ``kind``."""
-
-    def forward(norm: Any, states: Tensor) -> Tensor:
-        scale = (states.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
-        return norm.weight * states * scale
-
-    forward.__module__ = kind.__module__
-    return forward
-
-
-@torch.no_grad()
-def continued(policy: Policy, kind: type[Continuation]) -> Tensor:
-    """Logits after twelve tokens of rows of which some are dropped and repeated on the way."""
-    logits_BV, rows = prefill(policy, PROMPTS, 12)
-    assert type(rows) is kind
-    found = [logits_BV.flatten()]
-    count = len(PROMPTS)
-    for step in range(12):
-        if step in (4, 9):
-            keep = torch.tensor([[3, 0, 1, 1, 2], [1, 3]][step == 9])
-            rows.keep(keep)
-            count = len(keep)
-        tokens_B = (torch.arange(count) * 5 + 3 * step) % 17 + 2
-        found.append(rows.next_logits(tokens_B).flatten())
-    return torch.cat(found)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +45,7 @@ def continued(policy: Policy, kind: type[Continuation]) -> Tensor:
 def test_it_is_the_models_own_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, config: dict[str, Any]
 ) -> None:
-    for norm in (LlamaRMSNorm, Qwen2RMSNorm):  # transformers' norms round to float32
-        monkeypatch.setattr(norm, "forward", exact_norm_of(norm))
+    exact_norms(monkeypatch, LlamaRMSNorm, Qwen2RMSNorm)
     policy = double(tmp_path, model_type, **config)
     for name, parameter in policy.model.named_parameters():
         if name.endswith(("bias", "norm.weight")):  # made as zeros and ones
