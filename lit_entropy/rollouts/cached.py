@@ -133,7 +133,7 @@ def check_cache(policy: Policy, record: Record | None = None) -> None:
     remedy = "use VLLMEngine or VLLMServerEngine, or another model"
     if record is not None:
         title += " by recorded steps"
-        remedy = "set model.engine.init_args.graphs to false"
+        remedy = "decode step by step, by --model.engine=LocalEngine --model.engine.graphs=false"
     ids_L = torch.arange(3, 11, device=policy.model.device) % policy.vocab_size
     prompts, later_T = [ids_L[:2].tolist(), ids_L[:5].tolist()], ids_L[5:]
     try:

@@ -120,7 +120,7 @@ def frozen(step: Step) -> Step:
 def test_a_recorder_that_is_wrong_is_refused(tmp_path: Path) -> None:
     policy = Policy(save_model(tmp_path, "llama")).eval()
     check_cache(policy, Replays())
-    with pytest.raises(ValueError, match=r"by recorded steps.*graphs to false"):
+    with pytest.raises(ValueError, match=r"by recorded steps.*graphs=false"):
         check_cache(policy, frozen)
 
 
@@ -136,7 +136,7 @@ def test_a_step_that_reads_a_value_is_refused(
 
     monkeypatch.setattr(policy.model, "forward", reading)
     check_cache(policy)
-    with pytest.raises(ValueError, match=r"not permitted when stream is.*graphs to false"):
+    with pytest.raises(ValueError, match=r"not permitted when stream is.*graphs=false"):
         check_cache(policy, Replays())
 
 
