@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from lit_entropy.policy.casts import autocast_dtype
+
 #: Arguments of a model's forward from tokens [B, N] and the mask [B, L] of all tokens so far.
 Inputs = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
@@ -60,8 +62,12 @@ def check_model(name: str, model: PreTrainedModel, inputs: Inputs) -> None:
 
 
 def tolerance(model: PreTrainedModel, logprobs: Tensor) -> float:
-    """What rounding explains, in nats: a hundred last bits of the largest, at most a twentieth."""
-    rounding = torch.finfo(next(model.parameters()).dtype).eps
+    """What rounding explains, in nats: a hundred last bits of the largest, at most a twentieth.
+
+    The bits are those of the weights, or of autocast where it is on.
+    """
+    dtype = autocast_dtype(model) or next(model.parameters()).dtype
+    rounding = torch.finfo(dtype).eps
     sizes = torch.where(logprobs.isfinite(), logprobs.abs(), 0.0)
     return min(100 * rounding, 0.05) * float(sizes.max())
 

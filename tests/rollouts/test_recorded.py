@@ -107,6 +107,9 @@ def test_under_autocast(tmp_path: Path, with_adapters: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = continued(policy, RecordedContinuation, Replays())
         expected = continued(policy, ModelContinuation)
+        check_cache(policy, Replays())  # as the first rollout on a GPU does
+        with pytest.raises(ValueError, match="gives other log-probs"):
+            check_cache(policy, frozen)
     # bfloat16 has eight bits, and attention over more columns adds up in another order
     torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
 
