@@ -13,7 +13,7 @@ from transformers import AutoConfig
 
 from lit_entropy.policy import Policy
 from lit_entropy.policy.checks import context_length
-from lit_entropy.policy.probe import check_model, difference
+from lit_entropy.policy.probe import check_model, difference, tolerance
 
 DYNAMIC = dict(rope_type="dynamic", rope_theta=1e4, factor=4.0)
 
@@ -134,3 +134,14 @@ def test_a_multimodal_model(tmp_path: Path) -> None:
     """Context and softcap of its logits are the text model's."""
     policy = Policy(save_model(tmp_path, "gemma3", **GEMMA3))
     assert policy.context == 128 and not policy.plain_head
+
+
+def test_what_rounding_explains_is_that_of_the_products(tmp_path: Path) -> None:
+    """A hundred last bits of 3 nats: of float32 2**-23, and of bfloat16 more than a twentieth."""
+    policy = Policy(save_model(tmp_path, "llama"))
+    logprobs = torch.tensor([-3.0, -1.0, -torch.inf])
+    assert tolerance(policy.model, logprobs) == pytest.approx(300 * 2**-23, rel=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert tolerance(policy.model, logprobs) == pytest.approx(0.15, rel=1e-6)
+    policy.model.to(torch.bfloat16)
+    assert tolerance(policy.model, logprobs) == pytest.approx(0.15, rel=1e-6)
