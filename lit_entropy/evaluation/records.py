@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Self
 
 import torch
@@ -103,21 +104,21 @@ class Samples:
     @classmethod
     def of(cls, responses: Sequence[Response]) -> Self:
         """The numbers of n responses."""
+        # lists: tensors of a problem's few samples would take most of an evaluation's records' time
         answers = [response.answer for response in responses if response.answer is not None]
-        answer_G = torch.tensor(answers, dtype=torch.int64)
-        correct_G = torch.tensor([response.correct for response in responses])
-        checked_G = torch.tensor([response.checked for response in responses])
+        correct = [response.correct for response in responses]
+        checked = [response.checked for response in responses]
         named = len(answers) == len(responses)
         return cls(
             samples=len(responses),
-            checked_count=int(checked_G.sum()),
-            correct_count=int((correct_G & checked_G).sum()),
+            checked_count=sum(checked),
+            correct_count=sum(compress(correct, checked)),
             entropy_total=sum(response.entropy or 0.0 for response in responses),
             tokens=sum(response.length for response in responses),
             truncated_count=sum(response.truncated for response in responses),
-            malformed_count=int((answer_G == NO_ANSWER).sum()) if named else None,
-            answer_entropy=float(answer_entropy(answer_G[None])) if named else None,
-            votes=votes(answer_G, correct_G, checked_G) if named else None,
+            malformed_count=answers.count(NO_ANSWER) if named else None,
+            answer_entropy=float(answer_entropy(torch.tensor([answers]))) if named else None,
+            votes=votes(answers, correct, checked) if named else None,
         )
 
 

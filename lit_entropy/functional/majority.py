@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from lit_entropy.functional.answer_entropy import NO_ANSWER
 
@@ -33,18 +32,16 @@ class Vote(NamedTuple):
         return self.correct / self.checked if self.checked else None
 
 
-def votes(answers_G: Tensor, correct_G: Tensor, checked_G: Tensor) -> list[Vote]:
+def votes(answers: Sequence[int], correct: Sequence[bool], checked: Sequence[bool]) -> list[Vote]:
     """The votes of one problem, one an answer, in the order of its first sample.
 
     Args:
-        answers_G: int64 codes; ``NO_ANSWER`` where a response names none: it does not vote.
-        correct_G: bool.
-        checked_G: bool, responses that could be scored.
+        answers: codes; ``NO_ANSWER`` where a response names none: it does not vote.
+        correct: whether each response is right.
+        checked: whether it could be scored.
     """
     found: dict[int, list[int]] = {}
-    for code, right, known in zip(
-        answers_G.tolist(), correct_G.tolist(), checked_G.tolist(), strict=True
-    ):
+    for code, right, known in zip(answers, correct, checked, strict=True):
         if code != NO_ANSWER:
             tally = found.setdefault(code, [0, 0, 0])
             tally[0] += 1

@@ -1,7 +1,7 @@
 """The policy: a Hugging Face causal LM that scores response tokens exactly."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Literal, Self
@@ -210,16 +210,16 @@ class Policy(nn.Module):
         """
         # lists first: a boolean index of each row would make the host wait for a GPU twice a row
         rows = zip(tokens_BT.tolist(), mask_BT.tolist(), strict=True)
-        return [
-            str(
-                self.tokenizer.decode(
-                    list(compress(tokens, kept)),
-                    skip_special_tokens=True,
-                    clean_up_tokenization_spaces=False,
-                )
-            )
-            for tokens, kept in rows
-        ]
+        responses = [tuple(compress(tokens, kept)) for tokens, kept in rows]
+        # the lower the entropy, the more of them are the same
+        texts = {response: self._text(response) for response in dict.fromkeys(responses)}
+        return [texts[response] for response in responses]
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        text = self.tokenizer.decode(
+            list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return str(text)
 
     def merged_state_dict(self) -> dict[str, Tensor]:
         """Weights under transformers' names with adapters added in; without adapters, the model's.

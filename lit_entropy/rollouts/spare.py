@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
 #: Tokens for which room is left, beside a quarter of those that are held.
-SPARE = 32
+SPARE = 8
 
 
 class SpareLayer(DynamicLayer):

@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,15 +15,13 @@ from lit_entropy.functional.pass_at_k import pass_at_k
 
 
 def votes_of(answers: list[int], right: set[int]) -> list[Vote]:
-    codes = torch.tensor(answers)
-    correct = torch.tensor([answer in right for answer in answers])
-    return votes(codes, correct, torch.ones_like(correct))
+    return votes(answers, [answer in right for answer in answers], [True] * len(answers))
 
 
 def test_votes_by_hand() -> None:
-    codes = torch.tensor([7, NO_ANSWER, 3, 7, 3, 7])
-    correct = torch.tensor([True, False, False, True, False, True])
-    checked = torch.tensor([True, True, False, False, True, True])
+    codes = [7, NO_ANSWER, 3, 7, 3, 7]
+    correct = [True, False, False, True, False, True]
+    checked = [True, True, False, False, True, True]
     # 7: three samples, two scored, both right; 3: two samples, one scored, wrong
     assert votes(codes, correct, checked) == [Vote(3, 2, 2), Vote(2, 1, 0)]
     assert majority(votes(codes, correct, checked)) == 1.0
