@@ -63,6 +63,53 @@ class RoomLayer(DynamicLayer):
         self.values = torch.nn.functional.pad(self.values, more)
 
 
+class FixedStep:
+    """One decoding step of rows, on tensors that stay where they are until the rows or room change.
+
+    Attributes:
+        tokens_B1: int64, what it feeds.
+        room: columns of keys and values.
+    """
+
+    def __init__(self, policy: Policy, cache: Any, mask_BL: Tensor, width: int) -> None:
+        """Continue prompts; see :class:`RecordedContinuation`."""
+        self.policy, self.cache, self.mask_BL = policy, cache, mask_BL
+        self.tokens_B1 = torch.zeros_like(mask_BL[:, :1], dtype=torch.int64)
+        self.room = width
+        self._columns_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
+        self._place_1 = self._columns_L[width : width + 1].clone()
+        self._positions_B1 = mask_BL[:, :width].sum(1, keepdim=True)
+        cache.layers = [RoomLayer(layer, self._place_1) for layer in cache.layers]
+
+    def __call__(self) -> Tensor:
+        """Logits [B, V] after one more token of each row."""
+        written_W = self._columns_L[: self.room] <= self._place_1
+        seen_BW = self.mask_BL[:, : self.room] & written_W
+        output = self.policy.model(
+            input_ids=self.tokens_B1,
+            attention_mask=seen_BW[:, None, None],
+            position_ids=self._positions_B1,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self._place_1 += 1
+        self._positions_B1 += 1
+        logits_BTV: Tensor = output.logits
+        return logits_BTV[:, -1]
+
+    def keep(self, rows_N: Tensor) -> None:
+        """Keep these rows (int64), in this order."""
+        self.cache.reorder_cache(rows_N)
+        self.mask_BL, self.tokens_B1 = self.mask_BL[rows_N], self.tokens_B1[rows_N]
+        self._positions_B1 = self._positions_B1[rows_N]
+
+    def widen(self) -> None:
+        """Copy keys and values into a room of a quarter more columns and :data:`ROOM`."""
+        self.room = min(self.room + ROOM + self.room // 4, self.mask_BL.shape[1])
+        for layer in self.cache.layers:
+            layer.widen(self.room)
+
+
 class RecordedContinuation:
     """Continues rows token by token; see :class:`lit_entropy.rollouts.cached.Continuation`.
 
@@ -82,52 +129,26 @@ class RecordedContinuation:
             width: columns of the prompts.
             record: what records a step.
         """
-        self.policy, self.cache, self.record = policy, cache, record
-        self.mask_BL, self.width, self.room = mask_BL, width, 0
-        self.columns_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
-        self.place_1 = self.columns_L[width : width + 1].clone()
-        self.tokens_B1 = torch.zeros_like(mask_BL[:, :1], dtype=torch.int64)
-        self.positions_B1 = mask_BL[:, :width].sum(1, keepdim=True)
-        cache.layers = [RoomLayer(layer, self.place_1) for layer in cache.layers]
+        self.step = FixedStep(policy, cache, mask_BL, width)
+        self.width, self.record = width, record
+        # it knows the step and the step not it: in a circle their memory would outlive the rows
         self._repeat: Step | None = None
 
     def next_logits(self, tokens_B: Tensor) -> Tensor:
         """Logits [B, V] after one more token of each row; the next call may overwrite them."""
-        if self.width >= self.room:
-            self._widen()
-        self.tokens_B1.copy_(tokens_B[:, None])
+        if self.width >= self.step.room:
+            self.step.widen()
+            self._repeat = None
+        self.step.tokens_B1.copy_(tokens_B[:, None])
         if self._repeat is None:
-            self._repeat = self.record(self._step)
+            self._repeat = self.record(self.step)
         self.width += 1
         return self._repeat()
 
     def keep(self, rows_N: Tensor) -> None:
         """Keep these rows (int64), in this order."""
-        self.cache.reorder_cache(rows_N)
-        self.mask_BL, self.positions_B1 = self.mask_BL[rows_N], self.positions_B1[rows_N]
-        self.tokens_B1 = self.tokens_B1[rows_N]
+        self.step.keep(rows_N)
         self._repeat = None
-
-    def _widen(self) -> None:
-        self.room = min(self.width + ROOM + self.width // 4, self.mask_BL.shape[1])
-        for layer in self.cache.layers:
-            layer.widen(self.room)
-        self._repeat = None
-
-    def _step(self) -> Tensor:
-        written_W = self.columns_L[: self.room] <= self.place_1
-        seen_BW = self.mask_BL[:, : self.room] & written_W
-        output = self.policy.model(
-            input_ids=self.tokens_B1,
-            attention_mask=seen_BW[:, None, None],
-            position_ids=self.positions_B1,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.place_1 += 1
-        self.positions_B1 += 1
-        logits_BTV: Tensor = output.logits
-        return logits_BTV[:, -1]
 
 
 def can_be_recorded(policy: Policy) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +77,23 @@ def test_a_repeated_step_waits_for_nothing(tmp_path: Path) -> None:
                 places.add(rows.next_logits(torch.tensor([7, 8]) + step % 2).data_ptr())
     assert syncs.total == 0
     assert len(places) == 2  # of the step as it stands, and of the recorded one
+
+
+def test_its_memory_is_freed_with_it(tmp_path: Path) -> None:
+    """Keys and values of a GPU must not wait for Python to look for circles."""
+    policy = Policy(save_model(tmp_path, "llama")).eval()
+    with torch.no_grad():
+        _, rows = prefill(policy, [[3, 4, 5], [6]], 20, Replays())
+        for _ in range(3):
+            rows.next_logits(torch.tensor([7, 8]))
+    assert isinstance(rows, RecordedContinuation)
+    keys = weakref.ref(rows.step.cache.layers[0].keys)
+    gc.disable()
+    try:
+        del rows
+        assert keys() is None
+    finally:
+        gc.enable()
 
 
 def generate(policy: Policy, engine: LocalEngine) -> Completions:
