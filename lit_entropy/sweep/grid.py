@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -207,5 +208,16 @@ def _check_values(key: str, values: object) -> None:
     if key.startswith("run.") or key in ("config", "ckpt_path"):
         raise ValueError(f"over.{key}: it decides where a run is kept, not what it does")
     words = [as_word(value, f"over.{key}") for value in values]
-    if repeated := sorted({word for word in words if words.count(word) > 1}):
-        raise ValueError(f"over.{key}: {', '.join(repeated)} stands there twice")
+    meant = [_meant(word) for word in words]
+    for number in meant:
+        if meant.count(number) > 1:
+            said = " and ".join(w for w, other in zip(words, meant, strict=True) if other == number)
+            raise ValueError(f"over.{key}: {said} are one value: leave one out")
+
+
+def _meant(word: str) -> Decimal | str:
+    """The number that a word is, if it is one: 1e-4 and 0.0001 train the same run."""
+    try:
+        return Decimal(word)
+    except InvalidOperation:
+        return word

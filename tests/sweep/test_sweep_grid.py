@@ -76,7 +76,9 @@ def test_words_are_told_apart() -> None:
     [
         ({"model.loss": "KLCov"}, r"^over.model.loss=KLCov: give a list of values"),
         ({"model.loss": []}, r"^over.model.loss=\[\]: give a list"),
-        ({"a.b": [1, "1"]}, r"^over.a.b: 1 stands there twice$"),
+        ({"a.b": [1, "1"]}, r"^over.a.b: 1 and 1 are one value: leave one out$"),
+        ({"a.b": ["1e-4", 2, 0.0001]}, r"^over.a.b: 1e-4 and 0.0001 are one value: leave one out$"),
+        ({"a.b": ["x", 1, 1.0, "x"]}, r"^over.a.b: x and x are one value: leave one out$"),
         ({"model.loss": ["KLCov", "lit_entropy.losses.KLCov"]}, r"both be called 'KLCov'"),
         (
             {"a.b.c": [1], "a.init_args.b.c": [2]},
