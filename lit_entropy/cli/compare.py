@@ -20,13 +20,17 @@ def compare(reports: list[str], output: str = "") -> "Report":
         The joint report.
 
     Raises:
-        ValueError: less than two policies, or reports of different problems.
+        ValueError: less than two policies, reports of different problems, or an ``output`` that is
+            no folder.
         FileNotFoundError: no such report.
     """
     from lit_entropy.evaluation.report.compare import join  # with torch, which --help needs not
     from lit_entropy.evaluation.report.files import read_report, write_report
     from lit_entropy.evaluation.report.table import table
+    from lit_entropy.jobs.output import check_output
 
+    if output:
+        check_output(Path(output))
     joint = join([read_report(path) for path in reports], reports)
     print(table(joint), flush=True)
     if output:

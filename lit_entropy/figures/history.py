@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from lit_entropy.figures.runs import Run
+from lit_entropy.figures.settings import settings_of
 from lit_entropy.tracking.metrics_file import METRICS_FILE, read_metrics
 from lit_entropy.tracking.state_table import STATES_FILE, read_states
 from lit_entropy.yaml_text import read_yaml
@@ -50,8 +51,8 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
     Returns:
         The run; its label is the method that ``config.yaml`` names, its ``x`` its knob
         (see ``method_of``) or else the parameters of a local model; ``facts`` hold the model,
-        the task and the group size. Without a configuration label and seed are read off the name:
-        ``my-method-seed3`` has seed 3, a name without ``seed<n>`` seed 0.
+        the task and the group size, ``settings`` all of it. Without a configuration label and seed
+        are read off the name: ``my-method-seed3`` has seed 3, a name without ``seed<n>`` seed 0.
 
     Raises:
         FileNotFoundError: there is no such file, or the run has no metrics yet.
@@ -76,6 +77,7 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
             "group_size": float(_part(values, "data.group_size")),
         }
         seed = int(values["seed_everything"])
+        settings = settings_of(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{config} is not the configuration of a run ({type(error).__name__}: {error}): name "
@@ -84,7 +86,7 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
     if x is None and isinstance(model, str):
         x = body_parameters(model)
     states = read_states(folder) if (folder / STATES_FILE).is_file() else {}
-    return Run(folder.name, label or own_label, seed, history, x, facts, states)
+    return Run(folder.name, label or own_label, seed, history, x, facts, states, settings)
 
 
 def read_export(path: Path) -> dict[str, np.ndarray]:

@@ -29,6 +29,8 @@ class Run:
         facts: Other plain facts, the vocabulary size say.
         states: Columns of predicted and realised changes of entropy, state by state, of a run with
             ``TheoremCheck``; empty without.
+        settings: Its configuration by dotted keys, without the seed and the run's name; empty
+            without one.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Run:
     x: float | None = None
     facts: Mapping[str, float | str] = field(default_factory=dict)
     states: History = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 def by_label(runs: Sequence[Run]) -> dict[str, list[Run]]:

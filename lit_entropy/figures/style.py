@@ -153,17 +153,9 @@ def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
 
     Returns:
         Paths of the PNG and of the PDF.
-
-    Raises:
-        ValueError: a file stands where the folder is to be.
     """
     path = Path(stem)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(
-            f"output={path.parent}: a file has the name of a folder there; name another folder"
-        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
     png, pdf = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf"))
     with paper_style():
         with atomic_write(png) as file:

@@ -8,6 +8,7 @@ from lit_entropy.errors import FailedRunsError
 from lit_entropy.figures.entries import PLANNED, AnyEntry
 from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run, by_label
+from lit_entropy.figures.settings import differences
 from lit_entropy.jobs.output import check_output
 from lit_entropy.jobs.runner import Main, cores, is_done, sole_user, train
 from lit_entropy.release import VERSION
@@ -17,7 +18,7 @@ from lit_entropy.reproduce.budget import BUDGETS, Budget
 from lit_entropy.reproduce.digest import rules_digest
 from lit_entropy.reproduce.jobs import PlannedRun, cells_of, figure_order, plan
 from lit_entropy.reproduce.report import Header, draw_section, write_report
-from lit_entropy.reproduce.rungs import claim_by_rung
+from lit_entropy.reproduce.rungs import claim_by_rung, in_no_rung
 from lit_entropy.reproduce.selection import load_others, load_runs
 
 Say = Callable[[str], None]
@@ -77,6 +78,8 @@ def reproduce(
     with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
         further = unplanned(archived, {cell.name for cell in cells_of(ENTRIES)})
         beside = distinct([*beside, *map(load_run, further)], _say)
+        if lost := in_no_rung(beside):
+            _say(f"no rung has {in_short(lost)}: of another task, so not in the table of claims")
         missing = [run for run in planned if not is_archived(run, archived)]
         if archive:
             used = {run.name for run in planned} - {run.name for run in missing}
@@ -192,6 +195,9 @@ def figures(
         raise ValueError(f"only={unknown}: choose of {known}")
     check_output(Path(output))
     loaded = load_runs(runs, labels, _say)
+    remarks = differences(loaded)
+    for remark in remarks:
+        _say(remark)
     sections = [
         draw_section(entry, loaded, [], Path(output))
         for entry in ENTRIES
@@ -210,7 +216,7 @@ def figures(
         "Figures of the entropy mechanism",
         "The figures of arXiv 2505.22617 that these runs can show. The paper's claims are judged "
         f"from {PLANNED.seeds} seeds and {PLANNED.steps} RL steps on.",
-        f"{len(loaded)} runs. {groups}.",
+        " ".join([f"{len(loaded)} runs. {groups}.", *(f"{remark}." for remark in remarks)]),
     )
     Path(output).mkdir(parents=True, exist_ok=True)
     report = write_report(Path(output), drawn, header)[0]

@@ -130,6 +130,11 @@ def claim_by_rung(figures: Sequence[AnyEntry], runs: Sequence[Run]) -> list[Row]
     return rows
 
 
+def in_no_rung(runs: Sequence[Run]) -> list[str]:
+    """The names of runs that no column of the table has."""
+    return [run.name for run in runs if not any(rung.holds(run) for rung in (TABLE, *RUNGS))]
+
+
 def count_standings(rows: Sequence[Row]) -> str:
     """How many claims come to what, in words; nothing without a claim."""
     if not rows:

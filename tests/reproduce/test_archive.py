@@ -255,7 +255,7 @@ def test_damaged_archives_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_command_line_draws_an_archive_without_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(style, "DPI", 40, raising=False)
+    monkeypatch.setitem(style.RC, "savefig.dpi", 30)
     planned, _ = finished_runs(tmp_path / "runs", "1")
     write_run(tmp_path / "runs" / "smollm-seed1", history(1), config(model="SmolLM2-135M", seed=1))
     main(["archive", str(tmp_path / "runs" / "*"), "--output", str(tmp_path / "archive")])

@@ -235,6 +235,25 @@ def test_two_runs_of_one_label_and_seed_are_refused(tmp_path: Path) -> None:
     figures([*runs, *runs], str(tmp_path / "out"), {"b-0": "another"}, only="1")  # named twice
 
 
+def test_runs_of_one_label_that_differ_in_more_than_the_seed_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [*folders(tmp_path, name="a"), *folders(tmp_path, seeds=1, advantage="RLOO")]
+    other = config(seed=2) | {"run": {"name": "b"}, "trainer": {"max_epochs": 20, "logger": None}}
+    runs.append(str(write_run(tmp_path / "b", history(2), other)))
+    figures(runs, str(tmp_path / "out"), only="1")
+    remark = (
+        "'GRPO' has runs of other settings, averaged as one: trainer.max_epochs (40, 20); if they "
+        "are not one, give each its label, --labels"
+    )
+    assert capsys.readouterr().out.splitlines()[0] == remark
+    groups = "GRPO: a-0, a-1, b; RLOO: run-0"
+    assert record(tmp_path / "out")["setting"] == f"4 runs. {groups}. {remark}."
+    figures(runs, str(tmp_path / "own"), {"b": "half"}, only="1")
+    assert "other settings" not in capsys.readouterr().out
+    assert record(tmp_path / "own")["setting"].endswith("GRPO: a-0, a-1; RLOO: run-0; half: b.")
+
+
 def test_a_metrics_file_goes_by_the_name_of_its_folder(tmp_path: Path) -> None:
     files = [f"{run}/metrics.csv" for run in folders(tmp_path, advantage="RLOO")]
     figures(files, str(tmp_path / "out"), {"run-0": "GRPO", "run-1": "GRPO"}, only="3")
@@ -275,6 +294,15 @@ def test_a_run_counts_once_in_the_table_of_claims_by_rung(
     other = [replace(run, name=f"other-seed{run.seed}") for run in beside]
     report_of([], tmp_path / "twice", ["3"], "tiny", "smoke", beside=[*beside, *other])
     assert "others of several settings" in (tmp_path / "twice" / "report-3.json").read_text()
+
+
+def test_others_that_no_rung_has_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [*folders(tmp_path), *folders(tmp_path, name="sums-seed", task="Sums")]
+    reproduce(main, "tiny", "smoke", "3", jobs=0, output=str(tmp_path / "out"), others=runs)
+    said = capsys.readouterr().out
+    assert "no rung has sums-seed{-0,-1}: of another task, so not in the table of claims\n" in said
 
 
 def test_others_may_be_of_any_settings(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ RUNG = "rung 2: SmolLM2-135M"
 
 @pytest.fixture(autouse=True)
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "DPI", 40, raising=False)
+    monkeypatch.setitem(style.RC, "savefig.dpi", 30)
 
 
 def silent(line: str) -> None:
