@@ -9,6 +9,10 @@ from numpy.typing import ArrayLike
 
 from lit_entropy.functional.law import MINIMUM, Array, LawFit, checked, fit, has_spread, line
 
+#: Half a sum of squared residuals, in squared accuracies, below which fits are equally good: what
+#: is less is rounding, which differs between machines.
+SAME_COST = 1e-10
+
 
 class Prediction(NamedTuple):
     """What one method says of the rest of a run.
@@ -96,8 +100,9 @@ def sigmoid(step_N: Array, accuracy_N: Array, at_M: Array) -> Array:
     """Accuracies [M] at RL steps by a saturating sigmoid in steps t (arXiv 2510.13786).
 
     R(t) = R_0 + (A - R_0) / (1 + (t_half / t)^B), t counted from the first point; R_0, A, t_half
-    and B by bounded least squares, the best of a fixed grid of starts. Three points do not
-    determine four numbers: the solution is then the one near its start.
+    and B by bounded least squares, the best of a fixed grid of starts, of equally good ones the
+    first. Three points do not determine four numbers: every start fits them, and the solution is
+    the one near the first.
     """
     low, high = min(0.0, accuracy_N.min()), max(1.0, accuracy_N.max())
     time_N, span = step_N - step_N[0], step_N[-1] - step_N[0]
@@ -110,7 +115,9 @@ def sigmoid(step_N: Array, accuracy_N: Array, at_M: Array) -> Array:
             for part in (0.1, 0.5, 1.0, 3.0)
         )
     ]
-    return _curve(min(solutions, key=lambda solution: solution.cost).x, at_M - step_N[0])
+    lowest = min(solution.cost for solution in solutions)
+    best = next(each for each in solutions if each.cost <= lowest + SAME_COST)
+    return _curve(best.x, at_M - step_N[0])
 
 
 def window_sensitivity(

@@ -60,6 +60,17 @@ def test_sigmoid_by_hand() -> None:
     assert predicted == pytest.approx([0.2 + 0.6 / 1.125, 0.2], abs=1e-6)
 
 
+def test_rounding_does_not_choose_the_sigmoid_of_three_points() -> None:
+    """All four starts fit three points, to costs of 1e-15 and less, and end 0.1 apart."""
+    step_N, at_M = np.array([0.0, 5.0, 10.0]), np.array([20.0, 40.0])
+    random = np.random.default_rng(0)
+    for accuracy_N in ([0.33, 0.37, 0.41], [0.30, 0.45, 0.51], [0.45, 0.61, 0.74]):
+        first = sigmoid(step_N, np.array(accuracy_N), at_M)
+        for _ in range(5):
+            near_N = np.array(accuracy_N) * (1 + 1e-15 * random.normal(size=3))
+            assert sigmoid(step_N, near_N, at_M) == pytest.approx(first, abs=2e-4)
+
+
 def test_sigmoid_stays_in_bounds_and_is_deterministic() -> None:
     step_N, accuracy_N = np.array([0.0, 25, 50]), np.array([0.46, 0.64, 0.7])
     at_M = np.array([51.0, 1e3, 1e6])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from lit_entropy.figures.history import load_run
+from lit_entropy.figures.history import ASSETS, load_run
 from lit_entropy.jobs.runner import DONE
 from lit_entropy.reproduce.archived import SUFFIX, is_archived, unpacked
 from lit_entropy.reproduce.book import ENTRIES
@@ -15,6 +16,20 @@ from lit_entropy.reproduce.rungs import RUNGS, claim_by_rung
 from lit_entropy.yaml_text import read_yaml
 
 ARCHIVE = Path(__file__).parents[2] / "archive"
+#: First digits of the SHA-256 of the shipped weights that the archived runs began with: the digest
+#: of a run has the files that it names, and a shipped base is named without a file.
+BASES = {
+    "chain-s": "bf0cee1407d6",
+    "countdown-128": "5804dda2071f",
+    "discovery-s": "74d4c7fe1917",
+    "discovery-easy-s": "f3fc1e14ff23",
+    "ladder-16": "18594413b17e",
+    "ladder-32": "e1aa4054fb23",
+    "ladder-48": "383f3cb19660",
+    "ladder-64": "29273dd3ea74",
+    "ladder-96": "f504ca5d7d09",
+    "ladder-128": "130c74b5df02",
+}
 
 
 def test_archived_runs_have_the_settings_that_are_planned_today() -> None:
@@ -29,6 +44,17 @@ def test_archived_runs_have_the_settings_that_are_planned_today() -> None:
                 assert is_archived(planned[path.name], folder), f"{path.name}: of other settings"
     page = (ARCHIVE.parent / "docs" / "how-to" / "figures.md").read_text()
     assert f"has {count} of the {len(planned)} runs of `full`" in page
+
+
+def test_archived_runs_began_with_the_bases_that_are_shipped() -> None:
+    """A base that is built again asks for its runs again."""
+    with unpacked(ARCHIVE) as folder:
+        models = {str(load_run(path).facts["model"]) for path in folder.iterdir()}
+    shipped = {name for name in models if (ASSETS / name).is_dir()}
+    assert shipped and shipped <= set(BASES)
+    for name in shipped:
+        weights = (ASSETS / name / "model.safetensors").read_bytes()
+        assert hashlib.sha256(weights).hexdigest().startswith(BASES[name]), name
 
 
 def test_archived_runs_of_the_language_model_are_those_of_its_rung() -> None:
