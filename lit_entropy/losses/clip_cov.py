@@ -50,7 +50,7 @@ class ClipCov(CovarianceLoss):
 
         Args:
             fraction: share r of the tokens of the objective whose gradient is dropped (eq. 11). A
-                minibatch of the tiny models has 450 such tokens or so, for which
+                minibatch of the tiny models has 350 to 1,200 such tokens, for which
                 ``configs/loss/clip_cov_tiny.yaml`` takes 7e-3.
             bounds: inclusive covariance band (omega_low, omega_high) of the candidates (eq. 11).
             clip_low: PPO clip range below 1, in [0, 1]; 1 leaves ratios free down to 0.

@@ -44,8 +44,8 @@ class KLCov(CovarianceLoss):
 
         Args:
             fraction: share k of the tokens of the objective that are penalised (eq. 13); the
-                paper's 7B runs use 2e-3, its 32B runs 2e-4. A minibatch of the tiny models has 450
-                such tokens or so, and needs 0.02.
+                paper's 7B runs use 2e-3, its 32B runs 2e-4. A minibatch of the tiny models has 350
+                to 1,200 such tokens, and needs 0.02.
             kl_coef: weight beta of the penalty (eq. 14), >= 0.
             kl_estimator: ``abs`` |log r| of eq. 14, or Schulman's ``k1``, ``k2``, ``k3``.
             scope: ``minibatch`` selects over the optimizer minibatch whatever the microbatch size;

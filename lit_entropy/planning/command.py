@@ -14,7 +14,6 @@ from lit_entropy.planning.shape import Shape, shape_of
 from lit_entropy.planning.table import show
 from lit_entropy.policy.dry_run import published_config
 from lit_entropy.policy.published import published_models
-from lit_entropy.rollouts.local import ROWS, ROWS_CPU
 
 GPU = Literal["h100", "a100-80", "a100-40", "l40s", "rtx4090", "cpu"]
 #: Models whose growth is shown.
@@ -73,8 +72,8 @@ def plan(
         raise ValueError(f"validation_responses={validation_responses} must not be negative")
     hardware = HARDWARE[gpu].but(memory_gb, tflops, bandwidth)
     built = build(experiment, gpus)
-    rows = ROWS_CPU if gpu == "cpu" else ROWS
-    work = workload(built, response_tokens, prompt_tokens, draws, validation_responses, rows)
+    on_cpu = gpu == "cpu"
+    work = workload(built, response_tokens, prompt_tokens, draws, validation_responses, on_cpu)
     made = make_plan(work, built.devices, hardware, Rates(utilisation, decode_efficiency))
     advice, mended = remedies(made)
     grown = growth(made, _ladder())

@@ -15,7 +15,7 @@ from lit_entropy.functional.fused import fused
 from lit_entropy.planning.experiment import Built
 from lit_entropy.planning.shape import shape_of
 from lit_entropy.planning.workload import Numbers, Strategy, Workload
-from lit_entropy.rollouts.local import ROWS
+from lit_entropy.rollouts.local import ROWS_CPU, default_rows
 from lit_entropy.tasks.prompt_limit import prompt_limit
 
 
@@ -41,7 +41,7 @@ def workload(
     prompt_tokens: float | None = None,
     draws: float | None = None,
     validation: int = 0,
-    rows: int = ROWS,
+    on_cpu: bool = False,
 ) -> Workload:
     """The numbers of a run.
 
@@ -52,7 +52,7 @@ def workload(
         draws: draws of prompts an RL step; by default 2 where groups without signal are resampled
             (every other group has a signal), else 1.
         validation: responses of one evaluation.
-        rows: sequences that the policy decodes at once on a device where the engine names none.
+        on_cpu: whether the policy decodes on a CPU.
 
     Raises:
         DryRunError: a model or a precision that the formulas do not describe.
@@ -64,10 +64,15 @@ def workload(
         module.response_limits("training"), module.policy.context, data.max_prompt_tokens
     ).tokens
     sizes = [(p.numel(), p.requires_grad) for p in module.policy.parameters()]
-    engine = _engine(built.engine, rows)
     numbers, weight_bytes = _numbers(
         next(module.policy.parameters()).dtype, precision, built.strategy
     )
+    longest = longest_prompt + module.max_new_tokens
+    if on_cpu and numbers == "autocast":  # under which small models decode by their own pass
+        rows = ROWS_CPU
+    else:
+        rows = default_rows(module.policy.model, longest, on_cpu)
+    engine = _engine(built.engine, rows)
     rl_steps = most_rl_steps(trainer.max_epochs, trainer.max_steps, plan.updates_per_step)
     reused = engine["engine"] == "policy" and numbers == "single"
     optimizer = fused(module.optimizer([torch.nn.Parameter(torch.zeros(1))]))

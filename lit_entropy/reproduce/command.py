@@ -46,8 +46,8 @@ def reproduce(
         budget: smoke (7 RL steps, 2 seeds) shows that everything runs; quick (100 RL steps, 3
             seeds; strategy discovery 300 and 3, the table 30 and 5; points of sweeps and settings
             whose runs take minutes 1, which judges nothing) takes an hour and a half on two cores;
-            full (the same RL steps, and the 3 to 12 seeds that decide the claims of a setting) a
-            night.
+            full (the same RL steps, and the 3 to 24 seeds that decide the claims of a setting) a
+            night or two.
         figures: Only these, separated by commas, ``8,11`` say, in a report of their own
             (``report-8-11.html``); all by default.
         jobs: Runs at a time; by default one per core that this process may use; 0 trains none and

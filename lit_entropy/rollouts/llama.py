@@ -107,7 +107,8 @@ def is_plain_llama(model: nn.Module) -> bool:
         return False
     weight = next(model.parameters())
     single = weight.dtype in (torch.float32, torch.float64)
-    if not single or torch.is_autocast_enabled(weight.device.type):
+    kind = weight.device.type
+    if not single or (kind != "meta" and torch.is_autocast_enabled(kind)):
         return False
     home = f"transformers.models.{family.lower()}.modeling_{family.lower()}"
     rotary: Any = model.get_submodule("model.rotary_emb")

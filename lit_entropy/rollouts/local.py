@@ -105,7 +105,8 @@ class LocalEngine(RolloutEngine):
         on_cpu = device.type == "cpu"
         check_every = self.check_every or (1 if on_cpu else 8)
         longest = max(map(len, prompts), default=0) + max_new_tokens
-        turns = in_turns(prompts, self.max_rows or _rows(policy, longest))
+        rows_at_once = self.max_rows or default_rows(policy.model, longest, on_cpu)
+        turns = in_turns(prompts, rows_at_once)
         parts = []
         with evaluation_mode(policy), whole_parameters(policy), shared_casts(policy.model):
             record = self._record(policy)
@@ -129,10 +130,9 @@ class LocalEngine(RolloutEngine):
         return self._recorder
 
 
-def _rows(policy: Policy, longest: int) -> int:
-    """Sequences of at most ``longest`` tokens that are decoded at once."""
-    model = policy.model
-    if model.device.type != "cpu":
+def default_rows(model: nn.Module, longest: int, on_cpu: bool) -> int:
+    """Sequences of at most ``longest`` tokens that are decoded at once without ``max_rows``."""
+    if not on_cpu:
         return ROWS
     if not is_plain_llama(model):
         return ROWS_CPU
