@@ -39,8 +39,8 @@ show("8", runs_of(OUTPUT, BUDGET, "8"))
 # %% [markdown]
 # ## Lemma 1, Theorems 1 and 2
 #
-# One point a measured RL step, for GRPO with its clipping, Adam and several updates a rollout, and
-# for strictly on-policy policy gradient. Lemma 1 uses the new logits and has no free scale. The
+# One point per measured RL step, for GRPO with its clipping, Adam and several updates per rollout,
+# and for strictly on-policy policy gradient. Lemma 1 uses the new logits and has no free scale. The
 # theorems hold up to the step size, so what counts is whether they lie on a line, and their sign.
 # `00_tour` has Lemma 1 with a plain gradient step, where its error shrinks with the step.
 

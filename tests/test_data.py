@@ -78,7 +78,7 @@ def test_one_epoch_is_one_rl_step(tmp_path: Path) -> None:
     trainer.fit_loop.max_epochs = 2
     trainer.fit(cli.model, datamodule=cli.datamodule)
     kinds = [event[0] for event in order.events]
-    # 8 x 4 = 32 sequences, minibatches of 16, 2 passes: 4 updates an RL step
+    # 8 x 4 = 32 sequences, minibatches of 16, 2 passes: 4 updates per RL step
     assert kinds == ["epoch", *["batch"] * 4, "epoch", *["batch"] * 4, "validation"]
     assert order.events[0] == ("epoch", True)  # no rollout yet
     batches = [event for event in order.events if event[0] == "batch"]

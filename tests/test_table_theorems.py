@@ -1,4 +1,4 @@
-"""Theorems 1 and 2 on the real module: a table, exact expectations, SGD, one update a rollout.
+"""Theorems 1 and 2 on the real module: a table, exact expectations, SGD, one update per rollout.
 
 Predictions come from the policy before the update, the rewards and the learning rate alone; the
 realised change from the policy after a real run of one RL step.

@@ -28,7 +28,7 @@ class TrainedModule(Protocol):
         regularizers: losses that are added to the policy loss.
         rollout: that of this RL step, the same on every rank.
         stopwatch: adds up the time of each part.
-        step_axis: the rows of the run, one an RL step.
+        step_axis: the rows of the run, one per RL step.
     """
 
     regularizers: nn.ModuleList

@@ -34,7 +34,7 @@ class EntropyDelta(RolloutCallback):
     at states that never change, the prefixes of one response of the first policy to each of
     ``probe_prompts`` held-out prompts; the predictions are made from rollout k's scored tokens
     under pi_k, at unit step size. The first rollout logs nothing. It costs one forward pass of
-    these responses an RL step.
+    these responses per RL step.
 
     ================================== ========================================================
     key (nats unless said otherwise)   formula

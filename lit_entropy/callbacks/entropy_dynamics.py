@@ -136,7 +136,7 @@ class EntropyDynamics(RolloutCallback):
         )
         prompts, name = data.plan.prompts_per_step, "EntropyDynamics.rollout_prompts"
         tell_fewer(
-            name, self.rollout_prompts, prompts, "prompts an RL step (data.prompts_per_step)"
+            name, self.rollout_prompts, prompts, "prompts per RL step (data.prompts_per_step)"
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

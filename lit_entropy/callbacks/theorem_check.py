@@ -52,7 +52,7 @@ class TheoremCheck(RolloutCallback):
     theorems/held_out_<name>    delta and the predictions, mean over held-out prompts
     =========================== =================================================================
 
-    File: ``<trainer.log_dir>/theorem_states.csv``, written at the end, one line an RL step and
+    File: ``<trainer.log_dir>/theorem_states.csv``, written at the end, one line per RL step and
     state with the same columns; ``sampled`` is empty where there are no samples.
 
     Args:

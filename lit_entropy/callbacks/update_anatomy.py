@@ -1,4 +1,4 @@
-"""What clipping, the optimizer and several updates a rollout add to the change of entropy."""
+"""What clipping, the optimizer and several updates per rollout add to the change of entropy."""
 
 from collections.abc import Callable
 from typing import NamedTuple

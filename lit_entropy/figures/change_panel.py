@@ -15,7 +15,7 @@ FEW = 10
 
 
 class Change(NamedTuple):
-    """A realised change of entropy beside its prediction, one point an RL step.
+    """A realised change of entropy beside its prediction, one point per RL step.
 
     Attributes:
         realised: key of the realised change.
@@ -51,7 +51,7 @@ OVER_STEPS = Change(
 
 
 def plot_entropy_change(axes: Axes, history: History, change: Change) -> None:
-    """Realised against predicted entropy change, one point an RL step, seen from zero.
+    """Realised against predicted entropy change, one point per RL step, seen from zero.
 
     A prediction without a free scale has the line y = x; one for a step size of one is drawn as it
     is, with its least squares line through the origin, which a single point does not have.

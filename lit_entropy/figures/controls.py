@@ -1,7 +1,7 @@
 """Controls: what entropy, covariance and accuracy do where nothing can be learnt, or nothing acts.
 
 Random rewards: a fall of entropy must not be read as learning (2509.26114, 2512.16912). Shuffled
-advantages: the covariance must vanish. One update a rollout: KL-Cov's penalty has no gradient.
+advantages: the covariance must vanish. One update per rollout: KL-Cov's penalty has no gradient.
 """
 
 from collections.abc import Callable, Sequence

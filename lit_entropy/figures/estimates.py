@@ -159,7 +159,7 @@ def middle(run: Run, key: str) -> float:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean of one value a seed, with its 95 % t interval from 3 seeds on.
+    """Mean of one value per seed, with its 95 % t interval from 3 seeds on.
 
     Raises:
         ValueError: no values.

@@ -45,7 +45,7 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
     """A run from its folder, or from a CSV file: metrics.csv or an export of W&B's run history.
 
     Args:
-        path: run folder, or CSV file with a column of the RL step and one a metric key.
+        path: run folder, or CSV file with a column of the RL step and one per metric key.
         label: the curve it belongs to; by default read off the configuration.
 
     Returns:
@@ -92,7 +92,7 @@ def load_run(path: str | Path, label: str | None = None) -> Run:
 def read_export(path: Path) -> dict[str, np.ndarray]:
     """A table of W&B's run history as one float array a column; text and empty cells are NaN.
 
-    W&B writes a row a call, so that an RL step may have several: they are merged, the last number
+    W&B writes a row per call, so that an RL step may have several: they are merged, the last number
     of each column counts. Rows without an RL step are left out.
 
     Raises:

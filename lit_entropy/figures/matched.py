@@ -34,7 +34,7 @@ def generated_tokens(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """
     if "group_size" not in run.facts:
         raise ValueError(
-            f"run {run.name!r} has no facts['group_size']: the samples a prompt of its config"
+            f"run {run.name!r} has no facts['group_size']: the samples per prompt of its config"
         )
     (step_N, length_N), (group_step_N, groups_N) = curve(run, LENGTH), curve(run, "rollout/groups")
     if not np.array_equal(step_N, group_step_N):

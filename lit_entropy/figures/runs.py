@@ -21,10 +21,10 @@ class Run:
         name: Unique name, that of the run's folder.
         label: The curve it belongs to; runs of one label differ in the seed alone.
         seed: Seed of the run.
-        history: One float array a metric key, all of one length; ``step`` is the RL step, NaN where
-            a step has no such number. Rollout metrics (``rollout/``, ``entropy/``, ``cov/``) of row
-            k describe the policy *before* the updates of step k, ``val/`` the policy after them;
-            row 0 is the validation of the base.
+        history: One float array per metric key, all of one length; ``step`` is the RL step, NaN
+            where a step has no such number. Rollout metrics (``rollout/``, ``entropy/``, ``cov/``)
+            of row k describe the policy *before* the updates of step k, ``val/`` the policy after
+            them; row 0 is the validation of the base.
         x: The number that was swept (coefficient, fraction) or the parameters of the model.
         facts: Other plain facts, the vocabulary size say.
         states: Columns of predicted and realised changes of entropy, state by state, of a run with

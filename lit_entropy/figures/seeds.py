@@ -109,7 +109,7 @@ def seed_lines(axes: Axes, runs: Sequence[Run], key: str, colour: str, label: st
 
 
 def draw_seeds(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]], colour: str) -> None:
-    """One thin line a seed; nothing for a single one, which is the mean."""
+    """One thin line per seed; nothing for a single one, which is the mean."""
     for x_N, y_N in curves if len(curves) > 1 else []:
         axes.plot(x_N, y_N, color=colour, linewidth=0.5, alpha=0.5, gid=SEED_LINE, **_seen(x_N))
 

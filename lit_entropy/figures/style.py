@@ -1,4 +1,4 @@
-"""One look for every figure: sizes in inches as printed, one colour a method."""
+"""One look for every figure: sizes in inches as printed, one colour per method."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

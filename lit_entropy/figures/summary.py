@@ -35,7 +35,7 @@ def summary_figure(history: History) -> Figure:
     the rollout.
 
     Args:
-        history: one array a metric key, all of one length, with ``step`` the RL step; NaN where a
+        history: one array per metric key, all of one length, with ``step`` the RL step; NaN where a
             step has no such number (``read_metrics`` returns this).
 
     Returns:

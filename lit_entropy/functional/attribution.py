@@ -158,7 +158,7 @@ def largest_means(covariance_BT: Tensor, mask_BT: Tensor, fractions: Sequence[fl
         fractions: shares in (0, 1].
 
     Returns:
-        float64, one mean a fraction.
+        float64, one mean per fraction.
     """
     # 1.5 / N raises a quota of less than one token to one and changes no other
     least = min(1.5 / int(mask_BT.sum()), 1.0)

@@ -188,7 +188,7 @@ def tail_means(cov_BT: Tensor, mask_BT: Tensor, fractions: Sequence[float]) -> T
         fractions: shares in [0, 1], e.g. 0.002 for the table's 0.2 %.
 
     Returns:
-        float64, one mean a fraction; NaN where the fraction of the batch is less than one token.
+        float64, one mean per fraction; NaN where the fraction of the batch is less than one token.
     """
     sorted_N = cov_BT[mask_BT].double().sort(descending=True).values
     counts = [quota_count(fraction, sorted_N.numel()) for fraction in fractions]

@@ -63,7 +63,7 @@ def _tables(found: Dissected) -> list[Table]:
 
 ANATOMY = Entry(
     "anatomy", "Anatomy", "The theorems where they are proved, and with one assumption given up",
-    "Above, one point a state and RL step: realised against predicted change of entropy. Below, "
+    "Above, one point per state and RL step: realised against predicted change of entropy. Below, "
     "the agreement of every row. R² is the squared correlation, which knows neither sign nor size: "
     "seeds that are opposed (correlation or slope below 0) are counted beside it, and the R² of a "
     "row that has some is hollow. A softmax table, 8 training and 8 held-out prompts, 18 actions.",

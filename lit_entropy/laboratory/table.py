@@ -15,7 +15,7 @@ LAW_HEAD = ["law of the table", "a", "b", "R²", "Cov(log π, A) above 0, share 
 
 
 def rows_table(measured: Sequence[Measured]) -> Table:
-    """One line a row: means over seeds with half-widths of the 95 % t interval.
+    """One line per row: means over seeds with half-widths of the 95 % t interval.
 
     Seeds that run against the prediction are counted beside R², which does not know the sign.
     """

@@ -21,7 +21,7 @@ SelectionLogprobs = Literal["current", "old"]
 
 
 def token_uniforms(batch: LossBatch, *keys: int | str) -> Tensor:
-    """One uniform a token, keyed by (keys, update, prompt id, sample id, token index).
+    """One uniform per token, keyed by (keys, update, prompt id, sample id, token index).
 
     Args:
         batch: the rows; their ids name the tokens. Without ids, a token's name is its rank among

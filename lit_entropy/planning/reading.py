@@ -49,7 +49,7 @@ def workload(
         built: the experiment.
         response_tokens: mean length of a response; by default half of ``model.max_new_tokens``.
         prompt_tokens: mean length of a prompt; by default a quarter of the longest that is allowed.
-        draws: draws of prompts an RL step; by default 2 where groups without signal are resampled
+        draws: draws of prompts per RL step; by default 2 where groups without signal are resampled
             (every other group has a signal), else 1.
         validation: responses of one evaluation.
         on_cpu: whether the policy decodes on a CPU.

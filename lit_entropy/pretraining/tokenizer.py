@@ -1,4 +1,4 @@
-"""The character tokenizers of the tiny tasks: one token a character."""
+"""The character tokenizers of the tiny tasks: one token per character."""
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast

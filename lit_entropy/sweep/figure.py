@@ -1,4 +1,4 @@
-"""The curves of a sweep: one panel a metric, one colour a point, seeds thin and means thick."""
+"""The curves of a sweep: one panel per metric, one colour per point, seeds thin and means thick."""
 
 from collections.abc import Sequence
 

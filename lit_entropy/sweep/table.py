@@ -83,7 +83,7 @@ def _measured(run: Run, key: str) -> np.ndarray:
 
 
 def rows(runs: Sequence[Run], metrics: Sequence[str], baseline: str) -> list[Row]:
-    """One row a metric and point, of the points in order of appearance.
+    """One row per metric and point, of the points in order of appearance.
 
     Args:
         runs: finished runs, labelled by their point.
@@ -215,7 +215,7 @@ def as_markdown(found: Sequence[Row], baseline: str) -> str:
 
 
 def as_csv(found: Sequence[Row]) -> str:
-    """The table for programs, one row a metric and point."""
+    """The table for programs, one row per metric and point."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(TITLE)

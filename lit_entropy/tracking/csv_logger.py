@@ -38,7 +38,7 @@ __all__ = [
 
 
 class RunLogger(CSVLogger):
-    """Writes ``<save_dir>/<name>/metrics.csv``, one row an RL step.
+    """Writes ``<save_dir>/<name>/metrics.csv``, one row per RL step.
 
     Put it first in ``trainer.logger``: the first logger decides ``trainer.log_dir`` and where
     checkpoints go (``<save_dir>/<name>/checkpoints``). The stock ``CSVLogger`` deletes the file

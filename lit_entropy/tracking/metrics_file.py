@@ -1,4 +1,4 @@
-"""The table ``metrics.csv`` of a run: one row an RL step, one column a metric."""
+"""The table ``metrics.csv`` of a run: one row per RL step, one column per metric."""
 
 import csv
 import errno

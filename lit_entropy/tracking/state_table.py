@@ -15,7 +15,7 @@ COLUMNS = ("step", "held_out", "state", "delta", "lemma1", "theorem1", "theorem2
 
 
 def write_states(folder: Path, rows: Sequence[Sequence[float]]) -> Path:
-    """Write one line an RL step and state; NaN as an empty cell.
+    """Write one line per RL step and state; NaN as an empty cell.
 
     Args:
         folder: the run's.

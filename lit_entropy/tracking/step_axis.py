@@ -1,4 +1,4 @@
-"""The rows of a run, one an RL step, and what callbacks that count updates add to them."""
+"""The rows of a run, one per RL step, and what callbacks that count updates add to them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -18,7 +18,7 @@ class ComparesRows(Protocol):
 
 
 class StepAxis:
-    """Gives every logger one row an RL step, whatever counts updates.
+    """Gives every logger one row per RL step, whatever counts updates.
 
     The run's own numbers are added until the RL step is written. ``LightningModule.log`` would make
     a metric of each of them and reduce it, a fifth of the time of a small run; these are final.

@@ -77,7 +77,7 @@ def copy(five: Path, tmp_path: Path) -> Path:
 def test_the_last_rl_step_is_always_saved(five: Path) -> None:
     assert files(five / NAME) == ["last.ckpt", "rl_step_00004.ckpt"]
     assert load(five)["rl_steps"] == 5
-    assert load(five)["global_step"] == 10  # 2 updates an RL step
+    assert load(five)["global_step"] == 10  # 2 updates per RL step
     assert load(five, file="rl_step_00004.ckpt")["rl_steps"] == 4
 
 
@@ -280,7 +280,7 @@ class StopAtFirst(L.Callback):
 
 
 def test_a_wish_to_stop_waits_for_the_end_of_the_rl_step(tmp_path: Path, seven: Path) -> None:
-    """2 updates an RL step: the checkpoint is that of a run of two RL steps, and goes on as one."""
+    """2 updates per RL step: the checkpoint is that of a run of two, and goes on as one."""
     stops = "--trainer.callbacks=test_run_checkpoint.StopAtFirst"
     cli = train(tmp_path, 7, EVERY_TWO, stops)
     assert cli.trainer.global_step == 4 and cli.trainer.should_stop
@@ -370,7 +370,7 @@ def test_an_interrupted_run_says_how_it_is_continued(
     ],
 )
 def test_the_way_on(saved: int, began: int, updates: int, resumed: str | None, said: str) -> None:
-    """4 updates an RL step."""
+    """4 updates per RL step."""
     callback = RunCheckpoint(dirpath="runs")
     callback.dirpath = "runs"
     callback._last_global_step_saved, callback._began_at = saved, began

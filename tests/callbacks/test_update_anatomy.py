@@ -136,7 +136,7 @@ def test_training_is_not_disturbed_and_the_parts_add_up(tmp_path: Path, whole: P
 
 
 def test_one_sgd_update_without_clip_is_every_variant(tmp_path: Path) -> None:
-    """With one plain SGD update a rollout nothing is added: all variants are the same step."""
+    """With one plain SGD update per rollout nothing is added: all variants are the same step."""
     arguments = ["--data.minibatch_size=32", "--trainer.gradient_clip_val=null"]
     arguments += ["--model.loss=lit_entropy.losses.PolicyGradient"]
     arguments += ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0.01"]

@@ -158,7 +158,7 @@ def test_devices_and_rl_steps_are_counted_as_the_trainer_does(parse: Callable[..
     assert read("--trainer.devices=0,1", "--trainer.num_nodes=2")[0] == 4
     with pytest.raises(ValueError, match="prompts_per_step=32 does not divide over 3 ranks"):
         read("--trainer.devices=0,1,2")
-    # 8 updates an RL step
+    # 8 updates per RL step
     assert read("--trainer.max_steps=80") == (1, 10)
     assert read("--trainer.max_steps=80", "--trainer.max_epochs=-1") == (1, 10)
     assert read("--trainer.max_steps=1600") == (1, 100)

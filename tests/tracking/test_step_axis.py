@@ -56,7 +56,7 @@ def test_each_row_is_an_rl_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         # a run that is continued repeats other device statistics and updates without a warning
         fit(tmp_path, *MONITORS, "--ckpt_path=last", "--trainer.max_epochs=3")
     again = rows(tmp_path / "quickstart-seed0" / "metrics.csv")
-    assert [row["step"] for row in first] == ["0", "1", "2"]  # 2 updates an RL step
+    assert [row["step"] for row in first] == ["0", "1", "2"]  # 2 updates per RL step
     assert [row["step"] for row in again] == ["0", "1", "2", "3"] and again[:2] == first[:2]
     assert [row.get("mine/updates") for row in again] == [None, "2.0", "4.0", "6.0"]
     assert [row.get("mine/direct") for row in again] == [None, "20.0", "40.0", "60.0"]
