@@ -18,7 +18,8 @@ class ExactGradient(AdvantageEstimator):
     The group must hold every response to its prompt once (``EnumeratingEngine``). With
     A(y) = r(y) - E_pi[r], the objective is E_x E_{y ~ pi} [A(y) sum_t log pi(y_t)] over the
     expected length: what ``PolicyGradient`` with centred rewards is in expectation. It needs
-    ``data.group_filter: none``.
+    ``data.group_filter: none``. Where an RL step has several minibatches, their gradients add up to
+    the expected one; that of each is of its own rows alone.
     """
 
     def __init__(self, natural: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Evaluation on held-out problems: greedy accuracy, avg@n, maj@n, pass@k and Cover@tau, by set."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
@@ -110,26 +110,17 @@ class Evaluation:
             sampling: whether responses are sampled beside the greedy one.
             peers: every rank's problems, where all ranks must make the same calls.
         """
-        everyone = [problem for peer in peers or [problems] for problem in peer]
-        records: dict[int, Record] = {}
-        for own in dict.fromkeys(self.sampling_of(problem.source) for problem in everyone):
-            if not (own.greedy or (own.samples and sampling)):
-                continue
-            index = [row for row, p in enumerate(problems) if self.sampling_of(p.source) == own]
-            asked = in_step(
-                [problems[row] for row in index],
-                [[p for p in peer if self.sampling_of(p.source) == own] for peer in peers],
-            )
-            part = answer(responder, asked, own, own.samples if sampling else 0)
-            records |= dict(zip(index, part, strict=False))  # repeated problems have no record
-        return [records[row] for row in sorted(records)]
+        return _answers(responder, problems, peers, self.sampling_of, sampling)
 
     def greedy(
         self, responder: Responder, problems: Batch, peers: Sequence[Batch] = ()
     ) -> list[Record]:
         """Greedy responses; one record per problem, without the numbers of sampling."""
-        own = SetSampling(0, 1.0, True, self.default.max_new_tokens)
-        return answer(responder, in_step(problems, peers), own, 0)[: len(problems)]
+
+        def how(source: str) -> SetSampling:
+            return SetSampling(0, 1.0, True, self.sampling_of(source).max_new_tokens)
+
+        return _answers(responder, problems, peers, how, sampling=False)
 
     def gather(self, records: list[Record], ranks: Ranks) -> list[Record]:
         """The records of all ranks, ordered by source, difficulty and problem id."""
@@ -155,6 +146,29 @@ class Evaluation:
             values |= {f"{source_key(source)}/{key}": value for key, value in part.items()}
         headlines = {source: self.sampling_of(source).headline for source in parts}
         return values | mean_of_sets(parts, headlines)
+
+
+def _answers(
+    responder: Responder,
+    problems: Batch,
+    peers: Sequence[Batch],
+    how: Callable[[str], SetSampling],
+    sampling: bool,
+) -> list[Record]:
+    """The records of problems, of which those of a source are answered as ``how`` says of it."""
+    everyone = [problem for peer in peers or [problems] for problem in peer]
+    records: dict[int, Record] = {}
+    for own in dict.fromkeys(how(problem.source) for problem in everyone):
+        if not (own.greedy or (own.samples and sampling)):
+            continue
+        index = [row for row, problem in enumerate(problems) if how(problem.source) == own]
+        asked = in_step(
+            [problems[row] for row in index],
+            [[problem for problem in peer if how(problem.source) == own] for peer in peers],
+        )
+        part = answer(responder, asked, own, own.samples if sampling else 0)
+        records |= dict(zip(index, part, strict=False))  # repeated problems have no record
+    return [records[row] for row in sorted(records)]
 
 
 def answer(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lit_entropy.figures.estimates import Estimate, estimate
+from lit_entropy.figures.estimates import Estimate, by_seed, estimate
 from lit_entropy.figures.outcomes import ACCURACY, ENTROPY
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import curve
@@ -147,9 +147,10 @@ def measure_law(runs: Sequence[Run], metrics: LawMetrics | None = None) -> Law:
         metrics: R and H; by default those of :func:`law_metrics`.
 
     Raises:
-        ValueError: a missing key, or a run without a fit.
+        ValueError: a missing key, a run without a fit, or two runs of one seed.
     """
     metrics = metrics or law_metrics(runs)
+    by_seed(runs, lambda run: float(run.seed))  # refuses two of one seed
     fits = [fit_of(run, metrics) for run in runs]
     return Law(
         runs[0].label,

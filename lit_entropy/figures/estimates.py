@@ -8,10 +8,7 @@ import scipy
 
 from lit_entropy.figures.runs import Run, by_label
 from lit_entropy.figures.seeds import FEWEST_SEEDS, curve, t_half_width
-
-#: Relative to the largest of some numbers: what float64 arithmetic on equal ones leaves between
-#: them at most.
-ROUNDING = 1e-12
+from lit_entropy.functional.rounding import all_the_same
 
 
 @dataclass(frozen=True)
@@ -174,12 +171,6 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate([float(value) for value in values], mean, finite)
 
 
-def all_the_same(values: Sequence[float] | np.ndarray) -> bool:
-    """Whether finite numbers differ by rounding at most."""
-    value_N = np.asarray(values, dtype=float)
-    return bool(np.ptp(value_N) <= ROUNDING * np.abs(value_N).max())
-
-
 def over_seeds(runs: Sequence[Run], value: Callable[[Run], float]) -> Estimate:
     """:func:`estimate` of ``value(run)``."""
     return estimate([value(run) for run in runs])
@@ -208,7 +199,10 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     if not seeds:
         return None
     left, right = ([side[seed] for seed in seeds] for side in (values, base))
-    differences = [value - other for value, other in zip(left, right, strict=True)]
+    differences = [
+        0.0 if all_the_same([value, other]) else value - other
+        for value, other in zip(left, right, strict=True)
+    ]
     p_value = None
     # there is no p-value without spread
     if len(seeds) >= FEWEST_SEEDS and not all_the_same(differences):

@@ -13,7 +13,7 @@ from lit_entropy.figures.as_text import percent
 from lit_entropy.figures.cells import COUNTDOWN, FORECAST
 from lit_entropy.figures.coefficients import LawMetrics, Points, law_metrics, pairs_of, points_of
 from lit_entropy.figures.entries import Claim, Entry, Judgement, Overlay, Table
-from lit_entropy.figures.estimates import Estimate, all_the_same, estimate, labelled
+from lit_entropy.figures.estimates import Estimate, estimate, labelled, paired
 from lit_entropy.figures.law_panels import (
     dot_panel,
     entropy_axis,
@@ -26,6 +26,7 @@ from lit_entropy.figures.runs import Run, by_label, code, mathematics
 from lit_entropy.figures.style import FULL_WIDTH, GREY, ORANGE, looks, paper_figure
 from lit_entropy.figures.verdicts import NOT_TESTABLE, above, below, every
 from lit_entropy.functional.forecast import Forecast, forecast
+from lit_entropy.functional.rounding import all_the_same
 
 METHOD = "GRPO"
 
@@ -210,11 +211,8 @@ def _judge_form(m: Forecasts) -> Judgement:
 
 def _beats(m: Forecasts, rivals: Sequence[str]) -> Judgement:
     """That the law's RMSE is below that of each rival, paired by seed."""
-    law = m.rmse["law"].values
-    ahead = [
-        estimate([other - own for other, own in zip(m.rmse[name].values, law, strict=True)])
-        for name in rivals
-    ]
+    law, *others = (dict(enumerate(m.rmse[name].values)) for name in ("law", *rivals))
+    ahead = [paired(other, law) for other in others]
     text = ", ".join(f"{name} {percent(m.rmse[name], 1)}" for name in ("law", *rivals))
     return Judgement(every(*(above(each, 0) for each in ahead)), f"RMSE: {text}")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lit_entropy.functional.rounding import ROUNDING
+
 if TYPE_CHECKING:  # figures need no torch
     from torch import Tensor
 
@@ -100,7 +102,7 @@ def _norm(value_N: Any) -> Any:
 
 
 def _constant(value_N: Any) -> bool:
-    return bool((value_N == value_N[0]).all())
+    return bool(abs(value_N - value_N[0]).max() <= ROUNDING * _size(value_N))
 
 
 def _unit(value_N: Any) -> Any:

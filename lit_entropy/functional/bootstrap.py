@@ -57,7 +57,8 @@ def bootstrap(
     Args:
         entropy_N: entropies in the order of RL steps, nats.
         accuracy_N: accuracies in the same order, fractions.
-        block: pairs in a block, between 1 and N; None takes :func:`block_length`.
+        block: pairs in a block, at most N / 2: the sum of one block of all residuals is 0; None
+            takes :func:`block_length`.
         resamples: number of resamples.
         seed: key of the counter-based random numbers.
         level: coverage of each interval, in (0, 1).
@@ -71,8 +72,9 @@ def bootstrap(
     weights_3N, design_N2 = _estimators(entropy_N)
     residual_N = accuracy_N - law.predict(entropy_N)
     block = block_length(residual_N) if block is None else block
-    if not 1 <= block <= count:
-        raise ValueError(f"block={block} must lie between 1 and the number of pairs, {count}")
+    most = max(1, count // 2)
+    if not 1 <= block <= most:
+        raise ValueError(f"block={block} must lie between 1 and half of the {count} pairs, {most}")
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(f"resamples={resamples} must be >= 1 and level={level} in (0, 1)")
     resampled_RN = residual_N[_circular_blocks(count, block, resamples, seed)]

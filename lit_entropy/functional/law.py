@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_entropy.functional.rounding import all_the_same
+
 Array = NDArray[np.float64]
 
 #: Fewest pairs of a fit: two coefficients leave no residual with fewer.
@@ -108,14 +110,15 @@ def fit(entropy_N: ArrayLike, accuracy_N: ArrayLike) -> LawFit:
             that are all equal.
     """
     entropy_N, accuracy_N = checked(entropy_N, accuracy_N)
+    if all_the_same(accuracy_N):  # else rounding would have a slope
+        level = float(np.median(accuracy_N))
+        return LawFit(0.0, level, level, float("nan"), 0.0, len(accuracy_N))
     # the ceiling is the intercept of R on exp(H) - 1, which expm1 gives without cancellation
     ceiling, slope = line(np.expm1(entropy_N), accuracy_N)
     residual_N = accuracy_N - ceiling - slope * np.expm1(entropy_N)
     total = float(np.square(accuracy_N - accuracy_N.mean()).sum())
     squares = float(np.square(residual_N).sum())
-    # two tests: the mean of equal numbers may be rounded, squares of tiny ones may be 0
-    varies = np.ptp(accuracy_N) > 0 and total > 0
-    r2 = 1 - squares / total if varies else float("nan")
+    r2 = 1 - squares / total if total > 0 else float("nan")  # squares of tiny numbers may be 0
     rmse = float(np.sqrt(squares / len(residual_N)))
     # + 0.0 turns the -0.0 of a constant R into 0.0
     return LawFit(-slope + 0.0, ceiling - slope, ceiling, r2, rmse, len(residual_N))
@@ -155,5 +158,4 @@ def checked(entropy_N: ArrayLike, accuracy_N: ArrayLike) -> tuple[Array, Array]:
 
 def has_spread(entropy_N: ArrayLike) -> bool:
     """Whether exp(H) differs between the pairs by more than rounding."""
-    x_N = np.expm1(np.asarray(entropy_N, dtype=np.float64))
-    return bool(np.ptp(x_N) > 1e-12 * np.abs(x_N).max())
+    return not all_the_same(np.expm1(np.asarray(entropy_N, dtype=np.float64)))

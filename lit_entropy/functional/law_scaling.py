@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lit_entropy.functional.law import Array, line
+from lit_entropy.functional.rounding import all_the_same
 
 
 class LogLinear(NamedTuple):
@@ -57,7 +58,7 @@ def log_linear(parameters_N: ArrayLike, coefficients_N: ArrayLike) -> LogLinear:
     """
     parameters_N, coefficients_N = _checked(parameters_N, coefficients_N, sizes=2)
     intercept, slope = line(np.log(parameters_N), coefficients_N)
-    constant = np.ptp(coefficients_N) == 0
+    constant = all_the_same(coefficients_N)
     r2 = np.nan if constant else np.corrcoef(np.log(parameters_N), coefficients_N)[0, 1] ** 2
     return LogLinear(slope, intercept, float(r2), len(parameters_N))
 

@@ -208,8 +208,11 @@ def _comparison(
 def _seeds(seeds: list[int] | None) -> tuple[int, ...]:
     found = [0, 1, 2] if seeds is None else seeds
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in found)
-    if not found or not whole or len(set(found)) < len(found):
-        raise ValueError(f'seeds={found}: give whole numbers, each once, "[0, 1, 2]" say')
+    known = whole and all(0 <= seed < 2**32 for seed in found)
+    if not found or not known or len(set(found)) < len(found):
+        raise ValueError(
+            f'seeds={found}: give whole numbers from 0 to {2**32 - 1}, each once, "[0, 1, 2]" say'
+        )
     return tuple(found)
 
 

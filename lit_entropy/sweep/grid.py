@@ -1,9 +1,10 @@
 """The points of a grid, and the runs of each."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _OWN = {
     "print_config": "no single configuration is shown: see lit-entropy fit --print_config",
     "ckpt_path": "an interrupted run continues by itself: give the same command again",
 }
+#: A number as YAML has it; with a zero in front it is a text.
+NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 #: One value of a key, as a file or a flag has it.
 Value = object
 
@@ -216,8 +219,7 @@ def _check_values(key: str, values: object) -> None:
 
 
 def _meant(word: str) -> Decimal | str:
-    """The number that a word is, if it is one: 1e-4 and 0.0001 train the same run."""
-    try:
+    """What a word says however it is spelt: 1e-4 is 0.0001, True is true; 007 is a text."""
+    if NUMBER.fullmatch(word):
         return Decimal(word)
-    except InvalidOperation:
-        return word
+    return word.lower() if word.lower() in ("true", "false", "null") else word

@@ -165,3 +165,25 @@ def test_a_sharded_policy_is_evaluated_without_being_whole(tmp_path: Path) -> No
         for rank in ("", "-rank1")
     ]
     assert list(map(len, lines)) == [7, 6]
+
+
+class Limited(Counting):
+    """Notes the limit of new tokens and the number of rows of each call."""
+
+    def generate(self, policy: Policy, prompts: list[list[int]], *ids: Any, **options: Any) -> Any:
+        found = super().generate(policy, prompts, *ids, **options)
+        self.calls[-1] = (options["max_new_tokens"], len(prompts))
+        return found
+
+
+def test_greedy_responses_alone_have_the_limit_of_their_set(policy: Policy) -> None:
+    """As in a validation: a prediction cut shorter than its set's limit has other rewards."""
+    sets = {"b": SetSampling(0, greedy=True, max_new_tokens=3)}
+    evaluation, engine = Evaluation(samples=0, sets=sets, pass_k=()), Limited()
+    responder = Responder(Sampler(policy, engine, max_new_tokens=7), ShortSums(), encode)
+    for answered in (evaluation.run, evaluation.greedy):
+        engine.calls.clear()
+        arguments = (True,) if answered == evaluation.run else ()
+        records = answered(responder, problems("abbab"), *arguments)
+        assert engine.calls == [(7, 2), (3, 3)]
+        assert [record.id for record in records] == [0, 1, 2, 3, 4]

@@ -115,3 +115,11 @@ def test_what_is_missing_is_named():
         measure_7([law_run(0, label="RLOO", x=1e4)])
     with pytest.raises(ValueError, match=r"'GRPO-10000\.0-0'.*'val/accuracy'"):
         measure_7([without(ladder()[0], "val/accuracy"), *ladder()[1:]])
+
+
+def test_a_size_has_a_seed_once():
+    """Whichever came last counted in the trends, and both in the intervals."""
+    again = law_run(0, a=3.0, b=3.7, x=SIZES[-1])
+    for runs in ([*ladder(), again], [again, *ladder()]):
+        with pytest.raises(ValueError, match=r"both have seed 0: leave one out"):
+            measure_7(runs)

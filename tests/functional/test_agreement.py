@@ -104,3 +104,9 @@ def test_arrays_give_what_tensors_give() -> None:
         for x, y in ((X, Y), (X.float() * 1e-3, Y.float()), (torch.zeros(3), Y), (X[:2], Y[:2])):
             tensors, arrays = function(x, y), function(x.numpy(), y.numpy())
             assert arrays == (None if tensors is None else pytest.approx(tensors, rel=1e-14))
+
+
+def test_numbers_that_differ_by_rounding_have_no_spread() -> None:
+    several = torch.tensor([1.0, 2, 3, 4], dtype=torch.float64)
+    equal = torch.tensor([0.3, 0.1 + 0.2, 0.3, 0.3], dtype=torch.float64)
+    assert correlation(several, equal) is None and correlation(equal, several) is None

@@ -139,7 +139,7 @@ def test_weights_and_standard_errors_by_hand() -> None:
     ("options", "message"),
     [
         ({"block": 0}, "block=0"),
-        ({"block": 5}, "number of pairs, 4"),
+        ({"block": 3}, "half of the 4 pairs, 2"),
         ({"resamples": 0}, "resamples=0"),
         ({"level": 1.0}, "level=1.0"),
     ],

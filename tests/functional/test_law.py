@@ -148,3 +148,13 @@ def test_no_pair_is_no_error_but_a_missing_column_is() -> None:
         pairs(history(), "val/x")
     with pytest.raises(ValueError, match="repeats an RL step"):
         pairs({**history(), "step": np.array([0.0, 1.0, 1.0, 2.0, 3.0])})
+
+
+@pytest.mark.parametrize("right", [7, 13, 23])
+@pytest.mark.parametrize("count", [7, 11, 20])
+def test_an_accuracy_that_stands_still_has_no_slope(right: int, count: int) -> None:
+    """The mean of seven times 7/300 is not 7/300."""
+    law = fit(np.linspace(1.1, 0.1, count), np.full(count, right / 300))
+    assert (law.a, law.b, law.ceiling, law.rmse) == (0.0, right / 300, right / 300, 0.0)
+    assert math.isnan(law.r2)
+    assert math.isnan(fit([1, 0.5, 0.2], [0.1 + 0.2, 0.3, 0.3]).r2)

@@ -57,3 +57,7 @@ def test_a_constant_coefficient() -> None:
 def test_bad_ladders_are_refused(function, sizes: list, values: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         function(sizes, values)
+
+
+def test_a_coefficient_that_differs_by_rounding_is_constant() -> None:
+    assert math.isnan(log_linear(SIZES[:3], [0.1 + 0.2, 0.3, 0.3]).r2)

@@ -59,6 +59,11 @@ def test_a_digest_reads_shipped_files_by_name(tmp_path: Path) -> None:
     assert digest("--config", str(file)) != first
 
 
+def test_texts_that_look_like_one_number_are_several_values() -> None:
+    labels = [point.label for point in points({"a.b": ["007", "7", "1_0", "10", "sNaN", "nan"]})]
+    assert labels == ["b_007", "b_7", "b_1_0", "b_10", "b_sNaN", "b_nan"]
+
+
 def test_words_are_told_apart() -> None:
     words = ["sweep", "--config=a.yaml", "--over.model.loss", "[A, b/c]", "--jobs=2", "--seeds",
              "[0, 1]", "--over.x.y=[1e-6, true]", "--trainer.max_epochs", "3"]  # fmt: skip
@@ -78,6 +83,7 @@ def test_words_are_told_apart() -> None:
         ({"model.loss": []}, r"^over.model.loss=\[\]: give a list"),
         ({"a.b": [1, "1"]}, r"^over.a.b: 1 and 1 are one value: leave one out$"),
         ({"a.b": ["1e-4", 2, 0.0001]}, r"^over.a.b: 1e-4 and 0.0001 are one value: leave one out$"),
+        ({"a.b": [True, "True", "true"]}, r"^over.a.b: true and True and true are one value"),
         ({"a.b": ["x", 1, 1.0, "x"]}, r"^over.a.b: x and x are one value: leave one out$"),
         ({"model.loss": ["KLCov", "lit_entropy.losses.KLCov"]}, r"both be called 'KLCov'"),
         (
@@ -168,6 +174,8 @@ def test_arguments_that_come_before_their_file_are_trained(
         (["--over.model.loss", "[KLCov]", "--baseline", "GRPO"],
          "^baseline=GRPO: the points are KLCov$"),
         (["--over.model.loss", "[KLCov]", "--seeds", "[1, 1]"], r"^seeds=\[1, 1\]: give whole"),
+        (["--over.model.loss", "[KLCov]", "--seeds", "[0, -1]"], r"numbers from 0 to 4294967295"),
+        (["--over.model.loss", "[KLCov]", "--seeds", "[4294967296]"], r"from 0 to 4294967295, eac"),
         (["--over.model.loss", "[KLCov]", "--jobs", "0"], "^jobs=0: "),
     ],
 )  # fmt: skip
