@@ -36,7 +36,7 @@ from lit_entropy.figures.style import (
     paper_figure,
     sequential_colours,
 )
-from lit_entropy.figures.verdicts import NOT_TESTABLE, below, either, outside
+from lit_entropy.figures.verdicts import NOT_TESTABLE, below, either, every, outside
 from lit_entropy.functional.law import LawFit, Pairs, fit
 
 #: Algorithms of Fig. 6 in its order, and training distributions of Fig. 13.
@@ -214,11 +214,16 @@ def _judge_one_law(m: Algorithms) -> Judgement:
     shared, separate = m.shared.rmse, m.separate_rmse
     text = f"RMSE {shared:.3f} with one (a, b), {separate:.3f} with one each"
     text += f"; residual standard error by seed ×{show(m.worse, 2)}"  # noqa: RUF001
-    # residuals of noise hide that laws differ, so equal ones count where each law is seen to fit
-    unfit = [label for label, law in m.laws.items() if fits(law.r2, law.a).verdict != "reproduced"]
     decision = NOT_TESTABLE if m.missing else below(m.worse, 1.25)
+    # residuals of noise hide that laws differ, so equal ones count where each law is seen to fit
+    each = {label: fits(law.r2, law.a) for label, law in m.laws.items()}
+    unfit = [label for label, found in each.items() if found.verdict != "reproduced"]
     if unfit and decision.verdict == "reproduced":
-        return Judgement(NOT_TESTABLE, f"{text}; the law is not seen to fit {', '.join(unfit)}")
+        r2 = ", ".join(f"{label} (R² {show(m.laws[label].r2, 2)})" for label in unfit)
+        text += f"; the law is not seen to fit {r2}"
+        fitted = every(*each.values())
+        # where a law is seen not to fit, there is nothing that could be one
+        decision = fitted if fitted.verdict == "undecided" else NOT_TESTABLE
     return Judgement(decision, text)
 
 
