@@ -74,6 +74,7 @@ def reproduce(
     planned = plan(cells_of(ENTRIES, chosen), BUDGETS[budget])
     folder = Path(output) if output else Path("reproduce") / f"{suite}-{budget}"
     check_output(folder)
+    check_output(folder / "figures")
     beside = load_others(others, _say) if others else []
     with unpacked(Path(archive) if archive else None) as archived, sole_user(folder):
         further = unplanned(archived, {cell.name for cell in cells_of(ENTRIES)})

@@ -15,6 +15,7 @@ from lit_entropy.figures.history import load_run
 from lit_entropy.figures.runs import Run
 from lit_entropy.figures.seeds import FEWEST_SEEDS
 from lit_entropy.figures.style import save
+from lit_entropy.jobs.output import check_output
 from lit_entropy.jobs.runner import DONE, Main, cores, is_done, sole_user, train
 from lit_entropy.sweep.check import check_keys, check_points
 from lit_entropy.sweep.figure import sweep_figure, undrawn
@@ -77,6 +78,7 @@ def sweep(
     if jobs < 1:
         raise ValueError(f"jobs={jobs}: give 1 or more runs at a time")
     folder = Path(output) if output else Path("sweeps") / _name(wanted)
+    check_output(folder / "figures")
     planned = runs(wanted, folder.name)
     missing = [run for run in planned if not is_done(run, folder / "runs")]
     for remark in check_points(main, missing):

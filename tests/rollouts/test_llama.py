@@ -142,9 +142,9 @@ def test_other_models(tmp_path: Path, model_type: str, config: dict[str, Any]) -
 )
 def test_rows_at_once(base: str, longest: int, rows: int) -> None:
     policy = Policy(base)
-    assert local._rows(policy, longest) == rows
+    assert local.default_rows(policy.model, longest, on_cpu=True) == rows
     policy.model.to(torch.bfloat16)
-    assert local._rows(policy, longest) == 256
+    assert local.default_rows(policy.model, longest, on_cpu=True) == 256
 
 
 class Own(nn.Linear):

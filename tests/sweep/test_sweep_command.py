@@ -152,3 +152,18 @@ def test_failed_runs_are_one_line_and_exit_code_1(
         "lit-entropy: 2 runs failed: a-seed0 (logs/a-seed0.log), b-seed1 (logs/b-seed1.log); the "
         "same command tries again what is missing\n"
     )
+
+
+@pytest.mark.parametrize("below", ["", "figures"])
+def test_a_file_in_the_place_of_a_folder_is_named_before_anything_is_trained(
+    below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_entropy.sweep.command.train", None)
+    output = tmp_path / "out"
+    file = output / below
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    over = {"model.loss": ["PPOClip"]}
+    with pytest.raises(ValueError, match=f"{file} is no folder; name another one"):
+        sweep(without_plan, [], over=over, seeds=[0], output=str(output))
+    assert file.read_text() == "mine"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from scipy import stats
 
 from lit_entropy.figures.estimates import last, plateau
 from lit_entropy.figures.runs import Run
-from lit_entropy.figures.style import save
 from lit_entropy.sweep.figure import colours, sweep_figure, undrawn
 from lit_entropy.sweep.table import _shown, as_csv, as_markdown, last_tenth, rows, unlogged
 
@@ -129,15 +126,6 @@ def test_a_metric_of_which_seeds_share_no_step_has_no_panel() -> None:
         sweep_figure(apart, [KEY, RARE])
     assert [axes.get_ylabel() for axes in sweep_figure(apart, [KEY]).axes] == [f"{KEY} (nats)"]
     assert undrawn(apart[:1], [KEY, RARE]) == {}
-
-
-@pytest.mark.parametrize("below", ["", "figures"])
-def test_a_file_in_the_place_of_the_folder_is_named(below: str, tmp_path: Path) -> None:
-    file = tmp_path / "out"
-    file.write_text("mine")
-    with pytest.raises(ValueError, match=rf"^output={re.escape(str(file / below))}: a file has"):
-        save(sweep_figure(three(), [KEY]), file / below / "sweep")
-    assert file.read_text() == "mine"
 
 
 def validated(label: str, *steps: int) -> Run:
