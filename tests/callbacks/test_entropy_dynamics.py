@@ -167,7 +167,7 @@ def test_where_there_are_fewer_prompts_all_are_taken(
     assert [line for line in said if line.startswith("EntropyDynamics")] == [
         "EntropyDynamics.probe_prompts=11: there are 10 held-out problems (validation size of "
         "data.task), which are all taken",
-        "EntropyDynamics.rollout_prompts=9: there are 8 prompts an RL step "
+        "EntropyDynamics.rollout_prompts=9: there are 8 prompts per RL step "
         "(data.prompts_per_step), which are all taken",
     ]
     callback = callback_of(cli)
