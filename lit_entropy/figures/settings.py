@@ -47,7 +47,7 @@ def _in_words(group: Sequence[Run]) -> str:
     """The keys whose values are not the same in all runs, with the values."""
     found = {}
     for key in sorted({key for run in group for key in run.settings}):
-        values = Counter(str(run.settings.get(key, "not given")) for run in group)
+        values = dict.fromkeys(str(run.settings.get(key, "not given")) for run in group)
         if len(values) > 1:
             found[key] = values
     named = [f"{key} ({', '.join(values)})" for key, values in list(found.items())[:MOST_NAMED]]
